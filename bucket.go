@@ -1,16 +1,86 @@
 package ratelimit
 
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"math/bits"
+	"time"
+)
+
+// The arithmetic of one token bucket: pure functions of a state, an instant and
+// a limit, all in integers. There is no clock in this file.
+//
+// A bucket is kept as the instant at which it will be full again, which is the
+// theoretical arrival time of GCRA (ITU-T I.371) seen from the other end. What is
+// missing from the bucket is then a time, its debt, and a decision is an addition and
+// a comparison: a take of n tokens adds n token times to the debt, and is
+// allowed if the sum is at most the time that filling the whole bucket takes.
+//
+// A token time is period/count nanoseconds, seldom a whole number: 3 per second is
+// 333333333⅓. So a time is kept as whole nanoseconds and a numerator over count.
+// Nothing is ever rounded in a state; only answers are.
+
 // A NamedLimit is one limit of one rule, checked and compiled for the arithmetic
 // of its buckets. It is what an [Op] points to. It is immutable.
 type NamedLimit struct {
 	rule  string
 	index int
 	limit Limit
+
+	id  uint64 // names rule and index: 56 bits of a hash of rule, and index+1
+	one span   // the time one token takes
+	rate
+	fill span // the time burst tokens take
 }
 
-// NameLimit returns limit as the index-th limit of the named rule.
+// rate is a limit's count per period in lowest terms. The count is also the
+// denominator of all fractions of a nanosecond under the limit.
+type rate struct {
+	count  uint32
+	period int64 // nanoseconds
+}
+
+// span is a duration of ns + frac/count nanoseconds, for the count of some rate.
+type span struct {
+	ns   int64
+	frac uint32
+}
+
+// bucket is the state of one bucket. The zero bucket is full.
+type bucket struct {
+	full int64  // when it is full again, in nanoseconds from the store's epoch
+	frac uint32 // and this many 1/count nanoseconds later
+	rate        // at which it fills: that of the limit which last charged it
+}
+
+// maxLimitIndex is the greatest index of a limit in its rule.
+const maxLimitIndex = 253
+
+// NameLimit returns limit as the index-th limit of the named rule, for use in an
+// [Op]. It returns an error if limit is not valid, or if it is unlimited: that
+// needs no bucket.
+//
+// [New] does this for the rules of a [Config]. Call it to use a [Store] directly.
 func NameLimit(rule string, index int, limit Limit) (*NamedLimit, error) {
-	return &NamedLimit{rule: rule, index: index, limit: limit}, nil
+	if index < 0 || index > maxLimitIndex {
+		return nil, fmt.Errorf("ratelimit: limit index %d of rule %q: want 0 to %d", index, rule, maxLimitIndex)
+	}
+	if err := limit.check(); err != nil {
+		return nil, err
+	}
+	if limit.IsUnlimited() {
+		return nil, fmt.Errorf("ratelimit: rule %q: an unlimited limit has no bucket", rule)
+	}
+	if limit.Burst == 0 {
+		limit.Burst = limit.Count
+	}
+	l := &NamedLimit{rule: rule, index: index, limit: limit}
+	sum := sha256.Sum256([]byte(rule))
+	l.id = binary.LittleEndian.Uint64(sum[:])&^0xff | uint64(index+1)
+	l.setRate(rateOf(limit))
+	return l, nil
 }
 
 // Rule returns the name of the rule that the limit belongs to.
@@ -19,5 +89,202 @@ func (l *NamedLimit) Rule() string { return l.rule }
 // Index returns the position of the limit in its rule, from 0.
 func (l *NamedLimit) Index() int { return l.index }
 
-// Limit returns the numbers, Burst filled in.
+// Limit returns the limit's numbers, with Burst filled in.
 func (l *NamedLimit) Limit() Limit { return l.limit }
+
+func rateOf(l Limit) rate {
+	a, b := l.Count, int64(l.Period)
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return rate{count: uint32(l.Count / a), period: int64(l.Period) / a}
+}
+
+func (l *NamedLimit) setRate(r rate) {
+	l.rate = r
+	l.one = r.timeOf(1)
+	l.fill = r.timeOf(l.limit.Burst)
+}
+
+// timeOf returns the time that n tokens take. It must fit: n is at most the burst
+// of a limit that has been checked.
+func (r rate) timeOf(n int64) span {
+	hi, lo := bits.Mul64(uint64(n), uint64(r.period))
+	ns, frac := bits.Div64(hi, lo, uint64(r.count))
+	return span{int64(ns), uint32(frac)}
+}
+
+// tokens returns how many whole tokens t is worth.
+func (r rate) tokens(t span) int64 {
+	hi, lo := bits.Mul64(uint64(t.ns), uint64(r.count))
+	lo, carry := bits.Add64(lo, uint64(t.frac), 0)
+	if hi+carry == 0 {
+		return int64(lo / uint64(r.period))
+	}
+	n, _ := bits.Div64(hi+carry, lo, uint64(r.period))
+	return int64(n)
+}
+
+func (r rate) add(a, b span) span {
+	frac := uint64(a.frac) + uint64(b.frac)
+	if frac < uint64(r.count) {
+		return span{a.ns + b.ns, uint32(frac)}
+	}
+	return span{a.ns + b.ns + 1, uint32(frac - uint64(r.count))}
+}
+
+// sub returns a-b, which must not be negative.
+func (r rate) sub(a, b span) span {
+	if a.frac >= b.frac {
+		return span{a.ns - b.ns, a.frac - b.frac}
+	}
+	return span{a.ns - b.ns - 1, uint32(uint64(a.frac) + uint64(r.count) - uint64(b.frac))}
+}
+
+// faster reports whether r gives more tokens in the same time than o.
+func (r rate) faster(o rate) bool {
+	rhi, rlo := bits.Mul64(uint64(r.count), uint64(o.period))
+	ohi, olo := bits.Mul64(uint64(o.count), uint64(r.period))
+	return rhi > ohi || rhi == ohi && rlo > olo
+}
+
+// convert returns the time in which to gives as many tokens as from gives in t,
+// rounded up to the next fraction of to. It is for the rare change of a limit, so
+// it may be slow and allocate.
+func convert(t span, from, to rate) span {
+	v := big.NewInt(t.ns)
+	v.Mul(v, big.NewInt(int64(from.count)))
+	v.Add(v, big.NewInt(int64(t.frac)))
+	v.Mul(v, big.NewInt(to.period))
+	v.Add(v, big.NewInt(from.period-1))
+	v.Div(v, big.NewInt(from.period))
+	ns, frac := v.QuoRem(v, big.NewInt(int64(to.count)), new(big.Int))
+	return span{ns.Int64(), uint32(frac.Int64())}
+}
+
+func (t span) atMost(u span) bool {
+	return t.ns < u.ns || t.ns == u.ns && t.frac <= u.frac
+}
+
+// ceil returns t rounded up to a whole nanosecond.
+func (t span) ceil() time.Duration {
+	if t.frac > 0 {
+		return time.Duration(t.ns + 1)
+	}
+	return time.Duration(t.ns)
+}
+
+// debt returns the time until b is full.
+func (b *bucket) debt(now int64) span {
+	if b.full < now {
+		return span{}
+	}
+	return span{b.full - now, b.frac}
+}
+
+// isFull reports whether b may be forgotten.
+func (b *bucket) isFull(now int64) bool {
+	return b.full < now || b.full == now && b.frac == 0
+}
+
+// set makes debt the debt of b under r.
+func (b *bucket) set(now int64, debt span, r rate) {
+	b.full, b.frac, b.rate = now+debt.ns, debt.frac, r
+}
+
+// terms returns the limit by which to judge b: l itself, unless b was last charged
+// at another rate. What was spent then is paid back at the faster of both rates
+// until l charges the bucket for the first time. So a limit that is lowered does not
+// stretch old debts, one that is raised helps at once, and going back and forth
+// between two limits gives nobody more than the faster allows.
+func (b *bucket) terms(l *NamedLimit, now int64) *NamedLimit {
+	if b.rate == l.rate || b.isFull(now) {
+		return l
+	}
+	if l.faster(b.rate) {
+		b.set(now, convert(b.debt(now), b.rate, l.rate), l.rate)
+		return l
+	}
+	old := *l
+	old.setRate(b.rate)
+	return &old
+}
+
+// A trial is what one op would do to one bucket.
+type trial struct {
+	terms *NamedLimit
+	after span // the debt if the op is applied
+}
+
+// try judges op on b, and puts all of the answer but the level into its Result.
+func (op *Op) try(b *bucket, now int64) trial {
+	l := op.Limit
+	if b.rate != l.rate {
+		l = b.terms(l, now)
+	}
+	op.Result = Result{Allowed: true}
+	switch op.Kind {
+	case OpCredit:
+		return trial{l, l.credit(b.debt(now), op.Cost)}
+	case OpReset:
+		return trial{l, span{}}
+	}
+	after, ok := l.take(b.debt(now), op.Cost)
+	if !ok {
+		op.Result.Allowed = false
+		if op.Cost > l.limit.Burst {
+			op.Result.Never = true
+		} else {
+			op.Result.RetryAfter = l.sub(after, l.fill).ceil()
+		}
+	}
+	return trial{l, after}
+}
+
+// apply makes b what t found. It must not be called for a refused take.
+func (op *Op) apply(b *bucket, now int64, t trial) {
+	switch {
+	case op.Kind == OpPeek, op.Kind == OpTake && op.Cost == 0:
+	case op.Kind == OpTake && t.terms != op.Limit:
+		b.set(now, convert(t.after, t.terms.rate, op.Limit.rate), op.Limit.rate)
+	default:
+		b.set(now, t.after, t.terms.rate)
+	}
+}
+
+// report puts the level of b into op's Result.
+func (op *Op) report(b *bucket, now int64) {
+	l := op.Limit
+	if b.rate != l.rate {
+		l = b.terms(l, now)
+	}
+	debt := b.debt(now)
+	op.Result.ResetAfter = debt.ceil()
+	if debt.atMost(l.fill) {
+		op.Result.Remaining = l.tokens(l.sub(l.fill, debt))
+	}
+}
+
+// take returns debt and n tokens more, and whether the bucket has that many. If n
+// is more than it can ever hold, the span means nothing.
+func (l *NamedLimit) take(debt span, n int64) (span, bool) {
+	switch {
+	case n == 1:
+		debt = l.add(debt, l.one)
+	case n == 0:
+		return debt, true
+	case n > l.limit.Burst:
+		return debt, false
+	default:
+		debt = l.add(debt, l.timeOf(n))
+	}
+	return debt, debt.atMost(l.fill)
+}
+
+// credit returns debt and n tokens less, at least none.
+func (l *NamedLimit) credit(debt span, n int64) span {
+	if n > l.tokens(debt) {
+		return span{}
+	}
+	return l.sub(debt, l.timeOf(n))
+}

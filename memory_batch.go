@@ -1,0 +1,186 @@
+package ratelimit
+
+import "slices"
+
+// A place is where one op of a batch finds its bucket.
+type place struct {
+	hash  uint64
+	first int     // the first op of the batch on the same bucket
+	b     *bucket // nil for a key the store does not hold yet
+	room  bool    // whether there is room for such a key
+	over  bool    // whether there is none, and b is the overflow bucket
+	state bucket  // of first: the bucket as the ops so far would leave it
+}
+
+// batch is one call of Apply under way.
+type batch struct {
+	s      *MemoryStore
+	now    int64
+	ops    []Op
+	places []place
+	locked []uint32 // shards, ascending and distinct
+	full   bool     // whether the overflow buckets are locked too
+}
+
+// applyBatch decides ops under the locks of all their shards, taken in ascending order.
+// It works in three steps: find the buckets, try the ops on copies of them, and
+// write the copies back if no take was refused.
+func (s *MemoryStore) applyBatch(now int64, ops []Op) {
+	var places [8]place
+	var locked [8]uint32
+	b := batch{s: s, now: now, ops: ops, places: places[:0], locked: locked[:0]}
+	b.lock()
+	defer b.unlock()
+	b.find()
+	if b.try() {
+		b.write()
+	}
+	for i := range ops {
+		b.report(i)
+	}
+}
+
+// lock finds out which shards the ops need, and locks them.
+func (b *batch) lock() {
+	for i := range b.ops {
+		op := &b.ops[i]
+		p := place{first: i}
+		if i > 0 && op.Key == b.ops[i-1].Key {
+			p.hash = b.places[i-1].hash
+		} else {
+			p.hash = b.s.hash(&op.Key)
+		}
+		b.places = append(b.places, p)
+		if n := uint32(p.hash & b.s.mask); !slices.Contains(b.locked, n) {
+			b.locked = append(b.locked, n)
+		}
+	}
+	slices.Sort(b.locked)
+	for _, n := range b.locked {
+		sh := &b.s.shards[n]
+		sh.mu.Lock()
+		b.now = max(b.now, sh.now)
+	}
+	for _, n := range b.locked {
+		b.s.shards[n].now = b.now
+	}
+}
+
+func (b *batch) unlock() {
+	if b.full {
+		b.s.overflow.mu.Unlock()
+	}
+	for _, n := range b.locked {
+		b.s.shards[n].mu.Unlock()
+	}
+}
+
+// find fills in the places. Whatever moves buckets in a table, which is growing it and
+// dropping full buckets, happens before any pointer into the table is kept.
+func (b *batch) find() {
+	missing := 0
+	for i := range b.ops {
+		p, op := &b.places[i], &b.ops[i]
+		p.first = b.firstOn(i)
+		if p.first == i && b.s.shard(p.hash).find(op.Limit.id, &op.Key, p.hash) == nil {
+			p.room = b.s.makeRoom(b.s.shard(p.hash), b.now)
+			missing++
+		}
+	}
+	if missing > 0 {
+		for _, n := range b.locked {
+			b.s.shards[n].reserve(b.s, missing)
+		}
+	}
+	for i := range b.ops {
+		p, op := &b.places[i], &b.ops[i]
+		if p.first != i {
+			continue
+		}
+		p.b = b.s.shard(p.hash).find(op.Limit.id, &op.Key, p.hash)
+		if p.b == nil && !p.room {
+			p.b, p.over = b.overflow(op.Limit), true
+		}
+		if p.b != nil {
+			p.state = *p.b
+		}
+	}
+}
+
+// firstOn returns the index of the first op on the bucket of op i.
+func (b *batch) firstOn(i int) int {
+	op := &b.ops[i]
+	for j := range i {
+		if o := &b.ops[j]; o.Limit.id == op.Limit.id && o.Key == op.Key {
+			return j
+		}
+	}
+	return i
+}
+
+// overflow returns the bucket shared by the keys of limit that found no room.
+func (b *batch) overflow(limit *NamedLimit) *bucket {
+	o := &b.s.overflow
+	if !b.full {
+		o.mu.Lock()
+		b.full = true
+		b.now = max(b.now, o.now)
+		o.now = b.now
+	}
+	o.count.Add(1)
+	if o.buckets[limit.id] == nil {
+		o.buckets[limit.id] = new(bucket)
+	}
+	return o.buckets[limit.id]
+}
+
+// try judges all ops on copies of their buckets, each as the ops before it left
+// them, and reports whether no take was refused.
+func (b *batch) try() bool {
+	ok := true
+	for i := range b.ops {
+		op := &b.ops[i]
+		state := &b.places[b.places[i].first].state
+		t := op.try(state, b.now)
+		if op.Result.Allowed {
+			op.apply(state, b.now, t)
+		} else if op.Kind == OpTake {
+			ok = false
+		}
+	}
+	return ok
+}
+
+// write puts the copies in the place of the buckets. Only buckets that are not
+// full are worth a place of their own.
+func (b *batch) write() {
+	for i := range b.places {
+		p := &b.places[i]
+		switch {
+		case p.first != i:
+		case p.b != nil:
+			*p.b = p.state
+		case !p.state.isFull(b.now):
+			op := &b.ops[i]
+			p.b = b.s.shard(p.hash).insert(op.Limit.id, &op.Key, p.hash)
+			*p.b = p.state
+			p.room = false
+		}
+	}
+}
+
+// report completes the Result of op i, and gives back room that was not used.
+func (b *batch) report(i int) {
+	p := &b.places[i]
+	if p.room {
+		b.s.keys.Add(-1)
+		p.room = false
+	}
+	op, first := &b.ops[i], &b.places[p.first]
+	op.Result.Overflow = first.over
+	if first.b != nil {
+		op.report(first.b, b.now)
+	} else {
+		op.report(new(bucket), b.now)
+	}
+}

@@ -1,0 +1,148 @@
+package ratelimit
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultMaxKeys is the number of buckets that a [MemoryStore] holds at most if it
+// is not told otherwise.
+const DefaultMaxKeys = 1_000_000
+
+// MemoryConfig configures a [MemoryStore]. The zero MemoryConfig is valid.
+type MemoryConfig struct {
+	_ [0]func() // not comparable, and no literals without field names
+
+	// MaxKeys is the greatest number of buckets to hold: one for each key under
+	// each limit. Zero means DefaultMaxKeys. A bucket takes about 80 bytes.
+	MaxKeys int
+}
+
+// MemoryStore is a [Store] in the memory of one process. It starts no goroutine and
+// needs no closing. Its clock is the monotonic one: setting the system's time
+// changes nothing.
+//
+// Memory is bounded by MaxKeys, and forgetting never forgives: a bucket is
+// forgotten only when it is full again and so equal to a new one. Each new key
+// looks at a few old buckets and drops the full ones. When MaxKeys buckets are
+// waiting to be full, keys that are not among them share one bucket for each limit,
+// so a flood of made-up keys is limited as one client, and the clients known before
+// it notice nothing. [MemoryStore.Stats] counts these decisions.
+//
+// Apply allocates nothing for keys it knows and batches of up to 8 ops, and holds
+// only the locks of the shards its keys are in.
+type MemoryStore struct {
+	seed    maphash.Seed
+	start   time.Time
+	clock   func() time.Duration // since start; nil outside tests
+	maxKeys int64
+	mask    uint64
+	shards  []shard
+
+	keys     atomic.Int64 // buckets held, and room reserved for some
+	overflow overflow
+}
+
+// MemoryStats is a snapshot of the counters of a [MemoryStore].
+type MemoryStats struct {
+	// Keys is the number of buckets held, including some that are full and may
+	// be forgotten.
+	Keys int
+	// MaxKeys is the greatest number of buckets the store may hold.
+	MaxKeys int
+	// Overflowed is the number of decisions, since the store was made, on keys
+	// there was no room for. If it grows, either the service is being flooded
+	// with made-up keys or MaxKeys is too small.
+	Overflowed int64
+}
+
+// overflow holds the buckets shared by keys without room, one for each limit.
+type overflow struct {
+	mu      sync.Mutex // taken after the locks of shards
+	now     int64
+	buckets map[uint64]*bucket // by the limit's id
+	count   atomic.Int64
+}
+
+// keysPerShard is how many keys a shard should hold at most when the store is full.
+// It bounds the longest single step, which is moving a shard to a larger table.
+const keysPerShard = 1024
+
+// NewMemoryStore returns an empty store. It panics if cfg.MaxKeys is negative.
+func NewMemoryStore(cfg MemoryConfig) *MemoryStore {
+	if cfg.MaxKeys < 0 {
+		panic(fmt.Sprintf("ratelimit: MemoryConfig.MaxKeys is %d: want a positive number, or 0 for %d", cfg.MaxKeys, DefaultMaxKeys))
+	}
+	if cfg.MaxKeys == 0 {
+		cfg.MaxKeys = DefaultMaxKeys
+	}
+	shards := uint64(1) << bits.Len64(uint64(cfg.MaxKeys)/keysPerShard)
+	return &MemoryStore{
+		seed:     maphash.MakeSeed(),
+		start:    time.Now(),
+		maxKeys:  int64(cfg.MaxKeys),
+		mask:     shards - 1,
+		shards:   make([]shard, shards),
+		overflow: overflow{buckets: make(map[uint64]*bucket)},
+	}
+}
+
+// Stats returns the store's counters. They are read one after another, not at
+// one instant.
+func (s *MemoryStore) Stats() MemoryStats {
+	return MemoryStats{
+		Keys:       int(s.keys.Load()),
+		MaxKeys:    int(s.maxKeys),
+		Overflowed: s.overflow.count.Load(),
+	}
+}
+
+// Apply implements [Store]. It ignores ctx, since it never waits for anything but
+// other calls of Apply, and returns no error but for ops that are not valid.
+func (s *MemoryStore) Apply(_ context.Context, ops []Op) error {
+	if err := CheckOps(ops); err != nil {
+		return err
+	}
+	now := s.now()
+	if len(ops) == 1 && s.applyKnown(now, &ops[0]) {
+		return nil
+	}
+	s.applyBatch(now, ops)
+	return nil
+}
+
+func (s *MemoryStore) now() int64 {
+	if s.clock != nil {
+		return int64(s.clock())
+	}
+	return int64(time.Since(s.start))
+}
+
+func (s *MemoryStore) hash(k *Key) uint64 { return maphash.Bytes(s.seed, k.b[:]) }
+
+func (s *MemoryStore) shard(hash uint64) *shard { return &s.shards[hash&s.mask] }
+
+// applyKnown is applyBatch for a single op on a bucket that the store holds, which
+// is what most requests need. It reports whether the store holds it.
+func (s *MemoryStore) applyKnown(now int64, op *Op) bool {
+	hash := s.hash(&op.Key)
+	sh := s.shard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now = sh.tick(now)
+	b := sh.find(op.Limit.id, &op.Key, hash)
+	if b == nil {
+		return false
+	}
+	t := op.try(b, now)
+	if op.Result.Allowed {
+		op.apply(b, now, t)
+	}
+	op.report(b, now)
+	return true
+}
