@@ -31,18 +31,18 @@ type NamedLimit struct {
 
 	id  uint64 // names rule and index: 56 bits of a hash of rule, and index+1
 	one span   // the time one token takes
-	rate
+	pace
 	fill span // the time burst tokens take
 }
 
-// rate is a limit's count per period in lowest terms. The count is also the
+// pace is a limit's count per period in lowest terms. The count is also the
 // denominator of all fractions of a nanosecond under the limit.
-type rate struct {
+type pace struct {
 	count  uint32
 	period int64 // nanoseconds
 }
 
-// span is a duration of ns + frac/count nanoseconds, for the count of some rate.
+// span is a duration of ns + frac/count nanoseconds, for the count of some pace.
 type span struct {
 	ns   int64
 	frac uint32
@@ -52,7 +52,7 @@ type span struct {
 type bucket struct {
 	full int64  // when it is full again, in nanoseconds from the store's epoch
 	frac uint32 // and this many 1/count nanoseconds later
-	rate        // at which it fills: that of the limit which last charged it
+	pace        // at which it fills: that of the limit which last charged it
 }
 
 // maxLimitIndex is the greatest index of a limit in its rule.
@@ -92,30 +92,30 @@ func (l *NamedLimit) Index() int { return l.index }
 // Limit returns the limit's numbers, with Burst filled in.
 func (l *NamedLimit) Limit() Limit { return l.limit }
 
-func rateOf(l Limit) rate {
+func rateOf(l Limit) pace {
 	a, b := l.Count, int64(l.Period)
 	for b != 0 {
 		a, b = b, a%b
 	}
-	return rate{count: uint32(l.Count / a), period: int64(l.Period) / a}
+	return pace{count: uint32(l.Count / a), period: int64(l.Period) / a}
 }
 
-func (l *NamedLimit) setRate(r rate) {
-	l.rate = r
+func (l *NamedLimit) setRate(r pace) {
+	l.pace = r
 	l.one = r.timeOf(1)
 	l.fill = r.timeOf(l.limit.Burst)
 }
 
 // timeOf returns the time that n tokens take. It must fit: n is at most the burst
 // of a limit that has been checked.
-func (r rate) timeOf(n int64) span {
+func (r pace) timeOf(n int64) span {
 	hi, lo := bits.Mul64(uint64(n), uint64(r.period))
 	ns, frac := bits.Div64(hi, lo, uint64(r.count))
 	return span{int64(ns), uint32(frac)}
 }
 
 // tokens returns how many whole tokens t is worth.
-func (r rate) tokens(t span) int64 {
+func (r pace) tokens(t span) int64 {
 	hi, lo := bits.Mul64(uint64(t.ns), uint64(r.count))
 	lo, carry := bits.Add64(lo, uint64(t.frac), 0)
 	if hi+carry == 0 {
@@ -125,7 +125,7 @@ func (r rate) tokens(t span) int64 {
 	return int64(n)
 }
 
-func (r rate) add(a, b span) span {
+func (r pace) add(a, b span) span {
 	frac := uint64(a.frac) + uint64(b.frac)
 	if frac < uint64(r.count) {
 		return span{a.ns + b.ns, uint32(frac)}
@@ -134,7 +134,7 @@ func (r rate) add(a, b span) span {
 }
 
 // sub returns a-b, which must not be negative.
-func (r rate) sub(a, b span) span {
+func (r pace) sub(a, b span) span {
 	if a.frac >= b.frac {
 		return span{a.ns - b.ns, a.frac - b.frac}
 	}
@@ -142,7 +142,7 @@ func (r rate) sub(a, b span) span {
 }
 
 // faster reports whether r gives more tokens in the same time than o.
-func (r rate) faster(o rate) bool {
+func (r pace) faster(o pace) bool {
 	rhi, rlo := bits.Mul64(uint64(r.count), uint64(o.period))
 	ohi, olo := bits.Mul64(uint64(o.count), uint64(r.period))
 	return rhi > ohi || rhi == ohi && rlo > olo
@@ -151,7 +151,7 @@ func (r rate) faster(o rate) bool {
 // convert returns the time in which to gives as many tokens as from gives in t,
 // rounded up to the next fraction of to. It is for the rare change of a limit, so
 // it may be slow and allocate.
-func convert(t span, from, to rate) span {
+func convert(t span, from, to pace) span {
 	v := big.NewInt(t.ns)
 	v.Mul(v, big.NewInt(int64(from.count)))
 	v.Add(v, big.NewInt(int64(t.frac)))
@@ -188,25 +188,25 @@ func (b *bucket) isFull(now int64) bool {
 }
 
 // set makes debt the debt of b under r.
-func (b *bucket) set(now int64, debt span, r rate) {
-	b.full, b.frac, b.rate = now+debt.ns, debt.frac, r
+func (b *bucket) set(now int64, debt span, r pace) {
+	b.full, b.frac, b.pace = now+debt.ns, debt.frac, r
 }
 
 // terms returns the limit by which to judge b: l itself, unless b was last charged
-// at another rate. What was spent then is paid back at the faster of both rates
+// at another pace. What was spent then is paid back at the faster of both rates
 // until l charges the bucket for the first time. So a limit that is lowered does not
 // stretch old debts, one that is raised helps at once, and going back and forth
 // between two limits gives nobody more than the faster allows.
 func (b *bucket) terms(l *NamedLimit, now int64) *NamedLimit {
-	if b.rate == l.rate || b.isFull(now) {
+	if b.pace == l.pace || b.isFull(now) {
 		return l
 	}
-	if l.faster(b.rate) {
-		b.set(now, convert(b.debt(now), b.rate, l.rate), l.rate)
+	if l.faster(b.pace) {
+		b.set(now, convert(b.debt(now), b.pace, l.pace), l.pace)
 		return l
 	}
 	old := *l
-	old.setRate(b.rate)
+	old.setRate(b.pace)
 	return &old
 }
 
@@ -219,7 +219,7 @@ type trial struct {
 // try judges op on b, and puts all of the answer but the level into its Result.
 func (op *Op) try(b *bucket, now int64) trial {
 	l := op.Limit
-	if b.rate != l.rate {
+	if b.pace != l.pace {
 		l = b.terms(l, now)
 	}
 	op.Result = Result{Allowed: true}
@@ -246,16 +246,16 @@ func (op *Op) apply(b *bucket, now int64, t trial) {
 	switch {
 	case op.Kind == OpPeek, op.Kind == OpTake && op.Cost == 0:
 	case op.Kind == OpTake && t.terms != op.Limit:
-		b.set(now, convert(t.after, t.terms.rate, op.Limit.rate), op.Limit.rate)
+		b.set(now, convert(t.after, t.terms.pace, op.Limit.pace), op.Limit.pace)
 	default:
-		b.set(now, t.after, t.terms.rate)
+		b.set(now, t.after, t.terms.pace)
 	}
 }
 
 // report puts the level of b into op's Result.
 func (op *Op) report(b *bucket, now int64) {
 	l := op.Limit
-	if b.rate != l.rate {
+	if b.pace != l.pace {
 		l = b.terms(l, now)
 	}
 	debt := b.debt(now)
