@@ -1,0 +1,183 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Config is what [New] compiles into a [Limiter].
+type Config struct {
+	_ [0]func() // not comparable, and no literals without field names
+
+	// Rules apply to every request, whether any route matches it or not.
+	Rules []Rule
+	// Routes apply to the requests that match an [http.ServeMux] pattern, the most specific
+	// one of these, together with Rules in one decision.
+	Routes map[string][]Rule
+	// ExemptRoutes are patterns whose requests no rule applies to.
+	ExemptRoutes []string
+	// Exempt, if not nil, reports whether no rule applies to the request.
+	Exempt func(r *http.Request) bool
+
+	// Store keeps the buckets. Nil means a new [MemoryStore].
+	Store Store
+	// OnStoreFailure says what happens to a request when the Store returns an error. It
+	// must be chosen for every Store but a MemoryStore, which does not fail.
+	OnStoreFailure FailurePolicy
+	// StoreTimeout is how long a decision may wait for the Store. Zero means 50 ms.
+	StoreTimeout time.Duration
+
+	// Headers is the form of the response fields. The zero value is the newest draft.
+	Headers HeaderForm
+	// Denied, if not nil, writes the response to a refused request in the place of the
+	// default one. The header fields, Retry-After among them, are set before.
+	Denied func(w http.ResponseWriter, r *http.Request, d Decision)
+	// OnDenied, if not nil, is called for each refused request, before the response.
+	OnDenied func(r *http.Request, d Decision)
+	// OnError, if not nil, is called for each error of the Store and of the functions in
+	// this Config. Nil logs them with [log/slog], at most one every 10 seconds.
+	OnError func(ctx context.Context, err error)
+}
+
+// Rule is a named policy.
+type Rule struct {
+	_ [0]func()
+
+	// Name is the name of the policy in header fields and of its buckets in the store: 1
+	// to 64 printable ASCII characters, different for each rule.
+	Name string
+	// Limits must all admit a request. A limit's buckets are known by its place in
+	// Limits, so its numbers may change while what was spent stays spent.
+	Limits Limits
+	// LimitsFor, if not nil, chooses the limits of a request, by the plan of its user for
+	// example. Nil or empty limits mean Limits. They should depend on nothing but the key.
+	LimitsFor func(r *http.Request) Limits
+	// Key says who is counted.
+	Key Keyer
+	// Unidentified says what happens to a request that Key finds no identity for.
+	Unidentified Unidentified
+	// Methods, if not empty, are the only methods the rule applies to. GET stands for HEAD too.
+	Methods []string
+	// Skip, if not nil, reports whether the rule does not apply to the request.
+	Skip func(r *http.Request) bool
+	// Cost, if not nil, returns the number of tokens the request costs. Nil means 1. A
+	// negative cost is reported as an error and counts as 1.
+	Cost func(r *http.Request) int64
+	// Hidden keeps the rule out of header fields and bodies, so that nobody can see from
+	// them how busy somebody else is.
+	Hidden bool
+}
+
+// Unidentified is what a [Rule] does with a request without identity.
+type Unidentified uint8
+
+const (
+	// ShareUnidentified counts all such requests in one bucket of the rule.
+	ShareUnidentified Unidentified = iota
+	// RefuseUnidentified refuses them, with status 403.
+	RefuseUnidentified
+	// SkipUnidentified does not apply the rule to them.
+	SkipUnidentified
+)
+
+// FailurePolicy is what a [Limiter] does when its [Store] fails.
+type FailurePolicy uint8
+
+const (
+	// FailOpen admits the request.
+	FailOpen FailurePolicy = iota + 1
+	// FailClosed refuses it with status 503.
+	FailClosed
+	// UseMemory decides in the memory of this process instead.
+	UseMemory
+)
+
+// ConfigError is one mistake in a [Config]. [New] returns all of them, joined by [errors.Join].
+type ConfigError struct {
+	Field string // where, such as `Rules[0].Limits`
+	Err   error  // what is wrong and what would be right
+}
+
+// Error returns the field and what is wrong with it.
+func (e *ConfigError) Error() string { return "ratelimit: " + e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns e.Err.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// mistakes collects ConfigErrors.
+type mistakes []error
+
+func (m *mistakes) add(field string, err error) {
+	*m = append(*m, &ConfigError{Field: field, Err: err})
+}
+
+func (m *mistakes) addf(field, format string, args ...any) {
+	m.add(field, fmt.Errorf(format, args...))
+}
+
+func (c *Config) check(m *mistakes) {
+	_, memory := c.Store.(*MemoryStore)
+	switch {
+	case c.OnStoreFailure > UseMemory:
+		m.addf("OnStoreFailure", "unknown policy %d: want FailOpen, FailClosed or UseMemory", c.OnStoreFailure)
+	case c.OnStoreFailure == 0 && c.Store != nil && !memory:
+		m.add("OnStoreFailure", errors.New("say what happens when the Store fails: FailOpen, FailClosed or UseMemory"))
+	}
+	if c.StoreTimeout < 0 {
+		m.addf("StoreTimeout", "%v: want a positive time, or 0 for %v", c.StoreTimeout, defaultStoreTimeout)
+	}
+	if c.Headers > NoHeaders {
+		m.addf("Headers", "unknown form %d", c.Headers)
+	}
+}
+
+func (r *Rule) check(m *mistakes, field string) {
+	if !validName(r.Name) {
+		m.addf(field+".Name", "%q: want 1 to 64 printable ASCII characters without quotes and backslashes", r.Name)
+	}
+	if err := r.Limits.check(); err != nil {
+		m.add(field+".Limits", err)
+	}
+	for _, err := range checkKeyer(r.Key) {
+		m.add(field+".Key", err)
+	}
+	if r.Unidentified > SkipUnidentified {
+		m.addf(field+".Unidentified", "unknown choice %d", r.Unidentified)
+	}
+	for _, method := range r.Methods {
+		if !isToken(method) {
+			m.addf(field+".Methods", "%q: want a method such as POST", method)
+		}
+	}
+}
+
+func (ls Limits) check() error {
+	switch {
+	case len(ls) == 0:
+		return errors.New(`no limits: want for example MustParse("100 per minute")`)
+	case len(ls) > maxLimits:
+		return fmt.Errorf("%d limits: want at most %d", len(ls), maxLimits)
+	case len(ls) > 1 && slices.Contains(ls, Unlimited()):
+		return errors.New("unlimited beside other limits: want it alone")
+	}
+	var errs []error
+	for i, l := range ls {
+		if err := l.check(); err != nil {
+			errs = append(errs, fmt.Errorf("limit %d: %w", i, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}

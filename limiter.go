@@ -1,0 +1,204 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const defaultStoreTimeout = 50 * time.Millisecond
+
+// Limiter is a set of rules and a store. It is made by [New], does not change but for
+// the rules that decorators add at start-up, and is safe for concurrent use. It starts no
+// goroutine and needs no closing.
+type Limiter struct {
+	cfg      Config
+	store    Store
+	local    *MemoryStore // with the store failing and UseMemory
+	memory   bool         // store is a MemoryStore, which needs no deadline
+	rules    []*rule
+	routes   *http.ServeMux // nil if there are none
+	patterns map[string]*route
+	byName   sync.Map // name to *rule
+	scratch  sync.Pool
+	logged   rate.Sometimes
+}
+
+// route is what a pattern of Routes or ExemptRoutes means.
+type route struct {
+	rules  []*rule
+	exempt bool
+}
+
+// New compiles cfg. The error joins a [*ConfigError] for every mistake there is.
+func New(cfg Config) (*Limiter, error) {
+	l := &Limiter{cfg: cfg, store: cfg.Store, patterns: map[string]*route{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
+	l.scratch.New = func() any { return new(check) }
+	if l.store == nil {
+		l.store = NewMemoryStore(MemoryConfig{})
+	}
+	_, l.memory = l.store.(*MemoryStore)
+	if cfg.OnStoreFailure == UseMemory {
+		l.local = NewMemoryStore(MemoryConfig{})
+	}
+	if cfg.StoreTimeout == 0 {
+		l.cfg.StoreTimeout = defaultStoreTimeout
+	}
+	var m mistakes
+	cfg.check(&m)
+	l.rules = l.compile(&m, "Rules", cfg.Rules)
+	l.compileRoutes(&m)
+	if len(m) > 0 {
+		return nil, errors.Join(m...)
+	}
+	return l, nil
+}
+
+func (l *Limiter) compile(m *mistakes, field string, rules []Rule) []*rule {
+	var compiled []*rule
+	for i, r := range rules {
+		at, before := fmt.Sprintf("%s[%d]", field, i), len(*m)
+		r.check(m, at)
+		if len(*m) > before {
+			continue
+		}
+		c := compileRule(r)
+		if _, taken := l.byName.LoadOrStore(r.Name, c); taken {
+			m.addf(at+".Name", "%q is the name of another rule", r.Name)
+		}
+		compiled = append(compiled, c)
+	}
+	return compiled
+}
+
+func (l *Limiter) compileRoutes(m *mistakes) {
+	if len(l.cfg.Routes)+len(l.cfg.ExemptRoutes) == 0 {
+		return
+	}
+	l.routes = http.NewServeMux()
+	patterns := make([]string, 0, len(l.cfg.Routes))
+	for pattern := range l.cfg.Routes {
+		patterns = append(patterns, pattern)
+	}
+	slices.Sort(patterns)
+	for _, pattern := range patterns {
+		field := fmt.Sprintf("Routes[%q]", pattern)
+		l.addRoute(m, field, pattern, &route{rules: l.compile(m, field, l.cfg.Routes[pattern])})
+	}
+	for i, pattern := range l.cfg.ExemptRoutes {
+		l.addRoute(m, fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &route{exempt: true})
+	}
+}
+
+func (l *Limiter) addRoute(m *mistakes, field, pattern string, rt *route) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.addf(field, "%v", p)
+		}
+	}()
+	l.routes.Handle(pattern, http.NotFoundHandler())
+	l.patterns[pattern] = rt
+}
+
+// Take takes cost tokens from the buckets of key under the named rule, all of them or
+// none, and returns the decision. It needs no request, so the rule's Key, Cost, Skip and
+// LimitsFor do not count. The error says that there is no such rule, that key or cost is
+// not valid, or that the store failed; then the Decision is what OnStoreFailure makes of it.
+func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (Decision, error) {
+	return l.one(ctx, OpTake, rule, key, cost)
+}
+
+// Peek returns the decision that Take would return for one token, and takes none.
+func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (Decision, error) {
+	return l.one(ctx, OpPeek, rule, key, 1)
+}
+
+// Credit gives cost tokens back to the buckets of key under the named rule.
+func (l *Limiter) Credit(ctx context.Context, rule string, key Key, cost int64) error {
+	_, err := l.one(ctx, OpCredit, rule, key, cost)
+	return err
+}
+
+// Reset makes the buckets of key under the named rule full, to unblock a user.
+func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
+	_, err := l.one(ctx, OpReset, rule, key, 0)
+	return err
+}
+
+func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, cost int64) (Decision, error) {
+	v, ok := l.byName.Load(name)
+	if !ok {
+		return Decision{}, fmt.Errorf("ratelimit: there is no rule %q", name)
+	}
+	c := l.getCheck()
+	defer l.putCheck(c)
+	r := v.(*rule)
+	c.add(r, r.policies, key, cost, kind)
+	err := l.apply(ctx, c)
+	if errors.Is(err, ErrInvalidOp) {
+		return Decision{}, err
+	}
+	return c.decision(), err
+}
+
+// apply has the store decide c, and does what was chosen if the store fails.
+func (l *Limiter) apply(ctx context.Context, c *check) error {
+	if len(c.ops) == 0 {
+		return nil
+	}
+	if l.memory {
+		return l.store.Apply(ctx, c.ops)
+	}
+	err := l.applyRemote(ctx, c.ops)
+	if err == nil || errors.Is(err, ErrInvalidOp) {
+		return err
+	}
+	c.failed = l.cfg.OnStoreFailure
+	err = fmt.Errorf("ratelimit: store: %w", err)
+	l.report(ctx, err)
+	if l.local != nil {
+		return errors.Join(err, l.local.Apply(ctx, c.ops))
+	}
+	return err
+}
+
+// applyRemote asks a store that may be slow or panic. The client's going away must
+// not spare it the charge.
+func (l *Limiter) applyRemote(ctx context.Context, ops []Op) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.StoreTimeout)
+	defer cancel()
+	return l.store.Apply(ctx, ops)
+}
+
+// guard calls a function of the user's, and reports its error or panic.
+func (l *Limiter) guard(req *http.Request, what string, f func() error) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.report(req.Context(), fmt.Errorf("ratelimit: %s: panic: %v", what, p))
+		}
+	}()
+	if err := f(); err != nil {
+		l.report(req.Context(), fmt.Errorf("ratelimit: %s: %w", what, err))
+	}
+}
+
+func (l *Limiter) report(ctx context.Context, err error) {
+	if l.cfg.OnError == nil {
+		l.logged.Do(func() { slog.ErrorContext(ctx, "rate limiter", "error", err) })
+		return
+	}
+	defer func() { _ = recover() }() // the request must not suffer from the reporting
+	l.cfg.OnError(ctx, err)
+}

@@ -1,0 +1,189 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+// Handler returns a handler that asks the rules for everything and those of the matching
+// route, in one decision, before it passes a request on to next. A refused request is
+// answered with status 429 (503 if the store failed and OnStoreFailure is FailClosed, 403 if
+// a rule refuses requests without identity) and costs nothing.
+//
+// The ResponseWriter is passed on as it is.
+func (l *Limiter) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var routed []*rule
+		if l.routes != nil {
+			if _, pattern := l.routes.Handler(r); pattern != "" {
+				rt := l.patterns[pattern]
+				if rt.exempt {
+					next.ServeHTTP(w, r)
+					return
+				}
+				routed = rt.rules
+			}
+		}
+		l.serve(w, r, next, l.rules, routed)
+	})
+}
+
+// Limit returns a decorator that enforces the limits in text, as [Parse] reads them, on
+// the handlers it is applied to: each call of Limit is one budget, shared by the
+// handlers that one decorator is given. Its name is the text, with a number if the
+// same text is used again. Limit panics if text or key is not valid, as
+// [http.ServeMux.Handle] does for a bad pattern.
+func (l *Limiter) Limit(text string, key Keyer) func(http.Handler) http.Handler {
+	limits := MustParse(text)
+	name := limits.String()
+	if len(name) > 56 {
+		name = name[:56]
+	}
+	base := name
+	for n := 2; ; n++ {
+		if _, taken := l.byName.Load(name); !taken {
+			return l.With(Rule{Name: name, Limits: limits, Key: key})
+		}
+		name = base + " #" + strconv.Itoa(n)
+	}
+}
+
+// With returns a decorator that enforces rules on the handlers it is applied to. Behind
+// [Limiter.Handler], or another decorator, a request it refuses is given back what the outer
+// one took. With panics if a rule is not valid or its name is taken. It is for start-up,
+// not for use while requests are served.
+func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
+	var m mistakes
+	compiled := l.compile(&m, "With", rules)
+	if len(m) > 0 {
+		panic(errors.Join(m...).Error())
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			l.serve(w, r, next, compiled, nil)
+		})
+	}
+}
+
+func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handler, rules, routed []*rule) {
+	if l.exempt(r) {
+		next.ServeHTTP(w, r)
+		return
+	}
+	c := l.getCheck()
+	if c.collect(l, rules, r, OpTake) && c.collect(l, routed, r, OpTake) {
+		_ = l.apply(r.Context(), c) // reported there; the decision says what was chosen
+	}
+	d := c.decision()
+	if c.refused == nil {
+		l.setHeaders(w.Header(), c)
+	}
+	if !d.Allowed {
+		violated := c.violated(d)
+		l.putCheck(c)
+		giveBack(r.Context())
+		l.deny(w, r, d, violated)
+		return
+	}
+	s := &scope{Context: r.Context(), limiter: l, decision: d}
+	if c.failed == 0 {
+		s.ops = append(s.ops, c.ops...)
+	}
+	l.putCheck(c)
+	next.ServeHTTP(w, r.WithContext(s))
+}
+
+func (l *Limiter) exempt(r *http.Request) bool {
+	exempt := false
+	if l.cfg.Exempt != nil {
+		l.guard(r, "Exempt", func() error { exempt = l.cfg.Exempt(r); return nil })
+	}
+	return exempt
+}
+
+// A scope is the context of a request that was admitted.
+type scope struct {
+	context.Context
+	limiter  *Limiter
+	decision Decision
+	ops      []Op // what was charged
+}
+
+type scopeKey struct{}
+
+// Value implements [context.Context].
+func (s *scope) Value(key any) any {
+	if key == (scopeKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
+// DecisionFrom returns the decision by which a request with this context was admitted,
+// that of the innermost limiter. It is false for a request that no limiter has seen
+// or that was exempt.
+func DecisionFrom(ctx context.Context) (Decision, bool) {
+	if s, ok := ctx.Value(scopeKey{}).(*scope); ok {
+		return s.decision, true
+	}
+	return Decision{}, false
+}
+
+// giveBack returns what outer limiters took for a request that is refused after all.
+func giveBack(ctx context.Context) {
+	for s, _ := ctx.Value(scopeKey{}).(*scope); s != nil; s, _ = s.Context.Value(scopeKey{}).(*scope) {
+		if len(s.ops) == 0 {
+			continue
+		}
+		c := s.limiter.getCheck()
+		c.ops = append(c.ops, s.ops...)
+		for i := range c.ops {
+			c.ops[i].Kind = OpCredit
+		}
+		_ = s.limiter.apply(s.Context, c)
+		s.limiter.putCheck(c)
+	}
+}
+
+// Explanation is where one limit stands for a request.
+type Explanation struct {
+	Rule   string
+	Limit  Limit
+	Key    Key
+	Result Result // as of a peek
+}
+
+// Explain returns the limits that [Limiter.Handler] would ask about r, and what is left of
+// each. It takes nothing. Rules of decorators are not among them.
+func (l *Limiter) Explain(r *http.Request) ([]Explanation, error) {
+	c := l.getCheck()
+	defer l.putCheck(c)
+	var routed []*rule
+	if l.routes != nil {
+		if rt := l.patterns[patternOf(l.routes, r)]; rt != nil {
+			if rt.exempt {
+				return nil, nil
+			}
+			routed = rt.rules
+		}
+	}
+	if l.exempt(r) || !c.collect(l, l.rules, r, OpPeek) || !c.collect(l, routed, r, OpPeek) {
+		return nil, nil
+	}
+	if err := l.apply(r.Context(), c); err != nil {
+		return nil, err
+	}
+	all := make([]Explanation, len(c.ops))
+	for i := range c.ops {
+		op := &c.ops[i]
+		all[i] = Explanation{op.Limit.rule, op.Limit.limit, op.Key, op.Result}
+	}
+	return all, nil
+}
+
+func patternOf(mux *http.ServeMux, r *http.Request) string {
+	_, pattern := mux.Handler(r)
+	return pattern
+}

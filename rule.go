@@ -1,0 +1,161 @@
+package ratelimit
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// rule is a compiled Rule.
+type rule struct {
+	Rule
+	policies []policy // of Limits; none if unlimited
+	chosen   sync.Map // Limit and index to policy, for LimitsFor
+	nchosen  atomic.Int32
+}
+
+// policy is one limit of a rule with its texts.
+type policy struct {
+	*NamedLimit
+	name  string // in header fields
+	field string // its member of RateLimit-Policy
+	quota int64
+	secs  int64 // window
+}
+
+// maxChosen bounds the limits that a rule remembers for LimitsFor. Others are compiled
+// for each request.
+const maxChosen = 1024
+
+func compileRule(r Rule) *rule {
+	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
+	c := &rule{Rule: r}
+	for i, l := range r.Limits {
+		if !l.IsUnlimited() {
+			c.policies = append(c.policies, newPolicy(r.Name, i, len(r.Limits), l))
+		}
+	}
+	return c
+}
+
+// newPolicy compiles a limit that has been checked.
+func newPolicy(rule string, index, of int, l Limit) policy {
+	named, err := NameLimit(rule, index, l)
+	if err != nil {
+		panic(err) // unreachable: Limits.check has seen it
+	}
+	p := policy{NamedLimit: named, name: rule}
+	if of > 1 {
+		p.name += "-" + strconv.Itoa(index+1)
+	}
+	p.secs = int64((l.Period + 1e9 - 1) / 1e9)
+	p.quota = int64(float64(l.Count) * (float64(p.secs) * 1e9 / float64(l.Period)))
+	if int64(l.Period) == p.secs*1e9 {
+		p.quota = l.Count
+	}
+	p.field = `"` + p.name + `";q=` + strconv.FormatInt(min(p.quota, maxInteger), 10) + ";w=" + strconv.FormatInt(p.secs, 10)
+	return p
+}
+
+// applies reports whether r applies to the request, as far as its method and Skip go.
+func (r *rule) applies(l *Limiter, req *http.Request) bool {
+	if len(r.Methods) > 0 && !slices.Contains(r.Methods, req.Method) &&
+		(req.Method != http.MethodHead || !slices.Contains(r.Methods, http.MethodGet)) {
+		return false
+	}
+	if r.Skip == nil {
+		return true
+	}
+	skip := false
+	l.guard(req, r.Name+": Skip", func() error { skip = r.Skip(req); return nil })
+	return !skip
+}
+
+// key returns the key to count req by, and false if it is to be refused. The zero Key
+// means that the rule does not apply.
+func (r *rule) key(l *Limiter, req *http.Request) (Key, bool) {
+	key, err := safeKey(r.Key, req)
+	if err == nil && !key.IsZero() {
+		return key, true
+	}
+	if err != nil && !errors.Is(err, ErrNoIdentity) {
+		l.report(req.Context(), fmt.Errorf("ratelimit: rule %q: Key: %w", r.Name, err))
+	}
+	switch r.Unidentified {
+	case RefuseUnidentified:
+		return Key{}, false
+	case SkipUnidentified:
+		return Key{}, true
+	}
+	return unidentifiedKey(), true
+}
+
+func unidentifiedKey() Key { return Key{b: [keySize]byte{kindUnidentified}} }
+
+func safeKey(k Keyer, req *http.Request) (key Key, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return k.Key(req)
+}
+
+// cost returns what req costs.
+func (r *rule) cost(l *Limiter, req *http.Request) int64 {
+	if r.Cost == nil {
+		return 1
+	}
+	n := int64(1)
+	l.guard(req, r.Name+": Cost", func() error {
+		cost := r.Cost(req)
+		if cost < 0 {
+			return fmt.Errorf("negative cost %d", cost)
+		}
+		n = cost
+		return nil
+	})
+	return n
+}
+
+// limits returns the policies for req.
+func (r *rule) limits(l *Limiter, req *http.Request) []policy {
+	if r.LimitsFor == nil {
+		return r.policies
+	}
+	policies := r.policies
+	l.guard(req, r.Name+": LimitsFor", func() error {
+		limits := r.LimitsFor(req)
+		if len(limits) == 0 {
+			return nil
+		}
+		if err := limits.check(); err != nil {
+			return err
+		}
+		policies = r.choose(limits)
+		return nil
+	})
+	return policies
+}
+
+func (r *rule) choose(limits Limits) []policy {
+	text := limits.String()
+	if p, ok := r.chosen.Load(text); ok {
+		return p.([]policy)
+	}
+	var policies []policy
+	for i, l := range limits {
+		if !l.IsUnlimited() {
+			policies = append(policies, newPolicy(r.Name, i, len(limits), l))
+		}
+	}
+	if r.nchosen.Add(1) <= maxChosen {
+		r.chosen.Store(strings.Clone(text), policies)
+	}
+	return policies
+}
