@@ -26,9 +26,16 @@ type batch struct {
 // It works in three steps: find the buckets, try the ops on copies of them, and
 // write the copies back if no take was refused.
 func (s *MemoryStore) applyBatch(now int64, ops []Op) {
-	var places [8]place
-	var locked [8]uint32
-	b := batch{s: s, now: now, ops: ops, places: places[:0], locked: locked[:0]}
+	// Plain indexing from here on: an append to a field would move the arrays to the heap.
+	var placesBuf [8]place
+	var lockedBuf [8]uint32
+	places, locked := placesBuf[:], lockedBuf[:0]
+	if len(ops) > len(placesBuf) {
+		places = make([]place, len(ops))
+	}
+	places = places[:len(ops)]
+	locked = s.hashAll(ops, places, locked)
+	b := batch{s: s, now: now, ops: ops, places: places, locked: locked}
 	b.lock()
 	defer b.unlock()
 	b.find()
@@ -40,22 +47,25 @@ func (s *MemoryStore) applyBatch(now int64, ops []Op) {
 	}
 }
 
-// lock finds out which shards the ops need, and locks them.
-func (b *batch) lock() {
-	for i := range b.ops {
-		op := &b.ops[i]
-		p := place{first: i}
-		if i > 0 && op.Key == b.ops[i-1].Key {
-			p.hash = b.places[i-1].hash
-		} else {
-			p.hash = b.s.hash(&op.Key)
+// hashAll fills in the hashes of places, and returns the shards they lead to, ascending
+// and distinct, in locked.
+func (s *MemoryStore) hashAll(ops []Op, places []place, locked []uint32) []uint32 {
+	for i := range ops {
+		if i > 0 && ops[i].Key == ops[i-1].Key {
+			places[i].hash = places[i-1].hash
+			continue
 		}
-		b.places = append(b.places, p)
-		if n := uint32(p.hash & b.s.mask); !slices.Contains(b.locked, n) {
-			b.locked = append(b.locked, n)
+		places[i].hash = s.hash(&ops[i].Key)
+		if n := uint32(places[i].hash & s.mask); !slices.Contains(locked, n) {
+			locked = append(locked, n)
 		}
 	}
-	slices.Sort(b.locked)
+	slices.Sort(locked)
+	return locked
+}
+
+// lock locks the shards, and sets their clocks and the batch's to the latest of them.
+func (b *batch) lock() {
 	for _, n := range b.locked {
 		sh := &b.s.shards[n]
 		sh.mu.Lock()
