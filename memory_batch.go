@@ -26,16 +26,19 @@ type batch struct {
 // It works in three steps: find the buckets, try the ops on copies of them, and
 // write the copies back if no take was refused.
 func (s *MemoryStore) applyBatch(now int64, ops []Op) {
-	// Plain indexing from here on: an append to a field would move the arrays to the heap.
-	var placesBuf [8]place
-	var lockedBuf [8]uint32
-	places, locked := placesBuf[:], lockedBuf[:0]
-	if len(ops) > len(placesBuf) {
-		places = make([]place, len(ops))
+	b, _ := s.batches.Get().(*batch)
+	if b == nil {
+		b = new(batch)
 	}
-	places = places[:len(ops)]
-	locked = s.hashAll(ops, places, locked)
-	b := batch{s: s, now: now, ops: ops, places: places, locked: locked}
+	*b = batch{s: s, now: now, ops: ops, places: b.places[:0], locked: b.locked[:0]}
+	defer func() {
+		b.ops = nil
+		clear(b.places)
+		s.batches.Put(b)
+	}()
+	b.places = slices.Grow(b.places, len(ops))[:len(ops)]
+	clear(b.places)
+	b.locked = s.hashAll(ops, b.places, b.locked)
 	b.lock()
 	defer b.unlock()
 	b.find()

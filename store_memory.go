@@ -34,8 +34,8 @@ type MemoryConfig struct {
 // so a flood of made-up keys is limited as one client, and the clients known before
 // it notice nothing. [MemoryStore.Stats] counts these decisions.
 //
-// Apply allocates nothing for keys it knows and batches of up to 8 ops, and holds
-// only the locks of the shards its keys are in.
+// Apply allocates nothing for keys it knows, and holds only the locks of the shards
+// its keys are in.
 type MemoryStore struct {
 	seed    maphash.Seed
 	start   time.Time
@@ -46,6 +46,7 @@ type MemoryStore struct {
 
 	keys     atomic.Int64 // buckets held, and room reserved for some
 	overflow overflow
+	batches  sync.Pool // of *batch
 }
 
 // MemoryStats is a snapshot of the counters of a [MemoryStore].
