@@ -1,0 +1,108 @@
+// Quickstart serves a small API behind rate limits, and says what to try.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
+	flag.Parse()
+	handler, err := newHandler()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf(usage, *addr)
+	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
+}
+
+const usage = `Listening on http://%[1]s. Try:
+
+  curl -i http://%[1]s/api/items
+      200, and RateLimit says how many of 100 per minute are left
+  curl -i 'http://%[1]s/api/items?per_page=1000'
+      costs 50 of them; the third one is answered 429 with Retry-After
+  for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%%{http_code}\n' -X POST 'http://%[1]s/login?user=alice'; done
+      401 five times, then 429: 5 per minute for each account
+  curl -i -u admin:secret http://%[1]s/admin/stats
+      10 per minute for each signed-in user; 403 without -u
+`
+
+func newHandler() (http.Handler, error) {
+	byAddress := ratelimit.ByRemoteIP()
+	limiter, err := ratelimit.New(ratelimit.Config{
+		Rules: []ratelimit.Rule{
+			{Name: "per-client", Limits: ratelimit.MustParse("100 per minute"), Key: byAddress, Cost: cost},
+		},
+		Routes: map[string][]ratelimit.Rule{
+			"POST /login": {
+				{Name: "login-account", Limits: ratelimit.MustParse("5 per minute"), Key: ratelimit.ByUser(account)},
+				{Name: "login-address", Limits: ratelimit.MustParse("20 per minute"), Key: byAddress},
+			},
+			"POST /webhooks":   {{Name: "webhooks", Limits: ratelimit.MustParse("10 per second; 100 per minute"), Key: byAddress}},
+			"GET /admin/stats": {{Name: "admin", Limits: ratelimit.MustParse("10 per minute"), Key: ratelimit.ByUser(signedIn), Unidentified: ratelimit.RefuseUnidentified}},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/items", items)
+	mux.HandleFunc("GET /api/users", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, []string{"alice", "bob"}) })
+	mux.HandleFunc("POST /login", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusUnauthorized, "wrong password") })
+	mux.HandleFunc("POST /webhooks", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusAccepted, "thank you") })
+	mux.HandleFunc("GET /admin/stats", stats)
+	return limiter.Handler(mux), nil
+}
+
+// perPage returns how many items the request asks for, from 1 to 1000.
+func perPage(r *http.Request) int {
+	n, err := strconv.Atoi(r.URL.Query().Get("per_page"))
+	if err != nil {
+		n = 20
+	}
+	return min(max(n, 1), 1000)
+}
+
+// cost is 1 for each 20 items.
+func cost(r *http.Request) int64 { return int64((perPage(r) + 19) / 20) }
+
+// account is whose password is tried. A limiter must not read the body, so a real service
+// would take it from the query, a header, or decorate the handler behind its parser.
+func account(r *http.Request) string { return r.URL.Query().Get("user") }
+
+// signedIn stands for real authentication.
+func signedIn(r *http.Request) string {
+	if user, password, ok := r.BasicAuth(); ok && password == "secret" {
+		return user
+	}
+	return ""
+}
+
+func items(w http.ResponseWriter, r *http.Request) {
+	list := make([]string, perPage(r))
+	for i := range list {
+		list[i] = fmt.Sprintf("item %d", i+1)
+	}
+	reply(w, http.StatusOK, list)
+}
+
+func stats(w http.ResponseWriter, r *http.Request) {
+	d, _ := ratelimit.DecisionFrom(r.Context())
+	reply(w, http.StatusOK, map[string]any{"rule": d.Rule, "remaining": d.Remaining})
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
