@@ -1,0 +1,292 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+var ok = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+
+func rule(name, limits string) ratelimit.Rule {
+	return ratelimit.Rule{Name: name, Limits: ratelimit.MustParse(limits), Key: ratelimit.ByRemoteIP()}
+}
+
+func newLimiter(t testing.TB, cfg ratelimit.Config) *ratelimit.Limiter {
+	t.Helper()
+	l, err := ratelimit.New(cfg)
+	require.NoError(t, err)
+	return l
+}
+
+func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// The mission: request 101 of a real client is refused, with a wait that is true.
+func TestRequest101(t *testing.T) {
+	server := httptest.NewServer(newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "100 per hour")}}).Handler(ok))
+	defer server.Close()
+	for i := range 101 {
+		resp, err := server.Client().Get(server.URL)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		if i < 100 {
+			require.Equal(t, 200, resp.StatusCode)
+			continue
+		}
+		assert.Equal(t, 429, resp.StatusCode)
+		assert.Equal(t, "36", resp.Header.Get("Retry-After"))
+	}
+}
+
+// Promises 2 and 10: the whole response, and the wait it names suffices.
+func TestResponses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("p", "2 per minute; 10 per hour")}}).Handler(ok)
+		assert.Equal(t, http.Header{
+			"Ratelimit-Policy": {`"p-1";q=2;w=60, "p-2";q=10;w=3600`}, "Ratelimit": {`"p-1";r=1;t=30, "p-2";r=9;t=3240`},
+		}, serve(h, request("192.0.2.1:1")).Header())
+		serve(h, request("192.0.2.1:1"))
+		w := serve(h, request("192.0.2.1:1"))
+		assert.Equal(t, 429, w.Code)
+		assert.Equal(t, http.Header{
+			"Ratelimit-Policy": {`"p-1";q=2;w=60, "p-2";q=10;w=3600`}, "Ratelimit": {`"p-1";r=0;t=30, "p-2";r=8;t=2880`},
+			"Retry-After": {"30"}, "Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"},
+			"X-Content-Type-Options": {"nosniff"}, "Content-Length": {"200"},
+		}, w.Header())
+		assert.Equal(t, `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests","status":429,`+
+			`"detail":"Too many requests. Retry after 30 seconds.","violated-policies":["p-1"]}`+"\n", w.Body.String())
+		text := serve(h, request("192.0.2.1:1", "Accept", "text/html, */*;q=0.1"))
+		assert.Equal(t, "Too many requests. Retry after 30 seconds.\n", text.Body.String())
+		time.Sleep(30 * time.Second)
+		assert.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code)
+	})
+}
+
+func TestHeaderForms(t *testing.T) {
+	for form, want := range map[ratelimit.HeaderForm]http.Header{
+		ratelimit.Draft7Headers: {"Ratelimit-Policy": {"2;w=60"}, "Ratelimit": {"limit=2, remaining=1, reset=30"}},
+		ratelimit.Draft6Headers: {"Ratelimit-Limit": {"2"}, "Ratelimit-Remaining": {"1"}, "Ratelimit-Reset": {"30"}},
+		ratelimit.XHeaders:      {"X-Ratelimit-Limit": {"2"}, "X-Ratelimit-Remaining": {"1"}, "X-Ratelimit-Reset": {"946684830"}},
+		ratelimit.NoHeaders:     {},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(t, ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{rule("p", "2 per minute")}})
+			h := l.Handler(l.With(rule("wide", "10 per minute"))(ok))
+			assert.Equal(t, want, serve(h, request("192.0.2.1:1")).Header(), "nested: the strictest wins")
+		})
+	}
+}
+
+// Promises 3 and 9: routes are decided together with the rules for everything, by pattern.
+func TestRoutesAndMethods(t *testing.T) {
+	login := rule("login", "1 per hour")
+	onlyGet := rule("get", "3 per hour")
+	onlyGet.Methods = []string{"GET"}
+	l := newLimiter(t, ratelimit.Config{
+		Rules:        []ratelimit.Rule{rule("all", "10 per hour"), onlyGet},
+		Routes:       map[string][]ratelimit.Rule{"POST /login/{name}": {login}},
+		ExemptRoutes: []string{"GET /healthz"},
+	})
+	h := l.Handler(ok)
+	do := func(method, path string) int {
+		r := httptest.NewRequest(method, path, nil)
+		return serve(h, r).Code
+	}
+	assert.Equal(t, 200, do("POST", "/login/a"))
+	assert.Equal(t, 429, do("POST", "/login/b"), "B2: one bucket for all names")
+	all, err := l.Explain(httptest.NewRequest("POST", "/login/c", nil))
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	assert.Equal(t, int64(9), all[0].Result.Remaining, "a refusal costs nothing anywhere")
+	assert.Equal(t, []int{200, 200, 200, 429}, []int{do("GET", "/x"), do("HEAD", "/x"), do("GET", "/none"), do("HEAD", "/")}, "B3")
+	assert.Equal(t, 200, do("FOO", "/x"), "B4: only the rule for everything")
+	for range 20 {
+		assert.Equal(t, 200, do("GET", "/healthz"))
+	}
+}
+
+// Promises 3 and 12: decorators give back what the outer limiter took, and handlers see the decision.
+func TestDecorators(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("all", "10 per hour")}})
+	seen := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		d, found := ratelimit.DecisionFrom(r.Context())
+		assert.True(t, found)
+		assert.Equal(t, "1 per hour", d.Rule)
+	})
+	first, second := l.Limit("1/hour", ratelimit.ByRemoteIP()), l.Limit("1 per hour", ratelimit.ByRemoteIP())
+	h := l.Handler(first(seen))
+	r := request("192.0.2.1:1")
+	assert.Equal(t, `"all";r=9;t=3240, "1 per hour";r=0;t=3600`, serve(h, r).Header().Get("RateLimit"))
+	assert.Equal(t, 429, serve(h, r).Code)
+	assert.Equal(t, 200, serve(second(ok), r).Code, "each call is a budget of its own")
+	key, _ := ratelimit.ByRemoteIP().Key(r)
+	d, err := l.Peek(context.Background(), "all", key)
+	require.NoError(t, err)
+	assert.Equal(t, int64(9), d.Remaining)
+	require.NoError(t, l.Reset(context.Background(), "1 per hour", key))
+	assert.Equal(t, 200, serve(h, r).Code, "unblocked by hand")
+	assert.Panics(t, func() { l.Limit("1 per fortnight", ratelimit.ByRemoteIP()) })
+	assert.Panics(t, func() { l.With(rule("all", "1 per hour")) })
+	_, found := ratelimit.DecisionFrom(context.Background())
+	assert.False(t, found)
+}
+
+// Promises 8 and 14: identities and user functions that fail.
+func TestUserFunctions(t *testing.T) {
+	var reported []string
+	failing := ratelimit.Rule{
+		Name: "f", Limits: ratelimit.MustParse("5 per hour"),
+		Key:       ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { panic("key") }),
+		Cost:      func(*http.Request) int64 { return -1 },
+		Skip:      func(*http.Request) bool { panic("skip") },
+		LimitsFor: func(*http.Request) ratelimit.Limits { return ratelimit.Limits{{}} },
+	}
+	cfg := ratelimit.Config{
+		Rules: []ratelimit.Rule{failing}, Exempt: func(*http.Request) bool { panic("exempt") },
+		OnError: func(_ context.Context, err error) { reported = append(reported, err.Error()); panic("reporting") },
+	}
+	w := serve(newLimiter(t, cfg).Handler(ok), request("@"))
+	assert.Equal(t, 200, w.Code)
+	assert.Equal(t, `"f";r=4;t=2880`, w.Header().Get("RateLimit"), "counted with cost 1 in the shared bucket")
+	assert.Len(t, reported, 5)
+	for choice, status := range map[ratelimit.Unidentified]int{ratelimit.RefuseUnidentified: 403, ratelimit.SkipUnidentified: 200} {
+		anonymous := rule("a", "1 per hour")
+		anonymous.Unidentified = choice
+		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{anonymous}}).Handler(ok)
+		serve(h, request("@"))
+		assert.Equal(t, status, serve(h, request("@")).Code)
+	}
+}
+
+func TestPlansAndCost(t *testing.T) {
+	plan := rule("plan", "1 per hour")
+	plan.LimitsFor = func(r *http.Request) ratelimit.Limits {
+		switch r.Header.Get("Plan") {
+		case "pro":
+			return ratelimit.Limits{ratelimit.PerHour(5)}
+		case "free":
+			return nil
+		}
+		return ratelimit.Limits{ratelimit.Unlimited()}
+	}
+	plan.Cost = func(r *http.Request) int64 { return int64(len(r.Header["Unit"])) }
+	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{plan}}).Handler(ok)
+	assert.Equal(t, `"plan";r=3;t=2160`, serve(h, request("192.0.2.1:1", "Plan", "pro", "Unit", "1", "Unit", "2")).Header().Get("RateLimit"))
+	never := serve(h, request("192.0.2.2:1", "Plan", "free", "Unit", "1", "Unit", "2"))
+	assert.Equal(t, 429, never.Code)
+	assert.Empty(t, never.Header().Get("Retry-After"), "promise 4: no false hope")
+	assert.Empty(t, serve(h, request("192.0.2.1:1")).Header())
+}
+
+type failingStore struct{ err error }
+
+func (s failingStore) Apply(context.Context, []ratelimit.Op) error {
+	if s.err == nil {
+		panic("store")
+	}
+	return s.err
+}
+
+func TestStoreFailure(t *testing.T) {
+	for policy, want := range map[ratelimit.FailurePolicy][]int{
+		ratelimit.FailOpen: {200, 200}, ratelimit.FailClosed: {503, 503}, ratelimit.UseMemory: {200, 429},
+	} {
+		for _, err := range []error{errors.New("down"), nil} {
+			var reported []error
+			h := newLimiter(t, ratelimit.Config{
+				Rules: []ratelimit.Rule{rule("r", "1 per hour")}, Store: failingStore{err}, OnStoreFailure: policy,
+				OnError: func(_ context.Context, err error) { reported = append(reported, err) },
+			}).Handler(ok)
+			got := []int{serve(h, request("192.0.2.1:1")).Code}
+			w := serve(h, request("192.0.2.1:1"))
+			assert.Equal(t, want, append(got, w.Code))
+			assert.NotContains(t, w.Body.String(), "down", "K14")
+			assert.Len(t, reported, 2)
+		}
+	}
+}
+
+// Promise 15: all mistakes at once, each with its place.
+func TestConfigMistakes(t *testing.T) {
+	_, err := ratelimit.New(ratelimit.Config{
+		Rules: []ratelimit.Rule{
+			{}, {Name: "a\n", Limits: ratelimit.Limits{{Count: -1}}, Key: ratelimit.ByForwardedFor(ratelimit.TrustedProxies("10.0.0.0/x", "0.0.0.0/0"))},
+			{Name: "b", Limits: ratelimit.Limits{ratelimit.Unlimited(), ratelimit.PerDay(1)}, Key: ratelimit.FirstOf(nil, ratelimit.ByUser(nil), ratelimit.Combine())},
+			rule("c", "1/s"), rule("c", "1/s"),
+			{Name: "d", Limits: ratelimit.MustParse("1/s"), Key: ratelimit.ByRemoteIP().IPv6Prefix(8), Methods: []string{" "}, Unidentified: 9},
+		},
+		Routes: map[string][]ratelimit.Rule{"nonsense pattern": {}},
+		Store:  failingStore{}, StoreTimeout: -1, Headers: 99,
+	})
+	var one *ratelimit.ConfigError
+	require.ErrorAs(t, err, &one)
+	for _, want := range []string{
+		"OnStoreFailure", "StoreTimeout", "Headers", "Rules[0].Name", "Rules[0].Limits", "Rules[0].Key", "Rules[1].Name", "Rules[1].Limits",
+		`"10.0.0.0/x"`, `"0.0.0.0/0" trusts everybody`, "unlimited beside", "argument 1", "argument 2: ByUser(nil)", "argument 3", "Rules[4].Name",
+		"IPv6Prefix(8)", "Rules[5].Methods", "Rules[5].Unidentified", `Routes["nonsense pattern"]`,
+	} {
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+// Promise 11: the ResponseWriter is the server's own.
+func TestResponseWriterIsNotWrapped(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "9/s")}})
+	server := httptest.NewServer(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		require.NoError(t, http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)))
+		_, hijacker := w.(http.Hijacker)
+		assert.True(t, hijacker)
+		_, _ = io.WriteString(w, "x")
+		w.(http.Flusher).Flush()
+	})))
+	defer server.Close()
+	resp, err := server.Client().Get(server.URL)
+	require.NoError(t, err)
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, "x", string(body))
+}
+
+func TestTakeWithoutHTTP(t *testing.T) {
+	var denied ratelimit.Decision
+	l := newLimiter(t, ratelimit.Config{
+		Rules:    []ratelimit.Rule{rule("emails", "2 per hour"), {Name: "hidden", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByRemoteIP(), Hidden: true}},
+		OnDenied: func(_ *http.Request, d ratelimit.Decision) { denied = d },
+		Denied:   func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) { http.Error(w, d.Rule, 418) },
+	})
+	ctx, alice := context.Background(), ratelimit.UserKey("alice")
+	d, err := l.Take(ctx, "emails", alice, 2)
+	require.NoError(t, err)
+	assert.Equal(t, ratelimit.Decision{Allowed: true, Rule: "emails", Limit: ratelimit.PerHour(2).WithBurst(2), Key: alice, ResetAfter: time.Hour},
+		ratelimit.Decision{Allowed: d.Allowed, Rule: d.Rule, Limit: d.Limit.WithBurst(2), Key: d.Key, Remaining: d.Remaining, ResetAfter: time.Hour})
+	d, err = l.Take(ctx, "emails", alice, 1)
+	require.NoError(t, err)
+	assert.Equal(t, ratelimit.ReasonLimit, d.Reason)
+	require.NoError(t, l.Credit(ctx, "emails", alice, 1))
+	_, err = l.Take(ctx, "nothing", alice, 1)
+	require.Error(t, err)
+	_, err = l.Take(ctx, "emails", alice, -1)
+	require.ErrorIs(t, err, ratelimit.ErrInvalidOp)
+	h := l.Handler(ok)
+	assert.Equal(t, `"emails";r=1;t=1800`, serve(h, request("192.0.2.1:1")).Header().Get("RateLimit"), "K13")
+	w := serve(h, request("192.0.2.1:1"))
+	assert.Equal(t, 418, w.Code)
+	assert.Equal(t, "hidden", strings.TrimSpace(w.Body.String()))
+	assert.Equal(t, "hidden", denied.Rule)
+}
