@@ -269,7 +269,9 @@ func TestTakeWithoutHTTP(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{
 		Rules:    []ratelimit.Rule{rule("emails", "2 per hour"), {Name: "hidden", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByRemoteIP(), Hidden: true}},
 		OnDenied: func(_ *http.Request, d ratelimit.Decision) { denied = d },
-		Denied:   func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) { http.Error(w, d.Rule, 418) },
+		Denied: func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) {
+			http.Error(w, d.Rule, http.StatusTeapot)
+		},
 	})
 	ctx, alice := context.Background(), ratelimit.UserKey("alice")
 	d, err := l.Take(ctx, "emails", alice, 2)

@@ -1,0 +1,103 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// Every mistake in a Keyer is found by New, and using it all the same is an error.
+func TestKeyerMistakes(t *testing.T) {
+	trusted := ratelimit.TrustedProxies("10.0.0.1")
+	for want, by := range map[string]ratelimit.Keyer{
+		`header name "a b"`:      ratelimit.ByIPHeader("a b", trusted),
+		"holds one address":      ratelimit.ByIPHeader("X-Ip", ratelimit.TrustedHops(2)),
+		"TrustedHops(0)":         ratelimit.ByForwardedFor(ratelimit.TrustedHops(0)),
+		"TrustedProxiesFunc":     ratelimit.ByForwardedFor(ratelimit.TrustedProxiesFunc(nil)),
+		"Proxies.If(nil)":        ratelimit.ByForwardedFor(trusted.If(nil)),
+		"no trusted proxies":     ratelimit.ByForwarded(ratelimit.Proxies{}),
+		"ByUser(nil)":            ratelimit.ByUser(nil),
+		`ByHeader("")`:           ratelimit.ByHeader(""),
+		`ByCookie("a b")`:        ratelimit.ByCookie("a b"),
+		"a nil KeyFunc":          ratelimit.KeyFunc(nil),
+		"FirstOf(): want":        ratelimit.FirstOf(),
+		"Combine, argument 1: a": ratelimit.Combine(ratelimit.KeyFunc(nil)),
+	} {
+		_, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse("1/s"), Key: by}}})
+		require.ErrorContains(t, err, want)
+		var one *ratelimit.ConfigError
+		require.ErrorAs(t, err, &one)
+		assert.Equal(t, "Rules[0].Key", one.Field)
+		require.Error(t, errors.Unwrap(one))
+	}
+	_, err := ratelimit.ByForwarded(ratelimit.Proxies{}).Key(request("192.0.2.1:1"))
+	require.Error(t, err)
+	_, err = ratelimit.ByUser(nil).Key(request("192.0.2.1:1"))
+	require.Error(t, err)
+	broken := ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { return ratelimit.Key{}, errors.New("broken") })
+	_, err = ratelimit.FirstOf(broken, ratelimit.ByRemoteIP()).Key(request("192.0.2.1:1"))
+	require.ErrorContains(t, err, "broken")
+}
+
+func TestTrustByFunction(t *testing.T) {
+	by := ratelimit.ByForwardedFor(ratelimit.TrustedProxiesFunc(netip.Addr.IsLoopback))
+	addr, err := by.Addr(request("127.0.0.1:1", "X-Forwarded-For", "203.0.113.7, 127.0.0.2"))
+	require.NoError(t, err)
+	assert.Equal(t, "203.0.113.7", addr.String())
+}
+
+// B1: the key inside the mux is the pattern, however the path is spelled.
+func TestAttackPathSpelling(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{})
+	mux := http.NewServeMux()
+	mux.Handle("GET /item/{id}", l.With(ratelimit.Rule{
+		Name: "items", Limits: ratelimit.MustParse("3 per hour"), Key: ratelimit.Combine(ratelimit.ByPattern(), ratelimit.ByRemoteIP()),
+	})(ok))
+	var got []int
+	for _, path := range []string{"/item/a", "/item/%61", "/item/a%2Fb", "/item/other"} {
+		got = append(got, serve(mux, httptest.NewRequest("GET", path, nil)).Code)
+	}
+	assert.Equal(t, []int{200, 200, 200, 429}, got)
+}
+
+func TestExplain(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{rule("all", "2 per hour")}, Exempt: func(r *http.Request) bool { return r.Method == "OPTIONS" },
+		ExemptRoutes: []string{"/free"},
+	})
+	for _, r := range []*http.Request{httptest.NewRequest("OPTIONS", "/", nil), httptest.NewRequest("GET", "/free", nil)} {
+		all, err := l.Explain(r)
+		require.NoError(t, err)
+		assert.Empty(t, all)
+		assert.Empty(t, serve(l.Handler(ok), r).Header())
+	}
+	down := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{rule("all", "2 per hour")}, Store: failingStore{errors.New("down")}, OnStoreFailure: ratelimit.FailOpen,
+	})
+	_, err := down.Explain(request("192.0.2.1:1"))
+	require.ErrorContains(t, err, "down")
+	d, err := down.Take(context.Background(), "all", ratelimit.UserKey("a"), 1)
+	require.ErrorContains(t, err, "down")
+	assert.Equal(t, ratelimit.Decision{Allowed: true, Reason: ratelimit.ReasonStore, StoreFailed: true}, d)
+}
+
+// Nested limiters: the longest wait wins, and JSON is for those who ask for it.
+func TestNestedRefusal(t *testing.T) {
+	inner := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("in-1", "1 per hour"), rule("in-2", "1 per day")}}).Handler(ok)
+	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("out", "9 per hour")}}).Handler(inner)
+	r := request("192.0.2.1:1", "Accept", "text/plain, application/json")
+	serve(h, r)
+	w := serve(h, r)
+	assert.Equal(t, "86400", w.Header().Get("Retry-After"))
+	assert.Contains(t, w.Body.String(), `"violated-policies":["in-1","in-2"]`)
+	l := named(t, "r", 3, "1 per day")
+	assert.Equal(t, []any{"r", 3}, []any{l.Rule(), l.Index()})
+}
