@@ -293,5 +293,7 @@ func TestMemoryStoreAllocatesNothing(t *testing.T) {
 	one := []ratelimit.Op{{Limit: l, Key: ratelimit.UserKey("a"), Cost: 1}}
 	two := []ratelimit.Op{{Limit: l, Key: ratelimit.UserKey("a"), Cost: 1}, {Limit: m, Key: ratelimit.UserKey("b"), Cost: 1}}
 	assert.Zero(t, testing.AllocsPerRun(1000, func() { _ = s.Apply(context.Background(), one) }))
-	assert.Zero(t, testing.AllocsPerRun(1000, func() { _ = s.Apply(context.Background(), two) }))
+	if !raceEnabled { // make cover runs this without the detector
+		assert.Zero(t, testing.AllocsPerRun(1000, func() { _ = s.Apply(context.Background(), two) }))
+	}
 }
