@@ -22,7 +22,7 @@ MODULES := $(shell find . -name go.mod ! -path '*/.*' ! -path '*/testdata/*' ! -
 # $(call each,COMMAND) runs COMMAND in every module, and fails in the end if it
 # failed in any.
 each = bad=; \
-	for module in $(MODULES); do echo "-- $$module"; (cd "$$module" && $(1)) || bad="$$bad $$module"; done; \
+	for module in $(MODULES); do echo "-- $@ $$module"; (cd "$$module" && $(1)) || bad="$$bad $$module"; done; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
 .PHONY: help test lint gofumpt vet staticcheck tidy-diff cross fmt fuzz bench compare cover api examples ci
@@ -83,7 +83,7 @@ examples: ## build and vet the examples
 	@for module in $(filter . ./examples/%,$(MODULES)); do \
 		dir=$$module; test $$module != . || dir=./examples; \
 		test -n "$$(find $$dir -name '*.go' 2>/dev/null)" || continue; \
-		echo "-- $$dir"; \
+		echo "-- $@ $$dir"; \
 		(cd $$dir && $(GO) vet ./... && $(GO) build -o /dev/null ./...) || exit 1; \
 	done
 

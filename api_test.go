@@ -116,8 +116,8 @@ func private() {}
 	require.NoError(t, err)
 
 	require.Equal(t, []string{
-		"pkg p, const A Kind = 1 << 0",
-		"pkg p, const C Kind = 1 << 2",
+		"pkg p, const A Kind = 1",
+		"pkg p, const C Kind = 4",
 		"pkg p, const D = Kind(7)",
 		"pkg p, const Wait = 5 * time.Second",
 		"pkg p, func New[K comparable](Config[K, int]) (*Config[K, int], error)",
@@ -246,17 +246,21 @@ var iotaWord = regexp.MustCompile(`\biota\b`)
 // gives its j-th name. Of a call that a variable is set to only the function is
 // shown, as a hint at the type.
 func valueText(tok token.Token, spec *ast.ValueSpec, index, j int) string {
-	text := ""
+	typ := ""
 	if spec.Type != nil {
-		text = " " + types.ExprString(spec.Type)
+		typ = " " + types.ExprString(spec.Type)
 	}
 	if j >= len(spec.Values) {
-		return text
+		return typ
 	}
 	if call, ok := spec.Values[j].(*ast.CallExpr); ok && tok == token.VAR {
-		return text + " = " + types.ExprString(call.Fun) + "(...)"
+		return typ + " = " + types.ExprString(call.Fun) + "(...)"
 	}
-	return text + " = " + iotaWord.ReplaceAllString(types.ExprString(spec.Values[j]), strconv.Itoa(index))
+	value := iotaWord.ReplaceAllString(types.ExprString(spec.Values[j]), strconv.Itoa(index))
+	if known, err := types.Eval(token.NewFileSet(), nil, token.NoPos, value); err == nil && known.Value != nil {
+		value = known.Value.ExactString()
+	}
+	return typ + " = " + value
 }
 
 func (a *apiLines) funcs(funcs []*doc.Func) {
