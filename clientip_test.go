@@ -22,7 +22,7 @@ func request(remote string, headers ...string) *http.Request {
 	return r
 }
 
-// The attacks are those of the catalogue in DESIGN.md, by number.
+// Each row is one way to lie about an address; the numbers (A1 ...) only tell them apart.
 func TestClientAddressUnderAttack(t *testing.T) {
 	const xff, proxy = "X-Forwarded-For", "10.0.0.1:1"
 	trusted := ratelimit.TrustedProxies("10.0.0.0/8", "::ffff:192.168.0.0/112", "fd00::/8", "unix")
