@@ -112,6 +112,11 @@ func (b *batch) find() {
 		}
 		p.b = b.s.shard(p.hash).find(op.Limit.id, &op.Key, p.hash)
 		if p.b == nil && !p.room {
+			// Either there was no room, or making room for another op dropped this
+			// bucket, which was full, and so gave room back.
+			p.room = b.s.setAside()
+		}
+		if p.b == nil && !p.room {
 			p.b, p.over = b.overflow(op.Limit), true
 		}
 		if p.b != nil {

@@ -98,10 +98,12 @@ func (sh *shard) reserve(s *MemoryStore, n int) {
 // for one more, which it then sets aside.
 func (s *MemoryStore) makeRoom(sh *shard, now int64) bool {
 	sh.sweep(s, now, sweepStep)
+	return s.setAside() || sh.sweep(s, now, sweepFull) && s.setAside()
+}
+
+// setAside takes room for one more bucket, if there is any.
+func (s *MemoryStore) setAside() bool {
 	if s.keys.Add(1) <= s.maxKeys {
-		return true
-	}
-	if sh.sweep(s, now, sweepFull) && s.keys.Load() <= s.maxKeys {
 		return true
 	}
 	s.keys.Add(-1)

@@ -297,3 +297,21 @@ func TestMemoryStoreAllocatesNothing(t *testing.T) {
 		assert.Zero(t, testing.AllocsPerRun(1000, func() { _ = s.Apply(context.Background(), two) }))
 	}
 }
+
+// Making room for one op of a batch may drop the full bucket of another. That one is
+// then as good as new, not without room.
+func TestSweepWithinABatch(t *testing.T) {
+	var now time.Duration
+	s := ratelimit.NewClockStore(8, func() time.Duration { return now })
+	l := named(t, "r", 0, "3 per second")
+	op := func(user string) ratelimit.Op {
+		return ratelimit.Op{Limit: l, Key: ratelimit.UserKey(user), Cost: 1}
+	}
+	for i := range 50 {
+		apply(t, s, op("old"))
+		now += time.Minute
+		for _, o := range apply(t, s, op("old"), op(fmt.Sprint(i)), op(fmt.Sprint("x", i))) {
+			require.Equal(t, ratelimit.Result{Allowed: true, Remaining: 2, ResetAfter: 333333334}, o.Result)
+		}
+	}
+}
