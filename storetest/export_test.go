@@ -1,0 +1,59 @@
+package storetest
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// Failures runs the cases of h one after another, without Around, and returns what those
+// that failed say, by their names.
+func Failures(t testing.TB, h Harness) map[string]string {
+	failed := make(map[string]string)
+	for _, tc := range h.cases() {
+		r := &recorder{TB: t}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			h.run(r, tc)
+		}()
+		<-done
+		if r.failure != "" {
+			failed[tc.name] = r.failure
+		}
+	}
+	return failed
+}
+
+// recorder is a testing.TB of its own where it is used to end a case.
+type recorder struct {
+	testing.TB
+	failure string
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.failure = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+func (r *recorder) Skipf(format string, args ...any) {
+	r.Fatalf("skipped: "+format, args...)
+}
+
+// CaseNames returns the names of all cases of h.
+func CaseNames(h Harness) []string {
+	var names []string
+	for _, tc := range h.cases() {
+		names = append(names, tc.name)
+	}
+	return names
+}
+
+// Rules returns the sentences that the cases of h check, by the names of the cases.
+func Rules(h Harness) map[string]string {
+	rules := make(map[string]string)
+	for _, tc := range h.cases() {
+		rules[tc.name] = tc.rule
+	}
+	return rules
+}
