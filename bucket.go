@@ -79,7 +79,8 @@ func NameLimit(rule string, index int, limit Limit) (*NamedLimit, error) {
 	l := &NamedLimit{rule: rule, index: index, limit: limit}
 	sum := sha256.Sum256([]byte(rule))
 	l.id = binary.LittleEndian.Uint64(sum[:])&^0xff | uint64(index+1)
-	l.setRate(rateOf(limit))
+	count, period, _ := limit.reduced()
+	l.setRate(pace{count: uint32(count), period: period})
 	return l, nil
 }
 
@@ -91,14 +92,6 @@ func (l *NamedLimit) Index() int { return l.index }
 
 // Limit returns the limit's numbers, with Burst filled in.
 func (l *NamedLimit) Limit() Limit { return l.limit }
-
-func rateOf(l Limit) pace {
-	a, b := l.Count, int64(l.Period)
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return pace{count: uint32(l.Count / a), period: int64(l.Period) / a}
-}
 
 func (l *NamedLimit) setRate(r pace) {
 	l.pace = r

@@ -41,13 +41,11 @@ const (
 	kindNamed
 	kindJoined
 	kindUnidentified
-	kindOverflow
 )
 
 var kindNames = [...]string{
 	kindNone: "none", kindAddr: "addr", kindUser: "user", kindHeader: "header", kindCookie: "cookie",
 	kindPattern: "pattern", kindNamed: "key", kindJoined: "joined", kindUnidentified: "unidentified",
-	kindOverflow: "overflow",
 }
 
 // UserKey returns the Key of the user that authentication knows as id. An empty
@@ -120,7 +118,7 @@ func (k Key) String() string {
 		return kindName(kind&^hashedFlag) + ":#" + hex.EncodeToString(data[:6])
 	}
 	switch kind {
-	case kindNone, kindUnidentified, kindOverflow:
+	case kindNone, kindUnidentified:
 		return kindName(kind)
 	case kindAddr:
 		return "addr:" + addrText(data)

@@ -292,3 +292,28 @@ func TestTakeWithoutHTTP(t *testing.T) {
 	assert.Equal(t, "hidden", strings.TrimSpace(w.Body.String()))
 	assert.Equal(t, "hidden", denied.Rule)
 }
+
+// ctxStore is a Store that would give up if its context were done.
+type ctxStore struct{ ratelimit.Store }
+
+func (s ctxStore) Apply(ctx context.Context, ops []ratelimit.Op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, limited := ctx.Deadline(); !limited {
+		return errors.New("no deadline")
+	}
+	return s.Store.Apply(ctx, ops)
+}
+
+// A client that hangs up is charged all the same, within a deadline of our own.
+func TestClientThatHangsUpIsCharged(t *testing.T) {
+	h := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{rule("r", "1 per hour")}, Store: ctxStore{ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})},
+		OnStoreFailure: ratelimit.FailOpen, OnError: func(_ context.Context, err error) { t.Error(err) },
+	}).Handler(ok)
+	gone, hangUp := context.WithCancel(context.Background())
+	hangUp()
+	assert.Equal(t, 200, serve(h, request("192.0.2.1:1").WithContext(gone)).Code)
+	assert.Equal(t, 429, serve(h, request("192.0.2.1:1")).Code)
+}

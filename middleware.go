@@ -15,19 +15,25 @@ import (
 // The ResponseWriter is passed on as it is.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var routed []*rule
-		if l.routes != nil {
-			if _, pattern := l.routes.Handler(r); pattern != "" {
-				rt := l.patterns[pattern]
-				if rt.exempt {
-					next.ServeHTTP(w, r)
-					return
-				}
-				routed = rt.rules
-			}
+		rules, exempt := l.routed(r)
+		if exempt {
+			next.ServeHTTP(w, r)
+			return
 		}
-		l.serve(w, r, next, l.rules, routed)
+		l.serve(w, r, next, l.rules, rules)
 	})
+}
+
+// routed returns the rules of the route that r matches, and whether it is exempt.
+func (l *Limiter) routed(r *http.Request) (rules []*rule, exempt bool) {
+	if l.routes == nil {
+		return nil, false
+	}
+	_, pattern := l.routes.Handler(r)
+	if rt := l.patterns[pattern]; rt != nil {
+		return rt.rules, rt.exempt
+	}
+	return nil, false
 }
 
 // Limit returns a decorator that enforces the limits in text, as [Parse] reads them, on
@@ -160,16 +166,8 @@ type Explanation struct {
 func (l *Limiter) Explain(r *http.Request) ([]Explanation, error) {
 	c := l.getCheck()
 	defer l.putCheck(c)
-	var routed []*rule
-	if l.routes != nil {
-		if rt := l.patterns[patternOf(l.routes, r)]; rt != nil {
-			if rt.exempt {
-				return nil, nil
-			}
-			routed = rt.rules
-		}
-	}
-	if l.exempt(r) || !c.collect(l, l.rules, r, OpPeek) || !c.collect(l, routed, r, OpPeek) {
+	rules, exempt := l.routed(r)
+	if exempt || l.exempt(r) || !c.collect(l, l.rules, r, OpPeek) || !c.collect(l, rules, r, OpPeek) {
 		return nil, nil
 	}
 	if err := l.apply(r.Context(), c); err != nil {
@@ -181,9 +179,4 @@ func (l *Limiter) Explain(r *http.Request) ([]Explanation, error) {
 		all[i] = Explanation{op.Limit.rule, op.Limit.limit, op.Key, op.Result}
 	}
 	return all, nil
-}
-
-func patternOf(mux *http.ServeMux, r *http.Request) string {
-	_, pattern := mux.Handler(r)
-	return pattern
 }

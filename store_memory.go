@@ -19,7 +19,7 @@ type MemoryConfig struct {
 	_ [0]func() // not comparable, and no literals without field names
 
 	// MaxKeys is the greatest number of buckets to hold: one for each key under
-	// each limit. Zero means DefaultMaxKeys. A bucket takes about 80 bytes.
+	// each limit. Zero means DefaultMaxKeys. A million buckets take about 92 MB.
 	MaxKeys int
 }
 
