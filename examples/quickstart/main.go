@@ -30,7 +30,7 @@ const usage = `Listening on http://%[1]s. Try:
   curl -i http://%[1]s/api/items
       200, and RateLimit says how many of 100 per minute are left
   curl -i 'http://%[1]s/api/items?per_page=1000'
-      costs 50 of them; the third one is answered 429 with Retry-After
+      costs 50 of them, so the second or third one is answered 429 with Retry-After
   for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%%{http_code}\n' -X POST 'http://%[1]s/login?user=alice'; done
       401 five times, then 429: 5 per minute for each account
   curl -i -u admin:secret http://%[1]s/admin/stats
