@@ -70,7 +70,11 @@ func (p problem) detail(d Decision) string {
 	if d.RetryAfter <= 0 {
 		return p.text
 	}
-	return fmt.Sprintf("%s Retry after %d seconds.", p.text, max(seconds(d.RetryAfter), 1))
+	secs, unit := max(seconds(d.RetryAfter), 1), "seconds"
+	if secs == 1 {
+		unit = "second"
+	}
+	return fmt.Sprintf("%s Retry after %d %s.", p.text, secs, unit)
 }
 
 // json renders p by hand: rule names, the only text that is not constant, have been

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -106,7 +107,8 @@ func setSingle(h http.Header, form HeaderForm, p *policy, res *Result) {
 	left := strconv.FormatInt(res.Remaining, 10)
 	wait := strconv.FormatInt(seconds(res.ResetAfter), 10)
 	if form == Draft7Headers {
-		if _, outer := h["Ratelimit"]; !outer || res.Remaining == 0 {
+		outer, found := draft7Remaining(h.Get("Ratelimit"))
+		if !found || !res.Allowed || res.Remaining < outer {
 			h["Ratelimit-Policy"] = []string{strconv.FormatInt(p.quota, 10) + ";w=" + strconv.FormatInt(p.secs, 10)}
 			h["Ratelimit"] = []string{"limit=" + limit + ", remaining=" + left + ", reset=" + wait}
 		}
@@ -117,10 +119,18 @@ func setSingle(h http.Header, form HeaderForm, p *policy, res *Result) {
 		prefix = "X-Ratelimit-"
 		wait = strconv.FormatInt(time.Now().Add(res.ResetAfter+time.Second-1).Unix(), 10)
 	}
-	if outer, err := strconv.ParseInt(h.Get(prefix+"Remaining"), 10, 64); err == nil && outer <= res.Remaining {
+	if outer, err := strconv.ParseInt(h.Get(prefix+"Remaining"), 10, 64); err == nil && res.Allowed && outer <= res.Remaining {
 		return
 	}
 	h[prefix+"Limit"], h[prefix+"Remaining"], h[prefix+"Reset"] = []string{limit}, []string{left}, []string{wait}
+}
+
+// draft7Remaining returns what a RateLimit field, written by an outer limiter, says is left.
+func draft7Remaining(field string) (int64, bool) {
+	_, rest, _ := strings.Cut(field, "remaining=")
+	digits, _, _ := strings.Cut(rest, ",")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, err == nil
 }
 
 // setRetryAfter writes the wait in whole seconds (RFC 9110, section 10.2.3), at least 1,

@@ -132,10 +132,10 @@ func TestRates(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"100 per minute", "10/second; 100/minute, 1000 per day", "1_0/2h burst 3", "unlimited", "1.5/s", ";;"} {
-		f.Add(text)
-	}
 	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > maxFuzz {
+			t.Skip()
+		}
 		limits, err := ratelimit.Parse(text)
 		if err != nil {
 			return

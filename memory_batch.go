@@ -102,7 +102,7 @@ func (b *batch) find() {
 	}
 	if missing > 0 {
 		for _, n := range b.locked {
-			b.s.shards[n].reserve(b.s, missing)
+			b.s.shards[n].reserve(b.s, len(b.ops))
 		}
 	}
 	for i := range b.ops {

@@ -58,7 +58,7 @@ func (sh *shard) find(id uint64, key *Key, hash uint64) *bucket {
 	}
 	for i := sh.home(id, hash); ; i = sh.next(i) {
 		sl := &sh.slots[i]
-		if sl.id == id && sl.key == *key {
+		if sl.id == id && sl.key.equal(key) {
 			return &sl.bucket
 		}
 		if sl.id == 0 {

@@ -11,7 +11,7 @@ import (
 //
 // Apply is one atomic step. It evaluates ops in order, each on the buckets as the
 // ops before it would leave them, and then either applies all of them or, if any
-// [OpTake] is refused, none: a refused batch changes nothing anywhere. Each op
+// [OpTake] is refused, none: a refused batch takes and gives no token anywhere. Each op
 // finds its answer in its own Result; Apply overwrites whatever was there.
 //
 // An error means that the store could not decide: it is never a refusal, no
@@ -98,13 +98,15 @@ var ErrInvalidOp = errors.New("ratelimit: invalid op")
 // implementers of [Store], to be called before anything is changed.
 func CheckOps(ops []Op) error {
 	for i := range ops {
-		op := &ops[i]
-		if op.Limit != nil && op.Cost >= 0 && op.Kind <= OpReset && !op.Key.IsZero() {
-			continue
+		if op := &ops[i]; !op.valid() {
+			return invalidOp(i, op)
 		}
-		return invalidOp(i, op)
 	}
 	return nil
+}
+
+func (op *Op) valid() bool {
+	return op.Limit != nil && op.Cost >= 0 && op.Kind <= OpReset && op.Key.b[0] != kindNone
 }
 
 func invalidOp(i int, op *Op) error {
