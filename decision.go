@@ -46,36 +46,35 @@ const (
 	ReasonStore
 )
 
-// check is one decision under way. It is pooled.
+// check is one decision under way. It is pooled; what it points to when it is put back is
+// compiled rules, which live as long.
 type check struct {
 	ops      []Op
-	policies []policy // of the ops
-	rules    []*rule  // of the ops
-	refused  *rule    // for lack of an identity
+	policies []*policy // of the ops
+	plans    []*plan
+	buf      []byte // scratch for texts
+	refused  *rule  // for lack of an identity
 	failed   FailurePolicy
 }
 
 func (l *Limiter) getCheck() *check { return l.scratch.Get().(*check) }
 
 func (l *Limiter) putCheck(c *check) {
-	clear(c.policies)
-	clear(c.rules)
-	for i := range c.ops {
-		c.ops[i].Limit = nil
-	}
-	c.ops, c.policies, c.rules, c.refused, c.failed = c.ops[:0], c.policies[:0], c.rules[:0], nil, 0
+	c.ops, c.policies, c.plans, c.refused, c.failed = c.ops[:0], c.policies[:0], c.plans[:0], nil, 0
 	l.scratch.Put(c)
 }
 
-func (c *check) add(r *rule, policies []policy, key Key, cost int64, kind OpKind) {
-	for i := range policies {
-		c.ops = append(c.ops, Op{Kind: kind, Limit: policies[i].NamedLimit, Key: key, Cost: cost})
-		c.policies = append(c.policies, policies[i])
-		c.rules = append(c.rules, r)
+func (c *check) add(p *plan, key Key, cost int64, kind OpKind) {
+	c.plans = append(c.plans, p)
+	for i := range p.policies {
+		pol := &p.policies[i]
+		c.ops = append(c.ops, Op{Kind: kind, Limit: pol.NamedLimit, Key: key, Cost: cost})
+		c.policies = append(c.policies, pol)
 	}
 }
 
-// collect adds what rules ask of req, and reports whether none refuses it outright.
+// collect adds the ops of all of rules that apply to req. It is false if one refuses for
+// lack of an identity.
 func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKind) bool {
 	for _, r := range rules {
 		if !r.applies(l, req) {
@@ -87,38 +86,52 @@ func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKin
 			return false
 		}
 		if !key.IsZero() {
-			c.add(r, r.limits(l, req), key, r.cost(l, req), kind)
+			c.add(r.limits(l, req), key, r.cost(l, req), kind)
 		}
 	}
 	return true
 }
 
+// worst returns the op that decided, or nil if there are none or the store's failure did.
+func (c *check) worst() *Op {
+	if len(c.ops) == 0 || c.refused != nil || c.failed == FailOpen || c.failed == FailClosed {
+		return nil
+	}
+	worst := &c.ops[0]
+	for i := 1; i < len(c.ops); i++ {
+		if op := &c.ops[i]; stricter(op, worst) {
+			worst = op
+		}
+	}
+	return worst
+}
+
 func (c *check) decision() Decision {
+	if op := c.worst(); op != nil {
+		return op.decision(c.failed != 0)
+	}
 	switch {
 	case c.refused != nil:
 		return Decision{Reason: ReasonUnidentified, Rule: c.refused.Name}
-	case c.failed == FailOpen:
-		return Decision{Allowed: true, Reason: ReasonStore, StoreFailed: true}
 	case c.failed == FailClosed:
 		return Decision{Reason: ReasonStore, RetryAfter: time.Second, StoreFailed: true}
-	case len(c.ops) == 0:
-		return Decision{Allowed: true}
+	case c.failed == FailOpen:
+		return Decision{Allowed: true, Reason: ReasonStore, StoreFailed: true}
 	}
-	worst := 0
-	for i := 1; i < len(c.ops); i++ {
-		if stricter(&c.ops[i], &c.ops[worst]) {
-			worst = i
-		}
-	}
-	op := &c.ops[worst]
+	return Decision{Allowed: true}
+}
+
+// decision returns the Decision that op made.
+func (op *Op) decision(failed bool) Decision {
+	res := &op.Result
 	d := Decision{
-		Allowed: op.Result.Allowed, Rule: op.Limit.rule, Limit: op.Limit.limit, Key: op.Key, Remaining: op.Result.Remaining,
-		RetryAfter: op.Result.RetryAfter, ResetAfter: op.Result.ResetAfter, StoreFailed: c.failed != 0,
+		Allowed: res.Allowed, Rule: op.Limit.rule, Limit: op.Limit.limit, Key: op.Key, Remaining: res.Remaining,
+		RetryAfter: res.RetryAfter, ResetAfter: res.ResetAfter, StoreFailed: failed,
 	}
 	switch {
-	case op.Result.Never:
+	case res.Never:
 		d.Reason = ReasonNever
-	case !d.Allowed:
+	case !res.Allowed:
 		d.Reason = ReasonLimit
 	}
 	return d

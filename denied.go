@@ -1,110 +1,115 @@
 package ratelimit
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
-// violated returns the names of the policies that refused, but for hidden ones.
-func (c *check) violated(d Decision) []string {
-	var names []string
-	if d.Reason != ReasonLimit && d.Reason != ReasonNever {
-		return nil
-	}
-	for i := range c.ops {
-		if !c.ops[i].Result.Allowed && !c.rules[i].Hidden {
-			names = append(names, c.policies[i].name)
-		}
-	}
-	return names
+// A denial holds what the header of a refusal points to, in one piece of memory. Each
+// slice that is taken from fields has a capacity of one.
+type denial struct {
+	values fieldValues
+	fields [5]string
+	text   [128]byte // of RateLimit
 }
 
 // deny answers a refused request.
-func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, d Decision, violated []string) {
+func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check, d Decision) {
+	h, m := w.Header(), new(denial)
+	l.setHeaders(h, c, m.text[:0], &m.values)
 	if l.cfg.OnDenied != nil {
 		l.guard(r, "OnDenied", func() error { l.cfg.OnDenied(r, d); return nil })
 	}
-	h := w.Header()
-	setRetryAfter(h, d.RetryAfter)
-	h["Cache-Control"] = []string{"no-store"}
+	if secs := retryAfter(h, d.RetryAfter); secs > 0 {
+		m.set(h, 0, "Retry-After", strconv.FormatInt(secs, 10))
+	}
+	m.set(h, 1, "Cache-Control", "no-store")
 	if l.cfg.Denied != nil {
 		l.cfg.Denied(w, r, d)
 		return
 	}
 	p := problemOf(d)
-	body, mediaType := p.json(d, violated), "application/problem+json"
-	if !wantsJSON(r.Header["Accept"]) {
-		body, mediaType = p.detail(d)+"\n", "text/plain; charset=utf-8"
+	body, mediaType := c.buf[:0], "application/problem+json"
+	if prefersText(r.Header["Accept"]) {
+		body, mediaType = append(p.appendDetail(body, d), '\n'), "text/plain; charset=utf-8"
+	} else {
+		body = p.appendJSON(body, d, c)
 	}
-	h["Content-Type"] = []string{mediaType}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	c.buf = body
+	m.set(h, 2, "Content-Type", mediaType)
+	m.set(h, 3, "X-Content-Type-Options", "nosniff")
+	m.set(h, 4, "Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(body)) // a client that has gone needs no answer
+		_, _ = w.Write(body) // a client that has gone needs no answer
 	}
+}
+
+func (m *denial) set(h http.Header, i int, name, value string) {
+	m.fields[i] = value
+	h[name] = m.fields[i : i+1 : i+1]
 }
 
 // problem is a kind of refusal (RFC 9457).
 type problem struct {
-	kind   string // the last part of its type URI, "" for about:blank
+	kind   string // its type URI
 	status int
+	title  string
 	text   string
 }
+
+const problemTypes = "https://iana.org/assignments/http-problem-types#"
 
 func problemOf(d Decision) problem {
 	switch d.Reason {
 	case ReasonUnidentified:
-		return problem{"", http.StatusForbidden, "The request carries no identity to count it by."}
+		return problem{"about:blank", http.StatusForbidden, "Forbidden", "The request carries no identity to count it by."}
 	case ReasonStore:
-		return problem{"temporary-reduced-capacity", http.StatusServiceUnavailable, "The service is short of capacity."}
+		return problem{problemTypes + "temporary-reduced-capacity", http.StatusServiceUnavailable, "Service Unavailable", "The service is short of capacity."}
 	case ReasonNever:
-		return problem{"quota-exceeded", http.StatusTooManyRequests, "The request costs more than its limit can ever allow."}
+		return problem{problemTypes + "quota-exceeded", http.StatusTooManyRequests, "Too Many Requests", "The request costs more than its limit can ever allow."}
 	}
-	return problem{"quota-exceeded", http.StatusTooManyRequests, "Too many requests."}
+	return problem{problemTypes + "quota-exceeded", http.StatusTooManyRequests, "Too Many Requests", "Too many requests."}
 }
 
-func (p problem) detail(d Decision) string {
+func (p *problem) appendDetail(b []byte, d Decision) []byte {
+	b = append(b, p.text...)
 	if d.RetryAfter <= 0 {
-		return p.text
+		return b
 	}
-	secs, unit := max(seconds(d.RetryAfter), 1), "seconds"
+	secs := max(seconds(d.RetryAfter), 1)
+	b = strconv.AppendInt(append(b, " Retry after "...), secs, 10)
 	if secs == 1 {
-		unit = "second"
+		return append(b, " second."...)
 	}
-	return fmt.Sprintf("%s Retry after %d %s.", p.text, secs, unit)
+	return append(b, " seconds."...)
 }
 
-// json renders p by hand: rule names, the only text that is not constant, have been
+// appendJSON renders p by hand: rule names, the only text that is not constant, have been
 // checked to need no escapes.
-func (p problem) json(d Decision, violated []string) string {
-	var b strings.Builder
-	b.WriteString(`{"type":"`)
-	if p.kind == "" {
-		b.WriteString("about:blank")
-	} else {
-		b.WriteString("https://iana.org/assignments/http-problem-types#" + p.kind)
+func (p *problem) appendJSON(b []byte, d Decision, c *check) []byte {
+	b = append(append(b, `{"type":"`...), p.kind...)
+	b = append(append(b, `","title":"`...), p.title...)
+	b = strconv.AppendInt(append(b, `","status":`...), int64(p.status), 10)
+	b = p.appendDetail(append(b, `,"detail":"`...), d)
+	b = append(b, '"')
+	if d.Reason == ReasonLimit || d.Reason == ReasonNever {
+		b = c.appendViolated(b)
 	}
-	fmt.Fprintf(&b, `","title":"%s","status":%d,"detail":"%s"`, http.StatusText(p.status), p.status, p.detail(d))
-	if len(violated) > 0 {
-		b.WriteString(`,"violated-policies":["` + strings.Join(violated, `","`) + `"]`)
-	}
-	b.WriteString("}\n")
-	return b.String()
+	return append(b, "}\n"...)
 }
 
-// wantsJSON reports whether a client with these Accept fields is to get JSON: unless it
-// asks for text and not for JSON.
-func wantsJSON(accept []string) bool {
-	text := false
-	for _, line := range accept {
-		line = strings.ToLower(line)
-		if strings.Contains(line, "json") {
-			return true
+// appendViolated appends the names of the policies that refused, but for hidden ones.
+func (c *check) appendViolated(b []byte) []byte {
+	sep := `,"violated-policies":[`
+	for i, p := range c.policies {
+		if !c.ops[i].Result.Allowed && !p.hidden {
+			b = append(append(b, sep...), p.member...)
+			sep = ","
 		}
-		text = text || strings.Contains(line, "text/")
 	}
-	return !text
+	if sep == "," {
+		b = append(b, ']')
+	}
+	return b
 }

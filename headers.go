@@ -1,11 +1,11 @@
 package ratelimit
 
 import (
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // HeaderForm is the form in which responses tell clients where they stand.
@@ -31,43 +31,62 @@ const (
 // maxInteger is the largest Integer of RFC 9651, section 3.3.1.
 const maxInteger = 999_999_999_999_999
 
-// setHeaders writes the fields for c, merged with those of an outer limiter.
-func (l *Limiter) setHeaders(h http.Header, c *check) {
-	if l.cfg.Headers == NoHeaders || c.failed == FailOpen || c.failed == FailClosed {
+// fieldValues are the values of RateLimit-Policy and RateLimit, which a header's slices
+// point to: each has a capacity of one, so that appending to one does not reach the next.
+type fieldValues [2]string
+
+// setHeaders writes the fields for c, merged with those of an outer limiter. What is written
+// into buf, as far as there is room, becomes a string and must not be changed after.
+func (l *Limiter) setHeaders(h http.Header, c *check, buf []byte, values *fieldValues) {
+	if l.cfg.Headers == NoHeaders || c.refused != nil || c.failed == FailOpen || c.failed == FailClosed {
 		return
 	}
 	if l.cfg.Headers == DraftHeaders {
-		setDraft(h, c)
+		setDraft(h, c, buf, values)
 		return
 	}
 	worst := -1
 	for i := range c.ops {
-		if !c.rules[i].Hidden && (worst < 0 || stricter(&c.ops[i], &c.ops[worst])) {
+		if !c.policies[i].hidden && (worst < 0 || stricter(&c.ops[i], &c.ops[worst])) {
 			worst = i
 		}
 	}
 	if worst >= 0 {
-		setSingle(h, l.cfg.Headers, &c.policies[worst], &c.ops[worst].Result)
+		setSingle(h, l.cfg.Headers, c.policies[worst], &c.ops[worst].Result)
 	}
 }
 
-func setDraft(h http.Header, c *check) {
-	var policyBuf, levelBuf [256]byte
-	policies, levels := policyBuf[:0], levelBuf[:0]
-	for i := range c.ops {
-		if c.rules[i].Hidden {
+func setDraft(h http.Header, c *check, buf []byte, values *fieldValues) {
+	levels := buf
+	for i, p := range c.policies {
+		if p.hidden {
 			continue
 		}
 		if len(levels) > 0 {
-			policies, levels = append(policies, ", "...), append(levels, ", "...)
+			levels = append(levels, ", "...)
 		}
-		policies = append(policies, c.policies[i].field...)
-		levels = appendLevel(levels, &c.policies[i], &c.ops[i].Result)
+		levels = appendLevel(levels, p, &c.ops[i].Result)
 	}
-	if len(levels) > 0 {
-		appendList(h, "Ratelimit-Policy", string(policies))
-		appendList(h, "Ratelimit", string(levels))
+	if len(levels) == 0 {
+		return
 	}
+	values[0], values[1] = c.policyField(), unsafe.String(&levels[0], len(levels))
+	setList(h, "Ratelimit-Policy", values[0:1:1])
+	setList(h, "Ratelimit", values[1:2:2])
+}
+
+// policyField returns the members of RateLimit-Policy. Those of a single rule are at hand.
+func (c *check) policyField() string {
+	field := ""
+	for _, p := range c.plans {
+		switch {
+		case field == "":
+			field = p.field
+		case p.field != "":
+			field += ", " + p.field
+		}
+	}
+	return field
 }
 
 // appendLevel appends a member of RateLimit. Its t is the time in which the client may use
@@ -84,21 +103,19 @@ func appendLevel(b []byte, p *policy, res *Result) []byte {
 		t = seconds(p.one.ceil())
 		t = min(t, seconds(res.ResetAfter))
 	default:
-		t = int64(math.Ceil(float64(r) * float64(p.limit.Period) / float64(p.limit.Count) / 1e9))
+		t = seconds(p.timeOf(r).ceil())
 	}
-	b = append(b, '"')
-	b = append(b, p.name...)
-	b = strconv.AppendInt(append(b, `";r=`...), r, 10)
+	b = append(append(b, p.member...), ";r="...)
+	b = strconv.AppendInt(b, r, 10)
 	return strconv.AppendInt(append(b, ";t="...), t, 10)
 }
 
-// appendList adds members to a list field, in one line with those that are there. The
-// slice is new each time: a shared one could be changed by a handler further out.
-func appendList(h http.Header, name, members string) {
+// setList sets a list field to members, which is one line, after those that are there.
+func setList(h http.Header, name string, members []string) {
 	if v := h[name]; len(v) > 0 && v[0] != "" {
-		members = v[0] + ", " + members
+		members[0] = v[0] + ", " + members[0]
 	}
-	h[name] = []string{members}
+	h[name] = members
 }
 
 // setSingle writes the fields of the older forms, unless an outer limiter left less.
@@ -133,17 +150,19 @@ func draft7Remaining(field string) (int64, bool) {
 	return n, err == nil
 }
 
-// setRetryAfter writes the wait in whole seconds (RFC 9110, section 10.2.3), at least 1,
-// unless waiting does not help or a longer wait is there.
-func setRetryAfter(h http.Header, wait time.Duration) {
+// retryAfter returns the wait in whole seconds (RFC 9110, section 10.2.3), at least 1. It is
+// 0 if waiting does not help, or if a longer wait is there.
+func retryAfter(h http.Header, wait time.Duration) int64 {
 	if wait <= 0 {
-		return
+		return 0
 	}
 	secs := max(seconds(wait), 1)
-	if outer, err := strconv.ParseInt(h.Get("Retry-After"), 10, 64); err == nil && outer >= secs {
-		return
+	if there := h["Retry-After"]; len(there) > 0 {
+		if outer, err := strconv.ParseInt(there[0], 10, 64); err == nil && outer >= secs {
+			return 0
+		}
 	}
-	h["Retry-After"] = []string{strconv.FormatInt(secs, 10)}
+	return secs
 }
 
 // seconds returns d in seconds, rounded up.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -22,11 +24,12 @@ type Limiter struct {
 	cfg      Config
 	store    Store
 	local    *MemoryStore // with the store failing and UseMemory
-	memory   bool         // store is a MemoryStore, which needs no deadline
+	memory   *MemoryStore // store if it is one, which needs no deadline
 	rules    []*rule
 	routes   *http.ServeMux // nil if there are none
 	patterns map[string]*route
-	byName   sync.Map // name to *rule
+	byName   atomic.Pointer[map[string]*rule] // replaced when a decorator adds rules
+	naming   sync.Mutex
 	scratch  sync.Pool
 	logged   rate.Sometimes
 }
@@ -40,11 +43,12 @@ type route struct {
 // New compiles cfg. The error joins a [*ConfigError] for every mistake there is.
 func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{cfg: cfg, store: cfg.Store, patterns: map[string]*route{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
+	l.byName.Store(&map[string]*rule{})
 	l.scratch.New = func() any { return new(check) }
 	if l.store == nil {
 		l.store = NewMemoryStore(MemoryConfig{})
 	}
-	_, l.memory = l.store.(*MemoryStore)
+	l.memory, _ = l.store.(*MemoryStore)
 	if cfg.OnStoreFailure == UseMemory {
 		l.local = NewMemoryStore(MemoryConfig{})
 	}
@@ -70,12 +74,31 @@ func (l *Limiter) compile(m *mistakes, field string, rules []Rule) []*rule {
 			continue
 		}
 		c := compileRule(r)
-		if _, taken := l.byName.LoadOrStore(r.Name, c); taken {
+		if !l.name(c) {
 			m.addf(at+".Name", "%q is the name of another rule", r.Name)
 		}
 		compiled = append(compiled, c)
 	}
 	return compiled
+}
+
+// rule returns the rule of that name, or nil.
+func (l *Limiter) rule(name string) *rule {
+	return (*l.byName.Load())[name]
+}
+
+// name makes r known by its name, unless there is another of that name.
+func (l *Limiter) name(r *rule) bool {
+	l.naming.Lock()
+	defer l.naming.Unlock()
+	old := *l.byName.Load()
+	if old[r.Name] != nil {
+		return false
+	}
+	names := maps.Clone(old)
+	names[r.Name] = r
+	l.byName.Store(&names)
+	return true
 }
 
 func (l *Limiter) compileRoutes(m *mistakes) {
@@ -133,14 +156,19 @@ func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
 }
 
 func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, cost int64) (Decision, error) {
-	v, ok := l.byName.Load(name)
-	if !ok {
+	r := l.rule(name)
+	if r == nil {
 		return Decision{}, fmt.Errorf("ratelimit: there is no rule %q", name)
+	}
+	if p := r.plan.policies; len(p) == 1 && l.memory != nil {
+		op := Op{Kind: kind, Limit: p[0].NamedLimit, Key: key, Cost: cost}
+		if l.memory.applyKnown(&op) {
+			return op.decision(false), nil
+		}
 	}
 	c := l.getCheck()
 	defer l.putCheck(c)
-	r := v.(*rule)
-	c.add(r, r.policies, key, cost, kind)
+	c.add(r.plan, key, cost, kind)
 	err := l.apply(ctx, c)
 	if errors.Is(err, ErrInvalidOp) {
 		return Decision{}, err
@@ -153,8 +181,8 @@ func (l *Limiter) apply(ctx context.Context, c *check) error {
 	if len(c.ops) == 0 {
 		return nil
 	}
-	if l.memory {
-		return l.store.Apply(ctx, c.ops)
+	if l.memory != nil {
+		return l.memory.Apply(ctx, c.ops)
 	}
 	err := l.applyRemote(ctx, c.ops)
 	if err == nil || errors.Is(err, ErrInvalidOp) {

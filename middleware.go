@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -49,7 +48,7 @@ func (l *Limiter) Limit(text string, key Keyer) func(http.Handler) http.Handler 
 	}
 	base := name
 	for n := 2; ; n++ {
-		if _, taken := l.byName.Load(name); !taken {
+		if l.rule(name) == nil {
 			return l.With(Rule{Name: name, Limits: limits, Key: key})
 		}
 		name = base + " #" + strconv.Itoa(n)
@@ -82,23 +81,16 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	if c.collect(l, rules, r, OpTake) && c.collect(l, routed, r, OpTake) {
 		_ = l.apply(r.Context(), c) // reported there; the decision says what was chosen
 	}
-	d := c.decision()
-	if c.refused == nil {
-		l.setHeaders(w.Header(), c)
-	}
-	if !d.Allowed {
-		violated := c.violated(d)
-		l.putCheck(c)
+	if d := c.decision(); !d.Allowed {
 		giveBack(r.Context())
-		l.deny(w, r, d, violated)
+		l.deny(w, r, c, d)
+		l.putCheck(c)
 		return
 	}
-	s := &scope{Context: r.Context(), limiter: l, decision: d}
-	if c.failed == 0 {
-		s.ops = append(s.ops, c.ops...)
-	}
+	a := l.admit(r.Context(), c)
+	l.setHeaders(w.Header(), c, a.text[:0], &a.values)
 	l.putCheck(c)
-	next.ServeHTTP(w, r.WithContext(s))
+	next.ServeHTTP(w, r.WithContext(a))
 }
 
 func (l *Limiter) exempt(r *http.Request) bool {
@@ -107,50 +99,6 @@ func (l *Limiter) exempt(r *http.Request) bool {
 		l.guard(r, "Exempt", func() error { exempt = l.cfg.Exempt(r); return nil })
 	}
 	return exempt
-}
-
-// A scope is the context of a request that was admitted.
-type scope struct {
-	context.Context
-	limiter  *Limiter
-	decision Decision
-	ops      []Op // what was charged
-}
-
-type scopeKey struct{}
-
-// Value implements [context.Context].
-func (s *scope) Value(key any) any {
-	if key == (scopeKey{}) {
-		return s
-	}
-	return s.Context.Value(key)
-}
-
-// DecisionFrom returns the decision by which a request with this context was admitted,
-// that of the innermost limiter. It is false for a request that no limiter has seen
-// or that was exempt.
-func DecisionFrom(ctx context.Context) (Decision, bool) {
-	if s, ok := ctx.Value(scopeKey{}).(*scope); ok {
-		return s.decision, true
-	}
-	return Decision{}, false
-}
-
-// giveBack returns what outer limiters took for a request that is refused after all.
-func giveBack(ctx context.Context) {
-	for s, _ := ctx.Value(scopeKey{}).(*scope); s != nil; s, _ = s.Context.Value(scopeKey{}).(*scope) {
-		if len(s.ops) == 0 {
-			continue
-		}
-		c := s.limiter.getCheck()
-		c.ops = append(c.ops, s.ops...)
-		for i := range c.ops {
-			c.ops[i].Kind = OpCredit
-		}
-		_ = s.limiter.apply(s.Context, c)
-		s.limiter.putCheck(c)
-	}
 }
 
 // Explanation is where one limit stands for a request.

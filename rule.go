@@ -14,18 +14,26 @@ import (
 // rule is a compiled Rule.
 type rule struct {
 	Rule
-	policies []policy // of Limits; none if unlimited
-	chosen   sync.Map // Limit and index to policy, for LimitsFor
-	nchosen  atomic.Int32
+	plan    *plan    // of Limits
+	chosen  sync.Map // text of limits to *plan, for LimitsFor
+	nchosen atomic.Int32
 }
 
-// policy is one limit of a rule with its texts.
+// plan is the limits of a rule with their texts. It is immutable.
+type plan struct {
+	policies []policy // none if unlimited
+	field    string   // the members of RateLimit-Policy, "" if the rule is hidden
+}
+
+// policy is one limit of a plan.
 type policy struct {
 	*NamedLimit
-	name  string // in header fields
-	field string // its member of RateLimit-Policy
-	quota int64
-	secs  int64 // window
+	name   string // in header fields
+	member string // name as an item of a list
+	field  string // its member of RateLimit-Policy
+	quota  int64
+	secs   int64 // window
+	hidden bool
 }
 
 // maxChosen bounds the limits that a rule remembers for LimitsFor. Others are compiled
@@ -34,13 +42,26 @@ const maxChosen = 1024
 
 func compileRule(r Rule) *rule {
 	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
-	c := &rule{Rule: r}
-	for i, l := range r.Limits {
-		if !l.IsUnlimited() {
-			c.policies = append(c.policies, newPolicy(r.Name, i, len(r.Limits), l))
+	return &rule{Rule: r, plan: newPlan(&r, r.Limits)}
+}
+
+// newPlan compiles limits that have been checked.
+func newPlan(r *Rule, limits Limits) *plan {
+	p := new(plan)
+	var fields []string
+	for i, l := range limits {
+		if l.IsUnlimited() {
+			continue
 		}
+		pol := newPolicy(r.Name, i, len(limits), l)
+		pol.hidden = r.Hidden
+		p.policies = append(p.policies, pol)
+		fields = append(fields, pol.field)
 	}
-	return c
+	if !r.Hidden {
+		p.field = strings.Join(fields, ", ")
+	}
+	return p
 }
 
 // newPolicy compiles a limit that has been checked.
@@ -58,7 +79,8 @@ func newPolicy(rule string, index, of int, l Limit) policy {
 	if int64(l.Period) == p.secs*1e9 {
 		p.quota = l.Count
 	}
-	p.field = `"` + p.name + `";q=` + strconv.FormatInt(min(p.quota, maxInteger), 10) + ";w=" + strconv.FormatInt(p.secs, 10)
+	p.member = `"` + p.name + `"`
+	p.field = p.member + `;q=` + strconv.FormatInt(min(p.quota, maxInteger), 10) + ";w=" + strconv.FormatInt(p.secs, 10)
 	return p
 }
 
@@ -123,12 +145,12 @@ func (r *rule) cost(l *Limiter, req *http.Request) int64 {
 	return n
 }
 
-// limits returns the policies for req.
-func (r *rule) limits(l *Limiter, req *http.Request) []policy {
+// limits returns the plan for req.
+func (r *rule) limits(l *Limiter, req *http.Request) *plan {
 	if r.LimitsFor == nil {
-		return r.policies
+		return r.plan
 	}
-	policies := r.policies
+	p := r.plan
 	l.guard(req, r.Name+": LimitsFor", func() error {
 		limits := r.LimitsFor(req)
 		if len(limits) == 0 {
@@ -137,25 +159,20 @@ func (r *rule) limits(l *Limiter, req *http.Request) []policy {
 		if err := limits.check(); err != nil {
 			return err
 		}
-		policies = r.choose(limits)
+		p = r.choose(limits)
 		return nil
 	})
-	return policies
+	return p
 }
 
-func (r *rule) choose(limits Limits) []policy {
+func (r *rule) choose(limits Limits) *plan {
 	text := limits.String()
 	if p, ok := r.chosen.Load(text); ok {
-		return p.([]policy)
+		return p.(*plan)
 	}
-	var policies []policy
-	for i, l := range limits {
-		if !l.IsUnlimited() {
-			policies = append(policies, newPolicy(r.Name, i, len(limits), l))
-		}
-	}
+	p := newPlan(&r.Rule, limits)
 	if r.nchosen.Add(1) <= maxChosen {
-		r.chosen.Store(strings.Clone(text), policies)
+		r.chosen.Store(text, p)
 	}
-	return policies
+	return p
 }

@@ -1,0 +1,79 @@
+package ratelimit
+
+import "context"
+
+// An admission is the context of a request that was admitted. With the copy of the
+// request that carries it, it is all that an admitted request allocates: the header values
+// and their text are in it too.
+type admission struct {
+	context.Context
+	limiter *Limiter
+	op      Op   // the one that decided; without Limit if none did
+	charges []Op // if there are others
+	failed  FailurePolicy
+	values  fieldValues
+	text    [72]byte
+}
+
+type admissionKey struct{}
+
+// Value implements [context.Context].
+func (a *admission) Value(key any) any {
+	if key == (admissionKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
+// admit returns the admission of a request that c has found to be allowed.
+func (l *Limiter) admit(ctx context.Context, c *check) *admission {
+	a := &admission{Context: ctx, limiter: l, failed: c.failed}
+	if op := c.worst(); op != nil {
+		a.op = *op
+	}
+	if len(c.ops) > 1 && c.failed == 0 {
+		a.charges = append(a.charges, c.ops...)
+	}
+	return a
+}
+
+func admissionOf(ctx context.Context) *admission {
+	a, _ := ctx.Value(admissionKey{}).(*admission)
+	return a
+}
+
+// DecisionFrom returns the decision by which a request with this context was admitted,
+// that of the innermost limiter. It is false for a request that no limiter has seen
+// or that was exempt.
+func DecisionFrom(ctx context.Context) (Decision, bool) {
+	a := admissionOf(ctx)
+	switch {
+	case a == nil:
+		return Decision{}, false
+	case a.op.Limit != nil:
+		return a.op.decision(a.failed != 0), true
+	}
+	return (&check{failed: a.failed}).decision(), true
+}
+
+// giveBack returns what outer limiters took for a request that is refused after all.
+func giveBack(ctx context.Context) {
+	for a := admissionOf(ctx); a != nil; a = admissionOf(a.Context) {
+		a.credit()
+	}
+}
+
+func (a *admission) credit() {
+	if a.failed != 0 || a.op.Limit == nil {
+		return
+	}
+	c := a.limiter.getCheck()
+	defer a.limiter.putCheck(c)
+	if c.ops = append(c.ops, a.charges...); a.charges == nil {
+		c.ops = append(c.ops, a.op)
+	}
+	for i := range c.ops {
+		c.ops[i].Kind = OpCredit
+	}
+	_ = a.limiter.apply(a.Context, c) // reported there
+}
