@@ -26,10 +26,10 @@ func (a *admission) Value(key any) any {
 }
 
 // admit returns the admission of a request that c has found to be allowed.
-func (l *Limiter) admit(ctx context.Context, c *check) *admission {
+func (l *Limiter) admit(ctx context.Context, c *check, worst *Op) *admission {
 	a := &admission{Context: ctx, limiter: l, failed: c.failed}
-	if op := c.worst(); op != nil {
-		a.op = *op
+	if worst != nil {
+		a.op = *worst
 	}
 	if len(c.ops) > 1 && c.failed == 0 {
 		a.charges = append(a.charges, c.ops...)
@@ -45,15 +45,17 @@ func admissionOf(ctx context.Context) *admission {
 // DecisionFrom returns the decision by which a request with this context was admitted,
 // that of the innermost limiter. It is false for a request that no limiter has seen
 // or that was exempt.
-func DecisionFrom(ctx context.Context) (Decision, bool) {
+func DecisionFrom(ctx context.Context) (d Decision, ok bool) {
 	a := admissionOf(ctx)
-	switch {
-	case a == nil:
-		return Decision{}, false
-	case a.op.Limit != nil:
-		return a.op.decision(a.failed != 0), true
+	if a == nil {
+		return d, false
 	}
-	return (&check{failed: a.failed}).decision(), true
+	c := check{failed: a.failed}
+	if a.op.Limit != nil {
+		c.ops = []Op{a.op}
+	}
+	c.decide(&d)
+	return d, true
 }
 
 // giveBack returns what outer limiters took for a request that is refused after all.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -16,7 +17,14 @@ const defaultIPv6Prefix = 64
 // Addresses are decided by their bits: IPv4-mapped and NAT64 (64:ff9b::/96) addresses are
 // the IPv4 address they carry, zones are dropped, and IPv6 addresses are counted by
 // their /64 prefix, which is what one subscriber has at least (see IPv6Prefix).
+//
+// The zero ClientIP is ByRemoteIP().
 type ClientIP struct {
+	at *addressing // nil for the zero value; never changed
+}
+
+// addressing is what a ClientIP points to.
+type addressing struct {
 	header  string // "" reads none
 	walk    func(lines []string) lister
 	proxies Proxies
@@ -61,29 +69,38 @@ func ByForwarded(p Proxies) ClientIP {
 func ByIPHeader(name string, p Proxies) ClientIP {
 	c := forwarded(http.CanonicalHeaderKey(name), p, nil)
 	if !isToken(name) {
-		c.errs = append(c.errs, fmt.Errorf("header name %q: want a field name such as CF-Connecting-IP", name))
+		c.at.errs = append(c.at.errs, fmt.Errorf("header name %q: want a field name such as CF-Connecting-IP", name))
 	}
 	if p.hops > 1 {
-		c.errs = append(c.errs, errors.New("ByIPHeader with TrustedHops: the field holds one address; want TrustedProxies or TrustedHops(1)"))
+		c.at.errs = append(c.at.errs, errors.New("ByIPHeader with TrustedHops: the field holds one address; want TrustedProxies or TrustedHops(1)"))
 	}
 	return c
 }
 
 func forwarded(header string, p Proxies, walk func([]string) lister) ClientIP {
-	return ClientIP{header: header, walk: walk, proxies: p, errs: p.check(header)}
+	return ClientIP{&addressing{header: header, walk: walk, proxies: p, errs: slices.Clip(p.check(header))}}
 }
 
 // IPv6Prefix returns c with IPv6 addresses counted by their first bits bits, from
 // 32 to 128.
 func (c ClientIP) IPv6Prefix(bits int) ClientIP {
-	c.bits = bits
-	if bits < 32 || bits > 128 {
-		c.errs = append(c.errs[:len(c.errs):len(c.errs)], fmt.Errorf("IPv6Prefix(%d): want 32 to 128", bits))
+	at := new(addressing)
+	if c.at != nil {
+		*at = *c.at
 	}
-	return c
+	at.bits = bits
+	if bits < 32 || bits > 128 {
+		at.errs = append(slices.Clip(at.errs), fmt.Errorf("IPv6Prefix(%d): want 32 to 128", bits))
+	}
+	return ClientIP{at}
 }
 
-func (c ClientIP) check() []error { return c.errs }
+func (c ClientIP) check() []error {
+	if c.at == nil {
+		return nil
+	}
+	return c.at.errs
+}
 
 // Key returns the key of the client's address, or [ErrNoIdentity].
 func (c ClientIP) Key(r *http.Request) (Key, error) {
@@ -96,21 +113,23 @@ func (c ClientIP) Key(r *http.Request) (Key, error) {
 
 // KeyOf returns the key under which c counts addr, to look up or reset it by hand.
 func (c ClientIP) KeyOf(addr netip.Addr) Key {
-	if c.bits == 0 {
+	if c.at == nil || c.at.bits == 0 {
 		return addrKey(addr, defaultIPv6Prefix)
 	}
-	return addrKey(addr, c.bits)
+	return addrKey(addr, c.at.bits)
 }
 
 // Addr returns the client's address: canonical, but not masked.
 func (c ClientIP) Addr(r *http.Request) (netip.Addr, error) {
-	if len(c.errs) > 0 {
-		return netip.Addr{}, fmt.Errorf("ratelimit: %w", errors.Join(c.errs...))
-	}
 	peer, ok := parseHost(r.RemoteAddr)
-	if c.header != "" && c.proxies.vouches(r, peer) {
-		if addr := c.reported(r, peer); addr.IsValid() {
-			return addr, nil
+	if c.at != nil {
+		if len(c.at.errs) > 0 {
+			return netip.Addr{}, fmt.Errorf("ratelimit: %w", errors.Join(c.at.errs...))
+		}
+		if c.at.header != "" && c.at.proxies.vouches(r, peer) {
+			if addr := c.at.reported(r, peer); addr.IsValid() {
+				return addr, nil
+			}
 		}
 	}
 	if !ok {
@@ -124,7 +143,7 @@ const maxHops = 64
 
 // reported returns the address that a trusted peer vouches for, which is the zero Addr
 // or peer if it reports none.
-func (c ClientIP) reported(r *http.Request, peer netip.Addr) netip.Addr {
+func (c *addressing) reported(r *http.Request, peer netip.Addr) netip.Addr {
 	lines := r.Header[c.header]
 	if c.walk == nil {
 		if len(lines) != 1 {
@@ -155,6 +174,9 @@ func (c ClientIP) reported(r *http.Request, peer netip.Addr) netip.Addr {
 
 // parseHost reads an address, perhaps with a port, brackets or a zone.
 func parseHost(s string) (netip.Addr, bool) {
+	if addr, ok := parseIPv4Port(s); ok {
+		return addr, true
+	}
 	var addr netip.Addr
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		addr = ap.Addr()
@@ -167,6 +189,34 @@ func parseHost(s string) (netip.Addr, bool) {
 		}
 	}
 	return canonicalAddr(addr), true
+}
+
+// parseIPv4Port reads what nearly every RemoteAddr is, in a third of the time of
+// [netip.ParseAddrPort]. It refuses whatever that refuses, and leaves the rest to it.
+func parseIPv4Port(s string) (netip.Addr, bool) {
+	var ip [4]byte
+	for i := range ip {
+		n, digits := 0, 0
+		for ; digits < len(s) && digits < 4 && isDigit(s[digits]); digits++ {
+			n = 10*n + int(s[digits]-'0')
+		}
+		sep := byte('.')
+		if i == 3 {
+			sep = ':'
+		}
+		if digits == 0 || n > 255 || digits > 1 && s[0] == '0' || digits == len(s) || s[digits] != sep {
+			return netip.Addr{}, false
+		}
+		ip[i], s = byte(n), s[digits+1:]
+	}
+	port := 0
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			return netip.Addr{}, false
+		}
+		port = 10*port + int(s[i]-'0')
+	}
+	return netip.AddrFrom4(ip), len(s) > 0 && len(s) <= 5 && port <= 65535
 }
 
 // canonicalAddr returns addr without zone, and as IPv4 if it carries an IPv4 address.

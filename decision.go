@@ -92,6 +92,14 @@ func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKin
 	return true
 }
 
+// allowed reports whether the request is admitted.
+func (c *check) allowed(worst *Op) bool {
+	if worst != nil {
+		return worst.Result.Allowed
+	}
+	return c.refused == nil && c.failed != FailClosed
+}
+
 // worst returns the op that decided, or nil if there are none or the store's failure did.
 func (c *check) worst() *Op {
 	if len(c.ops) == 0 || c.refused != nil || c.failed == FailOpen || c.failed == FailClosed {
@@ -106,35 +114,34 @@ func (c *check) worst() *Op {
 	return worst
 }
 
-func (c *check) decision() Decision {
-	if op := c.worst(); op != nil {
-		return op.decision(c.failed != 0)
-	}
-	switch {
+// decide sets d, which must be zero, to the decision of c.
+func (c *check) decide(d *Decision) {
+	switch op := c.worst(); {
+	case op != nil:
+		op.decide(d)
+		d.StoreFailed = c.failed != 0
 	case c.refused != nil:
-		return Decision{Reason: ReasonUnidentified, Rule: c.refused.Name}
+		d.Reason, d.Rule = ReasonUnidentified, c.refused.Name
 	case c.failed == FailClosed:
-		return Decision{Reason: ReasonStore, RetryAfter: time.Second, StoreFailed: true}
+		d.Reason, d.RetryAfter, d.StoreFailed = ReasonStore, time.Second, true
 	case c.failed == FailOpen:
-		return Decision{Allowed: true, Reason: ReasonStore, StoreFailed: true}
+		d.Allowed, d.Reason, d.StoreFailed = true, ReasonStore, true
+	default:
+		d.Allowed = true
 	}
-	return Decision{Allowed: true}
 }
 
-// decision returns the Decision that op made.
-func (op *Op) decision(failed bool) Decision {
+// decide sets d, which must be zero, to the decision that op made.
+func (op *Op) decide(d *Decision) {
 	res := &op.Result
-	d := Decision{
-		Allowed: res.Allowed, Rule: op.Limit.rule, Limit: op.Limit.limit, Key: op.Key, Remaining: res.Remaining,
-		RetryAfter: res.RetryAfter, ResetAfter: res.ResetAfter, StoreFailed: failed,
-	}
+	d.Allowed, d.Rule, d.Limit, d.Key = res.Allowed, op.Limit.rule, op.Limit.limit, op.Key
+	d.Remaining, d.RetryAfter, d.ResetAfter = res.Remaining, res.RetryAfter, res.ResetAfter
 	switch {
 	case res.Never:
 		d.Reason = ReasonNever
 	case !res.Allowed:
 		d.Reason = ReasonLimit
 	}
-	return d
 }
 
 // stricter reports whether the answer to a matters more than that to b.

@@ -14,7 +14,9 @@ type denial struct {
 }
 
 // deny answers a refused request.
-func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check, d Decision) {
+func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check) {
+	var d Decision
+	c.decide(&d)
 	h, m := w.Header(), new(denial)
 	l.setHeaders(h, c, m.text[:0], &m.values)
 	if l.cfg.OnDenied != nil {
@@ -28,12 +30,12 @@ func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check, d Decis
 		l.cfg.Denied(w, r, d)
 		return
 	}
-	p := problemOf(d)
+	p := problemOf(&d)
 	body, mediaType := c.buf[:0], "application/problem+json"
 	if prefersText(r.Header["Accept"]) {
-		body, mediaType = append(p.appendDetail(body, d), '\n'), "text/plain; charset=utf-8"
+		body, mediaType = append(p.appendDetail(body, &d), '\n'), "text/plain; charset=utf-8"
 	} else {
-		body = p.appendJSON(body, d, c)
+		body = p.appendJSON(body, &d, c)
 	}
 	c.buf = body
 	m.set(h, 2, "Content-Type", mediaType)
@@ -60,7 +62,7 @@ type problem struct {
 
 const problemTypes = "https://iana.org/assignments/http-problem-types#"
 
-func problemOf(d Decision) problem {
+func problemOf(d *Decision) problem {
 	switch d.Reason {
 	case ReasonUnidentified:
 		return problem{"about:blank", http.StatusForbidden, "Forbidden", "The request carries no identity to count it by."}
@@ -72,7 +74,7 @@ func problemOf(d Decision) problem {
 	return problem{problemTypes + "quota-exceeded", http.StatusTooManyRequests, "Too Many Requests", "Too many requests."}
 }
 
-func (p *problem) appendDetail(b []byte, d Decision) []byte {
+func (p *problem) appendDetail(b []byte, d *Decision) []byte {
 	b = append(b, p.text...)
 	if d.RetryAfter <= 0 {
 		return b
@@ -87,7 +89,7 @@ func (p *problem) appendDetail(b []byte, d Decision) []byte {
 
 // appendJSON renders p by hand: rule names, the only text that is not constant, have been
 // checked to need no escapes.
-func (p *problem) appendJSON(b []byte, d Decision, c *check) []byte {
+func (p *problem) appendJSON(b []byte, d *Decision, c *check) []byte {
 	b = append(append(b, `{"type":"`...), p.kind...)
 	b = append(append(b, `","title":"`...), p.title...)
 	b = strconv.AppendInt(append(b, `","status":`...), int64(p.status), 10)

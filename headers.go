@@ -112,7 +112,7 @@ func appendLevel(b []byte, p *policy, res *Result) []byte {
 
 // setList sets a list field to members, which is one line, after those that are there.
 func setList(h http.Header, name string, members []string) {
-	if v := h[name]; len(v) > 0 && v[0] != "" {
+	if v := h[name]; len(v) > 0 && v[0] != "" { // of an outer limiter
 		members[0] = v[0] + ", " + members[0]
 	}
 	h[name] = members

@@ -134,46 +134,49 @@ func (l *Limiter) addRoute(m *mistakes, field, pattern string, rt *route) {
 // none, and returns the decision. It needs no request, so the rule's Key, Cost, Skip and
 // LimitsFor do not count. The error says that there is no such rule, that key or cost is
 // not valid, or that the store failed; then the Decision is what OnStoreFailure makes of it.
-func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (Decision, error) {
-	return l.one(ctx, OpTake, rule, key, cost)
+func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d Decision, err error) {
+	err = l.one(ctx, OpTake, rule, key, cost, &d)
+	return d, err
 }
 
 // Peek returns the decision that Take would return for one token, and takes none.
-func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (Decision, error) {
-	return l.one(ctx, OpPeek, rule, key, 1)
+func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (d Decision, err error) {
+	err = l.one(ctx, OpPeek, rule, key, 1, &d)
+	return d, err
 }
 
 // Credit gives cost tokens back to the buckets of key under the named rule.
 func (l *Limiter) Credit(ctx context.Context, rule string, key Key, cost int64) error {
-	_, err := l.one(ctx, OpCredit, rule, key, cost)
-	return err
+	return l.one(ctx, OpCredit, rule, key, cost, new(Decision))
 }
 
 // Reset makes the buckets of key under the named rule full, to unblock a user.
 func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
-	_, err := l.one(ctx, OpReset, rule, key, 0)
-	return err
+	return l.one(ctx, OpReset, rule, key, 0, new(Decision))
 }
 
-func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, cost int64) (Decision, error) {
+// one puts the decision on a single key into d, which is where the caller returns it
+// from: it is large, and each copy of it costs as much as a lock.
+func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, cost int64, d *Decision) error {
 	r := l.rule(name)
 	if r == nil {
-		return Decision{}, fmt.Errorf("ratelimit: there is no rule %q", name)
+		return fmt.Errorf("ratelimit: there is no rule %q", name)
 	}
 	if p := r.plan.policies; len(p) == 1 && l.memory != nil {
 		op := Op{Kind: kind, Limit: p[0].NamedLimit, Key: key, Cost: cost}
 		if l.memory.applyKnown(&op) {
-			return op.decision(false), nil
+			op.decide(d)
+			return nil
 		}
 	}
 	c := l.getCheck()
 	defer l.putCheck(c)
 	c.add(r.plan, key, cost, kind)
 	err := l.apply(ctx, c)
-	if errors.Is(err, ErrInvalidOp) {
-		return Decision{}, err
+	if !errors.Is(err, ErrInvalidOp) {
+		c.decide(d)
 	}
-	return c.decision(), err
+	return err
 }
 
 // apply has the store decide c, and does what was chosen if the store fails.

@@ -81,13 +81,14 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	if c.collect(l, rules, r, OpTake) && c.collect(l, routed, r, OpTake) {
 		_ = l.apply(r.Context(), c) // reported there; the decision says what was chosen
 	}
-	if d := c.decision(); !d.Allowed {
+	worst := c.worst()
+	if !c.allowed(worst) {
 		giveBack(r.Context())
-		l.deny(w, r, c, d)
+		l.deny(w, r, c)
 		l.putCheck(c)
 		return
 	}
-	a := l.admit(r.Context(), c)
+	a := l.admit(r.Context(), c, worst)
 	l.setHeaders(w.Header(), c, a.text[:0], &a.values)
 	l.putCheck(c)
 	next.ServeHTTP(w, r.WithContext(a))
