@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/didip/tollbooth/v8"
+	tolllimiter "github.com/didip/tollbooth/v8/limiter"
+	"github.com/go-chi/httprate"
+	"github.com/sethvargo/go-limiter/httplimit"
+	"github.com/sethvargo/go-limiter/memorystore"
+	"github.com/throttled/throttled/v2"
+	"github.com/throttled/throttled/v2/store/memstore"
+	ulule "github.com/ulule/limiter/v3"
+	ululehttp "github.com/ulule/limiter/v3/drivers/middleware/stdlib"
+	ululememory "github.com/ulule/limiter/v3/drivers/store/memory"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// A library is one of those compared. Limits are counts per hour, large enough never to be
+// reached, or 1 to be reached at once.
+type library struct {
+	name  string
+	lacks string // what its decision does not do
+	ours  bool
+
+	// decider returns a function that decides on a key, for up to maxKeys keys.
+	decider func(perHour, maxKeys int) func(key string) bool
+	// middleware returns a wrapper that limits by the peer's address.
+	middleware func(perHour int) func(http.Handler) http.Handler
+}
+
+const endless = 1_000_000_000
+
+var libraries = []library{
+	{name: "ratelimit", ours: true, decider: ourDecider, middleware: ourMiddleware},
+	{
+		name: "go-limiter", lacks: "fixed window; forgets keys by age", decider: goLimiterDecider,
+		middleware: goLimiterMiddleware,
+	},
+	{
+		name: "httprate", lacks: "sliding window estimate; no wait but for the whole window", decider: httprateDecider,
+		middleware: httprateMiddleware,
+	},
+	{name: "throttled", lacks: "no HTTP fields but its own; evicts keys in debt", decider: throttledDecider, middleware: throttledMiddleware},
+	{name: "tollbooth", lacks: "no wait; whole tokens in floats; evicts keys in debt", decider: tollboothDecider, middleware: tollboothMiddleware},
+	{name: "ulule/limiter", lacks: "fixed window; charges refused requests", decider: ululeDecider, middleware: ululeMiddleware},
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err) // a configuration that is written in this file
+	}
+	return v
+}
+
+func ourLimiter(perHour, maxKeys int) *ratelimit.Limiter {
+	return must(ratelimit.New(ratelimit.Config{
+		Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: maxKeys}),
+		Rules: []ratelimit.Rule{{
+			Name: "per-client", Limits: ratelimit.Limits{ratelimit.PerHour(int64(perHour))}, Key: ratelimit.ByRemoteIP(),
+		}},
+	}))
+}
+
+func ourDecider(perHour, maxKeys int) func(string) bool {
+	l, ctx := ourLimiter(perHour, maxKeys), context.Background()
+	return func(key string) bool {
+		d, _ := l.Take(ctx, "per-client", ratelimit.UserKey(key), 1)
+		return d.Allowed
+	}
+}
+
+func ourMiddleware(perHour int) func(http.Handler) http.Handler {
+	return ourLimiter(perHour, 0).Handler
+}
+
+func goLimiterDecider(perHour, _ int) func(string) bool {
+	s, ctx := must(memorystore.New(&memorystore.Config{Tokens: uint64(perHour), Interval: time.Hour})), context.Background()
+	return func(key string) bool {
+		_, _, _, ok, _ := s.Take(ctx, key)
+		return ok
+	}
+}
+
+func goLimiterMiddleware(perHour int) func(http.Handler) http.Handler {
+	s := must(memorystore.New(&memorystore.Config{Tokens: uint64(perHour), Interval: time.Hour}))
+	return must(httplimit.NewMiddleware(s, httplimit.IPKeyFunc())).Handle
+}
+
+func httprateDecider(perHour, _ int) func(string) bool {
+	l := httprate.NewRateLimiter(perHour, time.Hour, httprate.WithResponseHeaders(httprate.ResponseHeaders{}))
+	w, r := newWriter(), newRequest()
+	return func(key string) bool { return !l.OnLimit(w, r, key) }
+}
+
+func httprateMiddleware(perHour int) func(http.Handler) http.Handler {
+	return httprate.LimitByIP(perHour, time.Hour)
+}
+
+func newThrottled(perHour, maxKeys int) *throttled.GCRARateLimiterCtx {
+	store := must(memstore.NewCtx(maxKeys))
+	return must(throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{MaxRate: throttled.PerHour(perHour), MaxBurst: perHour - 1}))
+}
+
+func throttledDecider(perHour, maxKeys int) func(string) bool {
+	l, ctx := newThrottled(perHour, maxKeys), context.Background()
+	return func(key string) bool {
+		limited, _, _ := l.RateLimitCtx(ctx, key, 1)
+		return !limited
+	}
+}
+
+func throttledMiddleware(perHour int) func(http.Handler) http.Handler {
+	l := throttled.HTTPRateLimiterCtx{RateLimiter: newThrottled(perHour, 65536), VaryBy: &throttled.VaryBy{RemoteAddr: true}}
+	return l.RateLimit
+}
+
+func newTollbooth(perHour int) *tolllimiter.Limiter {
+	l := tollbooth.NewLimiter(float64(perHour)/3600, &tolllimiter.ExpirableOptions{DefaultExpirationTTL: time.Hour})
+	l.SetBurst(perHour)
+	l.SetIPLookup(tolllimiter.IPLookup{Name: "RemoteAddr"})
+	return l
+}
+
+func tollboothDecider(perHour, _ int) func(string) bool {
+	l := newTollbooth(perHour)
+	return func(key string) bool {
+		err, _ := tollbooth.LimitByKeysAndReturn(l, []string{key})
+		return err == nil
+	}
+}
+
+func tollboothMiddleware(perHour int) func(http.Handler) http.Handler {
+	return tollbooth.HTTPMiddleware(newTollbooth(perHour))
+}
+
+func newUlule(perHour int) *ulule.Limiter {
+	return ulule.New(ululememory.NewStore(), ulule.Rate{Period: time.Hour, Limit: int64(perHour)})
+}
+
+func ululeDecider(perHour, _ int) func(string) bool {
+	l, ctx := newUlule(perHour), context.Background()
+	return func(key string) bool {
+		res, _ := l.Get(ctx, key)
+		return !res.Reached
+	}
+}
+
+func ululeMiddleware(perHour int) func(http.Handler) http.Handler {
+	return ululehttp.NewMiddleware(newUlule(perHour)).Handler
+}

@@ -1,0 +1,24 @@
+module github.com/ratelimit-go/ratelimit/benchmarks
+
+go 1.25.0
+
+require (
+	github.com/didip/tollbooth/v8 v8.0.1
+	github.com/go-chi/httprate v0.16.1
+	github.com/ratelimit-go/ratelimit v0.0.0
+	github.com/sethvargo/go-limiter v1.1.0
+	github.com/throttled/throttled/v2 v2.15.0
+	github.com/ulule/limiter/v3 v3.11.2
+)
+
+require (
+	github.com/go-pkgz/expirable-cache/v3 v3.0.0 // indirect
+	github.com/hashicorp/golang-lru v0.5.4 // indirect
+	github.com/klauspost/cpuid/v2 v2.2.10 // indirect
+	github.com/pkg/errors v0.9.1 // indirect
+	github.com/zeebo/xxh3 v1.0.2 // indirect
+	golang.org/x/sys v0.30.0 // indirect
+	golang.org/x/time v0.15.0 // indirect
+)
+
+replace github.com/ratelimit-go/ratelimit => ../
