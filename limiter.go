@@ -163,9 +163,9 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 		return fmt.Errorf("ratelimit: there is no rule %q", name)
 	}
 	if p := r.plan.policies; len(p) == 1 && l.memory != nil {
-		op := Op{Kind: kind, Limit: p[0].NamedLimit, Key: key, Cost: cost}
-		if l.memory.applyKnown(&op) {
-			op.decide(d)
+		op := [1]Op{{Kind: kind, Limit: p[0].NamedLimit, Key: key, Cost: cost}}
+		if l.memory.applyKnown(op[:]) {
+			op[0].decide(d)
 			return nil
 		}
 	}

@@ -29,7 +29,7 @@ type MemoryConfig struct {
 //
 // Memory is bounded by MaxKeys, and forgetting never forgives: a bucket is
 // forgotten only when it is full again and so equal to a new one. Each new key
-// looks at a few old buckets and drops the full ones. When MaxKeys buckets are
+// looks at a few old buckets and drops those that have been full for a minute. When MaxKeys buckets are
 // waiting to be full, keys that are not among them share one bucket for each limit,
 // so a flood of made-up keys is limited as one client, and the clients known before
 // it notice nothing. [MemoryStore.Stats] counts these decisions.
@@ -106,7 +106,7 @@ func (s *MemoryStore) Stats() MemoryStats {
 // Apply implements [Store]. It ignores ctx, since it never waits for anything but
 // other calls of Apply, and returns no error but for ops that are not valid.
 func (s *MemoryStore) Apply(_ context.Context, ops []Op) error {
-	if len(ops) == 1 && s.applyKnown(&ops[0]) {
+	if s.applyKnown(ops) {
 		return nil
 	}
 	if err := CheckOps(ops); err != nil {
@@ -127,26 +127,73 @@ func (s *MemoryStore) hash(k *Key) uint64 { return maphash.Bytes(s.seed, k.b[:])
 
 func (s *MemoryStore) shard(hash uint64) *shard { return &s.shards[hash&s.mask] }
 
-// applyKnown is Apply for a single valid op on a bucket that the store holds, which is
-// what most requests need. Otherwise it changes nothing and returns false.
-func (s *MemoryStore) applyKnown(op *Op) bool {
-	if !op.valid() {
+// maxKnown bounds the ops of applyKnown.
+const maxKnown = 4
+
+// applyKnown is Apply for what nearly every request needs: a few limits on one key, all of
+// whose buckets the store holds. Otherwise it changes nothing and returns false.
+func (s *MemoryStore) applyKnown(ops []Op) bool {
+	if !simple(ops) {
 		return false
 	}
-	now, hash := s.now(), s.hash(&op.Key)
+	var buckets [maxKnown]*bucket
+	now, hash := s.now(), s.hash(&ops[0].Key)
 	sh := s.shard(hash)
 	sh.mu.Lock() // no defer: nothing below can panic, and it would cost a tenth of the whole
-	b := sh.find(op.Limit.id, &op.Key, hash)
-	if b == nil {
-		sh.mu.Unlock()
-		return false
+	for i := range ops {
+		b := sh.find(ops[i].Limit.id, &ops[i].Key, hash)
+		if b == nil {
+			sh.mu.Unlock()
+			return false
+		}
+		buckets[i] = b
 	}
 	now = sh.tick(now)
+	if len(ops) == 1 {
+		ops[0].applyTo(buckets[0], now)
+	} else {
+		applyAll(ops, &buckets, now)
+	}
+	sh.mu.Unlock()
+	return true
+}
+
+// simple reports whether ops are valid and about different buckets of one key. The limits
+// of a rule have ascending ids, so only those need to be looked for.
+func simple(ops []Op) bool {
+	if len(ops) == 0 || len(ops) > maxKnown || !ops[0].valid() {
+		return false
+	}
+	for i := 1; i < len(ops); i++ {
+		op, last := &ops[i], &ops[i-1]
+		if !op.valid() || op.Limit.id <= last.Limit.id || !op.Key.equal(&last.Key) {
+			return false
+		}
+	}
+	return true
+}
+
+// applyTo is the whole of a batch of one op.
+func (op *Op) applyTo(b *bucket, now int64) {
 	t := op.try(b, now)
 	if op.Result.Allowed {
 		op.apply(b, now, t)
 	}
 	op.report(b, now)
-	sh.mu.Unlock()
-	return true
+}
+
+// applyAll is the whole of a batch on different buckets.
+func applyAll(ops []Op, buckets *[maxKnown]*bucket, now int64) {
+	var trials [maxKnown]trial
+	refused := false
+	for i := range ops {
+		trials[i] = ops[i].try(buckets[i], now)
+		refused = refused || ops[i].Kind == OpTake && !ops[i].Result.Allowed
+	}
+	for i := range ops {
+		if !refused && ops[i].Result.Allowed {
+			ops[i].apply(buckets[i], now, trials[i])
+		}
+		ops[i].report(buckets[i], now)
+	}
 }
