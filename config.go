@@ -24,6 +24,12 @@ type Config struct {
 	Exempt func(r *http.Request) bool
 
 	// Store keeps the buckets. Nil means a new [MemoryStore].
+	//
+	// Any other Store may fail, so it is not asked for every decision: what it has refused is
+	// refused here until the wait is over, and when it has failed five times in a row it is
+	// left alone but for a probe now and then (see [ErrStoreDown]). A Credit or Reset
+	// through another process is thus not seen here by a client who has been refused,
+	// until the wait it was told is over.
 	Store Store
 	// OnStoreFailure says what happens to a request when the Store returns an error. It
 	// must be chosen for every Store but a MemoryStore, which does not fail.
@@ -39,7 +45,8 @@ type Config struct {
 	// OnDenied, if not nil, is called for each refused request, before the response.
 	OnDenied func(r *http.Request, d Decision)
 	// OnError, if not nil, is called for each error of the Store and of the functions in
-	// this Config. Nil logs them with [log/slog], at most one every 10 seconds.
+	// this Config, and once when the Store goes out of use, recovers, and is back in use. Nil
+	// logs them with [log/slog], at most one every 10 seconds.
 	OnError func(ctx context.Context, err error)
 }
 

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,14 +16,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-const defaultStoreTimeout = 50 * time.Millisecond
-
 // Limiter is a set of rules and a store. It is made by [New], does not change but for
 // the rules that decorators add at start-up, and is safe for concurrent use. It starts no
 // goroutine and needs no closing.
 type Limiter struct {
 	cfg      Config
 	store    Store
+	remote   *remote      // store if it is not
 	local    *MemoryStore // with the store failing and UseMemory
 	memory   *MemoryStore // store if it is one, which needs no deadline
 	rules    []*rule
@@ -49,11 +49,11 @@ func New(cfg Config) (*Limiter, error) {
 		l.store = NewMemoryStore(MemoryConfig{})
 	}
 	l.memory, _ = l.store.(*MemoryStore)
+	if l.memory == nil {
+		l.remote = newRemote(l.store, cmp.Or(cfg.StoreTimeout, defaultStoreTimeout))
+	}
 	if cfg.OnStoreFailure == UseMemory {
 		l.local = NewMemoryStore(MemoryConfig{})
-	}
-	if cfg.StoreTimeout == 0 {
-		l.cfg.StoreTimeout = defaultStoreTimeout
 	}
 	var m mistakes
 	cfg.check(&m)
@@ -187,30 +187,22 @@ func (l *Limiter) apply(ctx context.Context, c *check) error {
 	if l.memory != nil {
 		return l.memory.Apply(ctx, c.ops)
 	}
-	err := l.applyRemote(ctx, c.ops)
+	change, err := l.remote.apply(ctx, c.ops)
+	if change != unchanged {
+		l.report(ctx, change.event())
+	}
 	if err == nil || errors.Is(err, ErrInvalidOp) {
 		return err
 	}
 	c.failed = l.cfg.OnStoreFailure
 	err = fmt.Errorf("ratelimit: store: %w", err)
-	l.report(ctx, err)
+	if !errors.Is(err, ErrStoreDown) {
+		l.report(ctx, err)
+	}
 	if l.local != nil {
 		return errors.Join(err, l.local.Apply(ctx, c.ops))
 	}
 	return err
-}
-
-// applyRemote asks a store that may be slow or panic. The client's going away must
-// not spare it the charge.
-func (l *Limiter) applyRemote(ctx context.Context, ops []Op) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.StoreTimeout)
-	defer cancel()
-	return l.store.Apply(ctx, ops)
 }
 
 // guard calls a function of the user's, and reports its error or panic.
