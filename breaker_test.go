@@ -291,7 +291,7 @@ func (w *world) run(end int64) {
 }
 
 func TestBreakerIsBackWithinTwoSeconds(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		w := &world{rnd: rand.New(rand.NewPCG(seed, 1))}
 		w.random = w.rnd.Int64N
 		down := w.rnd.Int64N(2000 * ms)

@@ -320,7 +320,7 @@ func TestRefusalsAreExactToTheNanosecond(t *testing.T) {
 				allowed = f.do(t, op)[0].Allowed
 				f.time += time.Duration(rnd.Int64N(int64(l.one.ceil())/2 + 1))
 			}
-			for step := range 2000 {
+			for step := range 500 {
 				want := []Op{op}
 				require.NoError(t, twin.Apply(context.Background(), want))
 				res := want[0].Result
@@ -484,7 +484,7 @@ func TestRefusalsAgreeWithTheStore(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			hits, trips := 0, 0
-			for run := range 20 {
+			for run := range 8 {
 				f := newFrontStore()
 				s := &schedule{TB: t, frontStore: f, trip: tc.trip, rnd: rand.New(rand.NewPCG(uint64(seed), uint64(run)))}
 				s.twin = NewClockStore(0, func() time.Duration { return f.time })
@@ -502,7 +502,7 @@ func TestRefusalsAgreeWithTheStore(t *testing.T) {
 				hits, trips = hits+f.hits, trips+f.trips
 			}
 			t.Logf("%d hits, %d trips", hits, trips)
-			assert.Greater(t, hits, 5000)
+			assert.Greater(t, hits, 2000)
 		})
 	}
 }
@@ -519,13 +519,17 @@ func TestRefusalsAreBounded(t *testing.T) {
 	assert.LessOrEqual(t, len(m.sets)*int(unsafe.Sizeof(refusalSet{})), 6<<20, "bytes")
 	l := refusalLimit(t, "a", 0, "1 per hour")
 	flood := func(now int64, from, to int) {
+		hits := 0
 		for i := from; i < to; i++ {
 			ops := []Op{{Limit: l, Key: numberedKey(i), Cost: 1}}
 			since, hit := m.answer(now, ops)
-			require.False(t, hit)
+			if hit {
+				hits++
+			}
 			ops[0].Result = Result{RetryAfter: time.Hour, ResetAfter: time.Hour}
 			m.learn(now, since, ops, false)
 		}
+		require.Zero(t, hits, "a stranger refused")
 	}
 	known := func(now int64, from, to int) int {
 		n := 0

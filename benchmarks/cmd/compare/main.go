@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"strings"
 	"time"
 )
 
@@ -75,7 +74,7 @@ func compareBytes() {
 		if lib.ours {
 			note = "; bar 100: " + verdict(n <= 100)
 		}
-		fmt.Printf("| %s | %.1f |%s\n", lib.name, n, strings.TrimSpace(note))
+		fmt.Printf("| %s | %.1f%s |\n", lib.name, n, note)
 	}
 }
 

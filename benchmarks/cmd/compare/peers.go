@@ -44,8 +44,8 @@ var libraries = []library{
 		name: "httprate", lacks: "sliding window estimate; no wait but for the whole window", decider: httprateDecider,
 		middleware: httprateMiddleware,
 	},
-	{name: "throttled", lacks: "no HTTP fields but its own; evicts keys in debt", decider: throttledDecider, middleware: throttledMiddleware},
-	{name: "tollbooth", lacks: "no wait; whole tokens in floats; evicts keys in debt", decider: tollboothDecider, middleware: tollboothMiddleware},
+	{name: "throttled", lacks: "evicts keys at its cap, whatever they owe", decider: throttledDecider, middleware: throttledMiddleware},
+	{name: "tollbooth", lacks: "no Retry-After; forgets keys by age", decider: tollboothDecider, middleware: tollboothMiddleware},
 	{name: "ulule/limiter", lacks: "fixed window; charges refused requests", decider: ululeDecider, middleware: ululeMiddleware},
 }
 
