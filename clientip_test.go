@@ -123,3 +123,34 @@ func TestKeyers(t *testing.T) {
 		assert.True(t, strings.HasPrefix(key.String(), tc.want), "%s: %s", name, key)
 	}
 }
+
+// FuzzPeerAddress compares the reading of the peer's address in place with package netip.
+func FuzzPeerAddress(f *testing.F) {
+	for _, s := range []string{
+		"192.0.2.1:1234", "192.0.2.1:0", "192.0.2.1:65535", "192.0.2.1:65536", "192.0.2.1:", "192.0.2.1", "01.2.3.4:5",
+		"1.2.3.256:1", "1.2.3:4", "1.2.3.4.5:6", "1.2.3.4:5:6", "[::1]:80", "[::ffff:192.0.2.1]:80", "", ":", "1..2.3:4", "192.0.2.1:007",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, remote string) {
+		if len(remote) > 64 {
+			return
+		}
+		got, err := ratelimit.ByRemoteIP().Key(&http.Request{RemoteAddr: remote})
+		host, perr := netip.ParseAddrPort(remote)
+		if perr != nil {
+			addr, aerr := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(remote, "["), "]"))
+			if aerr != nil {
+				require.Error(t, err)
+				return
+			}
+			host = netip.AddrPortFrom(addr, 0)
+		}
+		if err == nil { // brackets that do not belong there are refused
+			require.Equal(t, ratelimit.AddrKey(host.Addr()), got)
+		}
+		if perr == nil {
+			require.NoError(t, err)
+		}
+	})
+}

@@ -15,6 +15,7 @@ import (
 type rule struct {
 	Rule
 	plan    *plan    // of Limits
+	byPeer  bool     // Key is ByRemoteIP()
 	chosen  sync.Map // text of limits to *plan, for LimitsFor
 	nchosen atomic.Int32
 }
@@ -42,7 +43,7 @@ const maxChosen = 1024
 
 func compileRule(r Rule) *rule {
 	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
-	return &rule{Rule: r, plan: newPlan(&r, r.Limits)}
+	return &rule{Rule: r, plan: newPlan(&r, r.Limits), byPeer: r.Key == Keyer(ClientIP{})}
 }
 
 // newPlan compiles limits that have been checked.
@@ -101,7 +102,13 @@ func (r *rule) applies(l *Limiter, req *http.Request) bool {
 // key returns the key to count req by, and false if it is to be refused. The zero Key
 // means that the rule does not apply.
 func (r *rule) key(l *Limiter, req *http.Request) (Key, bool) {
-	key, err := safeKey(r.Key, req)
+	var key Key
+	var err error
+	if r.byPeer {
+		key, err = ClientIP{}.Key(req) // which calls nothing that may panic
+	} else {
+		key, err = safeKey(r.Key, req)
+	}
 	if err == nil && !key.IsZero() {
 		return key, true
 	}
