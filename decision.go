@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"math/bits"
 	"net/http"
 	"time"
 )
@@ -105,9 +106,13 @@ func (c *check) worst() *Op {
 	if len(c.ops) == 0 || c.refused != nil || c.failed == FailOpen || c.failed == FailClosed {
 		return nil
 	}
-	worst := &c.ops[0]
-	for i := 1; i < len(c.ops); i++ {
-		if op := &c.ops[i]; stricter(op, worst) {
+	return strictest(c.ops)
+}
+
+func strictest(ops []Op) *Op {
+	worst := &ops[0]
+	for i := 1; i < len(ops); i++ {
+		if op := &ops[i]; stricter(op, worst) {
 			worst = op
 		}
 	}
@@ -155,5 +160,8 @@ func stricter(a, b *Op) bool {
 	case !x.Allowed:
 		return x.RetryAfter > y.RetryAfter
 	}
-	return float64(x.Remaining)/float64(a.Limit.limit.Burst) < float64(y.Remaining)/float64(b.Limit.limit.Burst)
+	// The smaller share of the burst. No store may make Remaining negative.
+	xhi, xlo := bits.Mul64(uint64(max(x.Remaining, 0)), uint64(b.Limit.limit.Burst))
+	yhi, ylo := bits.Mul64(uint64(max(y.Remaining, 0)), uint64(a.Limit.limit.Burst))
+	return xhi < yhi || xhi == yhi && xlo < ylo
 }

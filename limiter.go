@@ -162,12 +162,8 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 	if r == nil {
 		return fmt.Errorf("ratelimit: there is no rule %q", name)
 	}
-	if p := r.plan.policies; len(p) == 1 && l.memory != nil {
-		op := [1]Op{{Kind: kind, Limit: p[0].NamedLimit, Key: key, Cost: cost}}
-		if l.memory.applyKnown(op[:]) {
-			op[0].decide(d)
-			return nil
-		}
+	if l.memory != nil && l.memory.decideKnown(r.plan.policies, kind, key, cost, d) {
+		return nil
 	}
 	c := l.getCheck()
 	defer l.putCheck(c)
@@ -177,6 +173,33 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 		c.decide(d)
 	}
 	return err
+}
+
+// decideKnown is one for a key whose buckets s holds, without a check. Otherwise it changes
+// nothing and returns false.
+func (s *MemoryStore) decideKnown(p []policy, kind OpKind, key Key, cost int64, d *Decision) bool {
+	if len(p) == 1 {
+		ops := [1]Op{{Kind: kind, Limit: p[0].NamedLimit, Key: key, Cost: cost}}
+		if !s.applyKnown(ops[:]) {
+			return false
+		}
+		ops[0].decide(d)
+		return true
+	}
+	var few [maxKnown]Op
+	if len(p) == 0 || len(p) > len(few) {
+		return false
+	}
+	ops := few[:len(p)]
+	for i := range ops {
+		op := &ops[i]
+		op.Kind, op.Limit, op.Key, op.Cost = kind, p[i].NamedLimit, key, cost
+	}
+	if !s.applyKnown(ops) {
+		return false
+	}
+	strictest(ops).decide(d)
+	return true
 }
 
 // apply has the store decide c, and does what was chosen if the store fails.
