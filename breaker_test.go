@@ -389,16 +389,6 @@ func BenchmarkBreakerClosed(b *testing.B) {
 	}
 }
 
-func BenchmarkBreakerClosedParallel(b *testing.B) {
-	var br breaker
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			tk, _ := br.allow(1)
-			br.done(1, tk, false)
-		}
-	})
-}
-
 func BenchmarkBreakerOpen(b *testing.B) {
 	br := openBreaker(b, longest)
 	b.ReportAllocs()

@@ -43,8 +43,10 @@ func (s *remote) apply(ctx context.Context, ops []Op) (transition, error) {
 	err := s.ask(ctx, ops)
 	now = int64(time.Since(s.start))
 	s.refused.learn(now, since, ops, err != nil)
-	failed := err != nil && !errors.Is(err, ErrInvalidOp)
-	return s.breaker.done(now, ticket, failed), err
+	if errors.Is(err, ErrInvalidOp) {
+		return unchanged, err // which says nothing of the store; a probe is given up after a while
+	}
+	return s.breaker.done(now, ticket, err != nil), err
 }
 
 // ask asks the store. The client's going away must not spare it the charge.

@@ -35,6 +35,7 @@ func main() {
 
 // compare measures one row for all libraries.
 func compare(r row, rounds int, each time.Duration) {
+	runtime.GC() // no row pays for what another has left behind
 	var subjects []*subject
 	for i := range libraries {
 		subjects = append(subjects, &subject{lib: &libraries[i], run: r.subject(&libraries[i])})
