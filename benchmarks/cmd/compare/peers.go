@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"time"
 
@@ -97,7 +98,11 @@ func httprateDecider(perHour, _ int) func(string) bool {
 }
 
 func httprateMiddleware(perHour int) func(http.Handler) http.Handler {
-	return httprate.LimitByIP(perHour, time.Hour)
+	byPeer := func(r *http.Request) (string, error) {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		return httprate.CanonicalizeIP(host), err
+	}
+	return httprate.LimitBy(perHour, time.Hour, byPeer)
 }
 
 func newThrottled(perHour, maxKeys int) *throttled.GCRARateLimiterCtx {
