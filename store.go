@@ -58,7 +58,9 @@ const (
 	// OpTake takes Cost tokens if they are there, and refuses the whole batch
 	// if they are not. Taking nothing is always allowed and leaves no trace.
 	OpTake OpKind = iota
-	// OpPeek answers as OpTake would, and changes and refuses nothing.
+	// OpPeek answers as OpTake would, and takes and refuses nothing. (Where the numbers of the
+	// limit have changed, the answer may fix the rate at which old debts are paid, so that its
+	// RetryAfter comes true.)
 	OpPeek
 	// OpCredit gives Cost tokens back. A bucket never holds more than its burst.
 	OpCredit
