@@ -150,7 +150,8 @@ func (l *Limiter) Credit(ctx context.Context, rule string, key Key, cost int64) 
 	return l.one(ctx, OpCredit, rule, key, cost, new(Decision))
 }
 
-// Reset makes the buckets of key under the named rule full, to unblock a user.
+// Reset makes the buckets of key under the named rule full, those of limits that LimitsFor
+// has chosen among them, to unblock a user.
 func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
 	return l.one(ctx, OpReset, rule, key, 0, new(Decision))
 }
@@ -162,12 +163,16 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 	if r == nil {
 		return fmt.Errorf("ratelimit: there is no rule %q", name)
 	}
-	if l.memory != nil && l.memory.decideKnown(r.plan.policies, kind, key, cost, d) {
+	p := r.plan
+	if kind == OpReset && r.LimitsFor != nil {
+		p = r.everyLimit()
+	}
+	if l.memory != nil && l.memory.decideKnown(p.policies, kind, key, cost, d) {
 		return nil
 	}
 	c := l.getCheck()
 	defer l.putCheck(c)
-	c.add(r.plan, key, cost, kind)
+	c.add(p, key, cost, kind)
 	err := l.apply(ctx, c)
 	if !errors.Is(err, ErrInvalidOp) {
 		c.decide(d)

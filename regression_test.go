@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -57,4 +58,19 @@ func TestTableKeepsFreeSlots(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("a decision does not end")
 	}
+}
+
+// A reset is of all limits that were chosen for the key, not only of as many as the rule has itself.
+func TestResetOfChosenLimits(t *testing.T) {
+	r := rule("r", "100 per minute")
+	r.LimitsFor = func(*http.Request) ratelimit.Limits { return ratelimit.MustParse("100 per minute; 2 per day") }
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}})
+	h, req := l.Handler(ok), request("192.0.2.1:1")
+	serve(h, req)
+	serve(h, req)
+	assert.Equal(t, http.StatusTooManyRequests, serve(h, req).Code)
+	key, err := ratelimit.ByRemoteIP().Key(req)
+	require.NoError(t, err)
+	require.NoError(t, l.Reset(t.Context(), "r", key))
+	assert.Equal(t, http.StatusOK, serve(h, req).Code)
 }

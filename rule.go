@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -182,4 +183,25 @@ func (r *rule) choose(limits Limits) *plan {
 		r.chosen.Store(text, p)
 	}
 	return p
+}
+
+// everyLimit returns a plan with a limit for each place among the limits that r has had for
+// some request. Its numbers are those of any of them: it is for resets.
+func (r *rule) everyLimit() *plan {
+	places := map[int]policy{}
+	collect := func(p *plan) {
+		for _, pol := range p.policies {
+			places[pol.index] = pol
+		}
+	}
+	collect(r.plan)
+	r.chosen.Range(func(_, p any) bool {
+		collect(p.(*plan))
+		return true
+	})
+	every := new(plan)
+	for _, i := range slices.Sorted(maps.Keys(places)) {
+		every.policies = append(every.policies, places[i])
+	}
+	return every
 }

@@ -1,0 +1,76 @@
+// Command tiers limits signed-in users by their plan and everybody else by address, and
+// lets support see and unblock a user.
+//
+//	curl -i                       localhost:8080/api/items   # by address: 10 per minute
+//	curl -i -H 'X-User: alice'    localhost:8080/api/items   # plan free: 60 per minute
+//	curl -i -H 'X-User: bob'      localhost:8080/api/items   # plan pro: 10 per second and 1000 per hour
+//	curl -i -X DELETE             localhost:8080/support/limits/alice
+//
+// X-User stands for what authentication has established. A service must never believe such
+// a header, nor leave /support open.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// plans are the limits of each plan, parsed once.
+var plans = map[string]ratelimit.Limits{
+	"free": ratelimit.MustParse("60 per minute"),
+	"pro":  ratelimit.MustParse("10 per second; 1000 per hour"),
+}
+
+// planOf stands for a look-up in a table of customers.
+var planOf = map[string]string{"alice": "free", "bob": "pro"}
+
+func userOf(r *http.Request) string {
+	if user := r.Header.Get("X-User"); planOf[user] != "" {
+		return user
+	}
+	return ""
+}
+
+func newHandler() (http.Handler, error) {
+	limiter, err := ratelimit.New(ratelimit.Config{
+		Routes: map[string][]ratelimit.Rule{"/api/": {{
+			Name:      "api",
+			Limits:    ratelimit.MustParse("10 per minute"),
+			LimitsFor: func(r *http.Request) ratelimit.Limits { return plans[planOf[userOf(r)]] },
+			Key:       ratelimit.FirstOf(ratelimit.ByUser(userOf), ratelimit.ByRemoteIP()),
+		}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/items", func(w http.ResponseWriter, r *http.Request) {
+		d, _ := ratelimit.DecisionFrom(r.Context())
+		_, _ = fmt.Fprintf(w, "items for %s, %d requests left\n", d.Key, d.Remaining)
+	})
+	mux.HandleFunc("DELETE /support/limits/{user}", func(w http.ResponseWriter, r *http.Request) {
+		if err := limiter.Reset(r.Context(), "api", ratelimit.UserKey(r.PathValue("user"))); err != nil {
+			http.Error(w, "the store is away", http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return limiter.Handler(mux), nil
+}
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
+	flag.Parse()
+	handler, err := newHandler()
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	log.Printf("listening on http://%s", *addr)
+	log.Fatal(server.ListenAndServe())
+}
