@@ -104,11 +104,6 @@ func (c ClientIP) check() []error {
 
 // Key returns the key of the client's address, or [ErrNoIdentity].
 func (c ClientIP) Key(r *http.Request) (Key, error) {
-	if c.at == nil {
-		if ip, ok := parseIPv4Port(r.RemoteAddr); ok {
-			return ipv4Key(ip), nil
-		}
-	}
 	addr, err := c.Addr(r)
 	if err != nil {
 		return Key{}, err
@@ -179,9 +174,6 @@ func (c *addressing) reported(r *http.Request, peer netip.Addr) netip.Addr {
 
 // parseHost reads an address, perhaps with a port, brackets or a zone.
 func parseHost(s string) (netip.Addr, bool) {
-	if ip, ok := parseIPv4Port(s); ok {
-		return netip.AddrFrom4(ip), true
-	}
 	var addr netip.Addr
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		addr = ap.Addr()
@@ -196,48 +188,6 @@ func parseHost(s string) (netip.Addr, bool) {
 	return canonicalAddr(addr), true
 }
 
-// parseIPv4Port reads what nearly every RemoteAddr is, in a third of the time of
-// [netip.ParseAddrPort]. It refuses whatever that refuses, and leaves the rest to it.
-func parseIPv4Port(s string) (ip [4]byte, ok bool) {
-	part, at := 0, 0 // of the address, and where this part of it began
-	for i := range len(s) {
-		c := s[i]
-		if isDigit(c) {
-			continue
-		}
-		want := byte('.')
-		if part == 3 {
-			want = ':'
-		}
-		n, ok := parseDecimal(s[at:i], 255)
-		if !ok || c != want {
-			return ip, false
-		}
-		ip[part] = byte(n)
-		part, at = part+1, i+1
-		if part == 4 {
-			break
-		}
-	}
-	_, ok = parseDecimal(s[at:], 65535)
-	return ip, ok && part == 4
-}
-
-// parseDecimal reads a number up to limit, which is below 100,000, with no leading zeros.
-func parseDecimal(s string, limit int) (int, bool) {
-	if len(s) == 0 || len(s) > 5 || s[0] == '0' && len(s) > 1 {
-		return 0, false
-	}
-	n := 0
-	for i := range len(s) {
-		if !isDigit(s[i]) {
-			return 0, false
-		}
-		n = 10*n + int(s[i]-'0')
-	}
-	return n, n <= limit
-}
-
 // canonicalAddr returns addr without zone, and as IPv4 if it carries an IPv4 address.
 func canonicalAddr(addr netip.Addr) netip.Addr {
 	if addr.Is4() {
@@ -250,10 +200,6 @@ func canonicalAddr(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-func ipv4Key(ip [4]byte) Key {
-	return Key{b: [keySize]byte{kindAddr, 4, ip[0], ip[1], ip[2], ip[3]}}
-}
-
 // addrKey returns the key of addr: 4 bytes, or a prefix length and 16 bytes.
 func addrKey(addr netip.Addr, ipv6Prefix int) Key {
 	if !addr.IsValid() {
@@ -261,7 +207,10 @@ func addrKey(addr netip.Addr, ipv6Prefix int) Key {
 	}
 	var k Key
 	if addr = canonicalAddr(addr); addr.Is4() {
-		return ipv4Key(addr.As4())
+		b := addr.As4()
+		k.b[0], k.b[1] = kindAddr, 4
+		copy(k.b[keyHeader:], b[:])
+		return k
 	}
 	b := addr.As16()
 	k.b[0], k.b[1], k.b[2] = kindAddr, 17, byte(ipv6Prefix)

@@ -124,7 +124,7 @@ func TestKeyers(t *testing.T) {
 	}
 }
 
-// FuzzPeerAddress compares the reading of the peer's address in place with package netip.
+// FuzzPeerAddress compares the key of a peer with what package netip reads.
 func FuzzPeerAddress(f *testing.F) {
 	for _, s := range []string{
 		"192.0.2.1:1234", "192.0.2.1:0", "192.0.2.1:65535", "192.0.2.1:65536", "192.0.2.1:", "192.0.2.1", "01.2.3.4:5",
