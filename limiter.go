@@ -21,10 +21,9 @@ import (
 // goroutine and needs no closing.
 type Limiter struct {
 	cfg      Config
-	store    Store
-	remote   *remote      // store if it is not
-	local    *MemoryStore // with the store failing and UseMemory
-	memory   *MemoryStore // store if it is one, which needs no deadline
+	memory   *MemoryStore // the store, if it is one: it needs no deadline
+	remote   *remote      // the store, if it is another
+	local    *MemoryStore // in its place while it fails, with UseMemory
 	rules    []*rule
 	routes   *http.ServeMux // nil if there are none
 	patterns map[string]*route
@@ -42,15 +41,16 @@ type route struct {
 
 // New compiles cfg. The error joins a [*ConfigError] for every mistake there is.
 func New(cfg Config) (*Limiter, error) {
-	l := &Limiter{cfg: cfg, store: cfg.Store, patterns: map[string]*route{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
+	l := &Limiter{cfg: cfg, patterns: map[string]*route{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
 	l.byName.Store(&map[string]*rule{})
 	l.scratch.New = func() any { return new(check) }
-	if l.store == nil {
-		l.store = NewMemoryStore(MemoryConfig{})
-	}
-	l.memory, _ = l.store.(*MemoryStore)
-	if l.memory == nil {
-		l.remote = newRemote(l.store, cmp.Or(cfg.StoreTimeout, defaultStoreTimeout))
+	switch store := cfg.Store.(type) {
+	case nil:
+		l.memory = NewMemoryStore(MemoryConfig{})
+	case *MemoryStore:
+		l.memory = store
+	default:
+		l.remote = newRemote(store, cmp.Or(cfg.StoreTimeout, defaultStoreTimeout))
 	}
 	if cfg.OnStoreFailure == UseMemory {
 		l.local = NewMemoryStore(MemoryConfig{})

@@ -91,16 +91,16 @@ func (b *batch) unlock() {
 // find fills in the places. Whatever moves buckets in a table, which is growing it and
 // dropping full buckets, happens before any pointer into the table is kept.
 func (b *batch) find() {
-	missing := 0
+	missing := false
 	for i := range b.ops {
 		p, op := &b.places[i], &b.ops[i]
 		p.first = b.firstOn(i)
 		if p.first == i && b.s.shard(p.hash).find(op.Limit.id, &op.Key, p.hash) == nil {
 			p.room = b.s.makeRoom(b.s.shard(p.hash), b.now)
-			missing++
+			missing = true
 		}
 	}
-	if missing > 0 {
+	if missing {
 		for _, n := range b.locked {
 			b.s.shards[n].reserve(b.s, len(b.ops))
 		}
