@@ -25,13 +25,16 @@ each = bad=; \
 	for module in $(MODULES); do echo "-- $@ $$module"; (cd "$$module" && $(1)) || bad="$$bad $$module"; done; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
-.PHONY: help test lint gofumpt vet staticcheck tidy-diff cross fmt fuzz bench compare cover api examples ci
+.PHONY: help test redis lint gofumpt vet staticcheck tidy-diff cross fmt fuzz bench compare cover api examples ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
-test: ## test every module, with the race detector and in random order
+test: redis ## test every module, with the race detector and in random order
 	@$(call each,$(GO) test -mod=readonly -vet=all $(RACE) -shuffle=on ./...)
+
+redis: ## install redis-server, which the tests of redisstore start, where it is missing
+	@sh tools/redis.sh
 
 lint: gofumpt vet staticcheck tidy-diff cross ## all the checks that run none of the code
 

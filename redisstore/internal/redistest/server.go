@@ -1,0 +1,134 @@
+// Package redistest starts real servers for tests.
+package redistest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Server is a redis-server, or valkey-server, of a test's own.
+type Server struct {
+	tb   testing.TB
+	addr string
+	args []string
+	dir  string
+	cmd  *exec.Cmd
+	out  bytes.Buffer
+}
+
+// Find returns the path of the server's program. A test without it fails: it is not skipped.
+func Find(tb testing.TB) string {
+	tb.Helper()
+	for _, name := range []string{"redis-server", "valkey-server"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	tb.Fatal("redistest: redis-server is not in PATH: apt-get install redis-server (Debian), brew install redis (macOS)")
+	return ""
+}
+
+// Start starts a server that keeps nothing on disk, with further options as on its command
+// line, and stops it at the end of the test.
+func Start(tb testing.TB, options ...string) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, dir: tb.TempDir(), args: append([]string{"--save", "", "--appendonly", "no", "--bind", "127.0.0.1"}, options...)}
+	for try := 0; ; try++ { // somebody else may take the free port first
+		s.addr = freeAddr(tb)
+		err := s.launch()
+		if err == nil {
+			break
+		}
+		if try == 3 {
+			tb.Fatal(err)
+		}
+	}
+	tb.Cleanup(s.Kill)
+	return s
+}
+
+func freeAddr(tb testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (s *Server) launch() error {
+	_, port, _ := net.SplitHostPort(s.addr)
+	s.out.Reset()
+	s.cmd = exec.Command(Find(s.tb), append([]string{"--port", port, "--dir", s.dir}, s.args...)...)
+	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
+		err := c.Ping(context.Background()).Err()
+		_ = c.Close()
+		if err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
+			return nil
+		}
+	}
+	s.Kill()
+	return fmt.Errorf("redistest: no answer at %s: %s", s.addr, s.out.String())
+}
+
+// Addr is the server's address.
+func (s *Server) Addr() string { return s.addr }
+
+// Client returns a client of the server's, closed at the end of the test.
+func (s *Server) Client() *redis.Client {
+	c := redis.NewClient(&redis.Options{Addr: s.addr, ContextTimeoutEnabled: true})
+	s.tb.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Kill ends the server at once. What it held is lost.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// Restart starts the server again at its address.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	s.Kill()
+	if err := s.launch(); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// Calls returns how often clients have sent each command, in lower case.
+func (s *Server) Calls() map[string]int {
+	s.tb.Helper()
+	info, err := s.Client().Info(context.Background(), "commandstats").Result()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	calls := map[string]int{}
+	for line := range strings.SplitSeq(info, "\r\n") {
+		name, rest, ok := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":calls=")
+		if !ok {
+			continue
+		}
+		n, _, _ := strings.Cut(rest, ",")
+		calls[name], _ = strconv.Atoi(n)
+	}
+	return calls
+}

@@ -1,0 +1,142 @@
+// Package redisstore keeps the buckets of package ratelimit in Redis or Valkey, so that
+// all instances of a service share one limit.
+//
+// A decision is one script and one round trip for all limits of a request, and its clock
+// is the server's: it makes no difference if the clocks of the instances disagree.
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// Config configures a [Store]. The zero Config is valid.
+type Config struct {
+	_ [0]func() // not comparable, and no literals without field names
+
+	// Prefix begins the name of each key in Redis: at most 64 bytes, without braces. Empty
+	// means "ratelimit". Services that share a server share the buckets of rules of one
+	// name, unless their prefixes differ.
+	Prefix string
+	// Secret, if not empty, is the key of the HMAC that stands for the identity in the
+	// names of keys. Without it that is a plain SHA-256, by which whoever can read the names
+	// can look for a known address or user. It must be the same for all instances.
+	Secret []byte
+}
+
+// Store is a [ratelimit.Store] in Redis (5 or later) or Valkey. It is safe for concurrent
+// use, starts no goroutine and does not own the client: closing that is the caller's.
+//
+// Each batch is one EVALSHA, or one EVAL where the server does not know the script yet.
+// Nothing is retried, whatever the client is told to retry, but the script that was not
+// known: a take whose answer was lost may have been charged.
+//
+// On a Cluster, or a Ring, the buckets of one [ratelimit.Key] are together, and limits on it
+// are decided in one step. Limits on different keys are asked one key after another; what
+// was taken is given back if a later one refuses, so that for a moment another request may
+// be refused that would have been admitted. This is the only case that is not atomic.
+//
+// Time is that of the server, in microseconds. A limit is kept exactly if its bucket takes
+// at most 142 years to fill; others are an error.
+type Store struct {
+	client  redis.UniversalClient
+	naming  naming
+	sharded bool
+}
+
+var _ ratelimit.Store = (*Store)(nil)
+
+// New returns a Store that uses client, which need not be connected yet: nothing is sent. It
+// is an error if cfg is not valid or if the client's ContextTimeoutEnabled is not set: the
+// deadline of a decision would not count, and a server that hangs would hang each request.
+func New(client redis.UniversalClient, cfg Config) (*Store, error) {
+	s := &Store{client: client, naming: newNaming(cfg)}
+	timeouts := true
+	switch c := client.(type) {
+	case nil:
+		return nil, errors.New("redisstore: the client is nil")
+	case *redis.Client:
+		timeouts = c.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		timeouts, s.sharded = c.Options().ContextTimeoutEnabled, true
+	case *redis.Ring:
+		timeouts, s.sharded = c.Options().ContextTimeoutEnabled, true
+	}
+	var errs []error
+	if !timeouts {
+		errs = append(errs, errors.New("redisstore: the client's option ContextTimeoutEnabled is false: want true, "+
+			"or a server that hangs would hang each request for the client's ReadTimeout"))
+	}
+	if len(cfg.Prefix) > maxPrefix || strings.ContainsAny(cfg.Prefix, "{}") {
+		errs = append(errs, fmt.Errorf("redisstore: Config.Prefix is %.80q: want at most %d bytes without braces", cfg.Prefix, maxPrefix))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return s, nil
+}
+
+// Apply implements [ratelimit.Store]. An error of the server or of the way to it is an
+// [*Error].
+func (s *Store) Apply(ctx context.Context, ops []ratelimit.Op) error {
+	if err := ratelimit.CheckOps(ops); err != nil {
+		return err
+	}
+	if len(ops) == 0 {
+		return ctx.Err()
+	}
+	all := make([]terms, len(ops))
+	for i := range ops {
+		t, err := termsOf(ops[i].Limit.Limit())
+		if err != nil {
+			return fmt.Errorf("%w: ops[%d] (rule %q): %w", ratelimit.ErrInvalidOp, i, ops[i].Limit.Rule(), err)
+		}
+		all[i] = t
+	}
+	if s.sharded && !oneKey(ops) {
+		return s.applyByKey(ctx, ops, all)
+	}
+	return s.run(ctx, ops, all)
+}
+
+func oneKey(ops []ratelimit.Op) bool {
+	for i := range ops {
+		if ops[i].Key != ops[0].Key {
+			return false
+		}
+	}
+	return true
+}
+
+// run decides ops in one step.
+func (s *Store) run(ctx context.Context, ops []ratelimit.Op, all []terms) error {
+	args := make([]any, 0, 4+len(ops))
+	args = append(args, "evalsha", scriptHash, len(ops))
+	arg := make([]byte, 0, 64*len(ops))
+	var tag string
+	for i := range ops {
+		op := &ops[i]
+		if i == 0 || op.Key != ops[i-1].Key {
+			tag = s.naming.tag(op.Key)
+		}
+		args = append(args, s.naming.bucket(tag, op.Limit))
+		arg = all[i].appendOp(arg, op)
+	}
+	reply, err := s.eval(ctx, append(args, arg))
+	if err != nil {
+		return err
+	}
+	if len(reply) != replySize*len(ops) {
+		return &Error{Reason: ReasonScript, Err: fmt.Errorf("a reply of %d bytes: want %d", len(reply), replySize*len(ops))}
+	}
+	for i := range ops {
+		ops[i].Result = all[i].result(&ops[i], reply[replySize*i:replySize*(i+1)])
+	}
+	return nil
+}
