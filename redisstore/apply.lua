@@ -3,8 +3,8 @@
 -- KEYS[i] is the bucket of operation i. ARGV[1] holds eight doubles for each: kind, cost
 -- (microseconds, fraction), never, the time of one token (numerator, denominator; in
 -- microseconds), and the time that filling the whole bucket takes (microseconds,
--- fraction). A fraction is a numerator over the denominator. All are whole numbers below
--- 2^53, so that doubles add and compare them exactly; only the debts of a limit whose
+-- fraction). A fraction is a numerator over the denominator. All that is added and compared
+-- are whole numbers below 2^53, which doubles hold exactly; only the debts of a limit whose
 -- numbers have changed are multiplied, and rounded up.
 --
 -- A bucket is kept as a version and the instant at which it will be full again.

@@ -42,8 +42,8 @@ type Config struct {
 // was taken is given back if a later one refuses, so that for a moment another request may
 // be refused that would have been admitted. This is the only case that is not atomic.
 //
-// Time is that of the server, in microseconds. A limit is kept exactly if its bucket takes
-// at most 142 years to fill; others are an error.
+// Time is that of the server, in microseconds. Within it every limit is kept exactly, with
+// no rounding in the state, until its numbers change.
 type Store struct {
 	client  redis.UniversalClient
 	naming  naming
@@ -93,11 +93,7 @@ func (s *Store) Apply(ctx context.Context, ops []ratelimit.Op) error {
 	}
 	all := make([]terms, len(ops))
 	for i := range ops {
-		t, err := termsOf(ops[i].Limit.Limit())
-		if err != nil {
-			return fmt.Errorf("%w: ops[%d] (rule %q): %w", ratelimit.ErrInvalidOp, i, ops[i].Limit.Rule(), err)
-		}
-		all[i] = t
+		all[i] = termsOf(ops[i].Limit.Limit())
 	}
 	if s.sharded && !oneKey(ops) {
 		return s.applyByKey(ctx, ops, all)

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"math/bits"
 	"time"
@@ -16,9 +15,8 @@ import (
 // Times are whole microseconds, as the server's clock is, and a numerator over the
 // denominator of the time that one token takes.
 
-// maxFill bounds the time that a bucket takes to fill, in microseconds: about 142 years.
-// The instant at which it is full is then below 2^53 until the year 2112.
-const maxFill = 1 << 52
+// No limit takes longer than 100 years to fill (package ratelimit refuses it), so no instant
+// is beyond 2^53 microseconds before the year 2155.
 
 // span is a time of us + frac/den microseconds, for the den of some pace.
 type span struct{ us, frac int64 }
@@ -33,8 +31,7 @@ type terms struct {
 	fill  span // the time burst tokens take
 }
 
-// termsOf returns the terms of l. It fails if l cannot be kept exactly.
-func termsOf(l ratelimit.Limit) (terms, error) {
+func termsOf(l ratelimit.Limit) terms {
 	// Count tokens take Period nanoseconds, so one takes Period/(1000*Count) microseconds.
 	num, den := int64(l.Period), l.Count
 	g := gcd(num, den)
@@ -42,12 +39,8 @@ func termsOf(l ratelimit.Limit) (terms, error) {
 	k := gcd(num, 1000)
 	num, den = num/k, den*(1000/k) // den was below 2^32
 	t := terms{pace: pace{num, den}, burst: l.Burst}
-	fill, ok := t.timeOf(l.Burst)
-	if !ok {
-		return terms{}, fmt.Errorf("redisstore: a bucket of %s takes more than 142 years to fill: want a smaller burst", l)
-	}
-	t.fill = fill
-	return t, nil
+	t.fill = t.timeOf(l.Burst)
+	return t
 }
 
 func gcd(a, b int64) int64 {
@@ -57,14 +50,11 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-// timeOf returns the time that n tokens take, and whether it is at most maxFill.
-func (p pace) timeOf(n int64) (span, bool) {
+// timeOf returns the time that n tokens take, n being at most the burst.
+func (p pace) timeOf(n int64) span {
 	hi, lo := bits.Mul64(uint64(n), uint64(p.num))
-	if hi >= uint64(p.den) {
-		return span{}, false
-	}
 	us, frac := bits.Div64(hi, lo, uint64(p.den))
-	return span{int64(us), int64(frac)}, us <= maxFill
+	return span{int64(us), int64(frac)}
 }
 
 // tokens returns how many whole tokens s is worth.
@@ -98,9 +88,6 @@ func (p pace) duration(s span) time.Duration {
 	if rest > 0 {
 		ns++
 	}
-	if s.us > math.MaxInt64/1000-1 {
-		return math.MaxInt64
-	}
 	return time.Duration(s.us*1000 + int64(ns))
 }
 
@@ -110,7 +97,7 @@ func (t *terms) appendOp(b []byte, op *ratelimit.Op) []byte {
 	switch {
 	case op.Kind == ratelimit.OpReset:
 	case op.Cost <= t.burst:
-		cost, _ = t.timeOf(op.Cost)
+		cost = t.timeOf(op.Cost)
 	case op.Kind == ratelimit.OpCredit:
 		cost = t.fill // no debt is more
 	default:
@@ -145,8 +132,7 @@ func (t *terms) result(op *ratelimit.Op, reply string) ratelimit.Result {
 	case op.Cost > t.burst:
 		r.Never = true
 	default:
-		cost, _ := t.timeOf(op.Cost)
-		r.RetryAfter = t.duration(t.minus(t.plus(found, cost), t.fill))
+		r.RetryAfter = t.duration(t.minus(t.plus(found, t.timeOf(op.Cost)), t.fill))
 	}
 	return r
 }

@@ -88,9 +88,10 @@ func (s *Server) launch() error {
 // Addr is the server's address.
 func (s *Server) Addr() string { return s.addr }
 
-// Client returns a client of the server's, closed at the end of the test.
+// Client returns a client of the server's, closed at the end of the test. It tries to
+// connect once, so that a refused connection is reported as that and not as a timeout.
 func (s *Server) Client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: s.addr, ContextTimeoutEnabled: true})
+	c := redis.NewClient(&redis.Options{Addr: s.addr, ContextTimeoutEnabled: true, DialerRetries: 1})
 	s.tb.Cleanup(func() { _ = c.Close() })
 	return c
 }

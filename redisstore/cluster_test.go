@@ -1,0 +1,75 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+)
+
+func TestCluster(t *testing.T) {
+	nodes := redistest.StartCluster(t, 3)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr()}, ContextTimeoutEnabled: true})
+	defer client.Close()
+	testShards(t, newStore(t, client, redisstore.Config{}))
+	for _, s := range nodes {
+		assert.Positive(t, s.Calls()["evalsha"], "a node was never asked")
+	}
+}
+
+func TestRing(t *testing.T) {
+	client := redis.NewRing(&redis.RingOptions{
+		Addrs:                 map[string]string{"a": redistest.Start(t).Addr(), "b": redistest.Start(t).Addr()},
+		ContextTimeoutEnabled: true,
+	})
+	defer client.Close()
+	testShards(t, newStore(t, client, redisstore.Config{}))
+}
+
+// testShards has batches on keys of different servers decided.
+func testShards(t *testing.T, store *redisstore.Store) {
+	user, addr := limit(t, "user", 0, "5 per hour"), limit(t, "addr", 0, "3 per hour")
+	batch := func(i int, kinds ...ratelimit.OpKind) []ratelimit.Op {
+		ops := append(take(user, fmt.Sprint("u", i), 1), take(addr, fmt.Sprint("a", i), 1)...)
+		ops = append(ops, take(limit(t, "user", 1, "4 per hour"), fmt.Sprint("u", i), 1)...)
+		for j, kind := range kinds {
+			ops[j].Kind = kind
+		}
+		require.NoError(t, store.Apply(t.Context(), ops))
+		return ops
+	}
+	left := func(ops []ratelimit.Op) []int64 {
+		var n []int64
+		for _, op := range ops {
+			n = append(n, op.Result.Remaining)
+		}
+		return n
+	}
+	for i := range 20 {
+		for n := range int64(3) {
+			ops := batch(i)
+			require.True(t, ops[0].Result.Allowed && ops[1].Result.Allowed && ops[2].Result.Allowed)
+			require.Equal(t, []int64{4 - n, 2 - n, 3 - n}, left(ops))
+		}
+		ops := batch(i)
+		assert.True(t, ops[0].Result.Allowed)
+		assert.False(t, ops[1].Result.Allowed)
+		assert.Positive(t, ops[1].Result.RetryAfter)
+		assert.True(t, ops[2].Result.Allowed)
+		require.Equal(t, []int64{2, 0, 1}, left(ops), "what the first key paid must be given back")
+
+		// A reset is not done if another op of its batch is refused.
+		ops = batch(i, ratelimit.OpReset, ratelimit.OpTake, ratelimit.OpCredit)
+		require.Equal(t, []int64{2, 0, 1}, left(ops))
+		ops = batch(i, ratelimit.OpCredit, ratelimit.OpCredit, ratelimit.OpCredit)
+		require.Equal(t, []int64{3, 1, 2}, left(ops))
+		ops = batch(i, ratelimit.OpReset, ratelimit.OpReset, ratelimit.OpReset)
+		require.Equal(t, []int64{5, 3, 4}, left(ops))
+	}
+}
