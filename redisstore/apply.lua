@@ -1,140 +1,141 @@
 -- One batch of operations on token buckets: all of them, or none.
 --
--- KEYS[i] is the bucket of operation i. ARGV[1] holds eight doubles for each: kind, cost
--- (microseconds, fraction), never, the time of one token (numerator, denominator; in
--- microseconds), and the time that filling the whole bucket takes (microseconds,
--- fraction). A fraction is a numerator over the denominator. All that is added and compared
+-- KEYS[i] is the bucket of operation i. ARGV[1] holds eight doubles for each: kind (negative
+-- for a take that can never be allowed), cost (microseconds, fraction), the time of one token
+-- in microseconds, the denominator of fractions, the time that filling the whole bucket takes
+-- (microseconds, fraction), and the place of the first operation on the same bucket.
+-- A fraction is a numerator over the denominator. All that is added and compared
 -- are whole numbers below 2^53, which doubles hold exactly; only the debts of a limit whose
 -- numbers have changed are multiplied, and rounded up.
 --
--- A bucket is kept as a version and the instant at which it will be full again.
+-- A bucket is kept as a version, the instant at which it will be full again (microseconds,
+-- fraction) and the time of one token.
+--
+-- There are no tables of fields, nor functions for what every operation does: they would
+-- take half of the time.
 --
 -- The reply holds five doubles for each operation: whether it was allowed, the debt it
 -- found and the debt in the end (microseconds, fraction).
 
-local TAKE, PEEK, CREDIT = 0, 1, 2
+local TAKE, CREDIT, RESET = 0, 2, 3
 local VERSION = 1
+local floor, ceil, unpack, pack = math.floor, math.ceil, struct.unpack, struct.pack
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
 
--- order makes the fraction of a sum or a difference proper.
-local function order(us, frac, den)
+-- adopt returns a debt under another time of a token: what was spent stays spent, in tokens.
+-- The denominator of the old fraction is not known, so that counts as a microsecond.
+local function adopt(us, frac, from, to, den)
+  if frac > 0 then
+    us = us + 1
+  end
+  local t = us * (to / from) * (1 + 2 ^ -50)
+  us = floor(t)
+  frac = ceil((t - us) * den)
   if frac >= den then
     return us + 1, frac - den
-  elseif frac < 0 then
-    return us - 1, frac + den
   end
   return us, frac
 end
 
-local function above(us, frac, b_us, b_frac)
-  return us > b_us or us == b_us and frac > b_frac
-end
-
--- read returns the bucket of op. What cannot be read is an empty bucket, not a full one.
-local function read(key, op)
-  local b = {us = 0, frac = 0, num = op.num, den = op.den, changed = false, stored = false}
-  local state = redis.call('GET', key)
-  if not state then
-    return b
-  end
-  b.stored = true
-  local version, full, frac, num, den = 0, 0, 0, 0, 0
-  if #state == 33 then
-    version, full, frac, num, den = struct.unpack('>Bdddd', state)
-  end
-  if version ~= VERSION or not (full >= 0 and num >= 1 and den >= 1 and frac >= 0 and frac < den) then
-    b.us, b.frac, b.changed = op.fill, op.fill_frac, true
-  elseif full >= now then
-    b.us, b.frac, b.num, b.den = full - now, frac, num, den
-  end
-  return b
-end
-
--- adopt puts b under the numbers of op: what was spent stays spent, in tokens, and at
--- most as many as the bucket holds. That also bounds what a clock set back can do.
-local function adopt(b, op)
-  if b.num ~= op.num or b.den ~= op.den then
-    local t = (b.us + b.frac / b.den) * (op.num / op.den) / (b.num / b.den) * (1 + 2 ^ -50)
-    b.us = math.floor(t)
-    b.us, b.frac = order(b.us, math.ceil((t - b.us) * op.den), op.den)
-    b.num, b.den, b.changed = op.num, op.den, true
-  end
-  if above(b.us, b.frac, op.fill, op.fill_frac) then
-    b.us, b.frac, b.changed = op.fill, op.fill_frac, true
-  end
-end
-
-local function copy(b)
-  return {us = b.us, frac = b.frac, num = b.num, den = b.den, changed = b.changed, stored = b.stored}
-end
-
--- decide judges op on b, and changes b if it is to be changed.
-local function decide(b, op)
-  if op.kind > PEEK then
-    local us, frac = 0, 0
-    if op.kind == CREDIT then
-      us, frac = order(b.us - op.cost, b.frac - op.cost_frac, op.den)
-    end
-    if us < 0 then
-      us, frac = 0, 0
-    end
-    b.us, b.frac, b.changed = us, frac, true
-    return true
-  end
-  if op.cost == 0 and op.cost_frac == 0 and op.never == 0 then
-    return true
-  end
-  local us, frac = order(b.us + op.cost, b.frac + op.cost_frac, op.den)
-  if op.never == 1 or above(us, frac, op.fill, op.fill_frac) then
-    return false
-  end
-  if op.kind == TAKE then
-    b.us, b.frac, b.changed = us, frac, true
-  end
-  return true
-end
-
--- write keeps b until it is full. The two milliseconds are for rounding up and for a
--- clock that is read after the one by which keys expire.
-local function write(key, b)
-  if b.us > 0 or b.frac > 0 then
-    redis.call('SET', key, struct.pack('>Bdddd', VERSION, now + b.us, b.frac, b.num, b.den),
-      'PX', string.format('%.0f', math.floor(b.us / 1000) + 2))
-  elseif b.stored then
-    redis.call('DEL', key)
-  end
-end
-
-local found, left, ops, reply = {}, {}, {}, {}
+-- By the first operation on a bucket: its debt as it was found (had) and as the operations
+-- so far leave it (has), the time of a token that both are in, and whether it is to be
+-- written even if the batch is refused (fix), or if not (new), and whether it is stored.
+local had_us, had_frac, has_us, has_frac, had_pace, has_pace = {}, {}, {}, {}, {}, {}
+local fix, new, stored = {}, {}, {}
+local allowed, us_before, frac_before = {}, {}, {}
 local refused = false
-for i, key in ipairs(KEYS) do
-  local op = {}
-  op.kind, op.cost, op.cost_frac, op.never, op.num, op.den, op.fill, op.fill_frac =
-    struct.unpack('>dddddddd', ARGV[1], (i - 1) * 64 + 1)
-  if not found[key] then
-    found[key] = read(key, op)
-    adopt(found[key], op)
-    left[key] = copy(found[key])
+
+for i = 1, #KEYS do
+  local kind, cost, cost_frac, pace, den, fill, fill_frac, b = unpack('>dddddddd', ARGV[1], i * 64 - 63)
+  local us, frac, change = 0, 0, false
+  local old = pace
+  if b == i then
+    local state = redis.call('GET', KEYS[i])
+    if state then
+      stored[i] = true
+      local version = 0
+      if #state == 25 then
+        version, us, frac, old = unpack('>Bddd', state)
+      end
+      if version ~= VERSION or not (us >= 0 and frac >= 0 and old > 0) then
+        us, frac, old, change = fill, fill_frac, pace, true -- what cannot be read is empty, not full
+      elseif us < now then
+        us, frac, old = 0, 0, pace
+      else
+        us = us - now
+      end
+    end
+  else
+    us, frac, old = has_us[b], has_frac[b], has_pace[b]
   end
-  local b = left[key]
-  adopt(b, op)
-  op.us, op.frac = b.us, b.frac
-  op.allowed = decide(b, op)
-  refused = refused or op.kind == TAKE and not op.allowed
-  ops[i] = op
+  if old ~= pace then
+    us, frac = adopt(us, frac, old, pace, den)
+    change = true
+  end
+  -- At most the whole bucket can be missing. This bounds what a clock set back can do, too.
+  if us > fill or us == fill and frac > fill_frac then
+    us, frac, change = fill, fill_frac, true
+  end
+  if b == i then
+    had_us[i], had_frac[i], had_pace[i], fix[i] = us, frac, pace, change
+  end
+  us_before[i], frac_before[i] = us, frac
+
+  local ok = kind >= 0
+  if kind >= CREDIT then
+    if kind == RESET then
+      us, frac = 0, 0
+    else
+      us, frac = us - cost, frac - cost_frac
+      if frac < 0 then
+        us, frac = us - 1, frac + den
+      end
+      if us < 0 then
+        us, frac = 0, 0
+      end
+    end
+    change = true
+  elseif ok and (cost > 0 or cost_frac > 0) then
+    local after, after_frac = us + cost, frac + cost_frac
+    if after_frac >= den then
+      after, after_frac = after + 1, after_frac - den
+    end
+    if after > fill or after == fill and after_frac > fill_frac then
+      ok = false
+    elseif kind == TAKE then
+      us, frac, change = after, after_frac, true
+    end
+  end
+  if not ok and kind <= TAKE and kind ~= -2 then
+    refused = true
+  end
+  has_us[b], has_frac[b], has_pace[b] = us, frac, pace
+  new[b] = new[b] or change
+  allowed[i] = ok
 end
+
 if refused then
-  left = found
+  has_us, has_frac, has_pace, new = had_us, had_frac, had_pace, fix
 end
-for key, b in pairs(left) do
-  if b.changed then
-    write(key, b)
+local reply = {}
+for i = 1, #KEYS do
+  local _, _, _, pace, den, fill, fill_frac, b = unpack('>dddddddd', ARGV[1], i * 64 - 63)
+  local us, frac = has_us[b], has_frac[b]
+  if b == i and new[i] then
+    if us > 0 or frac > 0 then
+      -- Two milliseconds more: for rounding up, and for a clock that is read before this one.
+      redis.call('SET', KEYS[i], pack('>Bddd', VERSION, now + us, frac, has_pace[i]), 'PX', floor(us / 1000) + 2)
+    elseif stored[i] then
+      redis.call('DEL', KEYS[i])
+    end
   end
-end
-for i, key in ipairs(KEYS) do
-  local op, b = ops[i], left[key]
-  adopt(b, op)
-  reply[i] = struct.pack('>ddddd', op.allowed and 1 or 0, op.us, op.frac, b.us, b.frac)
+  if has_pace[b] ~= pace then
+    us, frac = adopt(us, frac, has_pace[b], pace, den)
+  end
+  if us > fill or us == fill and frac > fill_frac then
+    us, frac = fill, fill_frac
+  end
+  reply[i] = pack('>ddddd', allowed[i] and 1 or 0, us_before[i], frac_before[i], us, frac)
 end
 return table.concat(reply)

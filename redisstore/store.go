@@ -122,7 +122,7 @@ func (s *Store) run(ctx context.Context, ops []ratelimit.Op, all []terms) error 
 			tag = s.naming.tag(op.Key)
 		}
 		args = append(args, s.naming.bucket(tag, op.Limit))
-		arg = all[i].appendOp(arg, op)
+		arg = all[i].appendOp(arg, op, firstOn(ops, i))
 	}
 	reply, err := s.eval(ctx, append(args, arg))
 	if err != nil {
@@ -135,4 +135,15 @@ func (s *Store) run(ctx context.Context, ops []ratelimit.Op, all []terms) error 
 		ops[i].Result = all[i].result(&ops[i], reply[replySize*i:replySize*(i+1)])
 	}
 	return nil
+}
+
+// firstOn returns the index of the first op on the bucket of op i.
+func firstOn(ops []ratelimit.Op, i int) int {
+	op := &ops[i]
+	for j := range i {
+		if o := &ops[j]; o.Limit.Index() == op.Limit.Index() && o.Key == op.Key && o.Limit.Rule() == op.Limit.Rule() {
+			return j
+		}
+	}
+	return i
 }

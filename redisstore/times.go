@@ -91,21 +91,30 @@ func (p pace) duration(s span) time.Duration {
 	return time.Duration(s.us*1000 + int64(ns))
 }
 
-// appendOp appends the eight numbers that the script reads of op.
-func (t *terms) appendOp(b []byte, op *ratelimit.Op) []byte {
-	cost, never := span{}, 0.0
+// The kinds of a take and a peek of more than the bucket can ever hold.
+const (
+	neverTake = -1
+	neverPeek = -2
+)
+
+// appendOp appends the eight numbers that the script reads of op. The first op of the batch on
+// the same bucket is the first-th, counted from 0.
+func (t *terms) appendOp(b []byte, op *ratelimit.Op, first int) []byte {
+	kind, cost := float64(op.Kind), span{}
 	switch {
 	case op.Kind == ratelimit.OpReset:
 	case op.Cost <= t.burst:
 		cost = t.timeOf(op.Cost)
 	case op.Kind == ratelimit.OpCredit:
 		cost = t.fill // no debt is more
+	case op.Kind == ratelimit.OpTake:
+		kind = neverTake
 	default:
-		never = 1
+		kind = neverPeek
 	}
 	for _, x := range [...]float64{
-		float64(op.Kind), float64(cost.us), float64(cost.frac), never,
-		float64(t.num), float64(t.den), float64(t.fill.us), float64(t.fill.frac),
+		kind, float64(cost.us), float64(cost.frac), float64(t.num) / float64(t.den), float64(t.den),
+		float64(t.fill.us), float64(t.fill.frac), float64(first + 1),
 	} {
 		b = binary.BigEndian.AppendUint64(b, math.Float64bits(x))
 	}
