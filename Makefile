@@ -25,7 +25,7 @@ each = bad=; \
 	for module in $(MODULES); do echo "-- $@ $$module"; (cd "$$module" && $(1)) || bad="$$bad $$module"; done; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
-.PHONY: help test redis lint gofumpt vet staticcheck tidy-diff cross fmt fuzz bench compare cover api examples ci
+.PHONY: help test redis lint gofumpt vet staticcheck tidy-diff cross fmt fuzz bench compare compare-redis cover api examples ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ bench: ## run the benchmarks that match BENCH, COUNT times; go tool benchstat re
 
 compare: ## measure this library beside its peers
 	@cd benchmarks && $(GO) run ./cmd/compare
+
+compare-redis: redis ## measure decisions in Redis beside the peers
+	@cd benchmarks && $(GO) run ./cmd/compare-redis
 
 # The tests of the whole module count, and the code of its root package.
 cover: ## list the functions not covered in full; fail under COVER_MIN percent
