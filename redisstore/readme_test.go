@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -15,11 +16,11 @@ func TestReadmeCompiles(t *testing.T) {
 	require.NoError(t, err)
 	block := regexp.MustCompile("(?s)```go\n(.*?)```").FindSubmatch(readme)
 	require.NotNil(t, block)
-	// In this directory, for the module's requirements; the name keeps it out of the package.
-	f, err := os.CreateTemp(".", "_readme*.go")
+	dir, err := os.MkdirTemp(".", "_readme") // in here for the module's requirements
 	require.NoError(t, err)
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(`package main
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "main.go")
+	require.NoError(t, os.WriteFile(file, []byte(`package main
 
 import (
 	"log"
@@ -37,9 +38,7 @@ func main() {
 ` + string(block[1]) + `
 	_ = limiter
 }
-`)
-	require.NoError(t, err)
-	require.NoError(t, f.Close())
-	out, err := exec.CommandContext(t.Context(), "go", "vet", f.Name()).CombinedOutput()
+`), 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
