@@ -1,0 +1,139 @@
+package proof
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// wrapped returns h behind a limiter for everything and a decorator.
+func wrapped(t *testing.T, h http.HandlerFunc) http.Handler {
+	limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
+		Name: "all", Limits: ratelimit.MustParse("100 per minute"), Key: ratelimit.ByRemoteIP(),
+	}}})
+	require.NoError(t, err)
+	return limiter.Handler(limiter.Limit("50 per minute", ratelimit.ByRemoteIP())(h))
+}
+
+type ownWriter struct{ *httptest.ResponseRecorder }
+
+func TestHandlerGetsTheWriterItself(t *testing.T) {
+	w := &ownWriter{httptest.NewRecorder()}
+	served := false
+	wrapped(t, func(got http.ResponseWriter, _ *http.Request) {
+		served = true
+		assert.Same(t, w, got)
+	}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	assert.True(t, served)
+}
+
+// serve runs h on a server, with HTTP/2 or without, and asks it once.
+func serve(t *testing.T, http2 bool, h http.HandlerFunc) *http.Response {
+	t.Helper()
+	server := httptest.NewUnstartedServer(wrapped(t, h))
+	server.EnableHTTP2 = http2
+	if http2 {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
+	resp, err := server.Client().Post(server.URL, "text/plain", strings.NewReader("ping"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Len(t, resp.Header["Ratelimit"], 1)
+	return resp
+}
+
+func TestFlush(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		goOn := make(chan struct{})
+		resp := serve(t, http2, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "first\n")
+			assert.NoError(t, http.NewResponseController(w).Flush())
+			<-goOn
+			_, _ = io.WriteString(w, "second\n")
+		})
+		body := bufio.NewReader(resp.Body)
+		line, err := body.ReadString('\n')
+		require.NoError(t, err)
+		assert.Equal(t, "first\n", line)
+		close(goOn)
+		line, err = body.ReadString('\n')
+		require.NoError(t, err)
+		assert.Equal(t, "second\n", line)
+	}
+}
+
+func TestDeadlinesAndFullDuplex(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		serve(t, http2, func(w http.ResponseWriter, _ *http.Request) {
+			c := http.NewResponseController(w)
+			assert.NoError(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
+			assert.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Minute)))
+			assert.NoError(t, c.EnableFullDuplex())
+		})
+	}
+}
+
+func TestTrailers(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		resp := serve(t, http2, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Trailer", "Sum")
+			_, _ = io.WriteString(w, "body")
+			w.Header().Set("Sum", "42")
+		})
+		_, err := io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "42", resp.Trailer.Get("Sum"))
+	}
+}
+
+func TestReadFromAndHTTP2(t *testing.T) {
+	serve(t, false, func(w http.ResponseWriter, _ *http.Request) {
+		_, ok := w.(io.ReaderFrom)
+		assert.True(t, ok, "no sendfile")
+	})
+	serve(t, true, func(_ http.ResponseWriter, r *http.Request) { assert.Equal(t, 2, r.ProtoMajor) })
+}
+
+func TestHijack(t *testing.T) {
+	server := httptest.NewServer(wrapped(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer conn.Close()
+		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_ = rw.Flush()
+		line, _ := rw.ReadString('\n')
+		_, _ = rw.WriteString(strings.ToUpper(line))
+		_ = rw.Flush()
+	}))
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	require.NoError(t, err)
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	_, err = io.WriteString(conn, "hello\n")
+	require.NoError(t, err)
+	line, err := r.ReadString('\n')
+	require.NoError(t, err)
+	assert.Equal(t, "HELLO\n", line)
+}
