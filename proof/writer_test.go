@@ -48,7 +48,9 @@ func serve(t *testing.T, http2 bool, h http.HandlerFunc) *http.Response {
 		server.Start()
 	}
 	t.Cleanup(server.Close)
-	resp, err := server.Client().Post(server.URL, "text/plain", strings.NewReader("ping"))
+	client := server.Client()
+	client.Timeout = 10 * time.Second // a test that fails must end, too
+	resp, err := client.Post(server.URL, "text/plain", strings.NewReader("ping"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = resp.Body.Close() })
 	require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -59,10 +61,13 @@ func serve(t *testing.T, http2 bool, h http.HandlerFunc) *http.Response {
 func TestFlush(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		goOn := make(chan struct{})
-		resp := serve(t, http2, func(w http.ResponseWriter, _ *http.Request) {
+		resp := serve(t, http2, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "first\n")
 			assert.NoError(t, http.NewResponseController(w).Flush())
-			<-goOn
+			select {
+			case <-goOn:
+			case <-r.Context().Done():
+			}
 			_, _ = io.WriteString(w, "second\n")
 		})
 		body := bufio.NewReader(resp.Body)

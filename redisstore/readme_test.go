@@ -35,7 +35,7 @@ import (
 var rules []ratelimit.Rule
 
 func main() {
-` + string(block[1]) + `
+`+string(block[1])+`
 	_ = limiter
 }
 `), 0o600))

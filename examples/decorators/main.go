@@ -1,0 +1,52 @@
+// Command decorators limits single routes of a mux, beneath a limit for everything.
+//
+//	curl -i localhost:8080/items            # 10 per minute, shared with /search
+//	curl -i localhost:8080/search
+//	curl -i -X POST localhost:8080/reports  # 2 per minute
+//	curl -i localhost:8080/                 # only the 30 per minute for everything
+//
+// What a decorator refuses is given back to the limit for everything.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+func newHandler() (http.Handler, error) {
+	limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
+		Name: "everything", Limits: ratelimit.MustParse("30 per minute"), Key: ratelimit.ByRemoteIP(),
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintln(w, r.Pattern)
+	})
+	reading := limiter.Limit("10 per minute", ratelimit.ByRemoteIP()) // one budget for both routes
+	writing := limiter.With(ratelimit.Rule{
+		Name: "reports", Limits: ratelimit.MustParse("2 per minute"), Key: ratelimit.ByRemoteIP(),
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /items", reading(page))
+	mux.Handle("GET /search", reading(page))
+	mux.Handle("POST /reports", writing(page))
+	mux.Handle("GET /{$}", page)
+	return limiter.Handler(mux), nil
+}
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "address to serve on")
+	flag.Parse()
+	handler, err := newHandler()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("for i in $(seq 11); do curl -si http://%s/items | head -1; done\n", *addr)
+	log.Fatal((&http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
+}
