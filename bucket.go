@@ -221,6 +221,8 @@ func (op *Op) try(b *bucket, now int64) trial {
 		return trial{l, l.credit(b.debt(now), op.Cost)}
 	case OpReset:
 		return trial{l, span{}}
+	case OpDrain:
+		return trial{l, l.drain(b.debt(now), op.Cost)}
 	}
 	after, ok := l.take(b.debt(now), op.Cost)
 	if !ok {
@@ -237,8 +239,8 @@ func (op *Op) try(b *bucket, now int64) trial {
 // apply makes b what t found. It must not be called for a refused take.
 func (op *Op) apply(b *bucket, now int64, t trial) {
 	switch {
-	case op.Kind == OpPeek, op.Kind == OpTake && op.Cost == 0:
-	case op.Kind == OpTake && t.terms != op.Limit:
+	case op.Kind == OpPeek, takes(op.Kind) && op.Cost == 0:
+	case takes(op.Kind) && t.terms != op.Limit:
 		b.set(now, convert(t.after, t.terms.pace, op.Limit.pace), op.Limit.pace)
 	default:
 		b.set(now, t.after, t.terms.pace)
@@ -272,6 +274,22 @@ func (l *NamedLimit) take(debt span, n int64) (span, bool) {
 		debt = l.add(debt, l.timeOf(n))
 	}
 	return debt, debt.atMost(l.fill)
+}
+
+// takes reports whether an op of this kind charges the bucket.
+func takes(kind OpKind) bool { return kind == OpTake || kind == OpDrain }
+
+// drain returns debt and n tokens more, but no more than the whole bucket: what is owed
+// beyond that, since l was changed, is owed as before.
+func (l *NamedLimit) drain(debt span, n int64) span {
+	after, ok := l.take(debt, n)
+	switch {
+	case ok:
+		return after
+	case l.fill.atMost(debt):
+		return debt
+	}
+	return l.fill
 }
 
 // credit returns debt and n tokens less, at least none.

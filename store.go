@@ -66,13 +66,16 @@ const (
 	OpCredit
 	// OpReset makes the bucket full.
 	OpReset
+	// OpDrain takes Cost tokens or, if there are fewer, all that there are. It is for work that
+	// has been done already, so it is never refused. A bucket that is empty owes nothing more.
+	OpDrain
 )
 
 // Result is the answer to one [Op].
 type Result struct {
 	// Allowed reports whether the bucket had the tokens. It says nothing of the
 	// other ops: a take was charged only if every take of its batch was allowed.
-	// It is always true for OpCredit and OpReset.
+	// It is always true for OpCredit, OpReset and OpDrain.
 	Allowed bool
 	// Never reports that the op was refused because Cost is more than the bucket
 	// can hold, so that no wait can help.
@@ -108,7 +111,7 @@ func CheckOps(ops []Op) error {
 }
 
 func (op *Op) valid() bool {
-	return op.Limit != nil && op.Cost >= 0 && op.Kind <= OpReset && op.Key.b[0] != kindNone
+	return op.Limit != nil && op.Cost >= 0 && op.Kind <= OpDrain && op.Key.b[0] != kindNone
 }
 
 func invalidOp(i int, op *Op) error {

@@ -37,7 +37,7 @@ func invalidOps(c *check) {
 		{"a peek for -1", peek(l, a, -1)},
 		{"a credit of -1", credit(l, a, -1)},
 		{"a credit of the least number", credit(l, a, math.MinInt64)},
-		{"a kind that does not exist", ratelimit.Op{Kind: ratelimit.OpReset + 1, Limit: l, Key: a, Cost: 1}},
+		{"a kind that does not exist", ratelimit.Op{Kind: ratelimit.OpDrain + 1, Limit: l, Key: a, Cost: 1}},
 		{"the greatest kind", ratelimit.Op{Kind: 255, Limit: l, Key: a, Cost: 1}},
 		{"a peek without a key", peek(l, ratelimit.Key{}, 0)},
 		{"a reset without a key", reset(l, ratelimit.Key{})},

@@ -249,6 +249,10 @@ func reset(l *ratelimit.NamedLimit, key ratelimit.Key) ratelimit.Op {
 	return ratelimit.Op{Kind: ratelimit.OpReset, Limit: l, Key: key}
 }
 
+func drain(l *ratelimit.NamedLimit, key ratelimit.Key, n int64) ratelimit.Op {
+	return ratelimit.Op{Kind: ratelimit.OpDrain, Limit: l, Key: key, Cost: n}
+}
+
 // show returns ops as text, such as "take 2 of login[0] user:alice".
 func show(ops []ratelimit.Op) string {
 	verbs := [...]string{"take", "peek", "credit", "reset"}

@@ -79,6 +79,12 @@ func (a *exactAccount) credit(n int64) {
 	}
 }
 
+func (a *exactAccount) drain(n int64) {
+	if a.charge(n); a.trial.Cmp(whole(a.limit.Burst)) > 0 {
+		a.trial.SetInt64(a.limit.Burst)
+	}
+}
+
 func (a *exactAccount) commit() error {
 	a.spent.Set(&a.trial)
 	return nil

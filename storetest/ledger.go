@@ -22,6 +22,8 @@ type account interface {
 	charge(n int64)
 	// credit gives n tokens back, as far as there is room for them.
 	credit(n int64)
+	// drain takes n tokens, or all there are.
+	drain(n int64)
 	commit() error
 	// level returns the whole tokens committed and the time until there is no
 	// room for more.
@@ -109,6 +111,9 @@ func try(op *ratelimit.Op, a account) {
 		return
 	case ratelimit.OpReset:
 		a.credit(math.MaxInt64)
+		return
+	case ratelimit.OpDrain:
+		a.drain(op.Cost)
 		return
 	}
 	if op.Cost > op.Limit.Limit().Burst {

@@ -49,6 +49,17 @@ func arithmeticMutants() []mutant {
 		{"mints by credit", mintsByCredit, []string{"a credit stops at the burst", "a credit to a new bucket"}, false},
 		{"ignores credit to an empty bucket", ignoresCredit, []string{"a credit gives tokens back"}, false},
 		{"credits part of a token too much", creditsFull, []string{"a credit and part of a token"}, false},
+		{"refuses to drain", answer(func(op *ratelimit.Op) {
+			if op.Kind == ratelimit.OpDrain && op.Result.Remaining == 0 {
+				op.Result.Allowed, op.Result.RetryAfter = false, 1
+			}
+		}), []string{"a drain stops at empty"}, false},
+		{"drains one", rewrite(func(op *ratelimit.Op) {
+			if op.Kind == ratelimit.OpDrain {
+				op.Cost = min(op.Cost, 1)
+			}
+		}), []string{"a drain takes tokens", "a drain in a batch"}, false},
+		{"drains nothing of less than a token", drainsWhole, []string{"a drain of part of a token"}, false},
 		{"mints when the clock is set back", mintsOnRewind, []string{"a clock set back and forth", "a clock set back mints nothing"}, false},
 		{"waits out a clock that was set back", locksOutOnRewind, []string{"a clock set back locks nobody out"}, false},
 		{"holds twice the burst", rewrite(func(op *ratelimit.Op) {
@@ -130,5 +141,22 @@ func locksOutOnRewind(s ratelimit.Store, m *manual) storeFunc {
 			ops[i].Result.Allowed, ops[i].Result.RetryAfter = false, latest.Sub(m.Now())
 		}
 		return nil
+	}
+}
+
+// drainsWhole leaves what is less than a token.
+func drainsWhole(s ratelimit.Store, _ *manual) storeFunc {
+	return func(ctx context.Context, ops []ratelimit.Op) error {
+		if len(ops) == 1 && ops[0].Kind == ratelimit.OpDrain && ops[0].Cost > 0 {
+			ask := []ratelimit.Op{{Kind: ratelimit.OpPeek, Limit: ops[0].Limit, Key: ops[0].Key}}
+			if err := s.Apply(ctx, ask); err != nil {
+				return err
+			}
+			if ask[0].Result.Remaining == 0 {
+				ops[0].Result = ask[0].Result
+				return nil
+			}
+		}
+		return s.Apply(ctx, ops)
 	}
 }

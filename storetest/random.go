@@ -116,8 +116,10 @@ func (s *schedule) ops() []ratelimit.Op {
 			op.Kind = ratelimit.OpTake
 		case n < 17:
 			op.Kind = ratelimit.OpPeek
-		case n < 19:
+		case n < 18:
 			op.Kind = ratelimit.OpCredit
+		case n < 19:
+			op.Kind = ratelimit.OpDrain
 		default:
 			op.Kind = ratelimit.OpReset
 		}

@@ -105,8 +105,24 @@ func (a *rateAccount) credit(n int64) {
 	a.todo = append(a.todo, -int(back))
 }
 
+// all stands for all tokens that there are, whole or not, among the takes on trial.
+const all = math.MinInt
+
+func (a *rateAccount) drain(n int64) {
+	if float64(n) <= a.trial {
+		a.charge(n)
+		return
+	}
+	a.trial = 0
+	a.todo = append(a.todo, all)
+}
+
 func (a *rateAccount) commit() error {
 	for _, n := range a.todo {
+		if n == all {
+			a.lim = rate.NewLimiter(a.limit.Rate(), burst(a.limit))
+			n = burst(a.limit)
+		}
 		if !a.lim.AllowN(a.now, n) {
 			return errors.New("storetest: a rate.Limiter refused the tokens that it had")
 		}

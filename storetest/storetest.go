@@ -86,7 +86,7 @@ type testCase struct {
 
 func (h Harness) cases() []testCase {
 	cases := slices.Concat(
-		takeCases(), creditCases(), batchCases(), waitCases(), identityCases(), changeCases(),
+		takeCases(), creditCases(), drainCases(), batchCases(), waitCases(), identityCases(), changeCases(),
 		errorCases(), concurrencyCases(), randomCases(),
 	)
 	if h.Rewind != nil {

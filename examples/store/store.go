@@ -101,6 +101,11 @@ func judge(op *ratelimit.Op, r row) row {
 	switch op.Kind {
 	case ratelimit.OpReset:
 		return row{spent, r.at}
+	case ratelimit.OpDrain:
+		if spent.Add(r.spent, whole(op.Cost)); spent.Cmp(whole(l.Burst)) > 0 {
+			spent = whole(l.Burst)
+		}
+		return row{spent, r.at}
 	case ratelimit.OpCredit:
 		if spent.Sub(r.spent, whole(op.Cost)); spent.Sign() < 0 {
 			spent = new(big.Rat)
