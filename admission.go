@@ -66,16 +66,28 @@ func giveBack(ctx context.Context) {
 }
 
 func (a *admission) credit() {
-	if a.failed != 0 || a.op.Limit == nil {
-		return
+	if a.failed == 0 {
+		a.limiter.credit(a.Context, a.charged())
 	}
-	c := a.limiter.getCheck()
-	defer a.limiter.putCheck(c)
-	if c.ops = append(c.ops, a.charges...); a.charges == nil {
-		c.ops = append(c.ops, a.op)
+}
+
+// charged returns the ops by which the request was charged. Their costs are what they took.
+func (a *admission) charged() []Op {
+	if a.charges == nil && a.op.Limit != nil {
+		a.charges = []Op{a.op}
 	}
-	for i := range c.ops {
-		c.ops[i].Kind = OpCredit
+	return a.charges
+}
+
+// credit gives back what ops have taken.
+func (l *Limiter) credit(ctx context.Context, ops []Op) {
+	c := l.getCheck()
+	defer l.putCheck(c)
+	for _, op := range ops {
+		if op.Cost > 0 {
+			op.Kind = OpCredit
+			c.ops = append(c.ops, op)
+		}
 	}
-	_ = a.limiter.apply(a.Context, c) // reported there
+	_ = l.apply(context.WithoutCancel(ctx), c) // reported there
 }

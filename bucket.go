@@ -28,6 +28,7 @@ type NamedLimit struct {
 	rule  string
 	index int
 	limit Limit
+	extra int64 // the part of limit.Burst that is room for those who wait
 
 	id  uint64 // names rule and index: 56 bits of a hash of rule, and index+1
 	one span   // the time one token takes

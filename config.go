@@ -44,6 +44,9 @@ type Config struct {
 	Denied func(w http.ResponseWriter, r *http.Request, d Decision)
 	// OnDenied, if not nil, is called for each refused request, before the response.
 	OnDenied func(r *http.Request, d Decision)
+	// OnObserved, if not nil, is called for each request that a rule in the mode [Observe] would
+	// have refused.
+	OnObserved func(r *http.Request, d Decision)
 	// OnError, if not nil, is called for each error of the Store and of the functions in
 	// this Config, and once when the Store goes out of use, recovers, and is back in use. Nil
 	// logs them with [log/slog], at most one every 10 seconds.
@@ -74,6 +77,24 @@ type Rule struct {
 	// Cost, if not nil, returns the number of tokens the request costs. Nil means 1. A
 	// negative cost is reported as an error and counts as 1.
 	Cost func(r *http.Request) int64
+	// Charge, if not nil, says what the request has cost, once it is answered: failures only
+	// ([ChargeFailures], [ChargeStatus]), successes only, or any number. What Cost says
+	// is reserved before and decides whether the request is admitted, so requests in flight
+	// count; afterwards what is too much is given back, and what is missing is taken as far
+	// as the bucket has it. It is called when the handler has returned or panicked. Header
+	// fields of the response, written before, show what was reserved. If Charge panics
+	// or is negative, that is reported and the reservation is charged.
+	Charge func(Response) int64
+	// MaxWait, if not zero, is how long a request may be held, at most an hour, until its tokens are
+	// there, in the place of being refused: in the order in which requests come, by all
+	// instances together. A request is refused at once if it would have to wait for longer,
+	// or beyond the deadline of its context. If its client leaves, its tokens are given back.
+	MaxWait time.Duration
+	// MaxWaiting is how many requests may be held by the rule in this process; more are refused.
+	// Zero means 100.
+	MaxWaiting int
+	// Mode is whether the rule refuses requests. The zero value does; [Limiter.SetMode] changes it.
+	Mode Mode
 	// Hidden keeps the rule out of header fields and bodies, so that nobody can see from
 	// them how busy somebody else is.
 	Hidden bool
@@ -142,6 +163,20 @@ func (c *Config) check(m *mistakes) {
 	}
 }
 
+// checkReplacement is check for Replace.
+func (c *Config) checkReplacement(m *mistakes) {
+	rest := *c
+	for name, set := range map[string]bool{
+		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "StoreTimeout": rest.StoreTimeout != 0,
+		"Headers": rest.Headers != 0, "Denied": rest.Denied != nil, "OnDenied": rest.OnDenied != nil,
+		"OnObserved": rest.OnObserved != nil, "OnError": rest.OnError != nil,
+	} {
+		if set {
+			m.add(name, errors.New("cannot be replaced: want only Rules, Routes, ExemptRoutes and Exempt"))
+		}
+	}
+}
+
 func (r *Rule) check(m *mistakes, field string) {
 	if !validName(r.Name) {
 		m.addf(field+".Name", "%q: want 1 to 64 printable ASCII characters without quotes and backslashes", r.Name)
@@ -154,6 +189,15 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.Unidentified > SkipUnidentified {
 		m.addf(field+".Unidentified", "unknown choice %d", r.Unidentified)
+	}
+	if r.MaxWait < 0 || r.MaxWait > maxMaxWait {
+		m.addf(field+".MaxWait", "%v: want 0 to %v", r.MaxWait, maxMaxWait)
+	}
+	if r.MaxWaiting < 0 {
+		m.addf(field+".MaxWaiting", "%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)
+	}
+	if !r.Mode.valid() {
+		m.addf(field+".Mode", "unknown mode %d: want Enforce, Observe, Off or EnforcePercent", r.Mode)
 	}
 	for _, method := range r.Methods {
 		if !isToken(method) {

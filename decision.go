@@ -54,14 +54,29 @@ type check struct {
 	policies []*policy // of the ops
 	plans    []*plan
 	buf      []byte // scratch for texts
-	refused  *rule  // for lack of an identity
+	refused  refusedBy
 	failed   FailurePolicy
+
+	controls []control // of rules that do more than take tokens
+	observed []observation
+	waiters  []*rule // rules that hold requests
+}
+
+// refusedBy is a refusal by something else than a bucket. It is one if reason is set.
+type refusedBy struct {
+	rule   *rule
+	key    Key
+	reason Reason
+	wait   time.Duration
 }
 
 func (l *Limiter) getCheck() *check { return l.scratch.Get().(*check) }
 
 func (l *Limiter) putCheck(c *check) {
-	c.ops, c.policies, c.plans, c.refused, c.failed = c.ops[:0], c.policies[:0], c.plans[:0], nil, 0
+	c.ops, c.policies, c.plans, c.refused, c.failed = c.ops[:0], c.policies[:0], c.plans[:0], refusedBy{}, 0
+	if c.controlled() {
+		c.controls, c.observed, c.waiters = c.controls[:0], c.observed[:0], c.waiters[:0]
+	}
 	l.scratch.Put(c)
 }
 
@@ -78,16 +93,28 @@ func (c *check) add(p *plan, key Key, cost int64, kind OpKind) {
 // lack of an identity.
 func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKind) bool {
 	for _, r := range rules {
-		if !r.applies(l, req) {
+		mode := r.mode()
+		if mode == Off || !r.applies(l, req) {
 			continue
 		}
 		key, ok := r.key(l, req)
-		if !ok {
-			c.refused = r
+		switch {
+		case !ok && mode == Observe: // and it is not counted, as if it had been refused
+			continue
+		case !ok:
+			c.refused = refusedBy{rule: r, reason: ReasonUnidentified}
 			return false
+		case key.IsZero():
+			continue
 		}
-		if !key.IsZero() {
-			c.add(r.limits(l, req), key, r.cost(l, req), kind)
+		p, cost := r.limits(l, req), r.cost(l, req)
+		if mode != Enforce && kind == OpTake && !r.enforces(mode, key) {
+			c.observed = append(c.observed, observation{r, p, key, cost})
+			continue
+		}
+		c.add(p, key, cost, kind)
+		if r.special {
+			c.control(r, key, cost)
 		}
 	}
 	return true
@@ -95,15 +122,15 @@ func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKin
 
 // allowed reports whether the request is admitted.
 func (c *check) allowed(worst *Op) bool {
-	if worst != nil {
+	if worst != nil && c.refused.reason == ReasonNone {
 		return worst.Result.Allowed
 	}
-	return c.refused == nil && c.failed != FailClosed
+	return c.refused.reason == ReasonNone && c.failed != FailClosed
 }
 
 // worst returns the op that decided, or nil if there are none or the store's failure did.
 func (c *check) worst() *Op {
-	if len(c.ops) == 0 || c.refused != nil || c.failed == FailOpen || c.failed == FailClosed {
+	if len(c.ops) == 0 || c.refused.reason != ReasonNone || c.failed == FailOpen || c.failed == FailClosed {
 		return nil
 	}
 	return strictest(c.ops)
@@ -125,8 +152,8 @@ func (c *check) decide(d *Decision) {
 	case op != nil:
 		op.decide(d)
 		d.StoreFailed = c.failed != 0
-	case c.refused != nil:
-		d.Reason, d.Rule = ReasonUnidentified, c.refused.Name
+	case c.refused.reason != ReasonNone:
+		d.Reason, d.Rule, d.Key, d.RetryAfter = c.refused.reason, c.refused.rule.Name, c.refused.key, c.refused.wait
 	case c.failed == FailClosed:
 		d.Reason, d.RetryAfter, d.StoreFailed = ReasonStore, time.Second, true
 	case c.failed == FailOpen:
@@ -139,7 +166,7 @@ func (c *check) decide(d *Decision) {
 // decide sets d, which must be zero, to the decision that op made.
 func (op *Op) decide(d *Decision) {
 	res := &op.Result
-	d.Allowed, d.Rule, d.Limit, d.Key = res.Allowed, op.Limit.rule, op.Limit.limit, op.Key
+	d.Allowed, d.Rule, d.Limit, d.Key = res.Allowed, op.Limit.rule, op.Limit.shown(), op.Key
 	d.Remaining, d.RetryAfter, d.ResetAfter = res.Remaining, res.RetryAfter, res.ResetAfter
 	switch {
 	case res.Never:

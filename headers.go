@@ -38,7 +38,7 @@ type fieldValues [2]string
 // setHeaders writes the fields for c, merged with those of an outer limiter. What is written
 // into buf, as far as there is room, becomes a string and must not be changed after.
 func (l *Limiter) setHeaders(h http.Header, c *check, buf []byte, values *fieldValues) {
-	if l.cfg.Headers == NoHeaders || c.refused != nil || c.failed == FailOpen || c.failed == FailClosed {
+	if l.cfg.Headers == NoHeaders || c.refused.reason != ReasonNone || c.failed == FailOpen || c.failed == FailClosed {
 		return
 	}
 	if l.cfg.Headers == DraftHeaders {
@@ -120,7 +120,7 @@ func setList(h http.Header, name string, members []string) {
 
 // setSingle writes the fields of the older forms, unless an outer limiter left less.
 func setSingle(h http.Header, form HeaderForm, p *policy, res *Result) {
-	limit := strconv.FormatInt(p.limit.Burst, 10)
+	limit := strconv.FormatInt(p.limit.Burst-p.extra, 10)
 	left := strconv.FormatInt(res.Remaining, 10)
 	wait := strconv.FormatInt(seconds(res.ResetAfter), 10)
 	if form == Draft7Headers {

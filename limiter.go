@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,33 +14,25 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter is a set of rules and a store. It is made by [New], does not change but for
-// the rules that decorators add at start-up, and is safe for concurrent use. It starts no
-// goroutine and needs no closing.
+// Limiter is a set of rules and a store. It is made by [New], and is safe for concurrent use.
+// Its rules change only by [Limiter.Replace] and [Limiter.SetMode], and when a decorator
+// adds some at start-up. It starts no goroutine and needs no closing.
 type Limiter struct {
-	cfg      Config
-	memory   *MemoryStore // the store, if it is one: it needs no deadline
-	remote   *remote      // the store, if it is another
-	local    *MemoryStore // in its place while it fails, with UseMemory
-	rules    []*rule
-	routes   *http.ServeMux // nil if there are none
-	patterns map[string]*route
-	byName   atomic.Pointer[map[string]*rule] // replaced when a decorator adds rules
-	naming   sync.Mutex
-	scratch  sync.Pool
-	logged   rate.Sometimes
-}
-
-// route is what a pattern of Routes or ExemptRoutes means.
-type route struct {
-	rules  []*rule
-	exempt bool
+	cfg       Config
+	memory    *MemoryStore // the store, if it is one: it needs no deadline
+	remote    *remote      // the store, if it is another
+	local     *MemoryStore // in its place while it fails, with UseMemory
+	table     atomic.Pointer[table]
+	byName    atomic.Pointer[map[string]*rule]
+	changing  sync.Mutex       // of table, byName and decorated
+	decorated map[string]*rule // those that decorators have added
+	scratch   sync.Pool
+	logged    rate.Sometimes
 }
 
 // New compiles cfg. The error joins a [*ConfigError] for every mistake there is.
 func New(cfg Config) (*Limiter, error) {
-	l := &Limiter{cfg: cfg, patterns: map[string]*route{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
-	l.byName.Store(&map[string]*rule{})
+	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
 	l.scratch.New = func() any { return new(check) }
 	switch store := cfg.Store.(type) {
 	case nil:
@@ -57,29 +47,14 @@ func New(cfg Config) (*Limiter, error) {
 	}
 	var m mistakes
 	cfg.check(&m)
-	l.rules = l.compile(&m, "Rules", cfg.Rules)
-	l.compileRoutes(&m)
+	names := map[string]*rule{}
+	t := compileTable(&m, cfg, names)
 	if len(m) > 0 {
 		return nil, errors.Join(m...)
 	}
+	l.table.Store(t)
+	l.byName.Store(&names)
 	return l, nil
-}
-
-func (l *Limiter) compile(m *mistakes, field string, rules []Rule) []*rule {
-	var compiled []*rule
-	for i, r := range rules {
-		at, before := fmt.Sprintf("%s[%d]", field, i), len(*m)
-		r.check(m, at)
-		if len(*m) > before {
-			continue
-		}
-		c := compileRule(r)
-		if !l.name(c) {
-			m.addf(at+".Name", "%q is the name of another rule", r.Name)
-		}
-		compiled = append(compiled, c)
-	}
-	return compiled
 }
 
 // rule returns the rule of that name, or nil.
@@ -87,52 +62,10 @@ func (l *Limiter) rule(name string) *rule {
 	return (*l.byName.Load())[name]
 }
 
-// name makes r known by its name, unless there is another of that name.
-func (l *Limiter) name(r *rule) bool {
-	l.naming.Lock()
-	defer l.naming.Unlock()
-	old := *l.byName.Load()
-	if old[r.Name] != nil {
-		return false
-	}
-	names := maps.Clone(old)
-	names[r.Name] = r
-	l.byName.Store(&names)
-	return true
-}
-
-func (l *Limiter) compileRoutes(m *mistakes) {
-	if len(l.cfg.Routes)+len(l.cfg.ExemptRoutes) == 0 {
-		return
-	}
-	l.routes = http.NewServeMux()
-	patterns := make([]string, 0, len(l.cfg.Routes))
-	for pattern := range l.cfg.Routes {
-		patterns = append(patterns, pattern)
-	}
-	slices.Sort(patterns)
-	for _, pattern := range patterns {
-		field := fmt.Sprintf("Routes[%q]", pattern)
-		l.addRoute(m, field, pattern, &route{rules: l.compile(m, field, l.cfg.Routes[pattern])})
-	}
-	for i, pattern := range l.cfg.ExemptRoutes {
-		l.addRoute(m, fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &route{exempt: true})
-	}
-}
-
-func (l *Limiter) addRoute(m *mistakes, field, pattern string, rt *route) {
-	defer func() {
-		if p := recover(); p != nil {
-			m.addf(field, "%v", p)
-		}
-	}()
-	l.routes.Handle(pattern, http.NotFoundHandler())
-	l.patterns[pattern] = rt
-}
-
 // Take takes cost tokens from the buckets of key under the named rule, all of them or
 // none, and returns the decision. It needs no request, so the rule's Key, Cost, Skip and
-// LimitsFor do not count. The error says that there is no such rule, that key or cost is
+// LimitsFor do not count, nor do the controls that need one, such as InFlight. It never waits: if
+// the rule has a MaxWait, tokens that are not there yet are a refusal here. The error says that there is no such rule, that key or cost is
 // not valid, or that the store failed; then the Decision is what OnStoreFailure makes of it.
 func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d Decision, err error) {
 	err = l.one(ctx, OpTake, rule, key, cost, &d)
@@ -166,6 +99,9 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 	p := r.plan
 	if kind == OpReset && r.LimitsFor != nil {
 		p = r.everyLimit()
+	}
+	if r.MaxWait > 0 {
+		return l.oneNow(ctx, p, kind, key, cost, d)
 	}
 	if l.memory != nil && l.memory.decideKnown(p.policies, kind, key, cost, d) {
 		return nil

@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 )
@@ -14,25 +13,14 @@ import (
 // The ResponseWriter is passed on as it is.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rules, exempt := l.routed(r)
-		if exempt {
+		t := l.table.Load()
+		rules, exempt := t.routed(r)
+		if exempt || l.exempt(t, r) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		l.serve(w, r, next, l.rules, rules)
+		l.serve(w, r, next, t.rules, rules)
 	})
-}
-
-// routed returns the rules of the route that r matches, and whether it is exempt.
-func (l *Limiter) routed(r *http.Request) (rules []*rule, exempt bool) {
-	if l.routes == nil {
-		return nil, false
-	}
-	_, pattern := l.routes.Handler(r)
-	if rt := l.patterns[pattern]; rt != nil {
-		return rt.rules, rt.exempt
-	}
-	return nil, false
 }
 
 // Limit returns a decorator that enforces the limits in text, as [Parse] reads them, on
@@ -61,32 +49,33 @@ func (l *Limiter) Limit(text string, key Keyer) func(http.Handler) http.Handler 
 // With panics if a rule is not valid or its name is taken. It is for start-up, not for use
 // while requests are served.
 func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
-	var m mistakes
-	compiled := l.compile(&m, "With", rules)
-	if len(m) > 0 {
-		panic(errors.Join(m...).Error())
+	compiled, err := l.decorate(rules)
+	if err != nil {
+		panic(err.Error())
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if l.exempt(l.table.Load(), r) {
+				next.ServeHTTP(w, r)
+				return
+			}
 			l.serve(w, r, next, compiled, nil)
 		})
 	}
 }
 
 func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handler, rules, routed []*rule) {
-	if l.exempt(r) {
-		next.ServeHTTP(w, r)
-		return
-	}
 	c := l.getCheck()
 	if c.collect(l, rules, r, OpTake) && c.collect(l, routed, r, OpTake) {
+		if c.controlled() {
+			l.serveControlled(w, r, next, c)
+			return
+		}
 		_ = l.apply(r.Context(), c) // reported there; the decision says what was chosen
 	}
 	worst := c.worst()
 	if !c.allowed(worst) {
-		giveBack(r.Context())
-		l.deny(w, r, c)
-		l.putCheck(c)
+		l.refuse(w, r, c)
 		return
 	}
 	a := l.admit(r.Context(), c, worst)
@@ -95,10 +84,17 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	next.ServeHTTP(w, r.WithContext(a))
 }
 
-func (l *Limiter) exempt(r *http.Request) bool {
+// refuse answers a request that c has found to be refused, and puts c back.
+func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, c *check) {
+	giveBack(r.Context())
+	l.deny(w, r, c)
+	l.putCheck(c)
+}
+
+func (l *Limiter) exempt(t *table, r *http.Request) bool {
 	exempt := false
-	if l.cfg.Exempt != nil {
-		l.guard(r, "Exempt", func() error { exempt = l.cfg.Exempt(r); return nil })
+	if t.exempt != nil {
+		l.guard(r, "Exempt", func() error { exempt = t.exempt(r); return nil })
 	}
 	return exempt
 }
@@ -108,6 +104,7 @@ type Explanation struct {
 	Rule   string
 	Limit  Limit
 	Key    Key
+	Mode   Mode
 	Result Result // as of a peek
 }
 
@@ -116,17 +113,22 @@ type Explanation struct {
 func (l *Limiter) Explain(r *http.Request) ([]Explanation, error) {
 	c := l.getCheck()
 	defer l.putCheck(c)
-	rules, exempt := l.routed(r)
-	if exempt || l.exempt(r) || !c.collect(l, l.rules, r, OpPeek) || !c.collect(l, rules, r, OpPeek) {
+	t := l.table.Load()
+	rules, exempt := t.routed(r)
+	if exempt || l.exempt(t, r) || !c.collect(l, t.rules, r, OpPeek) || !c.collect(l, rules, r, OpPeek) {
 		return nil, nil
 	}
 	if err := l.apply(r.Context(), c); err != nil {
 		return nil, err
 	}
+	c.showWaits()
 	all := make([]Explanation, len(c.ops))
 	for i := range c.ops {
 		op := &c.ops[i]
-		all[i] = Explanation{op.Limit.rule, op.Limit.limit, op.Key, op.Result}
+		all[i] = Explanation{op.Limit.rule, op.Limit.shown(), op.Key, Enforce, op.Result}
+		if rl := l.rule(op.Limit.rule); rl != nil {
+			all[i].Mode = rl.mode()
+		}
 	}
 	return all, nil
 }

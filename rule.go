@@ -15,9 +15,12 @@ import (
 // rule is a compiled Rule.
 type rule struct {
 	Rule
-	plan    *plan    // of Limits
-	byPeer  bool     // Key is ByRemoteIP()
-	chosen  sync.Map // text of limits to *plan, for LimitsFor
+	plan    *plan         // of Limits
+	byPeer  bool          // Key is ByRemoteIP()
+	special bool          // it does more than take tokens
+	modeNow atomic.Uint32 // a Mode
+	waiting atomic.Int64  // requests that it holds
+	chosen  sync.Map      // text of limits to *plan, for LimitsFor
 	nchosen atomic.Int32
 }
 
@@ -44,7 +47,10 @@ const maxChosen = 1024
 
 func compileRule(r Rule) *rule {
 	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
-	return &rule{Rule: r, plan: newPlan(&r, r.Limits), byPeer: r.Key == Keyer(ClientIP{})}
+	c := &rule{Rule: r, plan: newPlan(&r, r.Limits), byPeer: r.Key == Keyer(ClientIP{})}
+	c.special = r.Charge != nil || r.MaxWait > 0
+	c.modeNow.Store(uint32(r.Mode))
+	return c
 }
 
 // newPlan compiles limits that have been checked.
@@ -55,7 +61,7 @@ func newPlan(r *Rule, limits Limits) *plan {
 		if l.IsUnlimited() {
 			continue
 		}
-		pol := newPolicy(r.Name, i, len(limits), l)
+		pol := newPolicy(r, i, len(limits), l)
 		pol.hidden = r.Hidden
 		p.policies = append(p.policies, pol)
 		fields = append(fields, pol.field)
@@ -67,12 +73,14 @@ func newPlan(r *Rule, limits Limits) *plan {
 }
 
 // newPolicy compiles a limit that has been checked.
-func newPolicy(rule string, index, of int, l Limit) policy {
-	named, err := NameLimit(rule, index, l)
+func newPolicy(r *Rule, index, of int, l Limit) policy {
+	larger, extra := l.patient(r.MaxWait)
+	named, err := NameLimit(r.Name, index, larger)
 	if err != nil {
 		panic(err) // unreachable: Limits.check has seen it
 	}
-	p := policy{NamedLimit: named, name: rule}
+	named.extra = extra
+	p := policy{NamedLimit: named, name: r.Name}
 	if of > 1 {
 		p.name += "-" + strconv.Itoa(index+1)
 	}

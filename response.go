@@ -1,0 +1,133 @@
+package ratelimit
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// A recorder sees what a handler answers, for rules that are charged by it. Only requests to
+// which such a rule applies are given its ResponseWriter.
+type recorder struct {
+	w        http.ResponseWriter
+	status   int // 0 until one is written
+	bytes    int64
+	hijacked bool
+}
+
+func newRecorder(w http.ResponseWriter) *recorder { return &recorder{w: w} }
+
+func (rec *recorder) response(d time.Duration, panicked bool) Response {
+	res := Response{Status: rec.status, Header: rec.w.Header(), Bytes: rec.bytes, Duration: d, Panicked: panicked, Hijacked: rec.hijacked}
+	switch {
+	case res.Status != 0:
+	case res.Hijacked:
+		res.Status = http.StatusSwitchingProtocols
+	case panicked:
+		res.Status = http.StatusInternalServerError
+	default:
+		res.Status = http.StatusOK
+	}
+	return res
+}
+
+// writer returns a ResponseWriter that has the abilities of the one it records, no more and no
+// less, and that [http.ResponseController] sees through.
+func (rec *recorder) writer() http.ResponseWriter {
+	_, flusher := rec.w.(http.Flusher)
+	_, hijacker := rec.w.(http.Hijacker)
+	_, pusher := rec.w.(http.Pusher)
+	_, reader := rec.w.(io.ReaderFrom)
+	base := recording{rec}
+	switch {
+	case flusher && hijacker && reader: // HTTP/1
+		return struct {
+			recording
+			recordingFlusher
+			recordingHijacker
+			recordingReader
+		}{base, recordingFlusher{rec}, recordingHijacker{rec}, recordingReader{rec}}
+	case flusher && pusher: // HTTP/2
+		return struct {
+			recording
+			recordingFlusher
+			http.Pusher
+		}{base, recordingFlusher{rec}, rec.w.(http.Pusher)}
+	case flusher && hijacker:
+		return struct {
+			recording
+			recordingFlusher
+			recordingHijacker
+		}{base, recordingFlusher{rec}, recordingHijacker{rec}}
+	case flusher:
+		return struct {
+			recording
+			recordingFlusher
+		}{base, recordingFlusher{rec}}
+	case hijacker:
+		return struct {
+			recording
+			recordingHijacker
+		}{base, recordingHijacker{rec}}
+	}
+	return base
+}
+
+type recording struct{ *recorder }
+
+// Unwrap is what [http.ResponseController] looks for.
+func (rec recording) Unwrap() http.ResponseWriter { return rec.w }
+
+func (rec recording) Header() http.Header { return rec.w.Header() }
+
+func (rec recording) WriteHeader(status int) {
+	rec.wrote(status)
+	rec.w.WriteHeader(status)
+}
+
+func (rec recording) Write(b []byte) (int, error) {
+	rec.wrote(http.StatusOK)
+	n, err := rec.w.Write(b)
+	rec.bytes += int64(n)
+	return n, err
+}
+
+func (rec recording) WriteString(s string) (int, error) {
+	rec.wrote(http.StatusOK)
+	n, err := io.WriteString(rec.w, s)
+	rec.bytes += int64(n)
+	return n, err
+}
+
+// wrote notes the first status that is not informational.
+func (rec *recorder) wrote(status int) {
+	if rec.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		rec.status = status
+	}
+}
+
+type recordingFlusher struct{ rec *recorder }
+
+func (f recordingFlusher) Flush() {
+	f.rec.wrote(http.StatusOK)
+	f.rec.w.(http.Flusher).Flush()
+}
+
+type recordingHijacker struct{ rec *recorder }
+
+func (h recordingHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := h.rec.w.(http.Hijacker).Hijack()
+	h.rec.hijacked = h.rec.hijacked || err == nil
+	return conn, rw, err
+}
+
+type recordingReader struct{ rec *recorder }
+
+func (r recordingReader) ReadFrom(src io.Reader) (int64, error) {
+	r.rec.wrote(http.StatusOK)
+	n, err := r.rec.w.(io.ReaderFrom).ReadFrom(src)
+	r.rec.bytes += n
+	return n, err
+}

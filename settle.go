@@ -1,0 +1,143 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Response is how a request was answered, for [Rule.Charge].
+type Response struct {
+	// Request is the request, as the handler was given it.
+	Request *http.Request
+	// Status is the status code. It is 200 if the handler wrote none, 500 if it panicked
+	// before it wrote one, and 101 if it took the connection over.
+	Status int
+	// Header is the header of the response. It must not be changed.
+	Header http.Header
+	// Bytes is the number of bytes of the body that were written.
+	Bytes int64
+	// Duration is how long the handler took.
+	Duration time.Duration
+	// Panicked reports that the handler did not return.
+	Panicked bool
+	// Hijacked reports that the handler took the connection over. The response counts until then.
+	Hijacked bool
+	// Cost is what was reserved for the rule, or what [SetCost] has made of it.
+	Cost int64
+}
+
+// ChargeIf returns a function for [Rule.Charge] by which a request costs what was reserved for it
+// if charged reports true of its response, and nothing if not.
+func ChargeIf(charged func(Response) bool) func(Response) int64 {
+	return func(res Response) int64 {
+		if charged(res) {
+			return res.Cost
+		}
+		return 0
+	}
+}
+
+// ChargeStatus is [ChargeIf] for responses with one of the given status codes. With 401 and 403
+// only failed logins count.
+func ChargeStatus(codes ...int) func(Response) int64 {
+	codes = slices.Clone(codes)
+	return ChargeIf(func(res Response) bool { return slices.Contains(codes, res.Status) })
+}
+
+// ChargeFailures is [ChargeIf] for responses with a status of 400 or more, and for
+// handlers that panicked.
+func ChargeFailures(res Response) int64 {
+	if res.Status >= 400 || res.Panicked {
+		return res.Cost
+	}
+	return 0
+}
+
+// ChargeSuccesses is [ChargeIf] for all other responses than those of [ChargeFailures].
+func ChargeSuccesses(res Response) int64 { return res.Cost - ChargeFailures(res) }
+
+// SetCost makes n tokens the cost of the request with this context under the named rule, in the
+// place of what was reserved for it: rows returned, bytes sent, milliseconds used. It may
+// be called more than once, as long as the request is being served and by one goroutine
+// at a time. What is too much is given back at once; what is missing is taken as far
+// as the bucket has it. A rule with a Charge is still charged what that says.
+//
+// The error says that n is negative or that no rule of that name has taken anything for the
+// request, as when it does not apply, or when the Store has failed.
+func SetCost(ctx context.Context, rule string, n int64) error {
+	if n < 0 {
+		return fmt.Errorf("ratelimit: SetCost: negative cost %d", n)
+	}
+	for a := admissionOf(ctx); a != nil; a = admissionOf(a.Context) {
+		if a.setCost(rule, n) {
+			return nil
+		}
+	}
+	return fmt.Errorf("ratelimit: SetCost: no rule %q has been charged for this request", rule)
+}
+
+// setCost makes n what the named rule has taken, and reports whether it has taken anything.
+func (a *admission) setCost(rule string, n int64) bool {
+	if a.failed != 0 {
+		return false
+	}
+	c := a.limiter.getCheck()
+	defer a.limiter.putCheck(c)
+	found := false
+	charged := a.charged()
+	for i := range charged {
+		op := &charged[i]
+		if op.Limit.rule != rule {
+			continue
+		}
+		found = true
+		switch change := *op; {
+		case n < op.Cost:
+			change.Kind, change.Cost = OpCredit, op.Cost-n
+			c.ops = append(c.ops, change)
+		case n > op.Cost:
+			change.Kind, change.Cost = OpDrain, n-op.Cost
+			c.ops = append(c.ops, change)
+		}
+		op.Cost = n
+	}
+	if len(c.ops) > 0 {
+		_ = a.limiter.apply(context.WithoutCancel(a.Context), c) // reported there
+	}
+	return found
+}
+
+// settle charges what the response says.
+func (l *Limiter) settle(r *http.Request, a *admission, controls []control, res Response) {
+	res.Request = r
+	for _, ctl := range controls {
+		if ctl.rule.Charge == nil {
+			continue
+		}
+		res.Cost = a.cost(ctl.rule.Name, ctl.cost)
+		n := res.Cost // also if Charge fails: a mistake there must not open a door
+		l.guard(r, ctl.rule.Name+": Charge", func() error {
+			cost := ctl.rule.Charge(res)
+			if cost < 0 {
+				return errors.New("negative cost")
+			}
+			n = cost
+			return nil
+		})
+		a.setCost(ctl.rule.Name, n)
+	}
+}
+
+// cost returns what the named rule has taken, or reserved if it has taken nothing.
+func (a *admission) cost(rule string, reserved int64) int64 {
+	for _, op := range a.charged() {
+		if op.Limit.rule == rule {
+			return op.Cost
+		}
+	}
+	return reserved
+}

@@ -1,0 +1,118 @@
+package ratelimit
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+)
+
+// table is the rules of a Limiter and the requests they apply to. It is immutable.
+type table struct {
+	rules    []*rule
+	routes   *http.ServeMux // nil if there are none
+	patterns map[string]*route
+	exempt   func(*http.Request) bool
+}
+
+// route is what a pattern of Routes or ExemptRoutes means.
+type route struct {
+	rules  []*rule
+	exempt bool
+}
+
+// compileTable compiles what cfg says of rules, and adds them to names.
+func compileTable(m *mistakes, cfg Config, names map[string]*rule) *table {
+	t := &table{patterns: map[string]*route{}, exempt: cfg.Exempt, rules: compileRules(m, "Rules", cfg.Rules, names)}
+	if len(cfg.Routes)+len(cfg.ExemptRoutes) == 0 {
+		return t
+	}
+	t.routes = http.NewServeMux()
+	for _, pattern := range slices.Sorted(maps.Keys(cfg.Routes)) {
+		field := fmt.Sprintf("Routes[%q]", pattern)
+		t.add(m, field, pattern, &route{rules: compileRules(m, field, cfg.Routes[pattern], names)})
+	}
+	for i, pattern := range cfg.ExemptRoutes {
+		t.add(m, fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &route{exempt: true})
+	}
+	return t
+}
+
+// compileRules compiles rules that have no mistakes, and adds them to names.
+func compileRules(m *mistakes, field string, rules []Rule, names map[string]*rule) []*rule {
+	var compiled []*rule
+	for i, r := range rules {
+		at, before := fmt.Sprintf("%s[%d]", field, i), len(*m)
+		r.check(m, at)
+		if len(*m) > before {
+			continue
+		}
+		c := compileRule(r)
+		if names[r.Name] != nil {
+			m.addf(at+".Name", "%q is the name of another rule", r.Name)
+		}
+		names[r.Name] = c
+		compiled = append(compiled, c)
+	}
+	return compiled
+}
+
+func (t *table) add(m *mistakes, field, pattern string, rt *route) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.addf(field, "%v", p)
+		}
+	}()
+	t.routes.Handle(pattern, http.NotFoundHandler())
+	t.patterns[pattern] = rt
+}
+
+// routed returns the rules of the route that r matches, and whether it is exempt.
+func (t *table) routed(r *http.Request) (rules []*rule, exempt bool) {
+	if t.routes == nil {
+		return nil, false
+	}
+	_, pattern := t.routes.Handler(r)
+	if rt := t.patterns[pattern]; rt != nil {
+		return rt.rules, rt.exempt
+	}
+	return nil, false
+}
+
+// decorate adds the rules of a decorator.
+func (l *Limiter) decorate(rules []Rule) ([]*rule, error) {
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	var m mistakes
+	names := maps.Clone(*l.byName.Load())
+	compiled := compileRules(&m, "With", rules, names)
+	if len(m) > 0 {
+		return nil, errors.Join(m...)
+	}
+	for _, r := range compiled {
+		l.decorated[r.Name] = r
+	}
+	l.byName.Store(&names)
+	return compiled, nil
+}
+
+// Replace puts the Rules, Routes, ExemptRoutes and Exempt of cfg in the place of those that l
+// has, from the next request on. What each key has spent under a rule of the same name
+// stays spent. The rules of decorators stay as they are. All other fields of cfg must be zero.
+//
+// The error joins a [*ConfigError] for every mistake there is; then nothing is replaced.
+func (l *Limiter) Replace(cfg Config) error {
+	var m mistakes
+	cfg.checkReplacement(&m)
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	names := maps.Clone(l.decorated)
+	t := compileTable(&m, cfg, names)
+	if len(m) > 0 {
+		return errors.Join(m...)
+	}
+	l.table.Store(t)
+	l.byName.Store(&names)
+	return nil
+}

@@ -1,0 +1,129 @@
+package ratelimit
+
+import (
+	"context"
+	"math/bits"
+	"time"
+)
+
+// A rule that holds requests (MaxWait) has buckets that are larger than its limits say, by the
+// tokens that flow in while a request is held. A request that finds more than these
+// tokens goes on at once; one that has to use them waits until the bucket would have had
+// its own without them. So the waiting line is in the bucket: requests are served in the
+// order in which they were decided, by all instances together, and nobody polls.
+// This is the burst of nginx's limit_req without nodelay.
+
+// maxMaxWait bounds Rule.MaxWait. A client, or a proxy, gives up long before.
+const maxMaxWait = time.Hour
+
+// defaultMaxWaiting is Rule.MaxWaiting if that is zero.
+const defaultMaxWaiting = 100
+
+// patient returns l with a bucket that also holds what flows in within wait, and how much that
+// is. It is l itself if there is no such bucket.
+func (l Limit) patient(wait time.Duration) (larger Limit, extra int64) {
+	if wait <= 0 {
+		return l, 0
+	}
+	count, period, burst := l.reduced()
+	hi, lo := bits.Mul64(uint64(count), uint64(wait))
+	if hi >= uint64(period) {
+		return l, 0
+	}
+	n, _ := bits.Div64(hi, lo, uint64(period))
+	larger = l
+	larger.Burst = burst + int64(n&(1<<62-1))
+	if larger.Burst < burst || larger.check() != nil {
+		return l, 0
+	}
+	return larger, int64(n)
+}
+
+// shown returns the limit without the room for those who wait.
+func (l *NamedLimit) shown() Limit {
+	limit := l.limit
+	limit.Burst -= l.extra
+	return limit
+}
+
+// wait returns how long a request that op allowed, or would allow, is to be held.
+func (op *Op) wait() time.Duration {
+	l := op.Limit
+	if l.extra == 0 || !op.Result.Allowed {
+		return 0
+	}
+	debt := op.Result.ResetAfter
+	if op.Kind == OpPeek {
+		debt += l.timeOf(op.Cost).ceil()
+	}
+	return max(0, debt-time.Duration(l.timeOf(l.limit.Burst-l.extra).ns))
+}
+
+// showWaits makes the results of c those of buckets without room for those who wait, and returns
+// how long the request is to be held.
+func (c *check) showWaits() time.Duration {
+	longest := time.Duration(0)
+	for i := range c.ops {
+		if op := &c.ops[i]; op.Limit.extra > 0 {
+			longest = max(longest, op.wait())
+			op.Result.Remaining = max(0, op.Result.Remaining-op.Limit.extra)
+		}
+	}
+	return longest
+}
+
+// hold holds a request until its tokens are there, and reports whether it may go on. It may
+// not if too many are held, or if the client leaves or would leave before.
+func (l *Limiter) hold(ctx context.Context, c *check, wait time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+		return false
+	}
+	for i, r := range c.waiters {
+		if r.waiting.Add(1) > r.maxWaiting() {
+			leave(c.waiters[:i+1])
+			return false
+		}
+	}
+	defer leave(c.waiters)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func leave(rules []*rule) {
+	for _, r := range rules {
+		r.waiting.Add(-1)
+	}
+}
+
+func (r *rule) maxWaiting() int64 {
+	if r.MaxWaiting == 0 {
+		return defaultMaxWaiting
+	}
+	return int64(r.MaxWaiting)
+}
+
+// oneNow is one for a rule that holds requests: what would have to wait is refused.
+func (l *Limiter) oneNow(ctx context.Context, p *plan, kind OpKind, key Key, cost int64, d *Decision) error {
+	c := l.getCheck()
+	defer l.putCheck(c)
+	c.add(p, key, cost, kind)
+	err := l.apply(ctx, c)
+	wait := time.Duration(0)
+	if err == nil {
+		wait = c.showWaits()
+	}
+	c.decide(d)
+	if wait > 0 && d.Allowed {
+		if kind == OpTake && c.failed == 0 {
+			l.credit(ctx, c.ops)
+		}
+		d.Allowed, d.Reason, d.RetryAfter = false, ReasonLimit, wait
+	}
+	return err
+}
