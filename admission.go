@@ -11,6 +11,7 @@ type admission struct {
 	op      Op   // the one that decided; without Limit if none did
 	charges []Op // if there are others
 	failed  FailurePolicy
+	given   bool // whether the charges have been given back
 	values  fieldValues
 	text    [72]byte
 }
@@ -68,11 +69,15 @@ func giveBack(ctx context.Context) {
 func (a *admission) credit() {
 	if a.failed == 0 {
 		a.limiter.credit(a.Context, a.charged())
+		a.given = true
 	}
 }
 
 // charged returns the ops by which the request was charged. Their costs are what they took.
 func (a *admission) charged() []Op {
+	if a.given {
+		return nil
+	}
 	if a.charges == nil && a.op.Limit != nil {
 		a.charges = []Op{a.op}
 	}

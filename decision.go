@@ -110,6 +110,9 @@ func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKin
 		p, cost := r.limits(l, req), r.cost(l, req)
 		if mode != Enforce && kind == OpTake && !r.enforces(mode, key) {
 			c.observed = append(c.observed, observation{r, p, key, cost})
+			if r.Charge != nil {
+				c.controls = append(c.controls, control{r, key, cost})
+			}
 			continue
 		}
 		c.add(p, key, cost, kind)

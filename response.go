@@ -33,8 +33,8 @@ func (rec *recorder) response(d time.Duration, panicked bool) Response {
 	return res
 }
 
-// writer returns a ResponseWriter that has the abilities of the one it records, no more and no
-// less, and that [http.ResponseController] sees through.
+// writer returns a ResponseWriter that has the abilities of the one it records, in the
+// combinations that net/http and its tests have. [http.ResponseController] reaches the others.
 func (rec *recorder) writer() http.ResponseWriter {
 	_, flusher := rec.w.(http.Flusher)
 	_, hijacker := rec.w.(http.Hijacker)
@@ -110,9 +110,12 @@ func (rec *recorder) wrote(status int) {
 
 type recordingFlusher struct{ rec *recorder }
 
-func (f recordingFlusher) Flush() {
+func (f recordingFlusher) Flush() { _ = f.FlushError() }
+
+// FlushError is what [http.ResponseController] looks for.
+func (f recordingFlusher) FlushError() error {
 	f.rec.wrote(http.StatusOK)
-	f.rec.w.(http.Flusher).Flush()
+	return http.NewResponseController(f.rec.w).Flush()
 }
 
 type recordingHijacker struct{ rec *recorder }

@@ -46,17 +46,17 @@ func (l *NamedLimit) shown() Limit {
 	return limit
 }
 
-// wait returns how long a request that op allowed, or would allow, is to be held.
+// wait returns how long a request that op allowed, or would allow, is to be held: never too
+// short, and less than 2 ns too long.
 func (op *Op) wait() time.Duration {
-	l := op.Limit
-	if l.extra == 0 || !op.Result.Allowed {
+	l, left, debt := op.Limit, op.Result.Remaining, op.Result.ResetAfter
+	if op.Kind == OpPeek {
+		left, debt = left-op.Cost, debt+l.timeOf(op.Cost).ceil()
+	}
+	if left >= l.extra || !op.Result.Allowed {
 		return 0
 	}
-	debt := op.Result.ResetAfter
-	if op.Kind == OpPeek {
-		debt += l.timeOf(op.Cost).ceil()
-	}
-	return max(0, debt-time.Duration(l.timeOf(l.limit.Burst-l.extra).ns))
+	return debt - time.Duration(l.timeOf(l.limit.Burst-l.extra).ns)
 }
 
 // showWaits makes the results of c those of buckets without room for those who wait, and returns

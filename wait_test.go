@@ -1,0 +1,255 @@
+package ratelimit_test
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+func patient(name, limits string, wait time.Duration) ratelimit.Rule {
+	r := rule(name, limits)
+	r.MaxWait = wait
+	return r
+}
+
+// arrivals notes when requests reach a handler.
+type arrivals struct {
+	mu    sync.Mutex
+	start time.Time
+	at    []time.Duration
+}
+
+func (a *arrivals) ServeHTTP(http.ResponseWriter, *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.at = append(a.at, time.Since(a.start))
+}
+
+func TestMaxWaitHoldsRequestsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		came := &arrivals{start: time.Now()}
+		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient("r", "1 per second", 3*time.Second)}}).Handler(came)
+		var order []int
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				assert.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code)
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+			})
+			synctest.Wait() // until it is held
+		}
+		w := serve(h, request("192.0.2.1:1"))
+		assert.Equal(t, 429, w.Code)
+		assert.Equal(t, http.Header{
+			"Ratelimit-Policy": {`"r";q=1;w=1`}, "Ratelimit": {`"r";r=0;t=1`},
+			"Retry-After": {"1"}, "Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"},
+			"X-Content-Type-Options": {"nosniff"}, "Content-Length": w.Header()["Content-Length"],
+		}, w.Header())
+		all.Wait()
+		assert.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, came.at)
+		assert.Equal(t, []int{0, 1, 2, 3}, order)
+		assert.Equal(t, 200, serve(h, request("192.0.2.2:1")).Code, "another client")
+	})
+}
+
+func TestMaxWaitShowsTheLimitItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{Headers: ratelimit.XHeaders, Rules: []ratelimit.Rule{patient("r", "3 per minute", 40*time.Second)}})
+		h := l.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			d, ok := ratelimit.DecisionFrom(r.Context())
+			assert.True(t, ok)
+			assert.Equal(t, ratelimit.PerMinute(3).WithBurst(0), d.Limit.WithBurst(d.Limit.Burst))
+			assert.True(t, d.Allowed)
+		}))
+		for _, left := range []string{"2", "1", "0", "0"} { // the last is held
+			w := serve(h, request("192.0.2.1:1"))
+			assert.Equal(t, []string{left}, w.Header()["X-Ratelimit-Remaining"])
+			assert.Equal(t, []string{"3"}, w.Header()["X-Ratelimit-Limit"])
+		}
+		all, err := l.Explain(request("192.0.2.1:1"))
+		require.NoError(t, err)
+		assert.Equal(t, int64(3), all[0].Limit.Burst)
+		assert.Zero(t, all[0].Result.Remaining)
+	})
+}
+
+func TestMaxWaitGivesUp(t *testing.T) {
+	newHandler := func(t *testing.T, waiting int) (*ratelimit.Limiter, http.Handler) {
+		r := patient("r", "1 per second", 10*time.Second)
+		r.MaxWaiting = waiting
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}})
+		h := l.Handler(ok)
+		require.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code)
+		return l, h
+	}
+	t.Run("when the client leaves", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l, h := newHandler(t, 0)
+			ctx, leave := context.WithCancel(t.Context())
+			done := make(chan int)
+			go func() { done <- serve(h, request("192.0.2.1:1").WithContext(ctx)).Code }()
+			synctest.Wait()
+			leave()
+			assert.Equal(t, 429, <-done)
+			begin := time.Now()
+			assert.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code)
+			assert.Equal(t, time.Second, time.Since(begin), "the tokens of the one who left are back")
+			assert.Zero(t, remaining(t, l, "r"))
+		})
+	})
+	t.Run("at once where the deadline is nearer", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, h := newHandler(t, 0)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second-1)
+			defer cancel()
+			begin := time.Now()
+			w := serve(h, request("192.0.2.1:1").WithContext(ctx))
+			assert.Equal(t, 429, w.Code)
+			assert.Equal(t, "1", w.Header().Get("Retry-After"))
+			assert.Zero(t, time.Since(begin))
+			enough, cancelEnough := context.WithTimeout(t.Context(), time.Second+1)
+			defer cancelEnough()
+			assert.Equal(t, 200, serve(h, request("192.0.2.1:1").WithContext(enough)).Code)
+		})
+	})
+	t.Run("at once where too many wait", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, h := newHandler(t, 2)
+			var all sync.WaitGroup
+			for range 2 {
+				all.Go(func() { assert.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code) })
+			}
+			synctest.Wait()
+			begin := time.Now()
+			assert.Equal(t, 429, serve(h, request("192.0.2.1:1")).Code)
+			assert.Zero(t, time.Since(begin))
+			all.Wait()
+			assert.Equal(t, 2*time.Second, time.Since(begin))
+			assert.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code)
+			assert.Equal(t, 3*time.Second, time.Since(begin), "who was refused has given its place back")
+		})
+	})
+}
+
+// A limit without MaxWait beside one with it refuses at once, and nothing is charged.
+func TestMaxWaitBesideALimitThatRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient("patient", "1 per second", time.Minute), rule("strict", "1 per hour")}})
+		h := l.Handler(ok)
+		assert.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code)
+		begin := time.Now()
+		w := serve(h, request("192.0.2.1:1"))
+		assert.Equal(t, 429, w.Code)
+		assert.Equal(t, "3600", w.Header().Get("Retry-After"))
+		assert.Zero(t, time.Since(begin))
+		time.Sleep(time.Second)
+		assert.Equal(t, int64(1), remaining(t, l, "patient"))
+	})
+}
+
+func TestTakeNeverWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient("r", "2 per minute", time.Hour)}})
+		begin, key := time.Now(), ratelimit.UserKey("a")
+		take := func(cost int64) ratelimit.Decision {
+			d, err := l.Take(t.Context(), "r", key, cost)
+			require.NoError(t, err)
+			return d
+		}
+		assert.True(t, take(2).Allowed)
+		for range 3 {
+			d := take(1)
+			assert.False(t, d.Allowed)
+			assert.Equal(t, ratelimit.ReasonLimit, d.Reason)
+			assert.Equal(t, 30*time.Second, d.RetryAfter)
+			peek, err := l.Peek(t.Context(), "r", key)
+			require.NoError(t, err)
+			assert.Equal(t, 30*time.Second, peek.RetryAfter)
+			assert.False(t, peek.Allowed)
+		}
+		assert.Zero(t, time.Since(begin))
+		time.Sleep(30 * time.Second)
+		assert.True(t, take(1).Allowed)
+	})
+}
+
+// Each request is released when the bucket of the limit itself has its tokens, in the order in
+// which requests came, and one for which that is too late is refused.
+func TestMaxWaitIsExact(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rnd := rand.New(rand.NewPCG(seed, 3))
+				limit := ratelimit.Limit{Count: 1 + rnd.Int64N(9), Period: time.Duration(1 + rnd.Int64N(int64(7*time.Second))), Burst: 1 + rnd.Int64N(4)}
+				wait := time.Duration(rnd.Int64N(int64(10 * time.Second)))
+				r := ratelimit.Rule{Name: "r", Limits: ratelimit.Limits{limit}, Key: ratelimit.ByRemoteIP(), MaxWait: wait, MaxWaiting: 1000}
+				h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(ok)
+				line := waitingLine{limit: limit, debt: new(big.Rat), last: time.Now()}
+				var all sync.WaitGroup
+				for i := range 200 {
+					held, admitted := line.come(time.Now(), wait)
+					all.Go(func() {
+						begin := time.Now()
+						w, took := serve(h, request("192.0.2.1:1")), time.Since(begin)
+						if !admitted {
+							assert.Equal(t, 429, w.Code, "request %d", i)
+							assert.Zero(t, took)
+							return
+						}
+						assert.Equal(t, 200, w.Code, "request %d", i)
+						assert.True(t, took >= held && took < held+2, "request %d was held for %v: want %v", i, took, held)
+					})
+					synctest.Wait()
+					time.Sleep(time.Duration(rnd.Int64N(int64(limit.Period) / limit.Count * 5 / 4)))
+				}
+				all.Wait()
+			})
+		})
+	}
+}
+
+// A waitingLine is a bucket in rational numbers whose tokens may be taken before they are there.
+type waitingLine struct {
+	limit ratelimit.Limit
+	debt  *big.Rat // tokens
+	last  time.Time
+}
+
+// come returns for how long one who comes now is to be held, rounded up, and whether that is
+// at most patience, cut to whole tokens.
+func (l *waitingLine) come(now time.Time, patience time.Duration) (time.Duration, bool) {
+	rate := big.NewRat(l.limit.Count, int64(l.limit.Period))
+	whole := func(n int64) *big.Rat { return new(big.Rat).SetInt64(n) }
+	l.debt.Sub(l.debt, new(big.Rat).Mul(rate, whole(int64(now.Sub(l.last)))))
+	if l.last = now; l.debt.Sign() < 0 {
+		l.debt.SetInt64(0)
+	}
+	room := new(big.Rat).Mul(rate, whole(int64(patience)))
+	room = whole(new(big.Int).Div(room.Num(), room.Denom()).Int64())
+	over := new(big.Rat).Add(l.debt, whole(1))
+	over.Sub(over, whole(l.limit.Burst))
+	if over.Cmp(room) > 0 {
+		return 0, false
+	}
+	l.debt.Add(l.debt, whole(1))
+	if over.Sign() <= 0 {
+		return 0, true
+	}
+	over.Quo(over, rate)
+	ns := new(big.Int).Add(over.Num(), new(big.Int).Sub(over.Denom(), big.NewInt(1)))
+	return time.Duration(ns.Div(ns, over.Denom()).Int64()), true
+}
