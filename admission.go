@@ -94,5 +94,5 @@ func (l *Limiter) credit(ctx context.Context, ops []Op) {
 			c.ops = append(c.ops, op)
 		}
 	}
-	_ = l.apply(context.WithoutCancel(ctx), c) // reported there
+	_ = l.apply(ctx, c) // reported there
 }

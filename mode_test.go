@@ -61,6 +61,17 @@ func TestObserve(t *testing.T) {
 	assert.Equal(t, []string{"real", "watched"}, denied)
 }
 
+// A rule that is off counts nothing.
+func TestOff(t *testing.T) {
+	r := rule("r", "1 per hour")
+	r.Mode = ratelimit.Off
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}, OnObserved: func(*http.Request, ratelimit.Decision) { t.Error("observed") }})
+	for range 3 {
+		assert.Equal(t, http.Header{}, serve(l.Handler(ok), request("192.0.2.1:1")).Header())
+	}
+	assert.Equal(t, int64(1), remaining(t, l, "r"))
+}
+
 // What an observed rule has taken is settled, and given back, as if it were enforced.
 func TestObservedIsSettled(t *testing.T) {
 	failures := charged("failures", "5 per hour", ratelimit.ChargeFailures)

@@ -106,7 +106,7 @@ func (a *admission) setCost(rule string, n int64) bool {
 		op.Cost = n
 	}
 	if len(c.ops) > 0 {
-		_ = a.limiter.apply(context.WithoutCancel(a.Context), c) // reported there
+		_ = a.limiter.apply(a.Context, c) // reported there
 	}
 	return found
 }

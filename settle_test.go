@@ -190,6 +190,17 @@ func TestSetCostAndCharge(t *testing.T) {
 	assert.Equal(t, int64(100), remaining(t, plain, "rows"))
 }
 
+// What an inner refusal has given back is not given back again by the outer rule's Charge.
+func TestGivenBackOnce(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{charged("successes", "5 per hour", ratelimit.ChargeSuccesses)}})
+	inner := l.With(ratelimit.Rule{Name: "never", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByRemoteIP(), Cost: func(*http.Request) int64 { return 2 }})
+	for range 3 {
+		require.Equal(t, 200, serve(l.Handler(ok), request("192.0.2.1:1")).Code)
+	}
+	require.Equal(t, 429, serve(l.Handler(inner(ok)), request("192.0.2.1:1")).Code)
+	assert.Equal(t, int64(2), remaining(t, l, "successes"))
+}
+
 // Whatever the handler does, the request is settled, and once.
 func TestSettlesWhateverTheHandlerDoes(t *testing.T) {
 	for name, tc := range map[string]struct {
