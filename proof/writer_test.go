@@ -16,33 +16,43 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// wrapped returns h behind a limiter for everything and a decorator.
-func wrapped(t *testing.T, h http.HandlerFunc) http.Handler {
+// wrapped returns h behind a limiter for everything and a decorator. With recorded, one of the
+// rules is charged by the response, for which the library has a ResponseWriter of its own.
+func wrapped(t *testing.T, recorded bool, h http.HandlerFunc) http.Handler {
 	limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
 		Name: "all", Limits: ratelimit.MustParse("100 per minute"), Key: ratelimit.ByRemoteIP(),
 	}}})
 	require.NoError(t, err)
-	return limiter.Handler(limiter.Limit("50 per minute", ratelimit.ByRemoteIP())(h))
+	decorator := ratelimit.Rule{Name: "one", Limits: ratelimit.MustParse("50 per minute"), Key: ratelimit.ByRemoteIP()}
+	if recorded {
+		decorator.Charge = ratelimit.ChargeSuccesses
+	}
+	return limiter.Handler(limiter.With(decorator)(h))
 }
+
+// A way is one in which a handler may be served.
+type way struct{ http2, recorded bool }
+
+func ways() []way { return []way{{}, {http2: true}, {recorded: true}, {http2: true, recorded: true}} }
 
 type ownWriter struct{ *httptest.ResponseRecorder }
 
 func TestHandlerGetsTheWriterItself(t *testing.T) {
 	w := &ownWriter{httptest.NewRecorder()}
 	served := false
-	wrapped(t, func(got http.ResponseWriter, _ *http.Request) {
+	wrapped(t, false, func(got http.ResponseWriter, _ *http.Request) {
 		served = true
 		assert.Same(t, w, got)
 	}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	assert.True(t, served)
 }
 
-// serve runs h on a server, with HTTP/2 or without, and asks it once.
-func serve(t *testing.T, http2 bool, h http.HandlerFunc) *http.Response {
+// serve runs h on a server and asks it once.
+func serve(t *testing.T, by way, h http.HandlerFunc) *http.Response {
 	t.Helper()
-	server := httptest.NewUnstartedServer(wrapped(t, h))
-	server.EnableHTTP2 = http2
-	if http2 {
+	server := httptest.NewUnstartedServer(wrapped(t, by.recorded, h))
+	server.EnableHTTP2 = by.http2
+	if by.http2 {
 		server.StartTLS()
 	} else {
 		server.Start()
@@ -59,9 +69,9 @@ func serve(t *testing.T, http2 bool, h http.HandlerFunc) *http.Response {
 }
 
 func TestFlush(t *testing.T) {
-	for _, http2 := range []bool{false, true} {
+	for _, by := range ways() {
 		goOn := make(chan struct{})
-		resp := serve(t, http2, func(w http.ResponseWriter, r *http.Request) {
+		resp := serve(t, by, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "first\n")
 			assert.NoError(t, http.NewResponseController(w).Flush())
 			select {
@@ -82,8 +92,8 @@ func TestFlush(t *testing.T) {
 }
 
 func TestDeadlinesAndFullDuplex(t *testing.T) {
-	for _, http2 := range []bool{false, true} {
-		serve(t, http2, func(w http.ResponseWriter, _ *http.Request) {
+	for _, by := range ways() {
+		serve(t, by, func(w http.ResponseWriter, _ *http.Request) {
 			c := http.NewResponseController(w)
 			assert.NoError(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
 			assert.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Minute)))
@@ -93,8 +103,8 @@ func TestDeadlinesAndFullDuplex(t *testing.T) {
 }
 
 func TestTrailers(t *testing.T) {
-	for _, http2 := range []bool{false, true} {
-		resp := serve(t, http2, func(w http.ResponseWriter, _ *http.Request) {
+	for _, by := range ways() {
+		resp := serve(t, by, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Trailer", "Sum")
 			_, _ = io.WriteString(w, "body")
 			w.Header().Set("Sum", "42")
@@ -105,16 +115,27 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
-func TestReadFromAndHTTP2(t *testing.T) {
-	serve(t, false, func(w http.ResponseWriter, _ *http.Request) {
-		_, ok := w.(io.ReaderFrom)
-		assert.True(t, ok, "no sendfile")
-	})
-	serve(t, true, func(_ http.ResponseWriter, r *http.Request) { assert.Equal(t, 2, r.ProtoMajor) })
+func TestAbilities(t *testing.T) {
+	for _, by := range ways() {
+		serve(t, by, func(w http.ResponseWriter, r *http.Request) {
+			_, reader := w.(io.ReaderFrom)
+			_, pusher := w.(http.Pusher)
+			_, hijacker := w.(http.Hijacker)
+			_, flusher := w.(http.Flusher)
+			assert.Equal(t, by.http2, r.ProtoMajor == 2)
+			assert.Equal(t, []bool{!by.http2, by.http2, !by.http2, true}, []bool{reader, pusher, hijacker, flusher})
+		})
+	}
 }
 
 func TestHijack(t *testing.T) {
-	server := httptest.NewServer(wrapped(t, func(w http.ResponseWriter, _ *http.Request) {
+	for _, recorded := range []bool{false, true} {
+		testHijack(t, recorded)
+	}
+}
+
+func testHijack(t *testing.T, recorded bool) {
+	server := httptest.NewServer(wrapped(t, recorded, func(w http.ResponseWriter, _ *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if !assert.NoError(t, err) {
 			return
