@@ -1,141 +1,172 @@
--- One batch of operations on token buckets: all of them, or none.
+-- Decides batches of operations on token buckets, one batch after another: of each batch
+-- all operations are applied, or none.
 --
--- KEYS[i] is the bucket of operation i. ARGV[1] holds eight doubles for each: kind (negative
--- for a take that can never be allowed), cost (microseconds, fraction), the time of one token
--- in microseconds, the denominator of fractions, the time that filling the whole bucket takes
--- (microseconds, fraction), and the place of the first operation on the same bucket.
--- A fraction is a numerator over the denominator. All that is added and compared
--- are whole numbers below 2^53, which doubles hold exactly; only the debts of a limit whose
--- numbers have changed are multiplied, and rounded up.
+-- KEYS[i] is the bucket of operation i. ARGV[1] holds six doubles for each: kind, cost, num,
+-- den, fill and place. What a bucket lacks, its debt, is counted in ticks of 1/den
+-- microseconds. A token is num ticks, the cost is in ticks, and fill is the whole
+-- bucket. The place is, for the first operation of a batch, the number of its operations, and
+-- for the others the place in the batch of the first on the same bucket. All numbers are whole and
+-- below 2^53, which doubles hold exactly.
 --
--- A bucket is kept as a version, the instant at which it will be full again (microseconds,
--- fraction) and the time of one token.
+-- A bucket is kept as text: 16 digits for an instant (microseconds), and so many tokens as
+-- it lacked then. If the instant is not a whole one, a colon follows, and how many ticks later it
+-- was. It is less than a token's time before the last change, so that up to 999 tokens are
+-- an integer for the server, which takes no memory of its own. Another format must begin
+-- with something else than a digit.
 --
--- There are no tables of fields, nor functions for what every operation does: they would
--- take half of the time.
---
--- The reply holds five doubles for each operation: whether it was allowed, the debt it
--- found and the debt in the end (microseconds, fraction).
+-- The reply is 17 bytes for each operation: a byte, 1 if it was allowed, and two doubles: the
+-- debt it found and the debt in the end. If its batch failed, the byte is 2 and the first double
+-- is the length of the error, which is 0 for all but the first of the batch. Errors come last.
 
-local TAKE, CREDIT, RESET = 0, 2, 3
-local VERSION = 1
-local floor, ceil, unpack, pack = math.floor, math.ceil, struct.unpack, struct.pack
+local TAKE, PEEK, CREDIT, RESET, DRAIN = 0, 1, 2, 3, 4 -- any other: more than the bucket can hold
+local NEVER_TAKE = -1
+local arg, call, unpack, pack = ARGV[1], redis.pcall, struct.unpack, struct.pack
+local floor, ceil, find, match, sub, format = math.floor, math.ceil, string.find, string.match, string.sub, string.format
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
 
--- adopt returns a debt under another time of a token: what was spent stays spent, in tokens.
--- The denominator of the old fraction is not known, so that counts as a microsecond.
-local function adopt(us, frac, from, to, den)
-  if frac > 0 then
-    us = us + 1
+-- load returns the debt of a bucket, whether it is to be written even if nothing changes, and
+-- whether it is stored; or else an error.
+-- What cannot be read is an empty bucket. A clock set back, or a lower limit, leaves no
+-- more than that to wait for.
+local function load(key, num, den, fill)
+  local state = call('GET', key)
+  if not state then
+    return 0, false, false
   end
-  local t = us * (to / from) * (1 + 2 ^ -50)
-  us = floor(t)
-  frac = ceil((t - us) * den)
-  if frac >= den then
-    return us + 1, frac - den
+  if type(state) == 'table' then
+    return nil, state.err
   end
-  return us, frac
+  if #state < 17 then
+    return fill, true, true
+  end
+  local since, tokens, ticks = sub(state, 1, 16), sub(state, 17), 0
+  if find(state, '%D') then
+    since, tokens, ticks = match(state, '^(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)(%d+):(%d+)$')
+    if not since then
+      return fill, true, true
+    end
+    ticks = math.min(ticks, den) -- it may be another limit's
+  end
+  local debt = tokens * num - (now - since) * den + ticks
+  if debt > fill then
+    return fill, true, true
+  end
+  return debt > 0 and debt or 0, false, true
 end
 
--- By the first operation on a bucket: its debt as it was found (had) and as the operations
--- so far leave it (has), the time of a token that both are in, and whether it is to be
--- written even if the batch is refused (fix), or if not (new), and whether it is stored.
-local had_us, had_frac, has_us, has_frac, had_pace, has_pace = {}, {}, {}, {}, {}, {}
-local fix, new, stored = {}, {}, {}
-local allowed, us_before, frac_before = {}, {}, {}
-local refused = false
+-- save returns an error if there is one. Two milliseconds more are for rounding up, and for
+-- a clock that is read before the server's own for expiry.
+local function save(key, debt, num, den, stored)
+  local done
+  if debt > 0 then
+    local tokens = ceil(debt / num)
+    local ticks = tokens * num - debt
+    local us = ceil(ticks / den)
+    ticks = us * den - ticks
+    local state = format(ticks > 0 and '%016.0f%.0f:%.0f' or '%016.0f%.0f', now - us, tokens, ticks)
+    done = call('SET', key, state, 'PX', floor(debt / den / 1000) + 2)
+  elseif stored then
+    done = call('DEL', key)
+  end
+  return type(done) == 'table' and done.err
+end
 
-for i = 1, #KEYS do
-  local kind, cost, cost_frac, pace, den, fill, fill_frac, b = unpack('>dddddddd', ARGV[1], i * 64 - 63)
-  local us, frac, change = 0, 0, false
-  local old = pace
-  if b == i then
-    local state = redis.call('GET', KEYS[i])
-    if state then
-      stored[i] = true
-      local version = 0
-      if #state == 25 then
-        version, us, frac, old = unpack('>Bddd', state)
+-- try returns whether an operation is allowed, and the debt that it leaves.
+local function try(kind, cost, debt, fill)
+  if kind == TAKE or kind == PEEK then
+    if debt + cost > fill then
+      return false, debt
+    end
+    return true, kind == TAKE and debt + cost or debt
+  elseif kind == CREDIT then
+    return true, debt > cost and debt - cost or 0
+  elseif kind == RESET then
+    return true, 0
+  elseif kind == DRAIN then
+    return true, debt + cost > fill and fill or debt + cost
+  end
+  return false, debt
+end
+
+-- convert returns a debt under another limit, and rounds it up. That is for two
+-- limits on one bucket in one batch.
+local function convert(debt, num, to, fill)
+  if num == to then
+    return debt
+  end
+  return math.min(ceil(debt * (to / num)), fill)
+end
+
+local reply, errors = {}, {}
+
+local function fail(first, size, err)
+  err = tostring(err)
+  errors[#errors + 1] = err
+  for i = first, first + size - 1 do
+    reply[i] = pack('>Bdd', 2, i == first and #err or 0, 0)
+  end
+end
+
+local function one(i, kind, cost, num, den, fill)
+  local found, fix, stored = load(KEYS[i], num, den, fill)
+  if not found then
+    return fail(i, 1, fix)
+  end
+  local ok, left = try(kind, cost, found, fill)
+  if left ~= found or fix then
+    local err = save(KEYS[i], left, num, den, stored)
+    if err then
+      return fail(i, 1, err)
+    end
+  end
+  reply[i] = pack('>Bdd', ok and 1 or 0, found, left)
+end
+
+local function many(first, size)
+  local allowed, found, had, has, nums, fix, stored = {}, {}, {}, {}, {}, {}, {}
+  local refused = false
+  for i = first, first + size - 1 do
+    local kind, cost, num, den, fill, place = unpack('>dddddd', arg, i * 48 - 47)
+    local b = i == first and i or first + place - 1
+    if b == i then
+      had[i], fix[i], stored[i] = load(KEYS[i], num, den, fill)
+      if not had[i] then
+        return fail(first, size, fix[i])
       end
-      if version ~= VERSION or not (us >= 0 and frac >= 0 and old > 0) then
-        us, frac, old, change = fill, fill_frac, pace, true -- what cannot be read is empty, not full
-      elseif us < now then
-        us, frac, old = 0, 0, pace
-      else
-        us = us - now
+      has[i], nums[i] = had[i], num
+    end
+    found[i] = convert(has[b], nums[b], num, fill)
+    local ok, left = try(kind, cost, found[i], fill)
+    has[b], allowed[i] = convert(left, num, nums[b], math.huge), ok
+    if not ok and (kind == TAKE or kind == NEVER_TAKE) then
+      refused = true
+    end
+  end
+  if refused then
+    has = had
+  end
+  for i = first, first + size - 1 do
+    local _, _, num, den, fill, place = unpack('>dddddd', arg, i * 48 - 47)
+    local b = i == first and i or first + place - 1
+    if b == i and (has[i] ~= had[i] or fix[i]) then
+      local err = save(KEYS[i], has[i], num, den, stored[i])
+      if err then
+        return fail(first, size, err)
       end
     end
+    reply[i] = pack('>Bdd', allowed[i] and 1 or 0, found[i], convert(has[b], nums[b], num, fill))
+  end
+end
+
+local i, n = 1, #KEYS
+while i <= n do
+  local kind, cost, num, den, fill, size = unpack('>dddddd', arg, i * 48 - 47)
+  if size == 1 then
+    one(i, kind, cost, num, den, fill)
   else
-    us, frac, old = has_us[b], has_frac[b], has_pace[b]
+    many(i, size)
   end
-  if old ~= pace then
-    us, frac = adopt(us, frac, old, pace, den)
-    change = true
-  end
-  -- At most the whole bucket can be missing. This bounds what a clock set back can do, too.
-  if us > fill or us == fill and frac > fill_frac then
-    us, frac, change = fill, fill_frac, true
-  end
-  if b == i then
-    had_us[i], had_frac[i], had_pace[i], fix[i] = us, frac, pace, change
-  end
-  us_before[i], frac_before[i] = us, frac
-
-  local ok = kind >= 0
-  if kind >= CREDIT then
-    if kind == RESET then
-      us, frac = 0, 0
-    else
-      us, frac = us - cost, frac - cost_frac
-      if frac < 0 then
-        us, frac = us - 1, frac + den
-      end
-      if us < 0 then
-        us, frac = 0, 0
-      end
-    end
-    change = true
-  elseif ok and (cost > 0 or cost_frac > 0) then
-    local after, after_frac = us + cost, frac + cost_frac
-    if after_frac >= den then
-      after, after_frac = after + 1, after_frac - den
-    end
-    if after > fill or after == fill and after_frac > fill_frac then
-      ok = false
-    elseif kind == TAKE then
-      us, frac, change = after, after_frac, true
-    end
-  end
-  if not ok and kind <= TAKE and kind ~= -2 then
-    refused = true
-  end
-  has_us[b], has_frac[b], has_pace[b] = us, frac, pace
-  new[b] = new[b] or change
-  allowed[i] = ok
+  i = i + size
 end
-
-if refused then
-  has_us, has_frac, has_pace, new = had_us, had_frac, had_pace, fix
-end
-local reply = {}
-for i = 1, #KEYS do
-  local _, _, _, pace, den, fill, fill_frac, b = unpack('>dddddddd', ARGV[1], i * 64 - 63)
-  local us, frac = has_us[b], has_frac[b]
-  if b == i and new[i] then
-    if us > 0 or frac > 0 then
-      -- Two milliseconds more: for rounding up, and for a clock that is read before this one.
-      redis.call('SET', KEYS[i], pack('>Bddd', VERSION, now + us, frac, has_pace[i]), 'PX', floor(us / 1000) + 2)
-    elseif stored[i] then
-      redis.call('DEL', KEYS[i])
-    end
-  end
-  if has_pace[b] ~= pace then
-    us, frac = adopt(us, frac, has_pace[b], pace, den)
-  end
-  if us > fill or us == fill and frac > fill_frac then
-    us, frac = fill, fill_frac
-  end
-  reply[i] = pack('>ddddd', allowed[i] and 1 or 0, us_before[i], frac_before[i], us, frac)
-end
-return table.concat(reply)
+return table.concat(reply) .. table.concat(errors)

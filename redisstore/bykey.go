@@ -50,7 +50,7 @@ func (g *group) refused() bool {
 func (g *group) onlyAsk() {
 	for i := range g.ops {
 		op := &g.ops[i]
-		if op.Kind == ratelimit.OpCredit || op.Kind == ratelimit.OpReset {
+		if op.Kind != ratelimit.OpTake && op.Kind != ratelimit.OpPeek {
 			op.Cost = 0
 		}
 		op.Kind = ratelimit.OpPeek
@@ -58,8 +58,8 @@ func (g *group) onlyAsk() {
 }
 
 // applyByKey decides ops whose buckets are on different servers: one key after another,
-// giving back what was taken if a later one refuses or fails. Credits and resets cannot be
-// undone, so keys without a take come last.
+// giving back what was taken if a later one refuses or fails. Credits, resets and drains cannot
+// be undone, so keys without a take come last.
 func (s *Store) applyByKey(ctx context.Context, ops []ratelimit.Op, all []terms) error {
 	groups := groupByKey(ops, all)
 	var taken []*group

@@ -37,7 +37,13 @@ func (e *Error) Error() string { return "redisstore: " + string(e.Reason) + ": "
 // Unwrap returns the client's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-func newError(err error) *Error { return &Error{Reason: reasonOf(err), Err: err} }
+func newError(err error) *Error {
+	var known *Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return &Error{Reason: reasonOf(err), Err: err}
+}
 
 // reasons are told by the first word of the server's error. An error inside the script has
 // that word first too, from Redis 7 on.
@@ -52,11 +58,7 @@ var reasons = map[string]Reason{
 func reasonOf(err error) Reason {
 	var answer redis.Error
 	if errors.As(err, &answer) {
-		word, _, _ := strings.Cut(answer.Error(), " ")
-		if r, ok := reasons[word]; ok {
-			return r
-		}
-		return ReasonScript
+		return reasonOfText(answer.Error())
 	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
@@ -64,4 +66,12 @@ func reasonOf(err error) Reason {
 		return ReasonTimeout
 	}
 	return ReasonConnect
+}
+
+func reasonOfText(answer string) Reason {
+	word, _, _ := strings.Cut(strings.TrimPrefix(answer, "-"), " ")
+	if r, ok := reasons[word]; ok {
+		return r
+	}
+	return ReasonScript
 }

@@ -80,7 +80,7 @@ func TestReasons(t *testing.T) {
 // What the script is allowed to do is all it needs.
 func TestLeastPrivilege(t *testing.T) {
 	server := redistest.Start(t)
-	server.Do("acl", "setuser", "limiter", "on", ">pw", "resetkeys", "~ratelimit:*", "resetchannels",
+	server.Do("acl", "setuser", "limiter", "on", ">pw", "resetkeys", "~rl{*", "resetchannels",
 		"-@all", "+evalsha", "+eval", "+time", "+get", "+set", "+del", "+hello")
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "limiter", Password: "pw", DisableIdentity: true, ContextTimeoutEnabled: true})
 	defer client.Close()

@@ -1,8 +1,7 @@
 package redisstore_test
 
 import (
-	"encoding/binary"
-	"math"
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,11 +30,19 @@ func take(l *ratelimit.NamedLimit, user string, n int64) []ratelimit.Op {
 	return []ratelimit.Op{{Limit: l, Key: ratelimit.UserKey(user), Cost: n}}
 }
 
-// setFullAgain changes the instant at which the bucket under key is full.
+// setFullAgain changes the instant from which on the bucket under key is owed its tokens.
 func setFullAgain(t testing.TB, client *redis.Client, key string, at time.Time) {
 	t.Helper()
-	state := []byte(client.Get(t.Context(), key).Val())
-	require.Len(t, state, 25)
-	binary.BigEndian.PutUint64(state[1:], math.Float64bits(float64(at.UnixMicro())))
-	require.NoError(t, client.Set(t.Context(), key, state, time.Hour).Err())
+	state := client.Get(t.Context(), key).Val()
+	require.Greater(t, len(state), 16)
+	require.NoError(t, client.Set(t.Context(), key, fmt.Sprint(at.UnixMicro())+state[16:], time.Hour).Err())
+}
+
+// latin1 makes a letter of each byte of s.
+func latin1(s string) string {
+	r := make([]rune, len(s))
+	for i := range len(s) {
+		r[i] = rune(s[i])
+	}
+	return string(r)
 }

@@ -3,21 +3,21 @@ package redisstore
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"strconv"
 
 	"github.com/ratelimit-go/ratelimit"
 )
 
 const (
-	defaultPrefix = "ratelimit"
+	defaultPrefix = "rl"
 	maxPrefix     = 64
 	tagBytes      = 16 // of the hash
 )
 
-// naming makes the names of keys: PREFIX:{TAG}:RULE:INDEX. The tag in braces is what a
-// Cluster chooses the slot by, so all buckets of one identity are together. It is a hash:
-// nothing that a client sent is ever part of a name.
+// naming makes the names of keys: PREFIX{TAG}RULE for the first limit of a rule, and
+// PREFIX{TAG}INDEX:RULE for the others. The tag in braces is what a Cluster chooses the slot
+// by, so all buckets of one identity are together. It is a hash: nothing that a client sent is
+// ever part of a name. It is binary, and names are short, because each is kept in memory.
 type naming struct {
 	prefix string
 	secret []byte
@@ -31,7 +31,10 @@ func newNaming(cfg Config) naming {
 	return n
 }
 
-func (n *naming) tag(key ratelimit.Key) string {
+// tag is the hash of an identity.
+type tag [tagBytes]byte
+
+func (n *naming) tag(key ratelimit.Key) tag {
 	var buf [32]byte
 	id, _ := key.AppendBinary(buf[:0]) // the error is always nil
 	sum := sha256.Sum256(id)
@@ -40,9 +43,25 @@ func (n *naming) tag(key ratelimit.Key) string {
 		mac.Write(id)
 		mac.Sum(sum[:0])
 	}
-	return base64.RawURLEncoding.EncodeToString(sum[:tagBytes])
+	t := tag(sum[:tagBytes])
+	for i, c := range t {
+		if c == '{' || c == '}' {
+			t[i] = c + 1 // a brace would end the tag; this costs less than a bit of 128
+		}
+	}
+	return t
 }
 
-func (n *naming) bucket(tag string, l *ratelimit.NamedLimit) string {
-	return n.prefix + ":{" + tag + "}:" + l.Rule() + ":" + strconv.Itoa(l.Index())
+func (n *naming) bucket(t tag, l *ratelimit.NamedLimit) string {
+	rule := l.Rule()
+	name := make([]byte, 0, len(n.prefix)+len("{}255:")+tagBytes+len(rule))
+	name = append(name, n.prefix...)
+	name = append(name, '{')
+	name = append(name, t[:]...)
+	name = append(name, '}')
+	if l.Index() > 0 || rule != "" && '0' <= rule[0] && rule[0] <= '9' {
+		name = strconv.AppendInt(name, int64(l.Index()), 10)
+		name = append(name, ':')
+	}
+	return string(append(name, rule...))
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+	"errors"
+	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -18,30 +20,68 @@ var scriptHash = func() string {
 	return hex.EncodeToString(sum[:])
 }()
 
+// runner runs the script for the buckets of the given names, once: it retries nothing.
+type runner interface {
+	run(ctx context.Context, names []string, arg []byte) (string, error)
+}
+
+// goRedis is the runner of a client of go-redis.
+type goRedis struct{ redis.UniversalClient }
+
 // once is a command that the client sends once. Its own retries would charge twice.
 type once struct{ *redis.Cmd }
 
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-// eval runs the script by its hash, or by its text if the server does not know it; then
+// run has the script run by its hash, or by its text if the server does not know it; then
 // nothing has been run yet.
-func (s *Store) eval(ctx context.Context, args []any) (string, error) {
-	reply, err := s.send(ctx, args)
+func (c goRedis) run(ctx context.Context, names []string, arg []byte) (string, error) {
+	args := make([]any, 0, 4+len(names))
+	args = append(args, "evalsha", scriptHash, len(names))
+	for i := range names {
+		args = append(args, &names[i])
+	}
+	args = append(args, arg)
+	reply, err := c.send(ctx, args)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		args[0], args[1] = "eval", script
-		reply, err = s.send(ctx, args)
+		reply, err = c.send(ctx, args)
 	}
-	if err != nil {
-		return "", newError(err)
-	}
-	return reply, nil
+	return reply, err
 }
 
-func (s *Store) send(ctx context.Context, args []any) (string, error) {
+func (c goRedis) send(ctx context.Context, args []any) (string, error) {
 	cmd := once{redis.NewCmd(ctx, args...)}
-	if err := s.client.Process(ctx, cmd); err != nil {
+	if err := c.Process(ctx, cmd); err != nil {
 		return "", err
 	}
 	return cmd.Text()
 }
+
+// splitReply cuts the reply for calls into theirs, and gives each its own error if it has one.
+func splitReply(reply string, calls []*call) error {
+	ops := 0
+	for _, c := range calls {
+		ops += len(c.names)
+	}
+	if len(reply) < replySize*ops {
+		return &Error{ReasonScript, fmt.Errorf("a reply of %d bytes: want %d", len(reply), replySize*ops)}
+	}
+	errs := reply[replySize*ops:]
+	for _, c := range calls {
+		c.reply, reply = reply[:replySize*len(c.names)], reply[replySize*len(c.names):]
+		if c.reply[0] != failed {
+			continue
+		}
+		n := int(number(c.reply[1:]))
+		if n < 0 || n > len(errs) {
+			return &Error{ReasonScript, fmt.Errorf("an error of %d bytes: want at most %d", n, len(errs))}
+		}
+		c.err, errs = &Error{reasonOfText(errs[:n]), errors.New(errs[:n])}, errs[n:]
+	}
+	return nil
+}
+
+// failed is the first byte of what the script says of an op whose batch failed.
+const failed = 2

@@ -21,7 +21,7 @@ type Config struct {
 	_ [0]func() // not comparable, and no literals without field names
 
 	// Prefix begins the name of each key in Redis: at most 64 bytes, without braces. Empty
-	// means "ratelimit". Services that share a server share the buckets of rules of one
+	// means "rl". Services that share a server share the buckets of rules of one
 	// name, unless their prefixes differ.
 	Prefix string
 	// Secret, if not empty, is the key of the HMAC that stands for the identity in the
@@ -33,8 +33,8 @@ type Config struct {
 // Store is a [ratelimit.Store] in Redis (5 or later) or Valkey. It is safe for concurrent
 // use, starts no goroutine and does not own the client: closing that is the caller's.
 //
-// Each batch is one EVALSHA, or one EVAL where the server does not know the script yet.
-// Nothing is retried, whatever the client is told to retry, but the script that was not
+// Each batch is one EVALSHA, or one EVAL where the server does not know the script yet. Batches
+// of callers who would have to wait for a connection are sent together, by one of them. Nothing is retried, whatever the client is told to retry, but the script that was not
 // known: a take whose answer was lost may have been charged.
 //
 // On a Cluster, or a Ring, the buckets of one [ratelimit.Key] are together, and limits on it
@@ -42,12 +42,14 @@ type Config struct {
 // was taken is given back if a later one refuses, so that for a moment another request may
 // be refused that would have been admitted. This is the only case that is not atomic.
 //
-// Time is that of the server, in microseconds. Within it every limit is kept exactly, with
-// no rounding in the state, until its numbers change.
+// Time is that of the server, in microseconds. Within it every limit is kept exactly, if its
+// bucket takes less than 2^52 ticks to fill: that is true of all counts up to a million per
+// hour or 50,000 per day, and of larger round ones. Other limits admit less than they say, by
+// less than Burst/2^50 of it, and never more. A bucket of more than 2^48 tokens is refused, as an
+// invalid op. If the numbers of a limit change, what was spent stays spent, to within a token.
 type Store struct {
-	client  redis.UniversalClient
-	naming  naming
-	sharded bool
+	combiner combiner
+	naming   naming
 }
 
 var _ ratelimit.Store = (*Store)(nil)
@@ -56,7 +58,7 @@ var _ ratelimit.Store = (*Store)(nil)
 // is an error if cfg is not valid or if the client's ContextTimeoutEnabled is not set: the
 // deadline of a decision would not count, and a server that hangs would hang each request.
 func New(client redis.UniversalClient, cfg Config) (*Store, error) {
-	s := &Store{client: client, naming: newNaming(cfg)}
+	s := &Store{combiner: combiner{runner: goRedis{client}}, naming: newNaming(cfg)}
 	timeouts := true
 	switch c := client.(type) {
 	case nil:
@@ -64,9 +66,9 @@ func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	case *redis.Client:
 		timeouts = c.Options().ContextTimeoutEnabled
 	case *redis.ClusterClient:
-		timeouts, s.sharded = c.Options().ContextTimeoutEnabled, true
+		timeouts, s.combiner.alone = c.Options().ContextTimeoutEnabled, true
 	case *redis.Ring:
-		timeouts, s.sharded = c.Options().ContextTimeoutEnabled, true
+		timeouts, s.combiner.alone = c.Options().ContextTimeoutEnabled, true
 	}
 	var errs []error
 	if !timeouts {
@@ -93,9 +95,13 @@ func (s *Store) Apply(ctx context.Context, ops []ratelimit.Op) error {
 	}
 	all := make([]terms, len(ops))
 	for i := range ops {
-		all[i] = termsOf(ops[i].Limit.Limit())
+		l := ops[i].Limit
+		if l.Limit().Burst > maxBurst {
+			return fmt.Errorf("%w: ops[%d] (rule %q): redisstore: a bucket of %d: want at most 2^48", ratelimit.ErrInvalidOp, i, l.Rule(), l.Limit().Burst)
+		}
+		all[i] = termsOf(l.Limit())
 	}
-	if s.sharded && !oneKey(ops) {
+	if s.combiner.alone && !oneKey(ops) {
 		return s.applyByKey(ctx, ops, all)
 	}
 	return s.run(ctx, ops, all)
@@ -112,29 +118,33 @@ func oneKey(ops []ratelimit.Op) bool {
 
 // run decides ops in one step.
 func (s *Store) run(ctx context.Context, ops []ratelimit.Op, all []terms) error {
-	args := make([]any, 0, 4+len(ops))
-	args = append(args, "evalsha", scriptHash, len(ops))
-	arg := make([]byte, 0, 64*len(ops))
-	var tag string
-	for i := range ops {
-		op := &ops[i]
-		if i == 0 || op.Key != ops[i-1].Key {
-			tag = s.naming.tag(op.Key)
-		}
-		args = append(args, s.naming.bucket(tag, op.Limit))
-		arg = all[i].appendOp(arg, op, firstOn(ops, i))
-	}
-	reply, err := s.eval(ctx, append(args, arg))
+	reply, err := s.combiner.do(s.call(ctx, ops, all))
 	if err != nil {
 		return err
 	}
-	if len(reply) != replySize*len(ops) {
-		return &Error{Reason: ReasonScript, Err: fmt.Errorf("a reply of %d bytes: want %d", len(reply), replySize*len(ops))}
-	}
 	for i := range ops {
-		ops[i].Result = all[i].result(&ops[i], reply[replySize*i:replySize*(i+1)])
+		ops[i].Result = all[i].result(&ops[i], reply[replySize*i:])
 	}
 	return nil
+}
+
+// call returns what the script is told of ops.
+func (s *Store) call(ctx context.Context, ops []ratelimit.Op, all []terms) *call {
+	c := &call{ctx: ctx, names: make([]string, len(ops)), arg: make([]byte, 0, opSize*len(ops))}
+	var t tag
+	for i := range ops {
+		op := &ops[i]
+		place := len(ops)
+		if i > 0 {
+			place = firstOn(ops, i) + 1
+		}
+		if i == 0 || op.Key != ops[i-1].Key {
+			t = s.naming.tag(op.Key)
+		}
+		c.names[i] = s.naming.bucket(t, op.Limit)
+		c.arg = all[i].appendOp(c.arg, op, place)
+	}
+	return c
 }
 
 // firstOn returns the index of the first op on the bucket of op i.

@@ -9,38 +9,42 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// The script adds and compares, in doubles, which are exact for whole numbers below 2^53.
-// All multiplication and division is here, in integers of 128 bits.
-//
-// Times are whole microseconds, as the server's clock is, and a numerator over the
-// denominator of the time that one token takes.
+// The script counts time in ticks, of which den are a microsecond and num are the time of a
+// token. Lua has only doubles, which are exact for whole numbers below 2^53, so no bucket may
+// take as many ticks to fill: maxFill leaves room for the sum of two.
+const maxFill = 1 << 52
 
-// No limit takes longer than 100 years to fill (package ratelimit refuses it), so no instant
-// is beyond 2^53 microseconds before the year 2155.
-
-// span is a time of us + frac/den microseconds, for the den of some pace.
-type span struct{ us, frac int64 }
-
-// pace is the time that one token takes, num/den microseconds in lowest terms.
-type pace struct{ num, den int64 }
+// maxBurst is the size of the largest bucket that is kept. It leaves a tick for each token
+// of a limit that takes 100 years to fill, which is the most that package ratelimit accepts.
+const maxBurst = 1 << 48
 
 // terms is a limit as the script needs it.
 type terms struct {
-	pace
-	burst int64
-	fill  span // the time burst tokens take
+	num, den int64
+	burst    int64
 }
 
+// termsOf returns l in ticks. They are exact if filling the bucket takes at most maxFill
+// of them. If not, a token takes longer than it should, by less than Burst/2^50 of its
+// time: the limit admits less then, and never more. Burst must be at most maxBurst.
 func termsOf(l ratelimit.Limit) terms {
 	// Count tokens take Period nanoseconds, so one takes Period/(1000*Count) microseconds.
 	num, den := int64(l.Period), l.Count
 	g := gcd(num, den)
 	num, den = num/g, den/g
-	k := gcd(num, 1000)
-	num, den = num/k, den*(1000/k) // den was below 2^32
-	t := terms{pace: pace{num, den}, burst: l.Burst}
-	t.fill = t.timeOf(l.Burst)
-	return t
+	g = gcd(num, 1000)
+	num, den = num/g, den*(1000/g) // den was below 2^32
+	if hi, lo := bits.Mul64(uint64(l.Burst), uint64(num)); hi > 0 || lo > maxFill {
+		us, _ := bits.Div64(hi, lo, uint64(den)) // a bucket fills in 100 years, so this fits
+		coarse := (maxFill - l.Burst) / (int64(us) + 1)
+		hi, lo = bits.Mul64(uint64(num), uint64(coarse))
+		q, rest := bits.Div64(hi, lo, uint64(den))
+		num, den = int64(q), coarse
+		if rest > 0 {
+			num++
+		}
+	}
+	return terms{num: num, den: den, burst: l.Burst}
 }
 
 func gcd(a, b int64) int64 {
@@ -50,45 +54,15 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-// timeOf returns the time that n tokens take, n being at most the burst.
-func (p pace) timeOf(n int64) span {
-	hi, lo := bits.Mul64(uint64(n), uint64(p.num))
-	us, frac := bits.Div64(hi, lo, uint64(p.den))
-	return span{int64(us), int64(frac)}
-}
+func (t *terms) fill() int64 { return t.burst * t.num }
 
-// tokens returns how many whole tokens s is worth.
-func (p pace) tokens(s span) int64 {
-	hi, lo := bits.Mul64(uint64(s.us), uint64(p.den))
-	lo, carry := bits.Add64(lo, uint64(s.frac), 0)
-	n, _ := bits.Div64(hi+carry, lo, uint64(p.num)) // at most burst, so it fits
-	return int64(n)
-}
+// remaining returns how many whole tokens are left in a bucket with this debt.
+func (t *terms) remaining(debt int64) int64 { return max(0, (t.fill()-debt)/t.num) }
 
-// minus returns a-b, which must not be negative.
-func (p pace) minus(a, b span) span {
-	if a.frac >= b.frac {
-		return span{a.us - b.us, a.frac - b.frac}
-	}
-	return span{a.us - b.us - 1, a.frac + p.den - b.frac}
-}
-
-func (p pace) plus(a, b span) span {
-	s := span{a.us + b.us, a.frac + b.frac}
-	if s.frac >= p.den {
-		s.us, s.frac = s.us+1, s.frac-p.den
-	}
-	return s
-}
-
-// duration returns s rounded up to a whole nanosecond.
-func (p pace) duration(s span) time.Duration {
-	hi, lo := bits.Mul64(uint64(s.frac), 1000)
-	ns, rest := bits.Div64(hi, lo, uint64(p.den)) // frac < den, so it fits
-	if rest > 0 {
-		ns++
-	}
-	return time.Duration(s.us*1000 + int64(ns))
+// duration returns the time of so many ticks, rounded up to a whole nanosecond.
+func (t *terms) duration(ticks int64) time.Duration {
+	us, rest := ticks/t.den, ticks%t.den
+	return time.Duration(us*1000 + (rest*1000+t.den-1)/t.den)
 }
 
 // The kinds of a take and a peek of more than the bucket can ever hold.
@@ -97,43 +71,40 @@ const (
 	neverPeek = -2
 )
 
-// appendOp appends the eight numbers that the script reads of op. The first op of the batch on
-// the same bucket is the first-th, counted from 0.
-func (t *terms) appendOp(b []byte, op *ratelimit.Op, first int) []byte {
-	kind, cost := float64(op.Kind), span{}
+// opSize is the length of what the script reads of one op.
+const opSize = 6 * 8
+
+// appendOp appends the six numbers that the script reads of op. For the first op of a batch
+// the place is the number of ops in it, and for the others that of the first op on the same
+// bucket, counted from 1.
+func (t *terms) appendOp(b []byte, op *ratelimit.Op, place int) []byte {
+	kind, cost := float64(op.Kind), int64(0)
 	switch {
 	case op.Kind == ratelimit.OpReset:
 	case op.Cost <= t.burst:
-		cost = t.timeOf(op.Cost)
-	case op.Kind == ratelimit.OpCredit:
-		cost = t.fill // no debt is more
+		cost = op.Cost * t.num
 	case op.Kind == ratelimit.OpTake:
 		kind = neverTake
-	default:
+	case op.Kind == ratelimit.OpPeek:
 		kind = neverPeek
+	default:
+		cost = t.fill() // no debt is more
 	}
-	for _, x := range [...]float64{
-		kind, float64(cost.us), float64(cost.frac), float64(t.num) / float64(t.den), float64(t.den),
-		float64(t.fill.us), float64(t.fill.frac), float64(first + 1),
-	} {
+	for _, x := range [...]float64{kind, float64(cost), float64(t.num), float64(t.den), float64(t.fill()), float64(place)} {
 		b = binary.BigEndian.AppendUint64(b, math.Float64bits(x))
 	}
 	return b
 }
 
 // replySize is the length of what the script says of one op.
-const replySize = 5 * 8
+const replySize = 1 + 2*8
 
 // result returns the Result of op from what the script says of it.
 func (t *terms) result(op *ratelimit.Op, reply string) ratelimit.Result {
-	var n [5]int64
-	for i := range n {
-		n[i] = int64(math.Float64frombits(binary.BigEndian.Uint64([]byte(reply[8*i : 8*i+8]))))
-	}
-	found, left := span{n[1], n[2]}, span{n[3], n[4]}
+	found, left := number(reply[1:]), number(reply[9:])
 	r := ratelimit.Result{
-		Allowed:    n[0] == 1,
-		Remaining:  t.tokens(t.minus(t.fill, left)),
+		Allowed:    reply[0] == 1,
+		Remaining:  t.remaining(left),
 		ResetAfter: t.duration(left),
 	}
 	switch {
@@ -141,7 +112,12 @@ func (t *terms) result(op *ratelimit.Op, reply string) ratelimit.Result {
 	case op.Cost > t.burst:
 		r.Never = true
 	default:
-		r.RetryAfter = t.duration(t.minus(t.plus(found, t.timeOf(op.Cost)), t.fill))
+		r.RetryAfter = t.duration(found + op.Cost*t.num - t.fill())
 	}
 	return r
+}
+
+// number returns the whole number that a double at the beginning of s is.
+func number(s string) int64 {
+	return int64(math.Float64frombits(binary.BigEndian.Uint64([]byte(s[:8]))))
 }

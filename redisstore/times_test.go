@@ -12,42 +12,57 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// The times of a limit are compared with rational numbers, and every number that the script
+// The ticks of a limit are compared with rational numbers, and every number that the script
 // is given must be one that a double holds exactly, with its sum with another.
-func TestTimesAreExact(t *testing.T) {
+func TestTicks(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	tried := 0
-	for tried < 20000 {
+	exact, coarse := 0, 0
+	for exact < 10_000 || coarse < 1000 {
 		l := ratelimit.Limit{
 			Count:  1 + rnd.Int64N(1<<rnd.IntN(32)),
 			Period: time.Duration(1 + rnd.Int64N(1<<rnd.IntN(62))),
-			Burst:  1 + rnd.Int64N(1<<rnd.IntN(40)),
+			Burst:  1 + rnd.Int64N(1<<rnd.IntN(49)),
 		}
 		if _, err := ratelimit.NameLimit("r", 0, l); err != nil {
 			continue
 		}
-		tried++
 		terms := termsOf(l)
-		one := new(big.Rat).Mul(big.NewRat(int64(l.Period), l.Count), big.NewRat(1, 1000))
-		require.Zero(t, one.Cmp(big.NewRat(terms.num, terms.den)), "%v", l)
-		n := 1 + rnd.Int64N(l.Burst)
-		cost := terms.timeOf(n)
-		want := new(big.Rat).Mul(one, new(big.Rat).SetInt64(n))
-		require.Zero(t, want.Cmp(terms.rat(cost)), "%v: %d tokens", l, n)
-		require.Equal(t, n, terms.tokens(cost))
-		for _, x := range []int64{terms.den, terms.fill.us, 2 * terms.fill.frac, 2 * terms.den} {
-			require.Less(t, x, int64(1)<<53, "%v", l)
+		require.Positive(t, terms.num, "%v", l)
+		require.Positive(t, terms.den, "%v", l)
+		require.LessOrEqual(t, terms.den, int64(1)<<52)
+		require.LessOrEqual(t, terms.fill(), int64(maxFill), "%v", l)
+		want := new(big.Rat).Mul(big.NewRat(int64(l.Period), l.Count), big.NewRat(1, 1000))
+		got := big.NewRat(terms.num, terms.den)
+		if got.Cmp(want) == 0 {
+			exact++
+		} else {
+			coarse++
+			require.Positive(t, got.Cmp(want), "%v: a token takes less than it should", l)
+			late := new(big.Rat).Sub(got, want)
+			require.Negative(t, late.Quo(late, want).Cmp(big.NewRat(l.Burst, 1<<50)), "%v", l)
 		}
-		left := terms.minus(terms.fill, cost)
-		require.Zero(t, new(big.Rat).Sub(terms.rat(terms.fill), want).Cmp(terms.rat(left)))
-		require.Equal(t, terms.fill, terms.plus(left, cost))
-		ns := new(big.Rat).Mul(want, big.NewRat(1000, 1))
-		d := big.NewRat(int64(terms.duration(cost)), 1)
-		assert.True(t, d.Cmp(ns) >= 0 && d.Sub(d, ns).Cmp(big.NewRat(1, 1)) < 0, "%v: %d tokens take %v", l, n, terms.duration(cost))
+		n := 1 + rnd.Int64N(l.Burst)
+		require.Equal(t, l.Burst-n, terms.remaining(n*terms.num))
+		if terms.num > 1 {
+			require.Equal(t, l.Burst-n, terms.remaining(n*terms.num-1), "part of a token counts as none")
+		}
+		ns := new(big.Rat).Mul(got, big.NewRat(1000*n, 1))
+		d := big.NewRat(int64(terms.duration(n*terms.num)), 1)
+		assert.True(t, d.Cmp(ns) >= 0 && d.Sub(d, ns).Cmp(big.NewRat(1, 1)) < 0, "%v: %d tokens take %v", l, n, terms.duration(n*terms.num))
 	}
 }
 
-func (p pace) rat(s span) *big.Rat {
-	r := big.NewRat(s.frac, p.den)
-	return r.Add(r, new(big.Rat).SetInt64(s.us))
+// What is said to be exact is.
+func TestTicksOfUsualLimits(t *testing.T) {
+	for _, text := range []string{
+		"1 per year", "3 per 7 years", "100 per minute", "7 per 3 seconds", "1_000_000 per second", "999_983 per second", "1_000_003 per hour",
+		"50_021 per day", "10_000_000_000 per day", "5 per minute burst 1_000_000", "86_399 per hour burst 1",
+	} {
+		l := ratelimit.MustParse(text)[0]
+		named, err := ratelimit.NameLimit("r", 0, l)
+		require.NoError(t, err)
+		terms := termsOf(named.Limit())
+		want := new(big.Rat).Mul(big.NewRat(int64(l.Period), l.Count), big.NewRat(1, 1000))
+		assert.Zero(t, big.NewRat(terms.num, terms.den).Cmp(want), "%s: %v", text, terms)
+	}
 }
