@@ -1,0 +1,233 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Login is what [Limiter.Login] protects a login route with: limits on failed attempts for each
+// account, for each address, for each pair of both, and in total. Only failures count.
+//
+//	attack                      stopped by
+//	one address, one account    the pair: PerPair failures, then a wait that doubles
+//	many addresses, one account the account: PerAccount failures from addresses it has never been used from
+//	one address, many accounts  the address: PerAddress failures, whatever the accounts
+//	many addresses and accounts the total: Total failures from such addresses, for the whole service
+//
+// A successful login clears the counters of its account and of its pair, and from then on the pair
+// is known for Remember: neither the account's limit nor the total applies to it. So
+// strangers can use up what others may try on an account, but cannot lock its owner out of
+// where it has been used before. The address's counter is not cleared, or an attacker
+// with one account could clear it by logging in.
+//
+// See the OWASP Authentication Cheat Sheet and NIST SP 800-63B, section 3.2.2, which asks for at
+// most 100 failures in a row on one account.
+type Login struct {
+	_ [0]func()
+
+	// Name begins the names of the rules: NAME-account, NAME-address, NAME-pair, NAME-total and
+	// NAME-known. Empty means "login".
+	Name string
+	// Account returns the account that the client tries to use, as it was typed. [FormField] and
+	// [JSONField] will do. Case and space around it do not count. All attempts for which it
+	// is "" count as attempts on one more account, so hiding it is no way around the limits.
+	Account func(r *http.Request) string
+	// Address says where the client is. The zero value is [ByRemoteIP].
+	Address ClientIP
+	// Failed reports whether the response is that to a failed attempt. Nil means status 401 or 403.
+	Failed func(Response) bool
+	// Succeeded reports whether it is that to a successful one. Nil means a status below 400: a
+	// handler that answers a failure with a redirect needs a Failed and a Succeeded. A response that is neither, as to a form that was not filled in, counts nowhere.
+	Succeeded func(Response) bool
+
+	// PerPair, PerAccount, PerAddress and Total are the limits on failures. Empty means "5 per 15
+	// minutes", "20 per hour", "50 per hour" and "600 per 10 minutes".
+	PerPair, PerAccount, PerAddress, Total Limits
+	// Remember is how long a pair is known after a success. Zero means 30 days.
+	Remember time.Duration
+	// Mode is that of all the rules.
+	Mode Mode
+}
+
+// Login returns a decorator for the handler of a login route. It panics if login has mistakes,
+// as [Limiter.With] does. One decorator may be given several handlers, which share its limits.
+// It is for the route that checks passwords, as "POST /login", and not for the form.
+//
+// An attempt is one more call of the Store, to look whether its pair is known, and a
+// successful one is another. All counting is in the Store, and so for all instances.
+func (l *Limiter) Login(login Login) func(http.Handler) http.Handler {
+	g, rules, err := newLoginGuard(l, login)
+	if err != nil {
+		panic(err.Error())
+	}
+	compiled, err := l.decorate(rules)
+	if err != nil {
+		panic(err.Error())
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if l.exempt(l.table.Load(), r) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			a := g.attempt(r)
+			defer g.done(a)
+			l.serve(w, r.WithContext(context.WithValue(r.Context(), attemptKey{}, a)), next, compiled, nil)
+		})
+	}
+}
+
+// A loginGuard is a compiled Login.
+type loginGuard struct {
+	l       *Limiter
+	login   Login
+	known   *NamedLimit // full unless a pair is known
+	account string      // names of rules
+	pair    string
+}
+
+// An attempt is one request to a login route. It is in the request's context, from which the
+// rules read whom to count.
+type attempt struct {
+	ctx                    context.Context
+	account, address, pair Key
+	known                  bool
+	succeeded              bool
+}
+
+type attemptKey struct{}
+
+func attemptOf(r *http.Request) *attempt {
+	a, _ := r.Context().Value(attemptKey{}).(*attempt)
+	if a == nil {
+		return new(attempt)
+	}
+	return a
+}
+
+func newLoginGuard(l *Limiter, login Login) (*loginGuard, []Rule, error) {
+	name := login.Name
+	if name == "" {
+		name = "login"
+	}
+	if login.Account == nil {
+		return nil, nil, &ConfigError{"Login.Account", errors.New(`nil: want a function, such as FormField("email")`)}
+	}
+	if login.Remember < 0 || login.Remember > year {
+		return nil, nil, &ConfigError{"Login.Remember", errors.New("want a time of at most a year, or 0 for 30 days")}
+	}
+	if login.Remember == 0 {
+		login.Remember = 30 * 24 * time.Hour
+	}
+	if login.Failed == nil {
+		login.Failed = func(res Response) bool {
+			return res.Status == http.StatusUnauthorized || res.Status == http.StatusForbidden
+		}
+	}
+	if login.Succeeded == nil {
+		login.Succeeded = func(res Response) bool { return res.Status < 400 && !res.Panicked }
+	}
+	known, err := NameLimit(name+"-known", 0, Limit{Count: 1, Period: login.Remember})
+	if err != nil {
+		return nil, nil, &ConfigError{"Login.Remember", err}
+	}
+	g := &loginGuard{l: l, login: login, known: known, account: name + "-account", pair: name + "-pair"}
+	return g, g.rules(name), nil
+}
+
+// rules returns the rules of g. The pair comes first, so that of equal waits its own is told.
+func (g *loginGuard) rules(name string) []Rule {
+	limits := func(ls Limits, text string) Limits {
+		if len(ls) > 0 {
+			return slices.Clone(ls)
+		}
+		return MustParse(text)
+	}
+	key := func(of func(*attempt) Key) Keyer {
+		return KeyFunc(func(r *http.Request) (Key, error) { return found(of(attemptOf(r))) })
+	}
+	failures := ChargeIf(g.login.Failed)
+	known := func(r *http.Request) bool { return attemptOf(r).known }
+	everybody := NamedKey("constant", name)
+	return []Rule{
+		{
+			Name: g.pair, Limits: limits(g.login.PerPair, "5 per 15 minutes"), Mode: g.login.Mode,
+			Key: key(func(a *attempt) Key { return a.pair }), Unidentified: SkipUnidentified, Charge: failures,
+		},
+		{
+			Name: g.account, Limits: limits(g.login.PerAccount, "20 per hour"), Mode: g.login.Mode, Skip: known,
+			Key: key(func(a *attempt) Key { return a.account }), Unidentified: SkipUnidentified, Charge: failures, Hidden: true,
+		},
+		{
+			Name: name + "-address", Limits: limits(g.login.PerAddress, "50 per hour"), Mode: g.login.Mode,
+			Key: key(func(a *attempt) Key { return a.address }), Charge: g.chargeAddress(failures),
+		},
+		{
+			Name: name + "-total", Limits: limits(g.login.Total, "600 per 10 minutes"), Mode: g.login.Mode, Skip: known,
+			Key: key(func(*attempt) Key { return everybody }), Charge: failures, Hidden: true,
+		},
+	}
+}
+
+// chargeAddress is charge, and notes whether the attempt succeeded: the rule for addresses is the
+// one that applies to every attempt.
+func (g *loginGuard) chargeAddress(charge func(Response) int64) func(Response) int64 {
+	return func(res Response) int64 {
+		if a := attemptOf(res.Request); !g.login.Failed(res) {
+			a.succeeded = g.login.Succeeded(res)
+		}
+		return charge(res)
+	}
+}
+
+// attempt reads who tries to log in, and looks whether the pair is known.
+func (g *loginGuard) attempt(r *http.Request) *attempt {
+	a := &attempt{ctx: r.Context(), account: NamedKey("account", "none")}
+	g.l.guard(r, "Login: Account", func() error {
+		if name := strings.ToLower(strings.TrimSpace(g.login.Account(r))); name != "" {
+			a.account = UserKey(name)
+		}
+		return nil
+	})
+	g.l.guard(r, "Login: Address", func() error {
+		key, err := g.login.Address.Key(r)
+		if a.address = key; errors.Is(err, ErrNoIdentity) {
+			return nil
+		}
+		return err
+	})
+	a.pair = JoinKeys(a.account, a.address)
+	if a.pair.IsZero() {
+		return a
+	}
+	ops := g.ask(a, Op{Kind: OpPeek, Limit: g.known, Key: a.pair, Cost: 1})
+	a.known = ops != nil && !ops[0].Result.Allowed && !ops[0].Result.Overflow
+	return a
+}
+
+// done remembers a success, and clears what failures it makes good.
+func (g *loginGuard) done(a *attempt) {
+	if !a.succeeded {
+		return
+	}
+	_ = g.l.Reset(a.ctx, g.account, a.account) // reported there
+	if !a.pair.IsZero() {
+		_ = g.l.Reset(a.ctx, g.pair, a.pair)
+		g.ask(a, Op{Kind: OpReset, Limit: g.known, Key: a.pair}, Op{Kind: OpTake, Limit: g.known, Key: a.pair, Cost: 1})
+	}
+}
+
+// ask has the store do ops. It returns nil if it could not.
+func (g *loginGuard) ask(a *attempt, ops ...Op) []Op {
+	c := g.l.getCheck()
+	defer g.l.putCheck(c)
+	c.ops = append(c.ops, ops...)
+	if err := g.l.apply(a.ctx, c); err != nil || c.failed != 0 {
+		return nil
+	}
+	return slices.Clone(c.ops)
+}

@@ -1,0 +1,72 @@
+package ratelimit
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// maxLoginBody bounds what JSONField reads of a body, in bytes.
+const maxLoginBody = 64 << 10
+
+// FormField returns a function for [Login.Account] that reads a field of a posted form, as
+// [http.Request.PostFormValue] does, from which the handler can read it again. A body of
+// more than 64 KiB is not read any further, and is one without the field.
+func FormField(name string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		if r.PostForm == nil && r.Body != nil {
+			r.Body = http.MaxBytesReader(nil, r.Body, maxLoginBody)
+		}
+		return r.PostFormValue(name)
+	}
+}
+
+// JSONField returns a function for [Login.Account] that reads a string from the object that is
+// the request's body, and leaves the body to the handler as it was. A body of more than 64
+// KiB, or that is not such an object, is one without the field.
+func JSONField(name string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		if r.Body == nil {
+			return ""
+		}
+		head, err := io.ReadAll(io.LimitReader(r.Body, maxLoginBody+1))
+		r.Body = &readAgain{io.MultiReader(bytes.NewReader(head), r.Body), r.Body}
+		if err != nil || len(head) > maxLoginBody {
+			return ""
+		}
+		return jsonString(head, name)
+	}
+}
+
+// jsonString returns the string that encoding/json puts into a struct's field of that name:
+// case does not count, the last one does, and what comes behind the object is not read.
+func jsonString(object []byte, name string) string {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return ""
+	}
+	found := ""
+	for dec.More() {
+		field, err := dec.Token()
+		if err != nil {
+			return ""
+		}
+		var value json.RawMessage
+		if dec.Decode(&value) != nil {
+			return ""
+		}
+		if text, ok := field.(string); ok && strings.EqualFold(text, name) {
+			found = ""
+			_ = json.Unmarshal(value, &found)
+		}
+	}
+	return found
+}
+
+// readAgain is a body of which the head has been read before.
+type readAgain struct {
+	io.Reader
+	io.Closer
+}

@@ -1,0 +1,238 @@
+package ratelimit_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// A loginServer is a login route with one account, "alice", behind the limits of a login.
+type loginServer struct {
+	http.Handler
+	checks atomic.Int64 // passwords that were checked
+}
+
+func newLoginServer(t testing.TB, l *ratelimit.Limiter, login ratelimit.Login) *loginServer {
+	t.Helper()
+	s := new(loginServer)
+	if login.Account == nil {
+		login.Account = ratelimit.FormField("user")
+	}
+	s.Handler = l.Login(login)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.checks.Add(1)
+		if r.PostFormValue("password") != "secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	return s
+}
+
+func attempt(address, user, password string) *http.Request {
+	r := httptest.NewRequest("POST", "/login", strings.NewReader("user="+user+"&password="+password))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.RemoteAddr = address + ":1"
+	return r
+}
+
+func (s *loginServer) try(address, user, password string) int {
+	return serve(s, attempt(address, user, password)).Code
+}
+
+func address(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255) }
+
+// Each attack, with as many attempts at once as it likes: what reaches the password check is
+// the limit, exactly.
+func TestLoginAttacks(t *testing.T) {
+	const attempts = 2000
+	for _, tc := range []struct {
+		name             string
+		addresses, users int
+		checks           int64
+	}{
+		{"one address to one account", 1, 1, 5},
+		{"many addresses to one account", attempts, 1, 20},
+		{"one address to many accounts", 1, attempts, 50},
+		{"many addresses to many accounts", attempts, attempts, 600},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // in which no token flows in meanwhile
+				s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{})
+				var all sync.WaitGroup
+				for i := range attempts {
+					all.Go(func() { s.try(address(i%tc.addresses), fmt.Sprint("user", i%tc.users), "guess") })
+				}
+				all.Wait()
+				assert.Equal(t, tc.checks, s.checks.Load())
+			})
+		})
+	}
+}
+
+func TestLoginOnlyFailuresCount(t *testing.T) {
+	s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{})
+	for range 1000 {
+		require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+	}
+}
+
+// No stranger can lock an account out for an address that its owner has used before.
+func TestLoginStrangersLockNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{})
+		s := newLoginServer(t, l, ratelimit.Login{Total: ratelimit.MustParse("40 per hour")})
+		require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+		for i := range 100 {
+			s.try(address(1000+i), "alice", "guess")
+			s.try(address(2000+i), fmt.Sprint("user", i), "guess")
+		}
+		assert.Equal(t, 429, s.try("10.0.0.2", "alice", "secret"), "an address that was never used")
+		assert.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"), "the owner mistypes")
+		assert.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+		time.Sleep(29 * 24 * time.Hour)
+		for i := range 100 {
+			s.try(address(1000+i), "alice", "guess")
+		}
+		assert.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"), "remembered for 30 days, from now on")
+		time.Sleep(30*24*time.Hour + 1)
+		for i := range 100 {
+			s.try(address(1000+i), "alice", "guess")
+		}
+		assert.Equal(t, 429, s.try("10.0.0.1", "alice", "secret"), "and no longer")
+	})
+}
+
+// A known pair is limited as well: the address may be shared with an attacker.
+func TestLoginKnownPairIsLimited(t *testing.T) {
+	s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{})
+	require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+	for range 10 {
+		s.try("10.0.0.1", "alice", "guess")
+	}
+	assert.Equal(t, int64(1+5), s.checks.Load())
+}
+
+func TestLoginSuccessClears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{PerAddress: ratelimit.MustParse("9 per hour")})
+		for range 2 {
+			for range 4 {
+				require.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"))
+			}
+			require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"), "4 failures of 5 are forgotten")
+		}
+		require.Equal(t, 401, s.try("10.0.0.1", "bob", "guess"))
+		assert.Equal(t, 429, s.try("10.0.0.1", "carol", "guess"), "those of the address are not: there were 9")
+		assert.Equal(t, 401, s.try("10.0.0.2", "alice", "guess"))
+	})
+}
+
+// The account is what is meant, however it is typed; what cannot be read is one account more.
+func TestLoginAccountSpelling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{})
+		for i, user := range []string{"bob", "BOB", "Bob+", "%20bob", "bob%09", "bOb", "bob"} {
+			assert.Equal(t, i < 5, s.try("10.0.0.1", user, "x") == 401, "%q", user)
+		}
+		for i := range 30 {
+			assert.Equal(t, i < 20, s.try(address(i), "", "x") == 401, "attempt %d without an account", i)
+		}
+	})
+}
+
+// Two instances with one store are one.
+func TestLoginFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
+		a := newLoginServer(t, newLimiter(t, ratelimit.Config{Store: store}), ratelimit.Login{})
+		b := newLoginServer(t, newLimiter(t, ratelimit.Config{Store: store}), ratelimit.Login{})
+		require.Equal(t, 200, a.try("10.0.0.1", "alice", "secret"))
+		for i := range 60 {
+			[]*loginServer{a, b}[i%2].try(address(1000+i), "alice", "guess")
+		}
+		assert.Equal(t, int64(1+20), a.checks.Load()+b.checks.Load())
+		assert.Equal(t, 200, b.try("10.0.0.1", "alice", "secret"), "known to the other instance")
+	})
+}
+
+// A store without room knows nobody, in place of everybody.
+func TestLoginKnownWithoutRoom(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: 1})})
+	s := newLoginServer(t, l, ratelimit.Login{PerAccount: ratelimit.MustParse("1 per hour")})
+	require.Equal(t, 401, s.try("10.0.0.9", "alice", "guess"), "takes the only place")
+	require.Equal(t, 429, s.try("10.0.0.8", "alice", "secret"))
+	s.try("10.0.0.7", "carol", "secret") // and with it the overflow bucket of known pairs
+	assert.Equal(t, 429, s.try("10.0.0.8", "alice", "secret"))
+}
+
+func TestLoginWithoutAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{})
+		for range 60 {
+			r := attempt("10.0.0.1", "alice", "guess")
+			r.RemoteAddr = "@"
+			serve(s, r)
+		}
+		assert.Equal(t, int64(20), s.checks.Load(), "the account's limit is left")
+	})
+}
+
+func TestLoginMistakes(t *testing.T) {
+	var errs []string
+	l := newLimiter(t, ratelimit.Config{OnError: func(_ context.Context, err error) { errs = append(errs, err.Error()) }})
+	assert.PanicsWithValue(t, `ratelimit: Login.Account: nil: want a function, such as FormField("email")`, func() { l.Login(ratelimit.Login{}) })
+	assert.Panics(t, func() { l.Login(ratelimit.Login{Account: ratelimit.FormField("u"), Remember: -1}) })
+	assert.Panics(t, func() { l.Login(ratelimit.Login{Account: ratelimit.FormField("u"), PerPair: ratelimit.Limits{{}}}) })
+	l.Login(ratelimit.Login{Account: ratelimit.FormField("u")})
+	assert.Panics(t, func() { l.Login(ratelimit.Login{Account: ratelimit.FormField("u")}) }, "the names are taken")
+	s := newLoginServer(t, l, ratelimit.Login{Name: "other", Account: func(*http.Request) string { panic("x") }})
+	assert.Equal(t, 401, s.try("10.0.0.1", "alice", "guess"))
+	assert.Equal(t, []string{"ratelimit: Login: Account: panic: x"}, errs)
+}
+
+func TestJSONField(t *testing.T) {
+	email := ratelimit.JSONField("email")
+	big := `{"email":"a","x":"` + strings.Repeat("x", 64<<10) + `"}`
+	for _, tc := range []struct{ name, body, want string }{
+		{"a field", `{"password":"p","email":"a@b"}`, "a@b"},
+		{"another case, as encoding/json has it", `{"EMail":"a@b"}`, "a@b"},
+		{"the last of several, as encoding/json has it", `{"email":"x","EMAIL":"a@b"}`, "a@b"},
+		{"in an object in it", `{"a":{"email":"x"}}`, ""},
+		{"something behind the object", `{"email":"a@b"} trailing`, "a@b"},
+		{"escapes", `{"em\u0061il":"\u0061@b"}`, "a@b"},
+		{"not a string", `{"email":["a"]}`, ""},
+		{"no such field", `{}`, ""},
+		{"not an object", `["email"]`, ""},
+		{"not JSON", `email=a`, ""},
+		{"cut off", `{"email":"a@b"`, "a@b"},
+		{"empty", ``, ""},
+		{"too large", big, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := httptest.NewRequest("POST", "/", strings.NewReader(tc.body))
+			assert.Equal(t, tc.want, email(r))
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			assert.Equal(t, tc.body, string(body), "the handler reads it again")
+		})
+	}
+	assert.Empty(t, email(&http.Request{}))
+}
+
+func TestFormFieldIsBounded(t *testing.T) {
+	r := attempt("10.0.0.1", strings.Repeat("x", 64<<10), "p")
+	assert.Empty(t, ratelimit.FormField("user")(r))
+	assert.Equal(t, "bob", ratelimit.FormField("user")(attempt("10.0.0.1", "bob", "p")))
+}
