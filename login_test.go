@@ -106,7 +106,12 @@ func TestLoginStrangersLockNobodyOut(t *testing.T) {
 			s.try(address(1000+i), "alice", "guess")
 		}
 		assert.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"), "remembered for 30 days, from now on")
-		time.Sleep(30*24*time.Hour + 1)
+		time.Sleep(2 * 24 * time.Hour)
+		for i := range 100 {
+			s.try(address(1000+i), "alice", "guess")
+		}
+		assert.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"), "two days later, too")
+		time.Sleep(28*24*time.Hour + 1)
 		for i := range 100 {
 			s.try(address(1000+i), "alice", "guess")
 		}
@@ -136,6 +141,38 @@ func TestLoginSuccessClears(t *testing.T) {
 		require.Equal(t, 401, s.try("10.0.0.1", "bob", "guess"))
 		assert.Equal(t, 429, s.try("10.0.0.1", "carol", "guess"), "those of the address are not: there were 9")
 		assert.Equal(t, 401, s.try("10.0.0.2", "alice", "guess"))
+	})
+}
+
+// The owner's success makes good what strangers have failed.
+func TestLoginSuccessClearsTheAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{PerAccount: ratelimit.MustParse("3 per hour")})
+		for i := range 2 {
+			require.Equal(t, 401, s.try(address(i), "alice", "guess"))
+		}
+		require.Equal(t, 200, s.try("10.9.0.1", "alice", "secret"))
+		for i := range 5 {
+			assert.Equal(t, i < 3, s.try(address(i), "alice", "guess") == 401, "attempt %d", i)
+		}
+	})
+}
+
+// A failure that is answered with status 200 is no success.
+func TestLoginFailuresByHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		checks := 0
+		h := newLimiter(t, ratelimit.Config{}).Login(ratelimit.Login{
+			Account: ratelimit.FormField("user"),
+			Failed:  func(res ratelimit.Response) bool { return res.Header.Get("X-Login") == "failed" },
+		})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			checks++
+			w.Header().Set("X-Login", "failed")
+		}))
+		for range 20 {
+			serve(h, attempt("10.0.0.1", "alice", "guess"))
+		}
+		assert.Equal(t, 5, checks)
 	})
 }
 
@@ -170,10 +207,11 @@ func TestLoginFleet(t *testing.T) {
 // A store without room knows nobody, in place of everybody.
 func TestLoginKnownWithoutRoom(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: 1})})
-	s := newLoginServer(t, l, ratelimit.Login{PerAccount: ratelimit.MustParse("1 per hour")})
-	require.Equal(t, 401, s.try("10.0.0.9", "alice", "guess"), "takes the only place")
-	require.Equal(t, 429, s.try("10.0.0.8", "alice", "secret"))
-	s.try("10.0.0.7", "carol", "secret") // and with it the overflow bucket of known pairs
+	s := newLoginServer(t, l, ratelimit.Login{PerAccount: ratelimit.MustParse("2 per hour")})
+	require.Equal(t, 401, s.try("10.0.0.9", "dave", "guess"), "takes the only place")
+	require.Equal(t, 200, s.try("10.0.0.7", "carol", "secret"), "takes what is shared by known pairs without room")
+	require.Equal(t, 401, s.try("10.0.0.6", "alice", "guess"))
+	require.Equal(t, 401, s.try("10.0.0.5", "alice", "guess"))
 	assert.Equal(t, 429, s.try("10.0.0.8", "alice", "secret"))
 }
 
@@ -204,7 +242,7 @@ func TestLoginMistakes(t *testing.T) {
 
 func TestJSONField(t *testing.T) {
 	email := ratelimit.JSONField("email")
-	big := `{"email":"a","x":"` + strings.Repeat("x", 64<<10) + `"}`
+	big := `{"email":"a"}` + strings.Repeat(" ", 64<<10)
 	for _, tc := range []struct{ name, body, want string }{
 		{"a field", `{"password":"p","email":"a@b"}`, "a@b"},
 		{"another case, as encoding/json has it", `{"EMail":"a@b"}`, "a@b"},
