@@ -85,3 +85,12 @@ func benchHandler(b *testing.B, limits string) {
 
 func BenchmarkAllowed(b *testing.B) { benchHandler(b, endless) }
 func BenchmarkRefused(b *testing.B) { benchHandler(b, "1 per day") }
+
+// BenchmarkTakeText makes the key from text in each decision.
+func BenchmarkTakeText(b *testing.B) {
+	l, text := benchLimiter(b, endless), "198.51.100.23"
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = l.Take(context.Background(), "per-client", ratelimit.UserKey(text), 1)
+	}
+}

@@ -210,35 +210,36 @@ type trial struct {
 	after span // the debt if the op is applied
 }
 
-// try judges op on b, and puts all of the answer but the level into its Result.
-func (op *Op) try(b *bucket, now int64) trial {
-	l := op.Limit
-	if b.pace != l.pace {
-		l = b.terms(l, now)
+// try judges op on b, and puts all of the answer but the level into its Result. t, which is
+// set whole, is no result since it would be copied.
+func (op *Op) try(b *bucket, now int64, t *trial) {
+	t.terms, t.after = op.Limit, span{}
+	op.Result = Result{}
+	op.Result.Allowed = true
+	if b.pace != t.terms.pace {
+		t.terms = b.terms(t.terms, now)
 	}
-	op.Result = Result{Allowed: true}
+	debt := b.debt(now)
 	switch op.Kind {
 	case OpCredit:
-		return trial{l, l.credit(b.debt(now), op.Cost)}
+		t.after = t.terms.credit(debt, op.Cost)
 	case OpReset:
-		return trial{l, span{}}
 	case OpDrain:
-		return trial{l, l.drain(b.debt(now), op.Cost)}
-	}
-	after, ok := l.take(b.debt(now), op.Cost)
-	if !ok {
-		op.Result.Allowed = false
-		if op.Cost > l.limit.Burst {
+		t.after = t.terms.drain(debt, op.Cost)
+	default:
+		t.after, op.Result.Allowed = t.terms.take(debt, op.Cost)
+		switch {
+		case op.Result.Allowed:
+		case op.Cost > t.terms.limit.Burst:
 			op.Result.Never = true
-		} else {
-			op.Result.RetryAfter = l.sub(after, l.fill).ceil()
+		default:
+			op.Result.RetryAfter = t.terms.sub(t.after, t.terms.fill).ceil()
 		}
 	}
-	return trial{l, after}
 }
 
 // apply makes b what t found. It must not be called for a refused take.
-func (op *Op) apply(b *bucket, now int64, t trial) {
+func (op *Op) apply(b *bucket, now int64, t *trial) {
 	switch {
 	case op.Kind == OpPeek, takes(op.Kind) && op.Cost == 0:
 	case takes(op.Kind) && t.terms != op.Limit:
@@ -259,6 +260,30 @@ func (op *Op) report(b *bucket, now int64) {
 	if debt.atMost(l.fill) {
 		op.Result.Remaining = l.tokens(l.sub(l.fill, debt))
 	}
+}
+
+// admit is try and report for the ordinary, which is a take that is allowed, at the pace at which b
+// fills already. It puts the debt that b will have into after. Otherwise it returns false, and
+// its Result means nothing.
+func (op *Op) admit(b *bucket, now int64, after *span) bool {
+	l := op.Limit
+	if op.Kind != OpTake || op.Cost < 1 || op.Cost > l.limit.Burst || b.pace != l.pace {
+		return false
+	}
+	cost := l.one
+	if op.Cost > 1 {
+		cost = l.timeOf(op.Cost)
+	}
+	debt := l.add(b.debt(now), cost)
+	if !debt.atMost(l.fill) {
+		return false
+	}
+	*after = debt
+	op.Result = Result{}
+	op.Result.Allowed = true
+	op.Result.Remaining = l.tokens(l.sub(l.fill, debt))
+	op.Result.ResetAfter = debt.ceil()
+	return true
 }
 
 // take returns debt and n tokens more, and whether the bucket has that many. If n

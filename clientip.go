@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -205,22 +206,18 @@ func addrKey(addr netip.Addr, ipv6Prefix int) Key {
 	if !addr.IsValid() {
 		return Key{}
 	}
-	var k Key
 	if addr = canonicalAddr(addr); addr.Is4() {
 		b := addr.As4()
-		k.b[0], k.b[1] = kindAddr, 4
-		copy(k.b[keyHeader:], b[:])
-		return k
+		return Key{head: uint64(kindAddr) | 4<<8 | uint64(binary.LittleEndian.Uint32(b[:]))<<16}
 	}
-	b := addr.As16()
-	k.b[0], k.b[1], k.b[2] = kindAddr, 17, byte(ipv6Prefix)
-	for i := range b {
+	b := [keySize]byte{kindAddr, 17, byte(ipv6Prefix)}
+	for i, x := range addr.As16() {
 		if n := ipv6Prefix - 8*i; n < 8 {
-			b[i] &= ^byte(0xff >> max(n, 0))
+			x &= ^byte(0xff >> max(n, 0))
 		}
+		b[keyHeader+1+i] = x
 	}
-	copy(k.b[keyHeader+1:], b[:])
-	return k
+	return keyOf(&b)
 }
 
 func addrText(data []byte) string {

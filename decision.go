@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"math"
 	"math/bits"
 	"net/http"
 	"time"
@@ -139,10 +140,16 @@ func (c *check) worst() *Op {
 	return strictest(c.ops)
 }
 
+// strictest returns the op whose answer matters most, the first of several alike.
 func strictest(ops []Op) *Op {
 	worst := &ops[0]
 	for i := 1; i < len(ops); i++ {
-		if op := &ops[i]; stricter(op, worst) {
+		op := &ops[i] // what follows is stricter, without a call
+		if !op.Result.Allowed || !worst.Result.Allowed {
+			if op.refusal() > worst.refusal() {
+				worst = op
+			}
+		} else if op.scarcer(worst) {
 			worst = op
 		}
 	}
@@ -181,17 +188,28 @@ func (op *Op) decide(d *Decision) {
 
 // stricter reports whether the answer to a matters more than that to b.
 func stricter(a, b *Op) bool {
-	x, y := &a.Result, &b.Result
-	switch {
-	case x.Allowed != y.Allowed:
-		return y.Allowed
-	case x.Never != y.Never:
-		return x.Never
-	case !x.Allowed:
-		return x.RetryAfter > y.RetryAfter
+	if a.Result.Allowed && b.Result.Allowed {
+		return a.scarcer(b)
 	}
-	// The smaller share of the burst. No store may make Remaining negative.
-	xhi, xlo := bits.Mul64(uint64(max(x.Remaining, 0)), uint64(b.Limit.limit.Burst))
-	yhi, ylo := bits.Mul64(uint64(max(y.Remaining, 0)), uint64(a.Limit.limit.Burst))
+	return a.refusal() > b.refusal()
+}
+
+// scarcer reports whether a smaller share of the burst is left to a than to b. No store may make
+// Remaining negative.
+func (a *Op) scarcer(b *Op) bool {
+	xhi, xlo := bits.Mul64(uint64(max(a.Result.Remaining, 0)), uint64(b.Limit.limit.Burst))
+	yhi, ylo := bits.Mul64(uint64(max(b.Result.Remaining, 0)), uint64(a.Limit.limit.Burst))
 	return xhi < yhi || xhi == yhi && xlo < ylo
+}
+
+// refusal ranks a refusal.
+func (op *Op) refusal() time.Duration {
+	switch res := &op.Result; {
+	case res.Allowed:
+		return -1
+	case res.Never:
+		return math.MaxInt64
+	default:
+		return max(res.RetryAfter, 0) // no store may make it negative
+	}
 }

@@ -10,4 +10,4 @@ func Shards(s *MemoryStore) []int {
 }
 
 // ShardOf returns the number of the shard that k is in.
-func ShardOf(s *MemoryStore, k Key) int { return int(s.hash(&k) & s.mask) }
+func ShardOf(s *MemoryStore, k Key) int { return int(s.seed.hash(&k) & s.mask) }

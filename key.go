@@ -21,7 +21,10 @@ import (
 // The zero Key is no identity at all. It is never stored: a request that has no
 // other is handled as its [Rule] says in Unidentified.
 type Key struct {
-	b [keySize]byte // kind (with hashedFlag), length of the data, the data
+	// The kind (with hashedFlag), the length of the data and the data: 24 bytes, little-endian.
+	// They are words and not an array, so that a Key is passed in registers: copies of bytes
+	// that were just written one by one stall the processor for longer than a lock takes.
+	head, mid, tail uint64
 }
 
 const (
@@ -89,7 +92,7 @@ func JoinKeys(keys ...Key) Key {
 		if k.IsZero() {
 			return Key{}
 		}
-		b = append(b, k.bytes()...)
+		b, _ = k.AppendBinary(b)
 	}
 	if len(b) == 0 {
 		return Key{}
@@ -104,24 +107,32 @@ func (k Key) IsZero() bool { return k == Key{} }
 // for each Key and one Key for each form. It is what a [Store] keeps. It may
 // contain any byte. The error is always nil.
 func (k Key) AppendBinary(b []byte) ([]byte, error) {
-	return append(b, k.bytes()...), nil
+	all := k.bytes()
+	return append(b, all[:keyHeader+int(all[1])]...), nil
 }
 
-// equal is ==, without a call.
-func (k *Key) equal(o *Key) bool {
-	return k.word(0) == o.word(0) && k.word(8) == o.word(8) && k.word(16) == o.word(16)
+// keyOf returns the Key of these bytes.
+func keyOf(b *[keySize]byte) Key {
+	return Key{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])}
 }
 
-func (k *Key) word(i int) uint64 { return binary.LittleEndian.Uint64(k.b[i:]) }
+// bytes is the inverse of keyOf.
+func (k Key) bytes() (b [keySize]byte) {
+	binary.LittleEndian.PutUint64(b[:], k.head)
+	binary.LittleEndian.PutUint64(b[8:], k.mid)
+	binary.LittleEndian.PutUint64(b[16:], k.tail)
+	return b
+}
 
-func (k *Key) bytes() []byte { return k.b[:keyHeader+int(k.b[1])] }
+func (k Key) kind() byte { return byte(k.head) }
 
 // String returns k as text for logs and for people, such as "addr:192.0.2.1",
 // "user:alice" or "header:#5e884898da28". Text is quoted if it contains anything
 // but plain printable characters, and hashed identities are cut to 48 bits, so
 // the result is safe in a log line but is not an identity to store.
 func (k Key) String() string {
-	kind, data := k.b[0], k.bytes()[keyHeader:]
+	b := k.bytes()
+	kind, data := b[0], b[keyHeader:keyHeader+int(b[1])]
 	if kind&hashedFlag != 0 {
 		return kindName(kind&^hashedFlag) + ":#" + hex.EncodeToString(data[:6])
 	}
@@ -150,9 +161,9 @@ func kindName(kind byte) string {
 func joinedText(data []byte) string {
 	var parts []string
 	for len(data) >= keyHeader {
-		var part Key
-		n := copy(part.b[:], data[:keyHeader+int(data[1])])
-		parts = append(parts, part.String())
+		var part [keySize]byte
+		n := copy(part[:], data[:keyHeader+int(data[1])])
+		parts = append(parts, keyOf(&part).String())
 		data = data[n:]
 	}
 	return strings.Join(parts, "+")
@@ -171,12 +182,24 @@ func plainText(s string) string {
 
 // textKey makes a key of one text: inline if it fits, hashed if not.
 func textKey(kind byte, s string) Key {
-	if len(s) > keyInline {
+	n := len(s)
+	if n > keyInline {
 		return hashKey(kind, "", s)
 	}
-	var k Key
-	k.b[0], k.b[1] = kind, byte(copy(k.b[keyHeader:], s))
-	return k
+	a, b, c := word(s), word(s[min(8, n):]), word(s[min(16, n):])
+	return Key{uint64(kind) | uint64(n)<<8 | a<<16, a>>48 | b<<16, b>>48 | c<<16}
+}
+
+// word returns the first 8 bytes of s, or as many as it has, as a little-endian number.
+func word(s string) uint64 {
+	if len(s) >= 8 {
+		return binary.LittleEndian.Uint64([]byte(s))
+	}
+	w := uint64(0)
+	for i := len(s) - 1; i >= 0; i-- {
+		w = w<<8 | uint64(s[i])
+	}
+	return w
 }
 
 // pairKey makes a key of a name and a value, the name length-prefixed.
@@ -184,21 +207,19 @@ func pairKey(kind byte, name, value string) Key {
 	if 1+len(name)+len(value) > keyInline {
 		return hashKey(kind, name, value)
 	}
-	var k Key
-	k.b[0], k.b[1] = kind, byte(1+len(name)+len(value))
-	k.b[keyHeader] = byte(len(name))
-	copy(k.b[keyHeader+1:], name)
-	copy(k.b[keyHeader+1+len(name):], value)
-	return k
+	b := [keySize]byte{kind, byte(1 + len(name) + len(value)), byte(len(name))}
+	n := copy(b[keyHeader+1:], name)
+	copy(b[keyHeader+1+n:], value)
+	return keyOf(&b)
 }
 
-func bytesKey(kind byte, b []byte) Key {
-	if len(b) > keyInline {
-		return digestKey(kind, sha256.Sum256(b))
+func bytesKey(kind byte, data []byte) Key {
+	if len(data) > keyInline {
+		return digestKey(kind, sha256.Sum256(data))
 	}
-	var k Key
-	k.b[0], k.b[1] = kind, byte(copy(k.b[keyHeader:], b))
-	return k
+	b := [keySize]byte{kind, byte(len(data))}
+	copy(b[keyHeader:], data)
+	return keyOf(&b)
 }
 
 // hashKey makes a key of text that is too long to keep, or too secret. The
@@ -219,8 +240,7 @@ func hashKey(kind byte, name, value string) Key {
 }
 
 func digestKey(kind byte, sum [sha256.Size]byte) Key {
-	var k Key
-	k.b[0], k.b[1] = kind|hashedFlag, keyInline
-	copy(k.b[keyHeader:], sum[:keyInline])
-	return k
+	b := [keySize]byte{kind | hashedFlag, keyInline}
+	copy(b[keyHeader:], sum[:])
+	return keyOf(&b)
 }

@@ -23,7 +23,7 @@ type Limiter struct {
 	remote    *remote      // the store, if it is another
 	local     *MemoryStore // in its place while it fails, with UseMemory
 	table     atomic.Pointer[table]
-	byName    atomic.Pointer[map[string]*rule]
+	byName    atomic.Pointer[names]
 	changing  sync.Mutex       // of table, byName and decorated
 	decorated map[string]*rule // those that decorators have added
 	scratch   sync.Pool
@@ -53,13 +53,13 @@ func New(cfg Config) (*Limiter, error) {
 		return nil, errors.Join(m...)
 	}
 	l.table.Store(t)
-	l.byName.Store(&names)
+	l.byName.Store(newNames(names))
 	return l, nil
 }
 
 // rule returns the rule of that name, or nil.
 func (l *Limiter) rule(name string) *rule {
-	return (*l.byName.Load())[name]
+	return l.byName.Load().find(name)
 }
 
 // Take takes cost tokens from the buckets of key under the named rule, all of them or
@@ -106,6 +106,11 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 	if l.memory != nil && l.memory.decideKnown(p.policies, kind, key, cost, d) {
 		return nil
 	}
+	return l.check(ctx, kind, p, key, cost, d)
+}
+
+// check is one for keys that are new to the store, and for all other stores.
+func (l *Limiter) check(ctx context.Context, kind OpKind, p *plan, key Key, cost int64, d *Decision) error {
 	c := l.getCheck()
 	defer l.putCheck(c)
 	c.add(p, key, cost, kind)
@@ -119,24 +124,25 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 // decideKnown is one for a key whose buckets s holds, without a check. Otherwise it changes
 // nothing and returns false.
 func (s *MemoryStore) decideKnown(p []policy, kind OpKind, key Key, cost int64, d *Decision) bool {
+	if len(p) == 0 || len(p) > maxKnown || cost < 0 || key.IsZero() {
+		return false
+	}
 	if len(p) == 1 {
-		ops := [1]Op{{Kind: kind, Limit: p[0].NamedLimit, Key: key, Cost: cost}}
-		if !s.applyKnown(ops[:]) {
+		var op [1]Op // and not a literal, which would be copied
+		op[0].Kind, op[0].Limit, op[0].Key, op[0].Cost = kind, p[0].NamedLimit, key, cost
+		if !s.applyFew(op[:]) {
 			return false
 		}
-		ops[0].decide(d)
+		op[0].decide(d)
 		return true
 	}
 	var few [maxKnown]Op
-	if len(p) == 0 || len(p) > len(few) {
-		return false
-	}
 	ops := few[:len(p)]
 	for i := range ops {
 		op := &ops[i]
 		op.Kind, op.Limit, op.Key, op.Cost = kind, p[i].NamedLimit, key, cost
 	}
-	if !s.applyKnown(ops) {
+	if !s.applyFew(ops) {
 		return false
 	}
 	strictest(ops).decide(d)

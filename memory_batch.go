@@ -58,7 +58,7 @@ func (s *MemoryStore) hashAll(ops []Op, places []place, locked []uint32) []uint3
 			places[i].hash = places[i-1].hash
 			continue
 		}
-		places[i].hash = s.hash(&ops[i].Key)
+		places[i].hash = s.seed.hash(&ops[i].Key)
 		if n := uint32(places[i].hash & s.mask); !slices.Contains(locked, n) {
 			locked = append(locked, n)
 		}
@@ -159,9 +159,10 @@ func (b *batch) try() bool {
 	for i := range b.ops {
 		op := &b.ops[i]
 		state := &b.places[b.places[i].first].state
-		t := op.try(state, b.now)
+		var t trial
+		op.try(state, b.now, &t)
 		if op.Result.Allowed {
-			op.apply(state, b.now, t)
+			op.apply(state, b.now, &t)
 		} else if op.Kind == OpTake {
 			ok = false
 		}

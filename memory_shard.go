@@ -58,19 +58,29 @@ func (sh *shard) next(i int) int {
 // find returns the bucket of key under the limit id, or nil. The pointer is valid
 // until a slot moves, in reserve or sweep.
 func (sh *shard) find(id uint64, key *Key, hash uint64) *bucket {
+	if i := sh.index(id, key, hash); i >= 0 {
+		return &sh.slots[i].bucket
+	}
+	return nil
+}
+
+// index returns the slot of key under the limit id, or -1.
+func (sh *shard) index(id uint64, key *Key, hash uint64) int {
 	if len(sh.slots) == 0 {
-		return nil
+		return -1
 	}
 	for i := sh.home(id, hash); ; i = sh.next(i) {
 		sl := &sh.slots[i]
-		if sl.id == id && sl.key.equal(key) {
-			return &sl.bucket
+		if sl.is(id, key) {
+			return i
 		}
 		if sl.id == 0 {
-			return nil
+			return -1
 		}
 	}
 }
+
+func (sl *slot) is(id uint64, key *Key) bool { return sl.id == id && sl.key == *key }
 
 // insert adds a full bucket for a key that find did not find. There must be a
 // free slot left over, see reserve.
@@ -94,7 +104,7 @@ func (sh *shard) reserve(s *MemoryStore, n int) {
 	sh.used, sh.hand = 0, 0
 	for i := range old {
 		if sl := &old[i]; sl.id != 0 {
-			*sh.insert(sl.id, &sl.key, s.hash(&sl.key)) = sl.bucket
+			*sh.insert(sl.id, &sl.key, s.seed.hash(&sl.key)) = sl.bucket
 		}
 	}
 }
@@ -140,7 +150,7 @@ func (sh *shard) remove(s *MemoryStore, i int) {
 	n := len(sh.slots)
 	for j := sh.next(i); sh.slots[j].id != 0; j = sh.next(j) {
 		sl := &sh.slots[j]
-		home := sh.home(sl.id, s.hash(&sl.key))
+		home := sh.home(sl.id, s.seed.hash(&sl.key))
 		if (j-home+n)%n >= (j-i+n)%n {
 			sh.slots[i] = *sl
 			i = j

@@ -77,9 +77,9 @@ func (r *rule) enforces(m Mode, key Key) bool {
 	if m <= Off {
 		return m == Enforce
 	}
-	h := fnv.New32a() // which is the same in every process
+	h, b := fnv.New32a(), key.bytes() // which is the same in every process
 	_, _ = h.Write([]byte(r.Name))
-	_, _ = h.Write(key.b[:])
+	_, _ = h.Write(b[:])
 	return h.Sum32()%100 < uint32(m-somePercent)
 }
 

@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"hash/maphash"
 	"math"
 	"math/bits"
 	"sync"
@@ -35,7 +34,7 @@ import (
 //
 // A nil refusals remembers nothing.
 type refusals struct {
-	seed  maphash.Seed
+	seed  hashSeed
 	epoch atomic.Uint64 // counts credits and resets
 	sets  []refusalSet
 }
@@ -79,12 +78,12 @@ func newRefusals(n int) *refusals {
 	if n <= 0 {
 		return nil
 	}
-	return &refusals{seed: maphash.MakeSeed(), sets: make([]refusalSet, (n+setSize-1)/setSize)}
+	return &refusals{seed: newHashSeed(), sets: make([]refusalSet, (n+setSize-1)/setSize)}
 }
 
 func (m *refusals) set(op *Op) *refusalSet {
 	// The limits of one rule differ in the lowest byte of their ids: spread them too.
-	h := maphash.Bytes(m.seed, op.Key.b[:]) ^ bits.RotateLeft64(op.Limit.id, -8)
+	h := m.seed.hash(&op.Key) ^ bits.RotateLeft64(op.Limit.id, -8)
 	i, _ := bits.Mul64(h, uint64(len(m.sets)))
 	return &m.sets[i]
 }
@@ -156,7 +155,7 @@ func gives(ops []Op) bool {
 func distinct(ops []Op) bool {
 	for i := range ops {
 		for j := range i {
-			if ops[i].Limit.id == ops[j].Limit.id && ops[i].Key.equal(&ops[j].Key) {
+			if ops[i].Limit.id == ops[j].Limit.id && ops[i].Key == ops[j].Key {
 				return false
 			}
 		}
@@ -235,7 +234,7 @@ func (s *refusalSet) forget(epoch uint64, op *Op) {
 
 func (s *refusalSet) find(op *Op) *refusal {
 	for i := range s.slots {
-		if r := &s.slots[i]; r.id == op.Limit.id && r.key.equal(&op.Key) {
+		if r := &s.slots[i]; r.id == op.Limit.id && r.key == op.Key {
 			return r
 		}
 	}
@@ -262,7 +261,7 @@ func (r *refusal) answer(now int64, op *Op) bool {
 		return false
 	}
 	b := r.bucket
-	op.try(&b, now)
+	op.try(&b, now, new(trial))
 	op.report(&b, now)
 	return op.Result.Allowed || op.Result.Never || op.Cost >= r.cost
 }
@@ -278,7 +277,7 @@ func newRefusal(now, at int64, op *Op, end int64) (refusal, bool) {
 	r := refusal{id: l.id, key: op.Key, burst: l.limit.Burst, cost: math.MaxInt64, until: end}
 	r.set(now, op.mostDebt(), l.pace)
 	b, again := r.bucket, *op
-	again.try(&b, now)
+	again.try(&b, now, new(trial))
 	again.report(&b, now)
 	if again.Result.Remaining != told.Remaining || told.ResetAfter-again.Result.ResetAfter >= storeRounding {
 		return refusal{}, false

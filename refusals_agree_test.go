@@ -12,7 +12,7 @@ import (
 
 // bucketOf returns the state of op's bucket.
 func bucketOf(s *MemoryStore, op *Op, now time.Duration) bucket {
-	hash := s.hash(&op.Key)
+	hash := s.seed.hash(&op.Key)
 	if b := s.shard(hash).find(op.Limit.id, &op.Key, hash); b != nil {
 		return *b
 	}

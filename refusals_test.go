@@ -485,7 +485,7 @@ func BenchmarkRefusalsMiss(b *testing.B) {
 	m, ops := refusedBatch(b, 1)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		ops[0].Key.b[8] = byte(i)
+		ops[0].Key.mid = uint64(i)
 		m.answer(2, ops)
 	}
 }

@@ -133,7 +133,7 @@ func (r *rule) key(l *Limiter, req *http.Request) (Key, bool) {
 	return unidentifiedKey(), true
 }
 
-func unidentifiedKey() Key { return Key{b: [keySize]byte{kindUnidentified}} }
+func unidentifiedKey() Key { return Key{head: uint64(kindUnidentified)} }
 
 func safeKey(k Keyer, req *http.Request) (key Key, err error) {
 	defer func() {

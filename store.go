@@ -111,7 +111,7 @@ func CheckOps(ops []Op) error {
 }
 
 func (op *Op) valid() bool {
-	return op.Limit != nil && op.Cost >= 0 && op.Kind <= OpDrain && op.Key.b[0] != kindNone
+	return op.Limit != nil && op.Cost >= 0 && op.Kind <= OpDrain && op.Key.kind() != kindNone
 }
 
 func invalidOp(i int, op *Op) error {

@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -37,7 +36,7 @@ type MemoryConfig struct {
 // Apply allocates nothing for keys it knows, and holds only the locks of the shards
 // its keys are in.
 type MemoryStore struct {
-	seed    maphash.Seed
+	seed    hashSeed
 	start   time.Time
 	clock   func() time.Duration // since start; nil outside tests
 	maxKeys int64
@@ -84,7 +83,7 @@ func NewMemoryStore(cfg MemoryConfig) *MemoryStore {
 	}
 	shards := uint64(1) << bits.Len64(uint64(cfg.MaxKeys)/keysPerShard)
 	return &MemoryStore{
-		seed:     maphash.MakeSeed(),
+		seed:     newHashSeed(),
 		start:    time.Now(),
 		maxKeys:  int64(cfg.MaxKeys),
 		mask:     shards - 1,
@@ -123,8 +122,6 @@ func (s *MemoryStore) now() int64 {
 	return int64(time.Since(s.start))
 }
 
-func (s *MemoryStore) hash(k *Key) uint64 { return maphash.Bytes(s.seed, k.b[:]) }
-
 func (s *MemoryStore) shard(hash uint64) *shard { return &s.shards[hash&s.mask] }
 
 // maxKnown bounds the ops of applyKnown.
@@ -136,26 +133,7 @@ func (s *MemoryStore) applyKnown(ops []Op) bool {
 	if !simple(ops) {
 		return false
 	}
-	var buckets [maxKnown]*bucket
-	now, hash := s.now(), s.hash(&ops[0].Key)
-	sh := s.shard(hash)
-	sh.mu.Lock() // no defer: nothing below can panic, and it would cost a tenth of the whole
-	for i := range ops {
-		b := sh.find(ops[i].Limit.id, &ops[i].Key, hash)
-		if b == nil {
-			sh.mu.Unlock()
-			return false
-		}
-		buckets[i] = b
-	}
-	now = sh.tick(now)
-	if len(ops) == 1 {
-		ops[0].applyTo(buckets[0], now)
-	} else {
-		applyAll(ops, &buckets, now)
-	}
-	sh.mu.Unlock()
-	return true
+	return s.applyFew(ops)
 }
 
 // simple reports whether ops are valid and about different buckets of one key. The limits
@@ -166,20 +144,52 @@ func simple(ops []Op) bool {
 	}
 	for i := 1; i < len(ops); i++ {
 		op, last := &ops[i], &ops[i-1]
-		if !op.valid() || op.Limit.id <= last.Limit.id || !op.Key.equal(&last.Key) {
+		if !op.valid() || op.Limit.id <= last.Limit.id || op.Key != last.Key {
 			return false
 		}
 	}
 	return true
 }
 
-// applyTo is the whole of a batch of one op.
-func (op *Op) applyTo(b *bucket, now int64) {
-	t := op.try(b, now)
-	if op.Result.Allowed {
-		op.apply(b, now, t)
+// applyFew is applyKnown for simple ops.
+func (s *MemoryStore) applyFew(ops []Op) bool {
+	now, hash := s.now(), s.seed.hash(&ops[0].Key)
+	sh := s.shard(hash)
+	sh.mu.Lock() // no defer: nothing below can panic, and it would cost a tenth of the whole
+	known := sh.apply(ops, hash, now)
+	sh.mu.Unlock()
+	return known
+}
+
+// apply is applyFew in sh. It takes a short way through the ordinary, which is takes that are all
+// allowed, at the pace at which the buckets fill already.
+func (sh *shard) apply(ops []Op, hash uint64, now int64) bool {
+	var buckets [maxKnown]*bucket
+	var after [maxKnown]span
+	ordinary, at := true, -1
+	now = sh.tick(now)
+	for i := range ops {
+		op := &ops[i]
+		l := op.Limit
+		// The limits of one rule on a key lie side by side, nearly always.
+		if at++; i == 0 || at == len(sh.slots) || !sh.slots[at].is(l.id, &op.Key) {
+			if at = sh.index(l.id, &op.Key, hash); at < 0 {
+				return false
+			}
+		}
+		b := &sh.slots[at].bucket
+		buckets[i] = b
+		ordinary = ordinary && op.admit(b, now, &after[i])
 	}
-	op.report(b, now)
+	if !ordinary {
+		applyAll(ops, &buckets, now)
+		return true
+	}
+	for i := range ops {
+		b, debt := buckets[i], &after[i]
+		b.full, b.frac = now+debt.ns, debt.frac
+	}
+	return true
 }
 
 // applyAll is the whole of a batch on different buckets.
@@ -187,12 +197,12 @@ func applyAll(ops []Op, buckets *[maxKnown]*bucket, now int64) {
 	var trials [maxKnown]trial
 	refused := false
 	for i := range ops {
-		trials[i] = ops[i].try(buckets[i], now)
+		ops[i].try(buckets[i], now, &trials[i])
 		refused = refused || ops[i].Kind == OpTake && !ops[i].Result.Allowed
 	}
 	for i := range ops {
 		if !refused && ops[i].Result.Allowed {
-			ops[i].apply(buckets[i], now, trials[i])
+			ops[i].apply(buckets[i], now, &trials[i])
 		}
 		ops[i].report(buckets[i], now)
 	}

@@ -22,6 +22,30 @@ type route struct {
 	exempt bool
 }
 
+// names is rules by their names. It is immutable.
+type names struct {
+	few []*rule // all of them, if there are so few that looking at each is faster than a map
+	all map[string]*rule
+}
+
+func newNames(all map[string]*rule) *names {
+	n := &names{all: all}
+	if len(all) <= 8 {
+		n.few = slices.Collect(maps.Values(all))
+	}
+	return n
+}
+
+// find returns the rule of that name, or nil.
+func (n *names) find(name string) *rule {
+	for _, r := range n.few {
+		if r.Name == name {
+			return r
+		}
+	}
+	return n.all[name]
+}
+
 // compileTable compiles what cfg says of rules, and adds them to names.
 func compileTable(m *mistakes, cfg Config, names map[string]*rule) *table {
 	t := &table{patterns: map[string]*route{}, exempt: cfg.Exempt, rules: compileRules(m, "Rules", cfg.Rules, names)}
@@ -85,7 +109,7 @@ func (l *Limiter) decorate(rules []Rule) ([]*rule, error) {
 	l.changing.Lock()
 	defer l.changing.Unlock()
 	var m mistakes
-	names := maps.Clone(*l.byName.Load())
+	names := maps.Clone(l.byName.Load().all)
 	compiled := compileRules(&m, "With", rules, names)
 	if len(m) > 0 {
 		return nil, errors.Join(m...)
@@ -93,7 +117,7 @@ func (l *Limiter) decorate(rules []Rule) ([]*rule, error) {
 	for _, r := range compiled {
 		l.decorated[r.Name] = r
 	}
-	l.byName.Store(&names)
+	l.byName.Store(newNames(names))
 	return compiled, nil
 }
 
@@ -113,6 +137,6 @@ func (l *Limiter) Replace(cfg Config) error {
 		return errors.Join(m...)
 	}
 	l.table.Store(t)
-	l.byName.Store(&names)
+	l.byName.Store(newNames(names))
 	return nil
 }
