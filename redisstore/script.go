@@ -54,6 +54,7 @@ func (c goRedis) run(ctx context.Context, names []string, arg []byte) (string, e
 func (c goRedis) send(ctx context.Context, args []any) (string, error) {
 	cmd := once{redis.NewCmd(ctx, args...)}
 	if err := c.Process(ctx, cmd); err != nil {
+		reload(ctx, c.UniversalClient, err)
 		return "", err
 	}
 	return cmd.Text()
