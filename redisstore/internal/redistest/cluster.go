@@ -17,23 +17,53 @@ func StartCluster(tb testing.TB, n int) []*Server {
 	const slots = 16384
 	nodes := make([]*Server, n)
 	for i := range nodes {
-		nodes[i] = Start(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
+		nodes[i] = Start(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
 		nodes[i].Do("cluster", "addslotsrange", i*slots/n, (i+1)*slots/n-1)
 		nodes[i].Do("cluster", "set-config-epoch", i+1)
 		host, port, _ := net.SplitHostPort(nodes[0].addr)
 		nodes[i].Do("cluster", "meet", host, port)
 	}
+	awaitCluster(nodes)
+	return nodes
+}
+
+// awaitCluster waits until all nodes know one another, and who has which slots.
+func awaitCluster(nodes []*Server) {
 	for _, s := range nodes {
 		s.await("cluster", "info", "cluster_state:ok")
-		s.await("cluster", "info", "cluster_known_nodes:"+strconv.Itoa(n))
+		s.await("cluster", "info", "cluster_known_nodes:"+strconv.Itoa(len(nodes)))
 	}
-	return nodes
+}
+
+// AddReplicas gives each primary of a Cluster a replica, and returns them in that order once
+// they follow.
+func AddReplicas(tb testing.TB, primaries []*Server) []*Server {
+	tb.Helper()
+	replicas := make([]*Server, len(primaries))
+	host, port, _ := net.SplitHostPort(primaries[0].addr)
+	for i := range replicas {
+		replicas[i] = Start(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
+		replicas[i].Do("cluster", "meet", host, port)
+	}
+	awaitCluster(append(primaries[:len(primaries):len(primaries)], replicas...))
+	for i, r := range replicas {
+		r.Do("cluster", "replicate", primaries[i].Do("cluster", "myid"))
+		r.await("info", "replication", "master_link_status:up")
+	}
+	return replicas
 }
 
 // StartReplica starts a replica of s, and waits until it follows.
 func (s *Server) StartReplica() *Server {
 	s.tb.Helper()
-	host, port, _ := net.SplitHostPort(s.addr)
+	return s.StartReplicaVia(s.addr)
+}
+
+// StartReplicaVia starts a replica that reaches s at another address, a proxy's.
+func (s *Server) StartReplicaVia(addr string) *Server {
+	s.tb.Helper()
+	s.Do("config", "set", "repl-diskless-sync-delay", 0)
+	host, port, _ := net.SplitHostPort(addr)
 	r := Start(s.tb, "--replicaof", host+" "+port)
 	r.await("info", "replication", "master_link_status:up")
 	return r
@@ -42,14 +72,30 @@ func (s *Server) StartReplica() *Server {
 // Do sends a command, which must succeed, and returns its answer if that is text.
 func (s *Server) Do(args ...any) string {
 	s.tb.Helper()
+	text, _ := s.do(args).(string)
+	return text
+}
+
+// Do sends s a command, which must succeed and have an answer of the type T.
+func Do[T any](tb testing.TB, s *Server, args ...any) T {
+	tb.Helper()
+	answer := s.do(args)
+	t, ok := answer.(T)
+	if !ok {
+		tb.Fatalf("redistest: %v: %v (%[2]T)", args, answer)
+	}
+	return t
+}
+
+func (s *Server) do(args []any) any {
+	s.tb.Helper()
 	c := redis.NewClient(&redis.Options{Addr: s.addr})
 	defer c.Close()
 	answer, err := c.Do(context.Background(), args...).Result()
 	if err != nil {
 		s.tb.Fatalf("redistest: %v: %v", args, err)
 	}
-	text, _ := answer.(string)
-	return text
+	return answer
 }
 
 // await repeats a command until its answer contains want.

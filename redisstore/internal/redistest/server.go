@@ -19,8 +19,7 @@ import (
 type Server struct {
 	tb   testing.TB
 	addr string
-	args []string
-	dir  string
+	args func(port string) []string
 	cmd  *exec.Cmd
 	out  bytes.Buffer
 }
@@ -41,38 +40,43 @@ func Find(tb testing.TB) string {
 // line, and stops it at the end of the test.
 func Start(tb testing.TB, options ...string) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, dir: tb.TempDir(), args: append([]string{"--save", "", "--appendonly", "no", "--bind", "127.0.0.1"}, options...)}
+	fixed := append([]string{"--dir", tb.TempDir(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"}, options...)
+	return start(tb, func(port string) []string { return append([]string{"--port", port}, fixed...) })
+}
+
+func start(tb testing.TB, args func(port string) []string) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, args: args}
+	tb.Cleanup(s.Kill)
 	for try := 0; ; try++ { // somebody else may take the free port first
 		s.addr = freeAddr(tb)
 		err := s.launch()
 		if err == nil {
-			break
+			return s
 		}
 		if try == 3 {
 			tb.Fatal(err)
 		}
 	}
-	tb.Cleanup(s.Kill)
-	return s
 }
 
+// freeAddr returns an address whose port leaves room for that of the Cluster's bus, which is
+// 10000 higher.
 func freeAddr(tb testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		_ = l.Close()
+		if addr := l.Addr().(*net.TCPAddr); addr.Port <= 55535 {
+			return addr.String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *Server) launch() error {
-	_, port, _ := net.SplitHostPort(s.addr)
-	s.out.Reset()
-	s.cmd = exec.Command(Find(s.tb), append([]string{"--port", port, "--dir", s.dir}, s.args...)...)
-	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
+	s.spawn()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
 		err := c.Ping(context.Background()).Err()
@@ -83,6 +87,19 @@ func (s *Server) launch() error {
 	}
 	s.Kill()
 	return fmt.Errorf("redistest: no answer at %s: %s", s.addr, s.out.String())
+}
+
+// spawn starts the program and waits for nothing.
+func (s *Server) spawn() {
+	s.tb.Helper()
+	_, port, _ := net.SplitHostPort(s.addr)
+	s.out.Reset()
+	s.cmd = exec.Command(Find(s.tb), s.args(port)...)
+	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
+	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
+		s.tb.Fatal(err)
+	}
 }
 
 // Addr is the server's address.
@@ -104,6 +121,13 @@ func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
 	s.cmd = nil
+}
+
+// Respawn starts the server again at its address, and does not wait until it answers.
+func (s *Server) Respawn() {
+	s.tb.Helper()
+	s.Kill()
+	s.spawn()
 }
 
 // Restart starts the server again at its address.
