@@ -1,0 +1,161 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+)
+
+// F2: the server is killed. After five failures it is asked by probes only, and nobody waits.
+func TestF02StoreRefusesConnections(t *testing.T) {
+	noLeaks(t)
+	server := redistest.Start(t)
+	i := newInstance(t, server.Client(), "", ratelimit.Config{})
+	require.False(t, i.take("a").StoreFailed)
+	server.Kill()
+	i.store.calls.Store(0)
+	begin := time.Now()
+	n := 0
+	for down := false; !down; n++ {
+		_, err := i.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+		require.Error(t, err)
+		down = errors.Is(err, ratelimit.ErrStoreDown)
+	}
+	opened := time.Since(begin)
+	assert.EqualValues(t, 5, i.store.calls.Load())
+	assert.Equal(t, 6, n)
+	assert.Less(t, opened, 5*deadline+slack)
+	only(t, i.store.failures(), redisstore.ReasonConnect)
+
+	l := ask(i, 4, "a", time.Millisecond)
+	time.Sleep(time.Second)
+	s := l.stop()
+	asked := i.store.calls.Load() - 5
+	t.Logf("open after %v and 5 calls; then %d decisions in a second: p50 %v, p99 %v, most %v, the store was asked %d times",
+		opened, s.total(), s.percentile(.5), s.percentile(.99), s.percentile(1), asked)
+	within(t, s)
+	assert.Equal(t, s.total(), s.open)
+	assert.LessOrEqual(t, asked, int64(10), "a probe takes a dwell of 100 ms or more")
+	server.Restart()
+	t.Logf("back after %v", i.back(t))
+}
+
+// F13: the way to the server is mended while 50 instances wait for it. Each sends one
+// probe, not all of its callers, and not all at the same time.
+func TestF13HerdOnReturn(t *testing.T) {
+	noLeaks(t)
+	const instances, callers = 50, 4
+	server := redistest.Start(t)
+	w := newWire(t, server.Addr())
+	var all [instances]*instance
+	var loads [instances]*load
+	for n := range all {
+		all[n] = newInstance(t, w.client(), "", ratelimit.Config{StoreTimeout: time.Second})
+		loads[n] = ask(all[n], callers, "a", 25*time.Millisecond)
+	}
+	for _, l := range loads {
+		l.await(t, func(s *seen) bool { return s.admitted > 0 })
+	}
+	w.cut()
+	for _, i := range all {
+		require.Eventually(t, func() bool { return i.events.Load() > 0 }, soon, 10*time.Millisecond)
+	}
+	for _, i := range all {
+		i.store.calls.Store(0)
+		i.store.most.Store(0)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	var probes, most int64
+	for _, i := range all {
+		probes, most = probes+i.store.calls.Load(), max(most, i.store.most.Load())
+		i.store.calls.Store(0)
+	}
+	t.Logf("cut: %d instances of %d callers sent %d probes in 1.5 s; most at a time by one instance %d", instances, callers, probes, most)
+	assert.LessOrEqual(t, probes, int64(instances*16))
+	assert.LessOrEqual(t, most, int64(1), "an instance asks with one caller only")
+
+	for _, l := range loads {
+		l.sofar()
+	}
+	w.mend()
+	begin := time.Now()
+	var herd []string // the share of decisions that the server was asked for, by tenths of a second
+	for n := range 20 {
+		time.Sleep(100 * time.Millisecond)
+		var decisions, calls int64
+		for k, i := range all {
+			s := loads[k].sofar()
+			decisions, calls = decisions+s.total(), calls+i.store.calls.Swap(0)
+			assert.Zero(t, s.closed+s.refused)
+		}
+		share := float64(calls) / float64(decisions)
+		herd = append(herd, fmt.Sprintf("%.2f", share))
+		if n == 0 && time.Since(begin) < 200*time.Millisecond {
+			assert.Less(t, share, 0.5, "everybody is back at once")
+		}
+	}
+	t.Logf("mended: the share of decisions that the server is asked for, by tenths of a second: %v", herd)
+	for n, l := range loads {
+		all[n].back(t)
+		l.stop()
+	}
+}
+
+// F15: the way to the server comes and goes five times a second. The state of the store
+// does not: it changes a few times in a second at most, and each change is told once.
+func TestF15FlappingStore(t *testing.T) {
+	noLeaks(t)
+	w := newWire(t, redistest.Start(t).Addr())
+	i := newInstance(t, w.client(), "", ratelimit.Config{})
+	l := ask(i, 4, "a", 2*time.Millisecond)
+	l.await(t, func(s *seen) bool { return s.admitted > 10 })
+	const flaps = 20
+	begin := time.Now()
+	for range flaps {
+		w.cut()
+		time.Sleep(100 * time.Millisecond)
+		w.mend()
+		time.Sleep(100 * time.Millisecond)
+	}
+	s, took := l.sofar(), time.Since(begin)
+	events := i.events.Load()
+	t.Logf("%d flaps in %v: %d decisions, %d by the store; p99 %v, most %v; %d events, %.0f in a minute",
+		flaps, took, s.total(), s.admitted, s.percentile(.99), s.percentile(1), events, float64(events)/took.Minutes())
+	within(t, s)
+	assert.Zero(t, s.refused+s.closed)
+	assert.Positive(t, events)
+	// Down, recovering and perhaps up, and 100 ms at the least before the next time.
+	assert.LessOrEqual(t, events, 3*int64(took/(100*time.Millisecond)))
+	assert.Less(t, events, int64(2*flaps), "no more events than there were changes")
+	t.Logf("back after %v", i.back(t))
+	l.stop()
+}
+
+// F25: the client is closed under load. Decisions go on by the policy, nothing panics and no
+// goroutine is left.
+func TestF25Shutdown(t *testing.T) {
+	server := redistest.Start(t)
+	noLeaks(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, DialerRetries: 1})
+	i := newInstance(t, client, "", ratelimit.Config{})
+	l := ask(i, 8, "a", time.Millisecond)
+	l.await(t, func(s *seen) bool { return s.admitted > 100 })
+	require.NoError(t, client.Close())
+	assert.Error(t, client.Close())
+	l.sofar()
+	l.await(t, func(s *seen) bool { return s.total() > 100 })
+	s := l.stop()
+	t.Logf("client closed: %d decisions, %d by the policy, most %v, reasons %v", s.total(), s.open, s.percentile(1), i.store.failures())
+	within(t, s)
+	assert.Zero(t, s.refused+s.closed)
+	assert.True(t, i.take("a").StoreFailed)
+}

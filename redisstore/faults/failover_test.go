@@ -1,0 +1,211 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+)
+
+// F6: the primary dies before its replica has heard of the last takes, which are forgotten.
+// The extra admissions are these: at most a burst and what is due in the time of the lag.
+func TestF06FailoverLosesWrites(t *testing.T) {
+	noLeaks(t)
+	const burst, rate = 50, 20
+	primary := redistest.Start(t)
+	link := newWire(t, primary.Addr())
+	replica := primary.StartReplicaVia(link.addr())
+	front := newWire(t, primary.Addr()) // by which callers find the primary, whichever it is
+	limits := fmt.Sprintf("%d per second burst %d", rate, burst)
+	i := newInstance(t, front.client(), limits, ratelimit.Config{StoreTimeout: 10 * time.Second})
+
+	begin := time.Now()
+	admitted := int64(0)
+	for range 20 {
+		if i.take("a").Allowed {
+			admitted++
+		}
+	}
+	require.EqualValues(t, 1, redistest.Do[int64](t, primary, "wait", 1, 10_000), "what was admitted so far has reached the replica")
+	link.deaf("downstream") // the replica hears nothing any more
+	lagBegin := time.Now()
+	lost := i.drain(t, "a")
+	for time.Since(lagBegin) < 500*time.Millisecond {
+		if i.take("a").Allowed {
+			lost++
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	primary.Kill()
+	lag := time.Since(lagBegin)
+	replica.Do("replicaof", "no", "one")
+	front.cut()
+	front.proxy.Upstream = replica.Addr()
+	front.mend()
+	back := i.back(t)
+	successor := newInstance(t, front.client(), limits, ratelimit.Config{StoreTimeout: 10 * time.Second}) // which remembers no refusal
+	after := successor.drain(t, "a")
+	took := time.Since(begin)
+	admitted += lost + after
+	extra := float64(admitted) - burst - rate*took.Seconds()
+	t.Logf("lag %v: %d takes lost; %d admitted in %v, which is %.1f above the bound without a failover; back after %v",
+		lag, lost, admitted, took, extra, back)
+	assert.LessOrEqual(t, extra, burst+rate*lag.Seconds())
+	assert.LessOrEqual(t, extra, float64(lost), "no more than what was lost")
+	assert.Positive(t, lost)
+}
+
+// failover has callers ask while a primary is killed, and logs what they saw.
+func failover(t *testing.T, i *instance, burst, rate float64, kill func()) {
+	t.Helper()
+	begin := time.Now()
+	l := ask(i, 8, "a", 5*time.Millisecond)
+	l.await(t, func(s *seen) bool { return s.refused > 100 })
+	before := l.sofar()
+	require.Zero(t, before.open+before.closed)
+	kill()
+	killed := time.Now()
+	l.await(t, func(s *seen) bool { return s.closed > 0 })
+	l.await(t, func(s *seen) bool { return s.admitted > 0 })
+	down := l.sofar()
+	back := i.back(t)
+	gap := time.Since(killed)
+	l.await(t, func(s *seen) bool { return s.refused > 100 })
+	after := l.stop()
+	took := time.Since(begin)
+	admitted := before.admitted + down.admitted + after.admitted
+	extra := float64(admitted) - burst - rate*took.Seconds()
+	t.Logf("back %v after the kill (%v more for this caller): %d decisions meanwhile by the policy, p99 %v, most %v; reasons %v",
+		gap, back, down.closed, down.percentile(.99), down.percentile(1), i.store.failures())
+	t.Logf("admitted %d in %v: %.1f above the bound without a failover", admitted, took, extra)
+	within(t, down)
+	within(t, after)
+	assert.Zero(t, down.open+after.open)
+	// What is lost is less than what was admitted in all since the bucket was full.
+	assert.LessOrEqual(t, extra, burst+rate*killed.Sub(begin).Seconds())
+}
+
+// F6, with Sentinel: three of them promote the replica by themselves, and the client follows.
+func TestF06FailoverBySentinel(t *testing.T) {
+	noLeaks(t)
+	primary := redistest.Start(t)
+	primary.StartReplica()
+	client := redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: redistest.PrimaryName, SentinelAddrs: redistest.StartSentinels(t, primary, 1),
+		ContextTimeoutEnabled: true, DialerRetries: 1,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	i := newInstance(t, client, "20 per second burst 50", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed})
+	i.back(t)
+	failover(t, i, 50, 20, primary.Kill)
+}
+
+func startClusterOfSix(t *testing.T) (primaries, replicas []*redistest.Server, client *redis.ClusterClient) {
+	t.Helper()
+	primaries = redistest.StartCluster(t, 3)
+	replicas = redistest.AddReplicas(t, primaries)
+	client = redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: []string{primaries[0].Addr(), primaries[1].Addr(), primaries[2].Addr()}, ContextTimeoutEnabled: true, DialerRetries: 1,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	return primaries, replicas, client
+}
+
+// bucketOf returns the name of the key of user's bucket, and who has it.
+func bucketOf(t *testing.T, i *instance, user string, servers []*redistest.Server) (key string, owner int) {
+	t.Helper()
+	for _, s := range servers {
+		s.Do("flushall")
+	}
+	require.True(t, i.take(user).Allowed)
+	for n, s := range servers {
+		client := s.Client()
+		if keys := client.Keys(t.Context(), "*").Val(); len(keys) > 0 {
+			return keys[0], n
+		}
+	}
+	t.Fatal("nobody has the bucket")
+	return "", 0
+}
+
+// F6, in a Cluster of six: the primary that has the bucket is killed.
+func TestF06FailoverInACluster(t *testing.T) {
+	noLeaks(t)
+	primaries, _, client := startClusterOfSix(t)
+	i := newInstance(t, client, "20 per second burst 50", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed})
+	_, owner := bucketOf(t, i, "a", primaries)
+	failover(t, i, 50, 20, primaries[owner].Kill)
+}
+
+// F11: a slot moves to another server and back under load. Of one limit on a key nobody sees an
+// error, and no bucket is lost. Of several limits, whose buckets the servers have only some of
+// for a moment, a decision may be the policy's.
+func TestF11ClusterSlotMoves(t *testing.T) {
+	noLeaks(t)
+	nodes := redistest.StartCluster(t, 3)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr()}, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = client.Close() })
+	for _, limits := range []string{"20 per second burst 50", "20 per second burst 50; 1_000_000 per hour"} {
+		t.Run(limits, func(t *testing.T) {
+			const burst, rate, moves = 50, 20, 10
+			i := newInstance(t, client, limits, ratelimit.Config{StoreTimeout: 10 * time.Second, OnStoreFailure: ratelimit.FailClosed})
+			user := limits
+			key, owner := bucketOf(t, i, user, nodes)
+			slot := redistest.Do[int64](t, nodes[0], "cluster", "keyslot", key)
+			other := (owner + 1) % 3
+			begin := time.Now()
+			l := ask(i, 8, user, 5*time.Millisecond)
+			l.await(t, func(s *seen) bool { return s.refused > 50 })
+			for range moves {
+				move(t, nodes, slot, owner, other)
+				owner, other = other, owner
+				time.Sleep(50 * time.Millisecond)
+			}
+			l.await(t, func(s *seen) bool { return s.refused > 100 })
+			s := l.stop()
+			took, reasons := time.Since(begin), i.store.failures()
+			extra := float64(s.admitted) + 1 - burst - rate*took.Seconds()
+			t.Logf("%d moves in %v: %d decisions, %d by the policy (%v); most %v; admitted %d, which is %.1f above the bound",
+				moves, took, s.total(), s.closed, reasons, s.percentile(1), s.admitted, extra)
+			within(t, s)
+			assert.LessOrEqual(t, extra, 1.)
+			if strings.Contains(limits, ";") {
+				assert.Less(t, s.closed, s.total()/2)
+				delete(reasons, redisstore.ReasonCluster)
+			}
+			assert.Empty(t, reasons)
+		})
+	}
+}
+
+// move moves a slot and its keys.
+func move(t *testing.T, nodes []*redistest.Server, slot int64, from, to int) {
+	t.Helper()
+	ids := []string{nodes[from].Do("cluster", "myid"), nodes[to].Do("cluster", "myid")}
+	nodes[to].Do("cluster", "setslot", slot, "importing", ids[0])
+	nodes[from].Do("cluster", "setslot", slot, "migrating", ids[1])
+	host, port, _ := strings.Cut(nodes[to].Addr(), ":")
+	for {
+		keys := redistest.Do[[]any](t, nodes[from], "cluster", "getkeysinslot", slot, 100)
+		if len(keys) == 0 {
+			break
+		}
+		// All keys of a slot at once: between them, a script would find only some of its own.
+		nodes[from].Do(append([]any{"migrate", host, port, "", 0, 5000, "keys"}, keys...)...)
+	}
+	nodes[to].Do("cluster", "setslot", slot, "node", ids[1])
+	nodes[from].Do("cluster", "setslot", slot, "node", ids[1])
+	for n := range nodes {
+		if n != from && n != to {
+			nodes[n].Do("cluster", "setslot", slot, "node", ids[1])
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package faults
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+)
+
+// F1: the server is stopped, and its connections stay open. Nobody waits longer than the
+// deadline, and every decision is the policy's.
+func TestF01StoreStopsAnswering(t *testing.T) {
+	noLeaks(t)
+	const callers = 4
+	server := redistest.Start(t)
+	policies := map[string]ratelimit.FailurePolicy{"open": ratelimit.FailOpen, "closed": ratelimit.FailClosed, "memory": ratelimit.UseMemory}
+	instances, loads := map[string]*instance{}, map[string]*load{}
+	for name, policy := range policies {
+		limits := ""
+		if name == "memory" {
+			limits = "100 per hour"
+		}
+		instances[name] = newInstance(t, server.Client(), limits, ratelimit.Config{OnStoreFailure: policy})
+		loads[name] = ask(instances[name], callers, name, 5*time.Millisecond)
+		loads[name].await(t, func(s *seen) bool { return s.total() >= 40 })
+	}
+	for _, l := range loads {
+		l.sofar()
+	}
+	server.Pause()
+	time.Sleep(2 * deadline) // what was answered before is over
+	for name, l := range loads {
+		s := l.sofar()
+		t.Logf("%s: at first, %d decisions by the policy: most %v", name, s.open+s.closed, s.percentile(1))
+		within(t, s)
+		instances[name].store.calls.Store(0)
+	}
+	time.Sleep(time.Second)
+	goroutines := runtime.NumGoroutine()
+	for name, l := range loads {
+		i, s := instances[name], l.sofar()
+		t.Logf("%s: %d decisions, %d by the policy; p50 %v, p99 %v, most %v; the store was asked %d times, reasons %v; %d goroutines",
+			name, s.total(), s.open+s.closed, s.percentile(.5), s.percentile(.99), s.percentile(1), i.store.calls.Load(), i.store.failures(), goroutines)
+		within(t, s)
+		assert.Zero(t, s.admitted+s.refused, "%s: decided by a server that is stopped", name)
+		assert.LessOrEqual(t, i.store.calls.Load(), int64(callers+12), "%s: only probes", name) // each takes a dwell of 100 ms and the deadline
+		switch name {
+		case "open":
+			assert.Zero(t, s.closed)
+		case "closed":
+			assert.Zero(t, s.open)
+			d := i.take("x")
+			assert.Equal(t, ratelimit.ReasonStore, d.Reason)
+			assert.Positive(t, d.RetryAfter)
+		case "memory":
+			assert.LessOrEqual(t, s.open, int64(100), "the local limit")
+			assert.Positive(t, s.closed)
+		}
+	}
+	server.Resume()
+	for name, i := range instances {
+		t.Logf("%s: back after %v", name, i.back(t))
+		loads[name].stop()
+	}
+}
+
+// F3: the server answers, but late. Within the deadline it decides; past it, the policy does.
+func TestF03SlowStore(t *testing.T) {
+	noLeaks(t)
+	server := redistest.Start(t)
+	w := newWire(t, server.Addr())
+	patient := newInstance(t, w.client(), "", ratelimit.Config{StoreTimeout: 5 * time.Second})
+	hasty := newInstance(t, w.client(), "", ratelimit.Config{})
+	for _, i := range []*instance{patient, hasty} {
+		require.False(t, i.take("a").StoreFailed)
+	}
+	share := func(i *instance) (policy float64, s seen) {
+		l := ask(i, 4, "a", 5*time.Millisecond)
+		l.await(t, func(s *seen) bool { return s.total() >= 30 })
+		s = l.stop()
+		return float64(s.open) / float64(s.total()), s
+	}
+	w.toxic(`{"type": "latency", "attributes": {"latency": 150}}`)
+	byPolicy, s := share(hasty)
+	t.Logf("150 ms late, deadline %v: %.0f %% by the policy, p50 %v, p99 %v, reasons %v",
+		deadline, 100*byPolicy, s.percentile(.5), s.percentile(.99), hasty.store.failures())
+	assert.InDelta(t, 1, byPolicy, 0)
+	within(t, s)
+	byPolicy, s = share(patient)
+	t.Logf("150 ms late, deadline 5 s: %.0f %% by the policy, p50 %v", 100*byPolicy, s.percentile(.5))
+	assert.InDelta(t, 0, byPolicy, 0)
+	assert.GreaterOrEqual(t, s.percentile(0), 150*time.Millisecond)
+	w.heal()
+	t.Logf("back after %v", hasty.back(t))
+
+	// CLIENT PAUSE holds every command, and keeps answering on its own connections.
+	server.Do("client", "pause", 600, "all")
+	begin := time.Now()
+	byPolicy, s = share(hasty)
+	if time.Since(begin) < 600*time.Millisecond {
+		assert.InDelta(t, 1, byPolicy, 0)
+	}
+	within(t, s)
+	only(t, hasty.store.failures(), redisstore.ReasonTimeout)
+	t.Logf("CLIENT PAUSE: %.0f %% by the policy; back after %v", 100*byPolicy, hasty.back(t))
+}
+
+// F4: packets get lost in one direction only. Where answers are lost, what was taken is
+// charged; where requests are lost, nothing is.
+func TestF04OneWayPartition(t *testing.T) {
+	noLeaks(t)
+	server := redistest.Start(t)
+	direct := newInstance(t, server.Client(), "1000 per day", ratelimit.Config{StoreTimeout: 5 * time.Second})
+	for _, direction := range []string{"upstream", "downstream"} {
+		w := newWire(t, server.Addr())
+		i := newInstance(t, w.client(), "1000 per day", ratelimit.Config{})
+		require.Eventually(t, func() bool { return !i.take(direction).StoreFailed }, soon, time.Millisecond)
+		w.deaf(direction)
+		before := direct.left(t, direction)
+		i.store.calls.Store(0)
+		var s seen
+		for range 20 {
+			begin := time.Now()
+			s.add(i.take(direction), time.Since(begin))
+		}
+		assert.Zero(t, s.admitted+s.refused)
+		assert.EqualValues(t, 20, s.open)
+		within(t, s)
+		charged := before - direct.left(t, direction)
+		t.Logf("%s lost: p50 %v, p99 %v, asked %d times, charged %d", direction, s.percentile(.5), s.percentile(.99), i.store.calls.Load(), charged)
+		only(t, i.store.failures(), redisstore.ReasonTimeout)
+		if direction == "upstream" {
+			assert.Zero(t, charged)
+		} else {
+			assert.LessOrEqual(t, charged, i.store.calls.Load(), "one token for each lost answer")
+		}
+		w.heal()
+		t.Logf("%s lost: back after %v", direction, i.back(t))
+	}
+}
+
+// F12: a take that timed out is done all the same when the server goes on. It is charged at
+// most once.
+func TestF12AmbiguousTimeout(t *testing.T) {
+	noLeaks(t)
+	server := redistest.Start(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, MaxRetries: 5})
+	defer client.Close()
+	i := newInstance(t, client, "100 per day", ratelimit.Config{})
+	require.Eventually(t, func() bool { return !i.take("x").StoreFailed }, soon, time.Millisecond)
+	const callers = 4 // fewer than open the breaker
+	server.Pause()
+	var all sync.WaitGroup
+	var failed atomic.Int64
+	for range callers {
+		all.Go(func() {
+			if i.take("a").StoreFailed {
+				failed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	assert.EqualValues(t, callers, failed.Load())
+	assert.EqualValues(t, callers, i.store.failures()[redisstore.ReasonTimeout])
+	server.Resume()
+	i.back(t)
+	charged := 100 - i.left(t, "a")
+	t.Logf("%d takes timed out, %d of them were charged", callers, charged)
+	assert.LessOrEqual(t, charged, int64(callers))
+}
+
+// F16: clients hang up at any moment. Whoever was let through has paid.
+func TestF16ClientGoesAway(t *testing.T) {
+	noLeaks(t)
+	const requests, burst = 10_000, 30_000
+	server := redistest.Start(t)
+	i := newInstance(t, server.Client(), "1 per day burst 30_000", ratelimit.Config{StoreTimeout: 30 * time.Second})
+	require.NoError(t, server.Client().Ping(t.Context()).Err())
+	var admitted, failed, hungUp atomic.Int64
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range requests / 16 {
+				ctx, hangUp := context.WithCancel(context.Background())
+				switch rand.IntN(4) {
+				case 0:
+					hangUp()
+				case 1: // stays
+				default:
+					time.AfterFunc(time.Duration(rand.IntN(300))*time.Microsecond, hangUp)
+				}
+				d, err := i.Take(ctx, "r", ratelimit.UserKey("a"), 1)
+				if ctx.Err() != nil {
+					hungUp.Add(1)
+				}
+				if err != nil {
+					failed.Add(1)
+				}
+				if d.Allowed {
+					admitted.Add(1)
+				}
+				hangUp()
+			}
+		})
+	}
+	all.Wait()
+	charged := burst - i.left(t, "a")
+	t.Logf("%d requests, %d hung up before the decision: %d admitted, %d charged, %d failed", requests, hungUp.Load(), admitted.Load(), charged, failed.Load())
+	assert.Positive(t, hungUp.Load())
+	assert.Zero(t, failed.Load())
+	assert.Equal(t, admitted.Load(), charged)
+}
+
+// inFlight is a hook that counts the commands a client is waiting for.
+type inFlight struct{ now, most atomic.Int64 }
+
+func (h *inFlight) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *inFlight) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h *inFlight) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		now := h.now.Add(1)
+		defer h.now.Add(-1)
+		for most := h.most.Load(); now > most && !h.most.CompareAndSwap(most, now); most = h.most.Load() {
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// F20: no lock is held while the store is waited for. 32 callers at 5 ms wait together.
+func TestF20LockAcrossIO(t *testing.T) {
+	noLeaks(t)
+	const callers, calls = 32, 20
+	w := newWire(t, redistest.Start(t).Addr())
+	client := redis.NewClient(&redis.Options{Addr: w.addr(), ContextTimeoutEnabled: true, PoolSize: callers})
+	defer client.Close()
+	var hook inFlight
+	client.AddHook(&hook)
+	i := newInstance(t, client, "", ratelimit.Config{StoreTimeout: 30 * time.Second})
+	require.False(t, i.take("a").StoreFailed)
+	w.toxic(`{"type": "latency", "attributes": {"latency": 5}}`)
+	var all sync.WaitGroup
+	begin := time.Now()
+	for range callers {
+		all.Go(func() {
+			for range calls {
+				i.take("a")
+			}
+		})
+	}
+	all.Wait()
+	took := time.Since(begin)
+	t.Logf("%d decisions at 5 ms in %v: one after another they take %v; most commands at a time %d",
+		callers*calls, took, callers*calls*5*time.Millisecond, hook.most.Load())
+	assert.Greater(t, hook.most.Load(), int64(1))
+	assert.Less(t, took, callers*calls*5*time.Millisecond/2)
+}
