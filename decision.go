@@ -194,11 +194,11 @@ func stricter(a, b *Op) bool {
 	return a.refusal() > b.refusal()
 }
 
-// scarcer reports whether a smaller share of the burst is left to a than to b. No store may make
-// Remaining negative.
-func (a *Op) scarcer(b *Op) bool {
-	xhi, xlo := bits.Mul64(uint64(max(a.Result.Remaining, 0)), uint64(b.Limit.limit.Burst))
-	yhi, ylo := bits.Mul64(uint64(max(b.Result.Remaining, 0)), uint64(a.Limit.limit.Burst))
+// scarcer reports whether a smaller share of the burst is left to op than to the other. No
+// store may make Remaining negative.
+func (op *Op) scarcer(than *Op) bool {
+	xhi, xlo := bits.Mul64(uint64(max(op.Result.Remaining, 0)), uint64(than.Limit.limit.Burst))
+	yhi, ylo := bits.Mul64(uint64(max(than.Result.Remaining, 0)), uint64(op.Limit.limit.Burst))
 	return xhi < yhi || xhi == yhi && xlo < ylo
 }
 
