@@ -60,7 +60,7 @@ type Rule struct {
 	// Name is the name of the policy in header fields and of its buckets in the store: 1
 	// to 64 printable ASCII characters, different for each rule.
 	Name string
-	// Limits must all admit a request. A limit's buckets are known by its place in
+	// Limits must all admit a request. There must be one at least, unless there is InFlight. A limit's buckets are known by its place in
 	// Limits, so its numbers may change while what was spent stays spent.
 	Limits Limits
 	// LimitsFor, if not nil, chooses the limits of a request, by the plan of its user for
@@ -93,6 +93,15 @@ type Rule struct {
 	// MaxWaiting is how many requests may be held by the rule in this process; more are refused.
 	// Zero means 100.
 	MaxWaiting int
+	// InFlight, if not zero, is how many requests of a key may be in flight, at most a million: from
+	// before their tokens are taken until the handler has ended, whatever way it ends. Time in
+	// MaxWait counts; a connection that the handler has taken over does not, once it has
+	// returned. Put [http.TimeoutHandler] around the limiter and not inside, where it returns while
+	// the work goes on. What is too much is refused at no cost: with status 503 if Key counts
+	// everybody together ([Constant], [ByPattern], a [Combine] of these), with 429 otherwise, and
+	// with a RetryAfter between a second and a minute that is estimated from how long requests
+	// took of late. Each process counts for itself. Such a rule needs no Limits.
+	InFlight int
 	// Mode is whether the rule refuses requests. The zero value does; [Limiter.SetMode] changes it.
 	Mode Mode
 	// Hidden keeps the rule out of header fields and bodies, so that nobody can see from
@@ -181,8 +190,13 @@ func (r *Rule) check(m *mistakes, field string) {
 	if !validName(r.Name) {
 		m.addf(field+".Name", "%q: want 1 to 64 printable ASCII characters without quotes and backslashes", r.Name)
 	}
-	if err := r.Limits.check(); err != nil {
-		m.add(field+".Limits", err)
+	if len(r.Limits) > 0 || r.InFlight <= 0 {
+		if err := r.Limits.check(); err != nil {
+			m.add(field+".Limits", err)
+		}
+	}
+	if r.InFlight < 0 || r.InFlight > maxInFlight {
+		m.addf(field+".InFlight", "%d: want 1 to %d, or 0 for any number", r.InFlight, maxInFlight)
 	}
 	for _, err := range checkKeyer(r.Key) {
 		m.add(field+".Key", err)

@@ -6,8 +6,8 @@ import (
 )
 
 // Most rules take tokens and no more. This file is the way of a request to which a rule
-// applies that does: one that decides by the response, holds requests, or is only
-// observed. Other requests do not come here.
+// applies that does: one that decides by the response, holds requests, bounds those in flight, or
+// is only observed. Other requests do not come here.
 
 // A control is a rule that does more than take tokens, as it applies to one request.
 type control struct {
@@ -18,21 +18,30 @@ type control struct {
 
 // controlled reports whether a rule of c does more than take tokens.
 func (c *check) controlled() bool {
-	return len(c.controls) > 0 || len(c.observed) > 0 || len(c.waiters) > 0
+	return len(c.controls) > 0 || len(c.observed) > 0 || len(c.waiters) > 0 || len(c.permits) > 0
 }
 
 // control notes that r does more than take tokens, if it does.
-func (c *check) control(r *rule, key Key, cost int64) {
+func (c *check) control(l *Limiter, r *rule, key Key, cost int64) {
 	if r.Charge != nil {
 		c.controls = append(c.controls, control{r, key, cost})
 	}
 	if r.MaxWait > 0 {
 		c.waiters = append(c.waiters, r)
 	}
+	if r.InFlight > 0 {
+		c.permits = append(c.permits, l.permits.of(r, key))
+	}
 }
 
 // serveControlled is the rest of serve for a request with controls. It puts c back.
 func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next http.Handler, c *check) {
+	s, ok := l.enter(r.Context(), c)
+	if !ok {
+		l.refuse(w, r, c)
+		return
+	}
+	defer s.leave()
 	_ = l.apply(r.Context(), c) // reported there; the decision says what was chosen
 	wait := c.showWaits()
 	worst := c.worst()
@@ -41,10 +50,15 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 		c.refused = refusedBy{rule: c.waiters[0], key: worst.Key, reason: ReasonLimit, wait: wait}
 	}
 	if !c.allowed(worst) {
+		s.leave()
 		l.refuse(w, r, c)
 		return
 	}
-	a := l.admit(r.Context(), c, worst)
+	ctx := r.Context()
+	if s != nil {
+		ctx = s
+	}
+	a := l.admit(ctx, c, worst)
 	if taken := l.observe(r, c.observed); len(taken) > 0 {
 		a.charges = append(a.charged(), taken...)
 	}

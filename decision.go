@@ -44,6 +44,10 @@ const (
 	ReasonNever
 	// ReasonUnidentified is a refusal for lack of an identity.
 	ReasonUnidentified
+	// ReasonInFlight is a refusal because the key has as many requests in flight as it may have.
+	ReasonInFlight
+	// ReasonCapacity is a refusal because all keys together have, which is no fault of the client's.
+	ReasonCapacity
 	// ReasonStore is what OnStoreFailure chose, FailOpen or FailClosed.
 	ReasonStore
 )
@@ -61,6 +65,7 @@ type check struct {
 	controls []control // of rules that do more than take tokens
 	observed []observation
 	waiters  []*rule // rules that hold requests
+	permits  []permit
 }
 
 // refusedBy is a refusal by something else than a bucket. It is one if reason is set.
@@ -76,7 +81,7 @@ func (l *Limiter) getCheck() *check { return l.scratch.Get().(*check) }
 func (l *Limiter) putCheck(c *check) {
 	c.ops, c.policies, c.plans, c.refused, c.failed = c.ops[:0], c.policies[:0], c.plans[:0], refusedBy{}, 0
 	if c.controlled() {
-		c.controls, c.observed, c.waiters = c.controls[:0], c.observed[:0], c.waiters[:0]
+		c.controls, c.observed, c.waiters, c.permits = c.controls[:0], c.observed[:0], c.waiters[:0], c.permits[:0]
 	}
 	l.scratch.Put(c)
 }
@@ -118,7 +123,7 @@ func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKin
 		}
 		c.add(p, key, cost, kind)
 		if r.special {
-			c.control(r, key, cost)
+			c.control(l, r, key, cost)
 		}
 	}
 	return true

@@ -66,8 +66,10 @@ func problemOf(d *Decision) problem {
 	switch d.Reason {
 	case ReasonUnidentified:
 		return problem{"about:blank", http.StatusForbidden, "Forbidden", "The request carries no identity to count it by."}
-	case ReasonStore:
+	case ReasonStore, ReasonCapacity:
 		return problem{problemTypes + "temporary-reduced-capacity", http.StatusServiceUnavailable, "Service Unavailable", "The service is short of capacity."}
+	case ReasonInFlight:
+		return problem{problemTypes + "quota-exceeded", http.StatusTooManyRequests, "Too Many Requests", "Too many requests at once."}
 	case ReasonNever:
 		return problem{problemTypes + "quota-exceeded", http.StatusTooManyRequests, "Too Many Requests", "The request costs more than its limit can ever allow."}
 	}

@@ -8,3 +8,17 @@ func NewClockStore(maxKeys int, clock func() time.Duration) *MemoryStore {
 	s.clock = clock
 	return s
 }
+
+// PermitsHeld returns how many permits are held, and by how many holders.
+func (l *Limiter) PermitsHeld() (permits, holders int) {
+	for i := range l.permits.shards {
+		s := &l.permits.shards[i]
+		s.mu.Lock()
+		for _, n := range s.held {
+			permits += n
+			holders++
+		}
+		s.mu.Unlock()
+	}
+	return permits, holders
+}

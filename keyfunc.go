@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -118,19 +119,33 @@ func (c cookieKeyer) Key(r *http.Request) (Key, error) {
 // ByPattern counts by the pattern of [http.ServeMux] that matched, so the handler must be
 // wrapped inside the mux. It is never the path, of which a client can make as many
 // as it likes. A request that matched no pattern has no identity.
-func ByPattern() Keyer {
-	return KeyFunc(func(r *http.Request) (Key, error) {
-		if r.Pattern == "" {
-			return Key{}, ErrNoIdentity
-		}
-		return textKey(kindPattern, r.Pattern), nil
-	})
+func ByPattern() Keyer { return patternKeyer{} }
+
+type patternKeyer struct{}
+
+func (patternKeyer) Key(r *http.Request) (Key, error) {
+	if r.Pattern == "" {
+		return Key{}, ErrNoIdentity
+	}
+	return textKey(kindPattern, r.Pattern), nil
 }
 
 // Constant counts everybody together, under the given name.
-func Constant(name string) Keyer {
-	k := NamedKey("constant", name)
-	return KeyFunc(func(*http.Request) (Key, error) { return found(k) })
+func Constant(name string) Keyer { return constant(NamedKey("constant", name)) }
+
+type constant Key
+
+func (k constant) Key(*http.Request) (Key, error) { return found(Key(k)) }
+
+// countsAll reports whether k does not tell clients apart: what is too much is then the service's.
+func countsAll(k Keyer) bool {
+	switch k := k.(type) {
+	case constant, patternKeyer:
+		return true
+	case combined:
+		return !slices.ContainsFunc(k, func(part Keyer) bool { return !countsAll(part) })
+	}
+	return false
 }
 
 // FirstOf is the first identity that the request has: by user if there is one, and by

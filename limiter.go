@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -27,6 +28,7 @@ type Limiter struct {
 	changing  sync.Mutex       // of table, byName and decorated
 	decorated map[string]*rule // those that decorators have added
 	scratch   sync.Pool
+	permits   permits
 	logged    rate.Sometimes
 }
 
@@ -34,6 +36,7 @@ type Limiter struct {
 func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
 	l.scratch.New = func() any { return new(check) }
+	l.permits.seed = maphash.MakeSeed()
 	switch store := cfg.Store.(type) {
 	case nil:
 		l.memory = NewMemoryStore(MemoryConfig{})

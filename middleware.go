@@ -7,7 +7,8 @@ import (
 
 // Handler returns a handler that asks the rules for everything and those of the matching
 // route, in one decision, before it passes a request on to next. A refused request is
-// answered with status 429 (503 if the store failed and OnStoreFailure is FailClosed, 403 if
+// answered with status 429 (503 if the store failed and OnStoreFailure is FailClosed, or the service
+// has as many requests in flight as it may have; 403 if
 // a rule refuses requests without identity) and costs nothing.
 //
 // The ResponseWriter is passed on as it is.

@@ -17,9 +17,11 @@ type rule struct {
 	Rule
 	plan    *plan         // of Limits
 	byPeer  bool          // Key is ByRemoteIP()
+	forAll  bool          // Key counts everybody together
 	special bool          // it does more than take tokens
 	modeNow atomic.Uint32 // a Mode
 	waiting atomic.Int64  // requests that it holds
+	served  atomic.Int64  // how long requests took of late, with InFlight, in nanoseconds
 	chosen  sync.Map      // text of limits to *plan, for LimitsFor
 	nchosen atomic.Int32
 }
@@ -47,8 +49,8 @@ const maxChosen = 1024
 
 func compileRule(r Rule) *rule {
 	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
-	c := &rule{Rule: r, plan: newPlan(&r, r.Limits), byPeer: r.Key == Keyer(ClientIP{})}
-	c.special = r.Charge != nil || r.MaxWait > 0
+	c := &rule{Rule: r, plan: newPlan(&r, r.Limits), byPeer: r.Key == Keyer(ClientIP{}), forAll: countsAll(r.Key)}
+	c.special = r.Charge != nil || r.MaxWait > 0 || r.InFlight > 0
 	c.modeNow.Store(uint32(r.Mode))
 	return c
 }
