@@ -60,8 +60,8 @@ type Rule struct {
 	// Name is the name of the policy in header fields and of its buckets in the store: 1
 	// to 64 printable ASCII characters, different for each rule.
 	Name string
-	// Limits must all admit a request. There must be one at least, unless there is InFlight. A limit's buckets are known by its place in
-	// Limits, so its numbers may change while what was spent stays spent.
+	// Limits must all admit a request. A limit's buckets are known by its place in Limits, so
+	// its numbers may change while what was spent stays spent. A rule with InFlight needs none.
 	Limits Limits
 	// LimitsFor, if not nil, chooses the limits of a request, by the plan of its user for
 	// example. Nil or empty limits mean Limits. They should depend on nothing but the key.
@@ -100,7 +100,7 @@ type Rule struct {
 	// the work goes on. What is too much is refused at no cost: with status 503 if Key counts
 	// everybody together ([Constant], [ByPattern], a [Combine] of these), with 429 otherwise, and
 	// with a RetryAfter between a second and a minute that is estimated from how long requests
-	// took of late. Each process counts for itself. Such a rule needs no Limits.
+	// took of late. Each process counts for itself.
 	InFlight int
 	// Mode is whether the rule refuses requests. The zero value does; [Limiter.SetMode] changes it.
 	Mode Mode

@@ -44,12 +44,12 @@ const (
 	ReasonNever
 	// ReasonUnidentified is a refusal for lack of an identity.
 	ReasonUnidentified
+	// ReasonStore is what OnStoreFailure chose, FailOpen or FailClosed.
+	ReasonStore
 	// ReasonInFlight is a refusal because the key has as many requests in flight as it may have.
 	ReasonInFlight
 	// ReasonCapacity is a refusal because all keys together have, which is no fault of the client's.
 	ReasonCapacity
-	// ReasonStore is what OnStoreFailure chose, FailOpen or FailClosed.
-	ReasonStore
 )
 
 // check is one decision under way. It is pooled; what it points to when it is put back is

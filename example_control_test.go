@@ -172,3 +172,29 @@ func ExampleLimiter_Replace() {
 	// 200
 	// 429
 }
+
+// One export at a time for each client, and no more than ten in all.
+func ExampleRule_inFlight() {
+	limiter, err := ratelimit.New(ratelimit.Config{})
+	if err != nil {
+		panic(err)
+	}
+	var export http.Handler
+	export = limiter.With(
+		ratelimit.Rule{Name: "exports-client", InFlight: 1, Key: ratelimit.ByRemoteIP()},
+		ratelimit.Rule{Name: "exports-total", InFlight: 10, Key: ratelimit.Constant("exports")},
+	)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/outer" { // while this one is in flight, others come
+			get(export, "/inner", "192.0.2.1:1234")
+			get(export, "/inner", "192.0.2.2:1234")
+		}
+	}))
+
+	get(export, "/outer", "192.0.2.1:1234")
+	get(export, "/inner", "192.0.2.1:1234")
+	// Output:
+	// 429
+	// 200
+	// 200
+	// 200
+}

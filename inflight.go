@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"hash/maphash"
 	"math/bits"
 	"slices"
 	"sync"
@@ -42,7 +41,7 @@ type holder struct {
 // permits counts those that are held. It remembers nobody who holds none, so it is as large as
 // there are requests in flight. It is safe for concurrent use, and must not be copied.
 type permits struct {
-	seed   maphash.Seed
+	seed   hashSeed
 	shards [permitShards]permitShard
 }
 
@@ -60,8 +59,7 @@ type shardSet uint16
 
 // of returns a permit of r for key.
 func (p *permits) of(r *rule, key Key) permit {
-	h := maphash.Bytes(p.seed, key.b[:])
-	return permit{r, holder{r.Name, key}, uint8(h % permitShards)}
+	return permit{r, holder{r.Name, key}, uint8(p.seed.hash(&key) % permitShards)}
 }
 
 // take takes all of want, or none. It returns the one that it takes longest to come by, if there

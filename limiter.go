@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -36,7 +35,7 @@ type Limiter struct {
 func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
 	l.scratch.New = func() any { return new(check) }
-	l.permits.seed = maphash.MakeSeed()
+	l.permits.seed = newHashSeed()
 	switch store := cfg.Store.(type) {
 	case nil:
 		l.memory = NewMemoryStore(MemoryConfig{})

@@ -7,9 +7,9 @@ import (
 
 // Handler returns a handler that asks the rules for everything and those of the matching
 // route, in one decision, before it passes a request on to next. A refused request is
-// answered with status 429 (503 if the store failed and OnStoreFailure is FailClosed, or the service
-// has as many requests in flight as it may have; 403 if
-// a rule refuses requests without identity) and costs nothing.
+// answered with status 429 (503 if the store failed and OnStoreFailure is FailClosed, or if all
+// have too many requests in flight together; 403 if a rule refuses requests without identity)
+// and costs nothing.
 //
 // The ResponseWriter is passed on as it is.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
