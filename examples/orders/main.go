@@ -1,0 +1,76 @@
+// Command orders is an API on a SQL database, and the attacks that bring such an API down:
+// it runs the service with the limits of policy.go and without any, attacks both in the
+// same way, and prints what the honest clients felt meanwhile.
+//
+//	go run .           # both services under every attack; writes RESULTS.md and attack.svg
+//	go run . -short    # the same in some seconds, on a small database
+//	go run . -serve    # only the service, to be tried by hand
+//
+// Everything stays on the loopback. Each client has an address of its own in 127.0.0.0/8,
+// so that nothing needs to be forged to tell them apart. Linux answers on all of these.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("orders", flag.ExitOnError)
+	short := flags.Bool("short", false, "a small database and short attacks")
+	serve := flags.Bool("serve", false, "only serve")
+	child := flags.Bool("child", false, "only serve, until standard input ends")
+	limited := flags.Bool("limits", true, "with -serve: with the limits of policy.go")
+	addr := flags.String("addr", "127.0.0.1:0", "with -serve: address to listen on")
+	results := flags.String("out", "RESULTS.md", "where the tables are written")
+	plot := flags.String("plot", "attack.svg", "where the plot is written")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	size := full
+	if *short {
+		size = small
+	}
+	if *serve || *child {
+		if *child {
+			ctx = untilEOF(ctx, os.Stdin)
+		}
+		return serveUntil(ctx, out, *addr, size.data, *limited)
+	}
+	cmp, err := compare(ctx, out, size)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(*results, []byte(cmp.markdown(*plot)), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(*plot, []byte(cmp.svg()), 0o644); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "\n%s\nwritten to %s and %s\n", cmp.tables(), *results, *plot)
+	return err
+}
+
+// untilEOF returns a context that ends with r: a child does not outlive its parent.
+func untilEOF(ctx context.Context, r io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, r)
+		cancel()
+	}()
+	return ctx
+}
