@@ -1,0 +1,147 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestMain is also the service, when the comparison starts this program again.
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestShortComparison(t *testing.T) {
+	c, err := compare(t.Context(), t.Output(), small)
+	require.NoError(t, err)
+
+	assert.Zero(t, c.summary(c.with.calm()).errors)
+	for i, o := range c.with.outcomes {
+		free := c.without.outcomes[i]
+		t.Run(o.attack.name, func(t *testing.T) {
+			assert.Positive(t, o.sent)
+			assert.Zero(t, c.summary(o.under.honest).errors, "honest requests that failed, with limits")
+			assert.LessOrEqual(t, o.did.wrong(), o.attack.bound(o.lasted), "passwords checked, with limits")
+			assert.Less(t, o.did.Database, free.did.Database, "what reaches the database")
+			assert.LessOrEqual(t, o.did.Rows, free.did.Rows)
+			assert.Zero(t, o.did.Admin, "requests that reach the handler for administrators")
+			if o.attack.limit != "" {
+				assert.GreaterOrEqual(t, o.did.wrong(), o.attack.bound(0), "the burst is admitted")
+				assert.Greater(t, free.did.wrong(), o.attack.bound(free.lasted), "without limits")
+			}
+		})
+	}
+	assert.Positive(t, c.without.outcomes[0].did.Guessed, "without limits the password is found")
+	assert.Positive(t, c.without.outcomes[len(attacks)-1].did.Admin, "without limits the administrators' handler is reached")
+
+	report := c.markdown("plot.svg")
+	for _, a := range attacks {
+		assert.Contains(t, report, "| "+a.name+" |")
+		assert.Contains(t, report, a.what)
+	}
+	assertXML(t, c.svg())
+}
+
+func assertXML(t *testing.T, text string) {
+	t.Helper()
+	d := xml.NewDecoder(strings.NewReader(text))
+	for {
+		if _, err := d.Token(); err == io.EOF {
+			return
+		} else if !assert.NoError(t, err) {
+			return
+		}
+	}
+}
+
+func TestService(t *testing.T) {
+	db, err := openDatabase(t.Context(), t.TempDir(), small.data)
+	require.NoError(t, err)
+	defer db.Close()
+	signer := newSigner()
+	handler := (&service{db: db, signer: signer}).routes()
+	token := func(name, role string) string {
+		return "Bearer " + signer.sign(identity{name, role}, time.Now().Add(time.Minute))
+	}
+	customerToken, partnerToken := token(customer(1), roleCustomer), token(partner(1), rolePartner)
+	expired := "Bearer " + signer.sign(identity{customer(1), roleCustomer}, time.Now().Add(-time.Minute))
+	basic := func(name, password string) string {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.SetBasicAuth(name, password)
+		return r.Header.Get("Authorization")
+	}
+	tests := []struct {
+		name, method, path, auth, body string
+		status, rows                   int // rows -1: no list
+	}{
+		{"a page of items", "GET", "/api/items", "", "", 200, 20},
+		{"as many items as may be asked for", "GET", "/api/items?per_page=99999", "", "", 200, small.data.items},
+		{"a page beyond the end", "GET", "/api/items?page=99999", "", "", 200, 0},
+		{"popular items", "GET", "/api/items?sort=popular&per_page=5", "", "", 200, 5},
+		{"orders by nobody", "GET", "/api/orders", "", "", 401, -1},
+		{"orders by a customer", "GET", "/api/orders?per_page=7", customerToken, "", 200, 7},
+		{"an expired token", "GET", "/api/orders", expired, "", 401, -1},
+		{"a forged token", "GET", "/api/orders", customerToken[:len(customerToken)-4] + "AAAA", "", 401, -1},
+		{"one order", "GET", "/api/orders/3", customerToken, "", 200, 1},
+		{"no order", "GET", "/api/orders/999999", customerToken, "", 404, -1},
+		{"not a number", "GET", "/api/orders/x", customerToken, "", 404, -1},
+		{"users", "GET", "/api/users?page=2", customerToken, "", 200, 20},
+		{"a login", "POST", "/login", basic(" USER0001", word(wordOf(1))), "", 200, -1},
+		{"a wrong password", "POST", "/login", basic(customer(1), "x"), "", 401, -1},
+		{"an unknown name", "POST", "/login", basic("nobody", "x"), "", 401, -1},
+		{"an empty password of an unknown name", "POST", "/login", basic("nobody", ""), "", 401, -1},
+		{"a payment", "POST", "/webhooks", partnerToken, `{"reference": "R-00000001", "status": "paid"}`, 202, -1},
+		{"a payment by a customer", "POST", "/webhooks", customerToken, `{}`, 403, -1},
+		{"no payment", "POST", "/webhooks", partnerToken, `x`, 400, -1},
+		{"too much", "POST", "/webhooks", partnerToken, strings.Repeat(" ", maxBody+1), 400, -1},
+		{"statistics", "GET", "/admin/stats", basic(adminName, adminPassword), "", 200, len(cities)},
+		{"statistics for a customer", "GET", "/admin/stats", basic(customer(1), word(wordOf(1))), "", 403, -1},
+		{"statistics for nobody", "GET", "/admin/stats", "", "", 401, -1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
+			r.Header.Set("Authorization", tt.auth)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			require.Equal(t, tt.status, w.Code, w.Body)
+			if tt.rows >= 0 {
+				var list []any
+				require.NoError(t, json.Unmarshal(w.Body.Bytes(), &list))
+				assert.Len(t, list, tt.rows)
+			}
+		})
+	}
+	list, err := db.order(t.Context(), 2) // of reference 1
+	require.NoError(t, err)
+	assert.Equal(t, "paid", list[0].Status)
+}
+
+func TestPolicyIsValid(t *testing.T) {
+	signer := newSigner()
+	limiter, err := newLimiter(signer)
+	require.NoError(t, err)
+	reached := 0
+	handler := limiter.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
+	for addr, want := range map[string]int{"127.8.1.2:1": http.StatusOK, "127.64.0.1:1": http.StatusForbidden, "junk": http.StatusForbidden} {
+		r := httptest.NewRequest("GET", "/admin/stats", nil)
+		r.RemoteAddr = addr
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		assert.Equal(t, want, w.Code, addr)
+	}
+	assert.Equal(t, 1, reached)
+}

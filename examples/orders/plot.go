@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// The plot is SVG, written by hand. Lengths are in pixels.
+const (
+	plotWidth  = 1040.0
+	plotHeight = 640.0
+	plotLeft   = 70.0
+	plotRight  = plotWidth - 20
+	upperTop   = 96.0 // of the latency
+	upperEnd   = 390.0
+	lowerTop   = 452.0 // of what reached the database
+	lowerEnd   = 590.0
+
+	red  = "#c2410c"
+	blue = "#1d4ed8"
+	grey = "#64748b"
+)
+
+// svg draws the latency of honest clients over time, without limits and with them, and
+// beneath it what reached the database.
+func (c *comparison) svg() string {
+	var b strings.Builder
+	p := &plotter{&b, c}
+	p.f(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="system-ui, sans-serif" font-size="12">`, plotWidth, plotHeight)
+	p.f(`<rect width="100%%" height="100%%" fill="white"/>`)
+	p.text(plotLeft, 26, "start", "#0f172a", `font-size="17" font-weight="600"`, "An API under attack: what honest clients feel")
+	p.legend()
+	p.bands()
+	p.latencyAxis()
+	p.latency(c.without, red)
+	p.latency(c.with, blue)
+	p.reached()
+	p.f(`</svg>`)
+	return b.String()
+}
+
+type plotter struct {
+	b *strings.Builder
+	c *comparison
+}
+
+func (p *plotter) f(format string, args ...any) { _, _ = fmt.Fprintf(p.b, format+"\n", args...) }
+
+func (p *plotter) text(x, y float64, anchor, colour, more, s string) {
+	p.f(`<text x="%.1f" y="%.1f" text-anchor="%s" fill="%s" %s>%s</text>`, x, y, anchor, colour, more, s)
+}
+
+func (p *plotter) line(x1, y1, x2, y2 float64, colour string) {
+	p.f(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>`, x1, y1, x2, y2, colour)
+}
+
+func (p *plotter) legend() {
+	x := plotLeft
+	for _, l := range []struct{ colour, text string }{{red, "without limits"}, {blue, "with limits"}} {
+		p.f(`<rect x="%.1f" y="40" width="18" height="5" fill="%s"/>`, x, l.colour)
+		p.text(x+24, 47, "start", l.colour, `font-weight="600"`, l.text)
+		x += 130
+	}
+	p.text(x, 47, "start", grey, "", "thick: 99th percentile of each second; thin: median; shaded: attack; a failed request counts as "+
+		p.c.size.patience.String())
+}
+
+// x is where a time after the beginning of the calm before attack i is.
+func (p *plotter) x(i int, after time.Duration) float64 {
+	one := (plotRight - plotLeft) / float64(len(attacks))
+	return plotLeft + one*(float64(i)+min(1, after.Seconds()/(p.c.size.calm+p.c.size.attack).Seconds()))
+}
+
+func (p *plotter) bands() {
+	for i, a := range attacks {
+		from, to := p.x(i, p.c.size.calm), p.x(i+1, 0)
+		p.f(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="#fef3c7"/>`, from, upperTop, to-from, upperEnd-upperTop)
+		words := strings.Split(a.name, ", ")
+		for j, word := range words {
+			p.text((from+to)/2, upperTop-6-14*float64(len(words)-1-j), "middle", "#0f172a", "", word)
+		}
+	}
+}
+
+// y is where a latency is: from 0.3 ms to 10 s, by its logarithm.
+func latencyY(d time.Duration) float64 {
+	ms := min(max(d.Seconds()*1000, 0.3), 10_000)
+	return upperEnd - (math.Log10(ms)-math.Log10(0.3))/(4-math.Log10(0.3))*(upperEnd-upperTop)
+}
+
+func (p *plotter) latencyAxis() {
+	for _, d := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second} {
+		y := latencyY(d)
+		p.line(plotLeft, y, plotRight, y, "#e2e8f0")
+		p.text(plotLeft-8, y+4, "end", grey, "", d.String())
+	}
+	p.line(plotLeft, upperEnd, plotRight, upperEnd, grey)
+}
+
+func (p *plotter) latency(s *side, colour string) {
+	thick, thin := new(strings.Builder), new(strings.Builder)
+	for i, o := range s.outcomes {
+		p.phase(thick, thin, i, 0, o.calm)
+		p.phase(thick, thin, i, p.c.size.calm, o.under)
+	}
+	p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="1" opacity="0.6"/>`, thin, colour)
+	p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="2.5" stroke-linejoin="round"/>`, thick, colour)
+}
+
+// phase adds a point for each second to both paths.
+func (p *plotter) phase(thick, thin *strings.Builder, i int, start time.Duration, ph phase) {
+	const step = time.Second
+	seconds := map[int][]sample{}
+	last := 0
+	for _, s := range ph.honest {
+		n := int(s.due.Sub(ph.from) / step)
+		seconds[n] = append(seconds[n], s)
+		last = max(last, n)
+	}
+	for n := range last + 1 {
+		if len(seconds[n]) == 0 {
+			continue
+		}
+		sum := p.c.summary(seconds[n])
+		x := p.x(i, start+time.Duration(n)*step+step/2)
+		verb := "L"
+		if i == 0 && start == 0 && n == 0 {
+			verb = "M"
+		}
+		_, _ = fmt.Fprintf(thick, "%s%.1f %.1f", verb, x, latencyY(sum.p99))
+		_, _ = fmt.Fprintf(thin, "%s%.1f %.1f", verb, x, latencyY(sum.p50))
+	}
+}
+
+// reached draws two bars for each attack, by the square root so that few are seen too.
+func (p *plotter) reached() {
+	p.text(plotLeft, lowerTop-22, "start", "#0f172a", `font-size="14" font-weight="600"`, "Requests of the attack that reached the database")
+	most := 1
+	for _, o := range p.c.without.outcomes {
+		most = max(most, o.did.Database)
+	}
+	for i := range attacks {
+		middle := (p.x(i, p.c.size.calm) + p.x(i+1, 0)) / 2
+		p.bar(middle-34, p.c.without.outcomes[i].did.Database, most, red)
+		p.bar(middle+2, p.c.with.outcomes[i].did.Database, most, blue)
+	}
+	p.line(plotLeft, lowerEnd, plotRight, lowerEnd, grey)
+	p.text(plotLeft, lowerEnd+30, "start", grey, "", "Heights by the square root. Clients and service share "+
+		"one machine and all traffic is on the loopback.")
+}
+
+func (p *plotter) bar(x float64, n, most int, colour string) {
+	height := math.Sqrt(float64(n)/float64(most)) * (lowerEnd - lowerTop)
+	p.f(`<rect x="%.1f" y="%.1f" width="32" height="%.1f" fill="%s"/>`, x, lowerEnd-height, height, colour)
+	p.text(x+16, lowerEnd-height-4, "middle", colour, "", fmt.Sprint(n))
+}
