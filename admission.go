@@ -32,8 +32,8 @@ func (l *Limiter) admit(ctx context.Context, c *check, worst *Op) *admission {
 	if worst != nil {
 		a.op = *worst
 	}
-	if len(c.ops) > 1 && c.failed == 0 {
-		a.charges = append(a.charges, c.ops...)
+	if len(c.ops) > 1 {
+		a.charges = c.appendTaken(nil)
 	}
 	return a
 }
@@ -67,10 +67,8 @@ func giveBack(ctx context.Context) {
 }
 
 func (a *admission) credit() {
-	if a.failed == 0 {
-		a.limiter.credit(a.Context, a.charged())
-		a.given = true
-	}
+	a.limiter.credit(a.Context, a.charged())
+	a.given = true
 }
 
 // charged returns the ops by which the request was charged. Their costs are what they took.

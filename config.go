@@ -31,9 +31,14 @@ type Config struct {
 	// through another process is thus not seen here by a client who has been refused,
 	// until the wait it was told is over.
 	Store Store
-	// OnStoreFailure says what happens to a request when the Store returns an error. It
-	// must be chosen for every Store but a MemoryStore, which does not fail.
+	// OnStoreFailure says what happens to a request when the Store fails, unless its rules say
+	// it themselves. It must be chosen for every Store but a MemoryStore, which does not fail.
 	OnStoreFailure FailurePolicy
+	// Instances is how many instances of the service there are, for [UseMemory]: while the
+	// Store fails, each enforces this part of every limit by itself, 1 token at least. Zero
+	// means 1, so that each enforces the whole limit, and n instances admit n times as much.
+	// Where their number changes, the greatest is the strict choice.
+	Instances int
 	// StoreTimeout is how long a decision may wait for the Store. Zero means 50 ms.
 	StoreTimeout time.Duration
 
@@ -102,6 +107,11 @@ type Rule struct {
 	// with a RetryAfter between a second and a minute that is estimated from how long requests
 	// took of late. Each process counts for itself.
 	InFlight int
+	// OnStoreFailure says what happens to the rule when the Store fails. Zero means what
+	// Config.OnStoreFailure says. Of the rules for one request, those with [FailClosed] refuse it
+	// whatever the others say; otherwise those with [UseMemory] decide, all or none, and
+	// those with [FailOpen] do not apply.
+	OnStoreFailure FailurePolicy
 	// Mode is whether the rule refuses requests. The zero value does; [Limiter.SetMode] changes it.
 	Mode Mode
 	// Hidden keeps the rule out of header fields and bodies, so that nobody can see from
@@ -119,18 +129,6 @@ const (
 	RefuseUnidentified
 	// SkipUnidentified does not apply the rule to them.
 	SkipUnidentified
-)
-
-// FailurePolicy is what a [Limiter] does when its [Store] fails.
-type FailurePolicy uint8
-
-const (
-	// FailOpen admits the request.
-	FailOpen FailurePolicy = iota + 1
-	// FailClosed refuses it with status 503.
-	FailClosed
-	// UseMemory decides in the memory of this process instead.
-	UseMemory
 )
 
 // ConfigError is one mistake in a [Config]. [New] returns all of them, joined by [errors.Join].
@@ -164,6 +162,9 @@ func (c *Config) check(m *mistakes) {
 	case c.OnStoreFailure == 0 && c.Store != nil && !memory:
 		m.add("OnStoreFailure", errors.New("say what happens when the Store fails: FailOpen, FailClosed or UseMemory"))
 	}
+	if c.Instances < 0 || c.Instances > maxInstances {
+		m.addf("Instances", "%d: want 1 to %d, or 0 for 1", c.Instances, maxInstances)
+	}
 	if c.StoreTimeout < 0 {
 		m.addf("StoreTimeout", "%v: want a positive time, or 0 for %v", c.StoreTimeout, defaultStoreTimeout)
 	}
@@ -176,7 +177,7 @@ func (c *Config) check(m *mistakes) {
 func (c *Config) checkReplacement(m *mistakes) {
 	rest := *c
 	for name, set := range map[string]bool{
-		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "StoreTimeout": rest.StoreTimeout != 0,
+		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "StoreTimeout": rest.StoreTimeout != 0, "Instances": rest.Instances != 0,
 		"Headers": rest.Headers != 0, "Denied": rest.Denied != nil, "OnDenied": rest.OnDenied != nil,
 		"OnObserved": rest.OnObserved != nil, "OnError": rest.OnError != nil,
 	} {
@@ -209,6 +210,9 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.MaxWaiting < 0 {
 		m.addf(field+".MaxWaiting", "%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)
+	}
+	if r.OnStoreFailure > UseMemory {
+		m.addf(field+".OnStoreFailure", "unknown policy %d: want FailOpen, FailClosed or UseMemory, or 0 for that of the Config", r.OnStoreFailure)
 	}
 	if !r.Mode.valid() {
 		m.addf(field+".Mode", "unknown mode %d: want Enforce, Observe, Off or EnforcePercent", r.Mode)

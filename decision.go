@@ -30,6 +30,9 @@ type Decision struct {
 	ResetAfter time.Duration
 	// StoreFailed reports that the store failed and OnStoreFailure decided.
 	StoreFailed bool
+	// Local reports that it was decided in the memory of this process, since the store
+	// failed ([UseMemory]). Limit is then the part that this instance enforces.
+	Local bool
 }
 
 // Reason says why a [Decision] came out as it did.
@@ -166,7 +169,7 @@ func (c *check) decide(d *Decision) {
 	switch op := c.worst(); {
 	case op != nil:
 		op.decide(d)
-		d.StoreFailed = c.failed != 0
+		d.StoreFailed, d.Local = c.failed != 0, c.failed == UseMemory
 	case c.refused.reason != ReasonNone:
 		d.Reason, d.Rule, d.Key, d.RetryAfter = c.refused.reason, c.refused.rule.Name, c.refused.key, c.refused.wait
 	case c.failed == FailClosed:

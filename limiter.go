@@ -19,9 +19,9 @@ import (
 // adds some at start-up. It starts no goroutine and needs no closing.
 type Limiter struct {
 	cfg       Config
-	memory    *MemoryStore // the store, if it is one: it needs no deadline
-	remote    *remote      // the store, if it is another
-	local     *MemoryStore // in its place while it fails, with UseMemory
+	memory    *MemoryStore        // the store, if it is one: it needs no deadline
+	remote    *remote             // the store, if it is another
+	local     func() *MemoryStore // in its place while it fails, with UseMemory
 	table     atomic.Pointer[table]
 	byName    atomic.Pointer[names]
 	changing  sync.Mutex       // of table, byName and decorated
@@ -44,9 +44,7 @@ func New(cfg Config) (*Limiter, error) {
 	default:
 		l.remote = newRemote(store, cmp.Or(cfg.StoreTimeout, defaultStoreTimeout))
 	}
-	if cfg.OnStoreFailure == UseMemory {
-		l.local = NewMemoryStore(MemoryConfig{})
-	}
+	l.local = sync.OnceValue(func() *MemoryStore { return NewMemoryStore(MemoryConfig{}) })
 	var m mistakes
 	cfg.check(&m)
 	names := map[string]*rule{}
@@ -159,21 +157,27 @@ func (l *Limiter) apply(ctx context.Context, c *check) error {
 	if l.memory != nil {
 		return l.memory.Apply(ctx, c.ops)
 	}
+	if l.settleLocal(ctx, c); len(c.ops) == 0 {
+		return nil
+	}
 	change, err := l.remote.apply(ctx, c.ops)
 	if change != unchanged {
 		l.report(ctx, change.event())
 	}
-	if err == nil || errors.Is(err, ErrInvalidOp) {
-		return err
+	if err == nil {
+		return nil
 	}
-	c.failed = l.cfg.OnStoreFailure
+	if errors.Is(err, ErrInvalidOp) {
+		if CheckOps(c.ops) != nil {
+			return err // the caller's mistake
+		}
+		err = errors.New(err.Error()) // the store's
+	}
 	err = fmt.Errorf("ratelimit: store: %w", err)
 	if !errors.Is(err, ErrStoreDown) {
 		l.report(ctx, err)
 	}
-	if l.local != nil {
-		return errors.Join(err, l.local.Apply(ctx, c.ops))
-	}
+	l.fail(ctx, c)
 	return err
 }
 

@@ -102,9 +102,7 @@ func (l *Limiter) observe(r *http.Request, observed []observation) []Op {
 		switch {
 		case worst == nil: // the store failed, or the rule is unlimited
 		case worst.Result.Allowed:
-			if c.failed == 0 {
-				taken = append(taken, c.ops...)
-			}
+			taken = c.appendTaken(taken)
 		case l.cfg.OnObserved != nil:
 			var d Decision
 			c.decide(&d)

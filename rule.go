@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,10 +25,12 @@ type rule struct {
 	served  atomic.Int64  // how long requests took of late, with InFlight, in nanoseconds
 	chosen  sync.Map      // text of limits to *plan, for LimitsFor
 	nchosen atomic.Int32
+	parts   int // Config.Instances
 }
 
 // plan is the limits of a rule with their texts. It is immutable.
 type plan struct {
+	local    *plan    // takes its place while the store fails, with UseMemory
 	policies []policy // none if unlimited
 	field    string   // the members of RateLimit-Policy, "" if the rule is hidden
 }
@@ -47,15 +50,29 @@ type policy struct {
 // for each request.
 const maxChosen = 1024
 
-func compileRule(r Rule) *rule {
+// compileRule compiles a rule that has been checked, for a Limiter of cfg.
+func compileRule(r Rule, cfg *Config) *rule {
 	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
-	c := &rule{Rule: r, plan: newPlan(&r, r.Limits), byPeer: r.Key == Keyer(ClientIP{}), forAll: countsAll(r.Key)}
+	r.OnStoreFailure = cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure)
+	c := &rule{Rule: r, byPeer: r.Key == Keyer(ClientIP{}), forAll: countsAll(r.Key), parts: cfg.Instances}
+	c.plan = c.newPlan(r.Limits)
 	c.special = r.Charge != nil || r.MaxWait > 0 || r.InFlight > 0
 	c.modeNow.Store(uint32(r.Mode))
 	return c
 }
 
 // newPlan compiles limits that have been checked.
+func (r *rule) newPlan(limits Limits) *plan {
+	p := newPlan(&r.Rule, limits)
+	if r.OnStoreFailure == UseMemory {
+		p.local = newPlan(&r.Rule, limits.part(r.parts))
+		for i := range p.local.policies {
+			p.local.policies[i].local = true
+		}
+	}
+	return p
+}
+
 func newPlan(r *Rule, limits Limits) *plan {
 	p := new(plan)
 	var fields []string
@@ -81,7 +98,7 @@ func newPolicy(r *Rule, index, of int, l Limit) policy {
 	if err != nil {
 		panic(err) // unreachable: Limits.check has seen it
 	}
-	named.extra = extra
+	named.extra, named.onFailure = extra, r.OnStoreFailure
 	p := policy{NamedLimit: named, name: r.Name}
 	if of > 1 {
 		p.name += "-" + strconv.Itoa(index+1)
@@ -188,7 +205,7 @@ func (r *rule) choose(limits Limits) *plan {
 	if p, ok := r.chosen.Load(text); ok {
 		return p.(*plan)
 	}
-	p := newPlan(&r.Rule, limits)
+	p := r.newPlan(limits)
 	if r.nchosen.Add(1) <= maxChosen {
 		r.chosen.Store(text, p)
 	}

@@ -67,7 +67,7 @@ func ChargeSuccesses(res Response) int64 { return res.Cost - ChargeFailures(res)
 // as the bucket has it. A rule with a Charge is still charged what that says.
 //
 // The error says that n is negative or that no rule of that name has taken anything for the
-// request, as when it does not apply, or when the Store has failed.
+// request, as when it does not apply, or when the Store has failed and the rule has not decided in memory.
 func SetCost(ctx context.Context, rule string, n int64) error {
 	if n < 0 {
 		return fmt.Errorf("ratelimit: SetCost: negative cost %d", n)
@@ -82,9 +82,6 @@ func SetCost(ctx context.Context, rule string, n int64) error {
 
 // setCost makes n what the named rule has taken, and reports whether it has taken anything.
 func (a *admission) setCost(rule string, n int64) bool {
-	if a.failed != 0 {
-		return false
-	}
 	c := a.limiter.getCheck()
 	defer a.limiter.putCheck(c)
 	found := false

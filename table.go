@@ -48,14 +48,14 @@ func (n *names) find(name string) *rule {
 
 // compileTable compiles what cfg says of rules, and adds them to names.
 func compileTable(m *mistakes, cfg Config, names map[string]*rule) *table {
-	t := &table{patterns: map[string]*route{}, exempt: cfg.Exempt, rules: compileRules(m, "Rules", cfg.Rules, names)}
+	t := &table{patterns: map[string]*route{}, exempt: cfg.Exempt, rules: compileRules(m, "Rules", cfg.Rules, &cfg, names)}
 	if len(cfg.Routes)+len(cfg.ExemptRoutes) == 0 {
 		return t
 	}
 	t.routes = http.NewServeMux()
 	for _, pattern := range slices.Sorted(maps.Keys(cfg.Routes)) {
 		field := fmt.Sprintf("Routes[%q]", pattern)
-		t.add(m, field, pattern, &route{rules: compileRules(m, field, cfg.Routes[pattern], names)})
+		t.add(m, field, pattern, &route{rules: compileRules(m, field, cfg.Routes[pattern], &cfg, names)})
 	}
 	for i, pattern := range cfg.ExemptRoutes {
 		t.add(m, fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &route{exempt: true})
@@ -63,8 +63,8 @@ func compileTable(m *mistakes, cfg Config, names map[string]*rule) *table {
 	return t
 }
 
-// compileRules compiles rules that have no mistakes, and adds them to names.
-func compileRules(m *mistakes, field string, rules []Rule, names map[string]*rule) []*rule {
+// compileRules compiles rules that have no mistakes, for a Limiter of cfg, and adds them to names.
+func compileRules(m *mistakes, field string, rules []Rule, cfg *Config, names map[string]*rule) []*rule {
 	var compiled []*rule
 	for i, r := range rules {
 		at, before := fmt.Sprintf("%s[%d]", field, i), len(*m)
@@ -72,7 +72,7 @@ func compileRules(m *mistakes, field string, rules []Rule, names map[string]*rul
 		if len(*m) > before {
 			continue
 		}
-		c := compileRule(r)
+		c := compileRule(r, cfg)
 		if names[r.Name] != nil {
 			m.addf(at+".Name", "%q is the name of another rule", r.Name)
 		}
@@ -110,7 +110,7 @@ func (l *Limiter) decorate(rules []Rule) ([]*rule, error) {
 	defer l.changing.Unlock()
 	var m mistakes
 	names := maps.Clone(l.byName.Load().all)
-	compiled := compileRules(&m, "With", rules, names)
+	compiled := compileRules(&m, "With", rules, &l.cfg, names)
 	if len(m) > 0 {
 		return nil, errors.Join(m...)
 	}
@@ -129,6 +129,7 @@ func (l *Limiter) decorate(rules []Rule) ([]*rule, error) {
 func (l *Limiter) Replace(cfg Config) error {
 	var m mistakes
 	cfg.checkReplacement(&m)
+	cfg.OnStoreFailure, cfg.Instances = l.cfg.OnStoreFailure, l.cfg.Instances
 	l.changing.Lock()
 	defer l.changing.Unlock()
 	names := maps.Clone(l.decorated)

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"math/bits"
 	"time"
 )
@@ -115,13 +116,13 @@ func (l *Limiter) oneNow(ctx context.Context, p *plan, kind OpKind, key Key, cos
 	c.add(p, key, cost, kind)
 	err := l.apply(ctx, c)
 	wait := time.Duration(0)
-	if err == nil {
+	if !errors.Is(err, ErrInvalidOp) {
 		wait = c.showWaits()
 	}
 	c.decide(d)
 	if wait > 0 && d.Allowed {
-		if kind == OpTake && c.failed == 0 {
-			l.credit(ctx, c.ops)
+		if kind == OpTake {
+			l.credit(ctx, c.appendTaken(nil))
 		}
 		d.Allowed, d.Reason, d.RetryAfter = false, ReasonLimit, wait
 	}

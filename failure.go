@@ -1,0 +1,159 @@
+package ratelimit
+
+import (
+	"context"
+	"math"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// FailurePolicy is what a [Limiter] does when its [Store] fails.
+type FailurePolicy uint8
+
+const (
+	// FailOpen admits the request.
+	FailOpen FailurePolicy = iota + 1
+	// FailClosed refuses it with status 503.
+	FailClosed
+	// UseMemory decides in the memory of this process instead, where each instance enforces the
+	// part of the limits that Config.Instances says. Buckets there begin full, and know
+	// nothing of those in the Store.
+	UseMemory
+)
+
+// maxInstances bounds Config.Instances.
+const maxInstances = 1_000_000
+
+// fail decides c in the place of a store that has failed, as its rules have chosen. A rule that is
+// closed closes the request. Otherwise those that use memory decide, all or none, and those
+// that are open are left out.
+func (l *Limiter) fail(ctx context.Context, c *check) {
+	c.failed = FailOpen
+	for i := range c.ops {
+		switch l.onFailure(c.ops[i].Limit) {
+		case FailClosed:
+			c.failed = FailClosed
+			return
+		case UseMemory:
+			c.failed = UseMemory
+		}
+	}
+	if c.failed == UseMemory {
+		c.usePlans()
+		l.decideLocal(ctx, c)
+	}
+}
+
+func (l *Limiter) onFailure(limit *NamedLimit) FailurePolicy {
+	if limit.onFailure == 0 {
+		return l.cfg.OnStoreFailure
+	}
+	return limit.onFailure
+}
+
+// usePlans puts the local plans of rules in the place of theirs. Rules without one are hidden.
+func (c *check) usePlans() {
+	n := 0
+	for i, p := range c.plans {
+		c.plans[i] = p.local
+		for j := range p.policies {
+			if p.local != nil {
+				c.policies[n] = &p.local.policies[j]
+				c.ops[n].Limit = c.policies[n].NamedLimit
+			} else {
+				c.policies[n] = &policy{NamedLimit: p.policies[j].NamedLimit, hidden: true}
+			}
+			n++
+		}
+		if p.local == nil {
+			c.plans[i] = new(plan)
+		}
+	}
+}
+
+// decideLocal has local memory decide the ops of c that use it. The others are allowed, with more
+// left than any bucket holds, so they are never the strictest, and cost nothing.
+func (l *Limiter) decideLocal(ctx context.Context, c *check) {
+	var ops []Op
+	for i := range c.ops {
+		op := &c.ops[i]
+		if l.onFailure(op.Limit) == UseMemory {
+			ops = append(ops, *op)
+			continue
+		}
+		op.Cost, op.Result = 0, Result{Allowed: true, Remaining: math.MaxInt64}
+	}
+	_ = l.local().Apply(ctx, ops) // which fails for ops that are not valid only
+	for i := range c.ops {
+		if op := &c.ops[i]; l.onFailure(op.Limit) == UseMemory {
+			op.Result, ops = ops[0].Result, ops[1:]
+		}
+	}
+}
+
+func (op *Op) isLocal() bool { return op.Limit != nil && op.Limit.local }
+
+// settleLocal settles in local memory what was taken there, and leaves the rest of c to the store.
+func (l *Limiter) settleLocal(ctx context.Context, c *check) {
+	var local []Op
+	rest := 0
+	for i := range c.ops {
+		switch op := &c.ops[i]; {
+		case op.isLocal():
+			local = append(local, *op)
+		case local == nil:
+			rest++
+		default:
+			c.ops[rest] = *op
+			rest++
+		}
+	}
+	if local != nil {
+		c.ops = c.ops[:rest]
+		_ = l.local().Apply(ctx, local)
+	}
+}
+
+// appendTaken appends the ops by which c has taken tokens, of the store or of local memory.
+func (c *check) appendTaken(ops []Op) []Op {
+	if c.failed == 0 {
+		return append(ops, c.ops...)
+	}
+	for i := range c.ops {
+		if op := &c.ops[i]; c.failed == UseMemory && op.isLocal() {
+			ops = append(ops, *op)
+		}
+	}
+	return ops
+}
+
+// part returns the limits that each of n instances enforces by itself.
+func (ls Limits) part(n int) Limits {
+	parts := slices.Clone(ls)
+	for i, l := range parts {
+		parts[i] = l.part(int64(n))
+	}
+	return parts
+}
+
+// part returns an n-th of l: its rate exactly, and its burst rounded down, but 1 at least. A
+// bucket that would take longer than any may to fill is the slowest there is.
+func (l Limit) part(n int64) Limit {
+	if n <= 1 || l.IsUnlimited() {
+		return l
+	}
+	_, _, burst := l.reduced()
+	part := Limit{Count: l.Count, Period: l.Period}
+	hi, lo := bits.Mul64(uint64(l.Period), uint64(n))
+	if l.Count%n == 0 || hi > 0 || lo > math.MaxInt64 {
+		part.Count /= n
+	} else {
+		part.Period = time.Duration(lo)
+	}
+	part = part.WithBurst(max(burst/n, 1))
+	if part.check() != nil {
+		return Limit{Count: 1, Period: maxFill}
+	}
+	return part
+}
