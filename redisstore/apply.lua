@@ -1,75 +1,78 @@
 -- Decides batches of operations on token buckets, one batch after another: of each batch
 -- all operations are applied, or none.
 --
--- KEYS[i] is the bucket of operation i. ARGV[1] holds six doubles for each: kind, cost, num,
--- den, fill and place. What a bucket lacks, its debt, is counted in ticks of 1/den
--- microseconds. A token is num ticks, the cost is in ticks, and fill is the whole
--- bucket. The place is, for the first operation of a batch, the number of its operations, and
--- for the others the place in the batch of the first on the same bucket. All numbers are whole and
--- below 2^53, which doubles hold exactly.
+-- KEYS are the keys of all batches: one for each rule and identity, which holds the buckets
+-- of all limits of the rule. ARGV[1] holds eight doubles for each operation: kind, cost, num,
+-- den, fill, limit, key and bucket. What a bucket lacks, its debt, is counted in ticks of 1/den
+-- microseconds. A token is num ticks, the cost is in ticks, and fill is the whole bucket. The
+-- others are numbers from 1 on: of the limit in its rule, of the key in the batch, and of the first
+-- operation of the batch on the same bucket. For the first operation key and bucket
+-- are how many keys and operations the batch has. All numbers are whole and below 2^53, which
+-- doubles hold exactly.
 --
--- A bucket is kept as text: 16 digits for an instant (microseconds), and so many tokens as
--- it lacked then. If the instant is not a whole one, a colon follows, and how many ticks later it
--- was. It is less than a token's time before the last change, so that up to 999 tokens are
--- an integer for the server, which takes no memory of its own. Another format must begin
--- with something else than a digit.
+-- A key is kept as text, one word for each limit. A word is 0 for a full bucket, or 16 digits
+-- for an instant (microseconds) and behind them so many tokens as the bucket lacked then. If
+-- the instant is not a whole one, a colon follows, and how many ticks later it was. It is less
+-- than a token's time before the last change, so that up to 999 tokens of one limit are an
+-- integer for the server, which takes no memory of its own. Another format must begin with
+-- something else than a digit.
 --
--- The reply is 17 bytes for each operation: a byte, 1 if it was allowed, and two doubles: the
--- debt it found and the debt in the end. If its batch failed, the byte is 2 and the first double
--- is the length of the error, which is 0 for all but the first of the batch. Errors come last.
+-- The reply is two doubles for each operation: the debt it found and the debt in the end. If
+-- a batch failed its first number is negative, the length of the error. Errors come last.
 
 local TAKE, PEEK, CREDIT, RESET, DRAIN = 0, 1, 2, 3, 4 -- any other: more than the bucket can hold
 local NEVER_TAKE = -1
-local arg, call, unpack, pack = ARGV[1], redis.pcall, struct.unpack, struct.pack
-local floor, ceil, find, match, sub, format = math.floor, math.ceil, string.find, string.match, string.sub, string.format
+local WIDTH = 8
+local call, arg = redis.pcall, { struct.unpack('>' .. string.rep('d', #ARGV[1] / 8), ARGV[1]) }
+local floor, ceil, min, max, concat = math.floor, math.ceil, math.min, math.max, table.concat
+local find, match, sub, format = string.find, string.match, string.sub, string.format
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
 
--- load returns the debt of a bucket, whether it is to be written even if nothing changes, and
--- whether it is stored; or else an error.
--- What cannot be read is an empty bucket. A clock set back, or a lower limit, leaves no
--- more than that to wait for.
-local function load(key, num, den, fill)
-  local state = call('GET', key)
-  if not state then
-    return 0, false, false
-  end
-  if type(state) == 'table' then
-    return nil, state.err
-  end
-  if #state < 17 then
-    return fill, true, true
-  end
-  local since, tokens, ticks = sub(state, 1, 16), sub(state, 17), 0
-  if find(state, '%D') then
-    since, tokens, ticks = match(state, '^(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)(%d+):(%d+)$')
-    if not since then
-      return fill, true, true
+-- decode returns the debt that a word says, and whether it must be written even if nothing
+-- changes. What cannot be read is an empty bucket. A clock set back, or a lower
+-- limit, leaves no more than that to wait for.
+local function decode(word, num, den, fill)
+  local since, tokens, ticks = tonumber(sub(word, 1, 16)), tonumber(sub(word, 17)), 0
+  if not tokens then
+    if word == '0' then
+      return 0, false
     end
-    ticks = math.min(ticks, den) -- it may be another limit's
+    since, tokens, ticks = match(word, '^(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)(%d+):(%d+)$')
+    if not since then
+      return fill, true
+    end
+    ticks = min(ticks, den) -- it may be another limit's
+  elseif not since or tokens < 0 then
+    return fill, true
   end
   local debt = tokens * num - (now - since) * den + ticks
-  if debt > fill then
-    return fill, true, true
+  if debt <= 0 then
+    return 0, false
+  elseif debt <= fill then
+    return debt, false
   end
-  return debt > 0 and debt or 0, false, true
+  return fill, true
 end
 
--- save returns an error if there is one. Two milliseconds more are for rounding up, and for
--- a clock that is read before the server's own for expiry.
-local function save(key, debt, num, den, stored)
-  local done
-  if debt > 0 then
-    local tokens = ceil(debt / num)
-    local ticks = tokens * num - debt
-    local us = ceil(ticks / den)
-    ticks = us * den - ticks
-    local state = format(ticks > 0 and '%016.0f%.0f:%.0f' or '%016.0f%.0f', now - us, tokens, ticks)
-    done = call('SET', key, state, 'PX', floor(debt / den / 1000) + 2)
-  elseif stored then
-    done = call('DEL', key)
+-- encode returns the word for a debt. It avoids %.0f where it can, which is slow, and
+-- numbers beyond 2^31, which %d does not hold everywhere.
+local function encode(debt, num, den)
+  local tokens = ceil(debt / num)
+  local ticks = tokens * num - debt
+  local us = ceil(ticks / den)
+  local since = now - us
+  if ticks == us * den and tokens < 2 ^ 31 then
+    return format('%010d%06d%d', since / 1000000, since % 1000000, tokens)
   end
-  return type(done) == 'table' and done.err
+  return format(ticks < us * den and '%016.0f%.0f:%.0f' or '%016.0f%.0f', since, tokens, us * den - ticks)
+end
+
+-- save returns the answer of the server. Two milliseconds more are for rounding up, and for
+-- a clock that is read before the server's own for expiry.
+local function save(key, state, us)
+  local ms = us / 1000 + 2
+  return call('SET', key, state, 'PX', format(ms < 2 ^ 31 and '%d' or '%.0f', ms))
 end
 
 -- try returns whether an operation is allowed, and the debt that it leaves.
@@ -89,84 +92,185 @@ local function try(kind, cost, debt, fill)
   return false, debt
 end
 
--- convert returns a debt under another limit, and rounds it up. That is for two
--- limits on one bucket in one batch.
-local function convert(debt, num, to, fill)
-  if num == to then
-    return debt
-  end
-  return math.min(ceil(debt * (to / num)), fill)
-end
-
 local reply, errors = {}, {}
 
-local function fail(first, size, err)
-  err = tostring(err)
-  errors[#errors + 1] = err
-  for i = first, first + size - 1 do
-    reply[i] = pack('>Bdd', 2, i == first and #err or 0, 0)
+local function fail(i, size, err)
+  errors[#errors + 1] = tostring(err)
+  for j = 2 * i - 1, 2 * (i + size - 1) do
+    reply[j] = 0
   end
+  reply[2 * i - 1] = -#errors[#errors]
 end
 
-local function one(i, kind, cost, num, den, fill)
-  local found, fix, stored = load(KEYS[i], num, den, fill)
-  if not found then
-    return fail(i, 1, fix)
+-- By the key, numbered from 1 in its batch: its words, how many they are, what was stored, and,
+-- of the buckets the batch asks for, whether one has changed, how many owe something
+-- and the time until the last of them is full. By the operation that is the first on a bucket:
+-- the debt before and after the batch, and whether it is to be written in any case.
+-- They are here for all batches, since tables cost more than the arithmetic.
+local words, count, stored, changed, known, time = {}, {}, {}, {}, {}, {}
+local before, after, fix = {}, {}, {}
+
+-- read reads the words of the k-th key. It returns an error if there is one.
+local function read(k, key)
+  local state, list, n = call('GET', key), {}, 0
+  if type(state) == 'table' then
+    return state.err
+  elseif state then
+    local from, to = 1, find(state, ' ', 1, true)
+    while to do
+      n = n + 1
+      list[n] = sub(state, from, to - 1)
+      from, to = to + 1, find(state, ' ', to + 1, true)
+    end
+    n = n + 1
+    list[n] = from == 1 and state or sub(state, from)
   end
-  local ok, left = try(kind, cost, found, fill)
-  if left ~= found or fix then
-    local err = save(KEYS[i], left, num, den, stored)
-    if err then
-      return fail(i, 1, err)
+  words[k], count[k], stored[k], changed[k], known[k], time[k] = list, n, state, false, 0, 0
+end
+
+-- open returns the debt of the n-th word of the k-th key, as decode does. A word that is
+-- missing is a full bucket, unless what is there cannot be read.
+local function open(k, n, num, den, fill)
+  local word, state = words[k][n], stored[k]
+  if word then
+    return decode(word, num, den, fill)
+  elseif state and not (find(state, '^%d') and (#words[k][1] > 16 or words[k][1] == '0')) then
+    return fill, true
+  end
+  return 0, false
+end
+
+-- write writes the words of the k-th key. It returns an error if there is one.
+local function write(k, key)
+  local list, last, owing, us, done = words[k], 0, 0, time[k]
+  for n = 1, count[k] do
+    local word = list[n]
+    if not word then
+      list[n] = '0'
+    elseif word ~= '0' then
+      last, owing = n, owing + 1
     end
   end
-  reply[i] = pack('>Bdd', ok and 1 or 0, found, left)
+  if last > 0 then
+    if owing > known[k] then
+      us = max(us, 1000 * (call('PTTL', key) - 2)) -- for those the batch does not ask for
+    end
+    done = save(key, concat(list, ' ', 1, last), us)
+  elseif stored[k] then
+    done = call('DEL', key)
+  end
+  return type(done) == 'table' and done.err
 end
 
-local function many(first, size)
-  local allowed, found, had, has, nums, fix, stored = {}, {}, {}, {}, {}, {}, {}
+-- convert returns a debt under another limit, rounded up. That is for two limits of one
+-- name in one batch.
+local function convert(debt, num, to)
+  return ceil(debt * (to / num))
+end
+
+-- many decides a batch of size operations, from the first-th on, on as many keys behind
+-- the key-th.
+local function many(first, size, key, keys)
+  for k = 1, keys do
+    local err = read(k, KEYS[key + k])
+    if err then
+      return fail(first, size, err)
+    end
+  end
   local refused = false
   for i = first, first + size - 1 do
-    local kind, cost, num, den, fill, place = unpack('>dddddd', arg, i * 48 - 47)
-    local b = i == first and i or first + place - 1
+    local a = WIDTH * (i - 1)
+    local kind, num, fill, k, b = arg[a + 1], arg[a + 3], arg[a + 5], arg[a + 7], first - 1 + arg[a + 8]
+    local debt, of = nil, num
     if b == i then
-      had[i], fix[i], stored[i] = load(KEYS[i], num, den, fill)
-      if not had[i] then
-        return fail(first, size, fix[i])
+      debt, fix[i] = open(k, arg[a + 6], num, arg[a + 4], fill)
+      before[i] = debt
+    else
+      debt, of = after[b], arg[WIDTH * (b - 1) + 3]
+      if of ~= num then
+        debt = convert(debt, of, num)
       end
-      has[i], nums[i] = had[i], num
     end
-    found[i] = convert(has[b], nums[b], num, fill)
-    local ok, left = try(kind, cost, found[i], fill)
-    has[b], allowed[i] = convert(left, num, nums[b], math.huge), ok
+    local ok, left = try(kind, arg[a + 2], debt, fill)
     if not ok and (kind == TAKE or kind == NEVER_TAKE) then
       refused = true
     end
-  end
-  if refused then
-    has = had
-  end
-  for i = first, first + size - 1 do
-    local _, _, num, den, fill, place = unpack('>dddddd', arg, i * 48 - 47)
-    local b = i == first and i or first + place - 1
-    if b == i and (has[i] ~= had[i] or fix[i]) then
-      local err = save(KEYS[i], has[i], num, den, stored[i])
-      if err then
-        return fail(first, size, err)
-      end
+    if of ~= num then
+      left = convert(left, num, of)
     end
-    reply[i] = pack('>Bdd', allowed[i] and 1 or 0, found[i], convert(has[b], nums[b], num, fill))
+    reply[2 * i - 1], after[b] = debt, left
+  end
+  local debts = refused and before or after
+  for i = first, first + size - 1 do
+    local a = WIDTH * (i - 1)
+    local num, den, k, b = arg[a + 3], arg[a + 4], arg[a + 7], first - 1 + arg[a + 8]
+    local debt = debts[b]
+    if b == i then
+      if debt ~= before[i] or fix[i] then
+        local n = arg[a + 6]
+        words[k][n], changed[k] = debt > 0 and encode(debt, num, den) or '0', true
+        if count[k] < n then
+          count[k] = n
+        end
+      end
+      if debt > 0 then
+        known[k] = known[k] + 1
+        if time[k] < debt / den then
+          time[k] = debt / den
+        end
+      end
+    elseif num ~= arg[WIDTH * (b - 1) + 3] then
+      debt = convert(debt, arg[WIDTH * (b - 1) + 3], num)
+    end
+    reply[2 * i] = debt
+  end
+  for k = 1, keys do
+    local err = changed[k] and write(k, KEYS[key + k])
+    if err then
+      return fail(first, size, err)
+    end
   end
 end
 
-local i, n = 1, #KEYS
-while i <= n do
-  local kind, cost, num, den, fill, size = unpack('>dddddd', arg, i * 48 - 47)
-  if size == 1 then
-    one(i, kind, cost, num, den, fill)
-  else
-    many(i, size)
+-- single decides an operation that is alone, on the first limit of a rule: a shorter way for
+-- the most frequent batch.
+local function single(i, key)
+  local name, a = KEYS[key + 1], WIDTH * (i - 1)
+  local num, den, fill = arg[a + 3], arg[a + 4], arg[a + 5]
+  local state, found, fixed, done = call('GET', name), 0, false, nil
+  if state then
+    if type(state) == 'table' then
+      return fail(i, 1, state.err)
+    end
+    found, fixed = decode(state, num, den, fill)
+    if fixed and find(state, ' ', 1, true) then
+      return many(i, 1, key, 1) -- the rule has, or had, other limits too
+    end
   end
-  i = i + size
+  local _, left = try(arg[a + 1], arg[a + 2], found, fill)
+  reply[2 * i - 1], reply[2 * i] = found, left
+  if left == found and not fixed then
+    return
+  elseif left > 0 then
+    done = save(name, encode(left, num, den), left / den)
+  elseif state then
+    done = call('DEL', name)
+  end
+  if type(done) == 'table' and done.err then
+    return fail(i, 1, done.err)
+  end
 end
-return table.concat(reply) .. table.concat(errors)
+
+local i, key, n = 1, 0, #arg / WIDTH
+while i <= n do
+  local a = WIDTH * (i - 1)
+  local keys, size = arg[a + 7], arg[a + 8]
+  arg[a + 7], arg[a + 8] = 1, 1
+  if size == 1 and arg[a + 6] == 1 then
+    single(i, key)
+  else
+    many(i, size, key, keys)
+  end
+  i, key = i + size, key + keys
+end
+return struct.pack('>' .. string.rep('d', 2 * n), unpack(reply)) .. concat(errors)

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxLanes = 4   // scripts that a Store has under way at once
-	maxOps   = 128 // ops that one script decides for several callers, so that it is short
+	maxOps   = 128 // that one script decides for several callers, so that it is short
 )
 
 // combiner has the batches of several callers decided by one script.
@@ -166,13 +166,13 @@ func (b *combiner) take() []*call {
 	ops := 0
 	for len(b.queue) > 0 {
 		c := b.queue[0]
-		if ops += len(c.names); ops > maxOps && len(calls) > 0 {
+		if ops += len(c.arg) / opSize; ops > maxOps && len(calls) > 0 {
 			break
 		}
 		b.queue[0] = nil
 		b.queue = b.queue[1:]
 		if c.left {
-			ops -= len(c.names)
+			ops -= len(c.arg) / opSize
 			continue
 		}
 		calls = append(calls, c)

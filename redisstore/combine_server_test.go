@@ -75,11 +75,11 @@ func TestOneBatchFails(t *testing.T) {
 	client := server.Client()
 	s, err := New(client, Config{})
 	require.NoError(t, err)
-	l, other := named(t, "r", 0, "3 per hour"), named(t, "r", 1, "3 per hour")
+	l, other := named(t, "r", 0, "3 per hour"), named(t, "s", 1, "3 per hour")
 	op := func(l *ratelimit.NamedLimit, user string) ratelimit.Op {
 		return ratelimit.Op{Limit: l, Key: ratelimit.UserKey(user), Cost: 1}
 	}
-	bad := s.naming.bucket(s.naming.tag(ratelimit.UserKey("bad")), other)
+	bad := s.naming.name(s.naming.tag(ratelimit.UserKey("bad")), "s")
 	require.NoError(t, client.LPush(t.Context(), bad, "somebody else's").Err())
 	batches := [][]ratelimit.Op{
 		{op(l, "a")},

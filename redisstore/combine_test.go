@@ -50,7 +50,7 @@ func answers(names ...string) string {
 	var b []byte
 	for _, name := range names {
 		n, _ := strconv.Atoi(name)
-		b = binary.BigEndian.AppendUint64(append(b, 1), math.Float64bits(float64(n)))
+		b = binary.BigEndian.AppendUint64(b, math.Float64bits(float64(max(n, 0))))
 		b = binary.BigEndian.AppendUint64(b, 0)
 	}
 	return string(b)

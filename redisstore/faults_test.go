@@ -81,7 +81,7 @@ func TestReasons(t *testing.T) {
 func TestLeastPrivilege(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("acl", "setuser", "limiter", "on", ">pw", "resetkeys", "~rl{*", "resetchannels",
-		"-@all", "+evalsha", "+eval", "+time", "+get", "+set", "+del", "+hello")
+		"-@all", "+evalsha", "+eval", "+time", "+get", "+set", "+del", "+pttl", "+hello")
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "limiter", Password: "pw", DisableIdentity: true, ContextTimeoutEnabled: true})
 	defer client.Close()
 	store := newStore(t, client, redisstore.Config{})

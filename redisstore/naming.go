@@ -3,7 +3,6 @@ package redisstore
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"strconv"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -14,9 +13,8 @@ const (
 	tagBytes      = 16 // of the hash
 )
 
-// naming makes the names of keys: PREFIX{TAG}RULE for the first limit of a rule, and
-// PREFIX{TAG}INDEX:RULE for the others. The tag in braces is what a Cluster chooses the slot
-// by, so all buckets of one identity are together. It is a hash: nothing that a client sent is
+// naming makes the names of keys: PREFIX{TAG}RULE. The tag in braces is what a Cluster chooses
+// the slot by, so all buckets of one identity are together. It is a hash: nothing that a client sent is
 // ever part of a name. It is binary, and names are short, because each is kept in memory.
 type naming struct {
 	prefix string
@@ -52,16 +50,12 @@ func (n *naming) tag(key ratelimit.Key) tag {
 	return t
 }
 
-func (n *naming) bucket(t tag, l *ratelimit.NamedLimit) string {
-	rule := l.Rule()
-	name := make([]byte, 0, len(n.prefix)+len("{}255:")+tagBytes+len(rule))
+// name returns the name of the key for the buckets of a rule.
+func (n *naming) name(t tag, rule string) string {
+	name := make([]byte, 0, len(n.prefix)+len("{}")+tagBytes+len(rule))
 	name = append(name, n.prefix...)
 	name = append(name, '{')
 	name = append(name, t[:]...)
 	name = append(name, '}')
-	if l.Index() > 0 || rule != "" && '0' <= rule[0] && rule[0] <= '9' {
-		name = strconv.AppendInt(name, int64(l.Index()), 10)
-		name = append(name, ':')
-	}
 	return string(append(name, rule...))
 }

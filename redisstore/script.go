@@ -64,25 +64,23 @@ func (c goRedis) send(ctx context.Context, args []any) (string, error) {
 func splitReply(reply string, calls []*call) error {
 	ops := 0
 	for _, c := range calls {
-		ops += len(c.names)
+		ops += len(c.arg) / opSize
 	}
 	if len(reply) < replySize*ops {
 		return &Error{ReasonScript, fmt.Errorf("a reply of %d bytes: want %d", len(reply), replySize*ops)}
 	}
 	errs := reply[replySize*ops:]
 	for _, c := range calls {
-		c.reply, reply = reply[:replySize*len(c.names)], reply[replySize*len(c.names):]
-		if c.reply[0] != failed {
+		n := len(c.arg) / opSize * replySize
+		c.reply, reply = reply[:n], reply[n:]
+		failed := -int(number(c.reply)) // the length of an error
+		if failed <= 0 {
 			continue
 		}
-		n := int(number(c.reply[1:]))
-		if n < 0 || n > len(errs) {
-			return &Error{ReasonScript, fmt.Errorf("an error of %d bytes: want at most %d", n, len(errs))}
+		if failed > len(errs) {
+			return &Error{ReasonScript, fmt.Errorf("an error of %d bytes: want at most %d", failed, len(errs))}
 		}
-		c.err, errs = &Error{reasonOfText(errs[:n]), errors.New(errs[:n])}, errs[n:]
+		c.err, errs = &Error{reasonOfText(errs[:failed]), errors.New(errs[:failed])}, errs[failed:]
 	}
 	return nil
 }
-
-// failed is the first byte of what the script says of an op whose batch failed.
-const failed = 2

@@ -84,6 +84,10 @@ func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// maxBatch is the number of ops that one batch may have: a script for so many takes the server
+// some milliseconds.
+const maxBatch = 1024
+
 // Apply implements [ratelimit.Store]. An error of the server or of the way to it is an
 // [*Error].
 func (s *Store) Apply(ctx context.Context, ops []ratelimit.Op) error {
@@ -92,6 +96,9 @@ func (s *Store) Apply(ctx context.Context, ops []ratelimit.Op) error {
 	}
 	if len(ops) == 0 {
 		return ctx.Err()
+	}
+	if len(ops) > maxBatch {
+		return fmt.Errorf("%w: redisstore: a batch of %d: want at most %d", ratelimit.ErrInvalidOp, len(ops), maxBatch)
 	}
 	all := make([]terms, len(ops))
 	for i := range ops {
@@ -130,30 +137,43 @@ func (s *Store) run(ctx context.Context, ops []ratelimit.Op, all []terms) error 
 
 // call returns what the script is told of ops.
 func (s *Store) call(ctx context.Context, ops []ratelimit.Op, all []terms) *call {
-	c := &call{ctx: ctx, names: make([]string, len(ops)), arg: make([]byte, 0, opSize*len(ops))}
+	c := &call{ctx: ctx, names: make([]string, 0, len(ops)), arg: make([]byte, 0, opSize*len(ops))}
+	places := make([]place, len(ops))
 	var t tag
 	for i := range ops {
 		op := &ops[i]
-		place := len(ops)
-		if i > 0 {
-			place = firstOn(ops, i) + 1
-		}
 		if i == 0 || op.Key != ops[i-1].Key {
 			t = s.naming.tag(op.Key)
 		}
-		c.names[i] = s.naming.bucket(t, op.Limit)
-		c.arg = all[i].appendOp(c.arg, op, place)
+		key, bucket := firsts(ops, i)
+		if key == i {
+			c.names = append(c.names, s.naming.name(t, op.Limit.Rule()))
+			key = len(c.names)
+		} else {
+			key = places[key].key
+		}
+		places[i] = place{limit: op.Limit.Index() + 1, key: key, bucket: bucket + 1}
+	}
+	places[0].key, places[0].bucket = len(c.names), len(ops)
+	for i := range ops {
+		c.arg = all[i].appendOp(c.arg, &ops[i], places[i])
 	}
 	return c
 }
 
-// firstOn returns the index of the first op on the bucket of op i.
-func firstOn(ops []ratelimit.Op, i int) int {
+// firsts returns the first op on the key in Redis of op i, and the first on its bucket.
+func firsts(ops []ratelimit.Op, i int) (key, bucket int) {
 	op := &ops[i]
+	key = i
 	for j := range i {
-		if o := &ops[j]; o.Limit.Index() == op.Limit.Index() && o.Key == op.Key && o.Limit.Rule() == op.Limit.Rule() {
-			return j
+		o := &ops[j]
+		if o.Key != op.Key || o.Limit.Rule() != op.Limit.Rule() {
+			continue
+		}
+		key = min(key, j)
+		if o.Limit.Index() == op.Limit.Index() {
+			return key, j
 		}
 	}
-	return i
+	return key, i
 }

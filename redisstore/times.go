@@ -72,12 +72,13 @@ const (
 )
 
 // opSize is the length of what the script reads of one op.
-const opSize = 6 * 8
+const opSize = 8 * 8
 
-// appendOp appends the six numbers that the script reads of op. For the first op of a batch
-// the place is the number of ops in it, and for the others that of the first op on the same
-// bucket, counted from 1.
-func (t *terms) appendOp(b []byte, op *ratelimit.Op, place int) []byte {
+// place says which bucket an op is on. See apply.lua.
+type place struct{ limit, key, bucket int }
+
+// appendOp appends the eight numbers that the script reads of op.
+func (t *terms) appendOp(b []byte, op *ratelimit.Op, p place) []byte {
 	kind, cost := float64(op.Kind), int64(0)
 	switch {
 	case op.Kind == ratelimit.OpReset:
@@ -90,29 +91,30 @@ func (t *terms) appendOp(b []byte, op *ratelimit.Op, place int) []byte {
 	default:
 		cost = t.fill() // no debt is more
 	}
-	for _, x := range [...]float64{kind, float64(cost), float64(t.num), float64(t.den), float64(t.fill()), float64(place)} {
+	for _, x := range [...]float64{
+		kind, float64(cost), float64(t.num), float64(t.den), float64(t.fill()),
+		float64(p.limit), float64(p.key), float64(p.bucket),
+	} {
 		b = binary.BigEndian.AppendUint64(b, math.Float64bits(x))
 	}
 	return b
 }
 
 // replySize is the length of what the script says of one op.
-const replySize = 1 + 2*8
+const replySize = 2 * 8
 
-// result returns the Result of op from what the script says of it.
+// result returns the Result of op from what the script says of it: the debts that it found
+// and that are left.
 func (t *terms) result(op *ratelimit.Op, reply string) ratelimit.Result {
-	found, left := number(reply[1:]), number(reply[9:])
-	r := ratelimit.Result{
-		Allowed:    reply[0] == 1,
-		Remaining:  t.remaining(left),
-		ResetAfter: t.duration(left),
+	found, left := number(reply), number(reply[8:])
+	r := ratelimit.Result{Allowed: true, Remaining: t.remaining(left), ResetAfter: t.duration(left)}
+	if op.Kind != ratelimit.OpTake && op.Kind != ratelimit.OpPeek {
+		return r
 	}
-	switch {
-	case r.Allowed:
-	case op.Cost > t.burst:
-		r.Never = true
-	default:
-		r.RetryAfter = t.duration(found + op.Cost*t.num - t.fill())
+	if op.Cost > t.burst {
+		r.Allowed, r.Never = false, true
+	} else if over := found + op.Cost*t.num - t.fill(); over > 0 {
+		r.Allowed, r.RetryAfter = false, t.duration(over)
 	}
 	return r
 }

@@ -1,0 +1,187 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+)
+
+// rule is three limits of one rule, and what is asked of them for user a.
+type rule struct {
+	*testing.T
+	client *redis.Client
+	store  *redisstore.Store
+	limits []*ratelimit.NamedLimit
+}
+
+func newRule(t *testing.T, server *redistest.Server, texts ...string) *rule {
+	server.Do("flushall")
+	r := &rule{T: t, client: server.Client()}
+	r.store = newStore(t, r.client, redisstore.Config{})
+	for i, text := range texts {
+		r.limits = append(r.limits, limit(t, "r", i, text))
+	}
+	return r
+}
+
+// op applies a batch of one kind to some of the limits, and returns what remains of each.
+func (r *rule) op(kind ratelimit.OpKind, cost int64, indexes ...int) []int64 {
+	r.Helper()
+	var ops []ratelimit.Op
+	for _, i := range indexes {
+		ops = append(ops, ratelimit.Op{Kind: kind, Limit: r.limits[i], Key: ratelimit.UserKey("a"), Cost: cost})
+	}
+	require.NoError(r, r.store.Apply(r.Context(), ops))
+	var left []int64
+	for _, op := range ops {
+		left = append(left, op.Result.Remaining)
+	}
+	return left
+}
+
+func (r *rule) state() string {
+	key := r.key()
+	if key == "" {
+		return ""
+	}
+	return r.client.Get(r.Context(), key).Val()
+}
+
+func (r *rule) key() string {
+	r.Helper()
+	keys := r.client.Keys(r.Context(), "*").Val()
+	if len(keys) == 0 {
+		return ""
+	}
+	require.Len(r, keys, 1, "a rule has one key for each identity")
+	return keys[0]
+}
+
+// wantTTL fails unless the key lives until the bucket that takes longest is full.
+func (r *rule) wantTTL(d time.Duration) {
+	r.Helper()
+	ttl := r.client.PTTL(r.Context(), r.key()).Val()
+	assert.LessOrEqual(r, ttl, d+2*time.Millisecond)
+	assert.Greater(r, ttl, d-5*time.Second)
+}
+
+// A batch may ask for some limits of a rule and leave the others as they are.
+func TestLimitsOfARule(t *testing.T) {
+	server := redistest.Start(t)
+	r := newRule(t, server, "10 per hour", "20 per day", "5 per minute")
+	require.Equal(t, []int64{8, 18, 3}, r.op(ratelimit.OpTake, 2, 0, 1, 2))
+	r.wantTTL(2 * 72 * time.Minute)
+	require.Equal(t, []int64{7}, r.op(ratelimit.OpTake, 1, 0))
+	r.wantTTL(2 * 72 * time.Minute)
+	require.Equal(t, []int64{2}, r.op(ratelimit.OpTake, 1, 2))
+	require.Equal(t, []int64{2, 7}, r.op(ratelimit.OpPeek, 0, 2, 0))
+	require.Equal(t, []int64{20}, r.op(ratelimit.OpReset, 0, 1))
+	require.Equal(t, []int64{7, 20, 2}, r.op(ratelimit.OpPeek, 0, 0, 1, 2))
+	require.Equal(t, []int64{10}, r.op(ratelimit.OpCredit, 5, 0))
+	require.Equal(t, []int64{10, 20, 2}, r.op(ratelimit.OpPeek, 0, 0, 1, 2))
+	require.Equal(t, []int64{10, 17, 2}, append(append(r.op(ratelimit.OpPeek, 0, 0), r.op(ratelimit.OpDrain, 3, 1)...), r.op(ratelimit.OpPeek, 0, 2)...))
+	require.Equal(t, []int64{10, 0, 2}, append(append(r.op(ratelimit.OpPeek, 0, 0), r.op(ratelimit.OpDrain, 30, 1)...), r.op(ratelimit.OpPeek, 0, 2)...))
+	r.op(ratelimit.OpReset, 0, 1)
+	r.op(ratelimit.OpReset, 0, 2)
+	assert.Empty(t, r.state(), "full buckets are kept")
+}
+
+// The last limit alone must not make a key live shorter than the others need.
+func TestAShortLimitBesideALongOne(t *testing.T) {
+	server := redistest.Start(t)
+	r := newRule(t, server, "1 per day", "1000 per second")
+	r.op(ratelimit.OpTake, 1, 0)
+	r.op(ratelimit.OpTake, 1, 1)
+	r.wantTTL(24 * time.Hour)
+	time.Sleep(20 * time.Millisecond)
+	require.Equal(t, []int64{0, 1000}, r.op(ratelimit.OpPeek, 0, 0, 1))
+}
+
+func TestStates(t *testing.T) {
+	server := redistest.Start(t)
+	for name, tc := range map[string]struct {
+		limits []string
+		ask    func(*rule)
+		want   string // a regular expression
+	}{
+		"one limit":              {[]string{"10 per hour"}, func(r *rule) { r.op(ratelimit.OpTake, 7, 0) }, `^\d{16}7$`},
+		"many tokens":            {[]string{"1_000_000 per year"}, func(r *rule) { r.op(ratelimit.OpTake, 999_999, 0) }, `^\d{16}999999$`},
+		"more than an int of 32": {[]string{"10_000_000_000 per day"}, func(r *rule) { r.op(ratelimit.OpDrain, 1<<40, 0) }, `^\d{16}10000000000$`},
+		"part of a microsecond": {[]string{"7 per 3 seconds"}, func(r *rule) {
+			r.op(ratelimit.OpTake, 7, 0)
+			time.Sleep(500 * time.Millisecond)
+			r.op(ratelimit.OpTake, 1, 0)
+		}, `^\d{16}7:\d+$`},
+		"all limits":     {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) { r.op(ratelimit.OpTake, 1, 2, 1, 0) }, `^\d{16}1 \d{16}1 \d{16}1$`},
+		"the last limit": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) { r.op(ratelimit.OpTake, 1, 2) }, `^0 0 \d{16}1$`},
+		"the first limits": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
+			r.op(ratelimit.OpTake, 1, 0, 1, 2)
+			r.op(ratelimit.OpReset, 0, 2)
+		}, `^\d{16}1 \d{16}1$`},
+		"the middle": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
+			r.op(ratelimit.OpTake, 1, 0, 1, 2)
+			r.op(ratelimit.OpCredit, 1, 0, 2)
+		}, `^0 \d{16}1$`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRule(t, server, tc.limits...)
+			tc.ask(r)
+			assert.Regexp(t, tc.want, r.state())
+		})
+	}
+}
+
+// The server needs no memory of its own for the usual state.
+func TestUsualStateIsAnInteger(t *testing.T) {
+	server := redistest.Start(t)
+	r := newRule(t, server, "100 per minute")
+	r.op(ratelimit.OpTake, 99, 0)
+	assert.Equal(t, "int", r.client.ObjectEncoding(t.Context(), r.key()).Val())
+}
+
+// What cannot be read is empty for every limit, and is repaired for those that are asked for.
+func TestUnknownStateOfSeveralLimits(t *testing.T) {
+	server := redistest.Start(t)
+	now := fmt.Sprint(time.Now().UnixMicro())
+	for name, tc := range map[string]struct {
+		state string
+		want  []bool // which of the two limits has anything left
+	}{
+		"nothing":        {"", []bool{false, false}},
+		"blanks":         {"   ", []bool{false, false}},
+		"text":           {"17", []bool{false, false}},
+		"words":          {"one two", []bool{false, false}},
+		"a later format": {"v2 " + now + "1", []bool{false, true}},
+		"the first":      {now + "x " + now + "1", []bool{false, true}},
+		"the second":     {now + "1 nan", []bool{true, false}},
+		"negative":       {now + "1 " + now + "-5", []bool{true, false}},
+		"infinite":       {now + "inf " + now + "nan", []bool{false, false}},
+		"only the first": {now + "1", []bool{true, true}},
+		"a full first":   {"0 " + now + "1", []bool{true, true}},
+		"zeros":          {strings.Repeat("\x00", 40), []bool{false, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRule(t, server, "2 per hour", "2 per day")
+			r.op(ratelimit.OpTake, 1, 0)
+			key := r.key()
+			for i, want := range tc.want {
+				require.NoError(t, r.client.Set(t.Context(), key, tc.state, time.Hour).Err())
+				assert.Equal(t, want, r.op(ratelimit.OpPeek, 0, i)[0] > 0, "limit %d alone", i)
+			}
+			require.NoError(t, r.client.Set(t.Context(), key, tc.state, time.Hour).Err())
+			for i, left := range r.op(ratelimit.OpPeek, 0, 0, 1) {
+				assert.Equal(t, tc.want[i], left > 0, "limit %d", i)
+			}
+			assert.Positive(t, r.client.PTTL(t.Context(), key).Val(), "it must fill again")
+		})
+	}
+}
