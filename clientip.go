@@ -105,6 +105,11 @@ func (c ClientIP) check() []error {
 
 // Key returns the key of the client's address, or [ErrNoIdentity].
 func (c ClientIP) Key(r *http.Request) (Key, error) {
+	if c.at == nil {
+		if addr, ok := parsePeer(r.RemoteAddr); ok {
+			return ipv4Key(addr), nil
+		}
+	}
 	addr, err := c.Addr(r)
 	if err != nil {
 		return Key{}, err
@@ -173,8 +178,29 @@ func (c *addressing) reported(r *http.Request, peer netip.Addr) netip.Addr {
 	return last
 }
 
+// parsePeer reads an IPv4 address and a port as net/http writes them, without a netip.AddrPort. It is
+// false for anything else.
+func parsePeer(s string) (addr [4]byte, ok bool) {
+	field, n, digits := 0, 0, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isDigit(c) && digits < 5 && (digits == 0 || n > 0):
+			n, digits = n*10+int(c-'0'), digits+1
+			continue
+		case digits == 0 || n > 255 || field > 3 || c != ".:"[field/3]:
+			return addr, false
+		}
+		addr[field] = byte(n)
+		field, n, digits = field+1, 0, 0
+	}
+	return addr, field == 4 && digits > 0 && n <= 65535
+}
+
 // parseHost reads an address, perhaps with a port, brackets or a zone.
 func parseHost(s string) (netip.Addr, bool) {
+	if b, ok := parsePeer(s); ok {
+		return netip.AddrFrom4(b), true
+	}
 	var addr netip.Addr
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		addr = ap.Addr()
@@ -207,8 +233,7 @@ func addrKey(addr netip.Addr, ipv6Prefix int) Key {
 		return Key{}
 	}
 	if addr = canonicalAddr(addr); addr.Is4() {
-		b := addr.As4()
-		return Key{head: uint64(kindAddr) | 4<<8 | uint64(binary.LittleEndian.Uint32(b[:]))<<16}
+		return ipv4Key(addr.As4())
 	}
 	b := [keySize]byte{kindAddr, 17, byte(ipv6Prefix)}
 	for i, x := range addr.As16() {
@@ -218,6 +243,10 @@ func addrKey(addr netip.Addr, ipv6Prefix int) Key {
 		b[keyHeader+1+i] = x
 	}
 	return keyOf(&b)
+}
+
+func ipv4Key(addr [4]byte) Key {
+	return Key{head: uint64(kindAddr) | 4<<8 | uint64(binary.LittleEndian.Uint32(addr[:]))<<16}
 }
 
 func addrText(data []byte) string {

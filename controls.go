@@ -60,12 +60,12 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	}
 	a := l.admit(ctx, c, worst)
 	if taken := l.observe(r, c.observed); len(taken) > 0 {
-		a.charges = append(a.charged(), taken...)
+		a.charge(append(a.charged(), taken...))
 	}
 	controls := append([]control(nil), c.controls...)
 	l.setHeaders(w.Header(), c, a.text[:0], &a.values)
 	l.putCheck(c)
-	l.serveSettled(w, r.WithContext(a), next, a, controls)
+	l.serveSettled(w, a.carry(r), next, a, controls)
 }
 
 // serveSettled serves a request that was admitted, and settles what it costs whatever the handler

@@ -93,8 +93,10 @@ func (c *check) add(p *plan, key Key, cost int64, kind OpKind) {
 	c.plans = append(c.plans, p)
 	for i := range p.policies {
 		pol := &p.policies[i]
-		c.ops = append(c.ops, Op{Kind: kind, Limit: pol.NamedLimit, Key: key, Cost: cost})
 		c.policies = append(c.policies, pol)
+		c.ops = append(c.ops, Op{})
+		op := &c.ops[len(c.ops)-1] // which is filled in here, since a literal would be copied
+		op.Kind, op.Limit, op.Key, op.Cost = kind, pol.NamedLimit, key, cost
 	}
 }
 

@@ -3,14 +3,16 @@ package ratelimit
 import (
 	"net/http"
 	"strconv"
+	"unsafe"
 )
 
 // A denial holds what the header of a refusal points to, in one piece of memory. Each
 // slice that is taken from fields has a capacity of one.
 type denial struct {
 	values fieldValues
-	fields [5]string
-	text   [128]byte // of RateLimit
+	fields [4]string
+	text   [80]byte // of RateLimit
+	wait   [16]byte // of Retry-After
 }
 
 // deny answers a refused request.
@@ -18,12 +20,14 @@ func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check) {
 	var d Decision
 	c.decide(&d)
 	h, m := w.Header(), new(denial)
+	secs := retryAfter(h, d.RetryAfter)
 	l.setHeaders(h, c, m.text[:0], &m.values)
 	if l.cfg.OnDenied != nil {
 		l.guard(r, "OnDenied", func() error { l.cfg.OnDenied(r, d); return nil })
 	}
-	if secs := retryAfter(h, d.RetryAfter); secs > 0 {
-		m.set(h, 0, "Retry-After", strconv.FormatInt(secs, 10))
+	if secs > 0 {
+		digits := strconv.AppendInt(m.wait[:0], secs, 10)
+		m.set(h, 0, "Retry-After", unsafe.String(&digits[0], len(digits)))
 	}
 	m.set(h, 1, "Cache-Control", "no-store")
 	if l.cfg.Denied != nil {
@@ -40,11 +44,13 @@ func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check) {
 	c.buf = body
 	m.set(h, 2, "Content-Type", mediaType)
 	m.set(h, 3, "X-Content-Type-Options", "nosniff")
-	m.set(h, 4, "Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(p.status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that has gone needs no answer
+	if r.Method == http.MethodHead {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+		w.WriteHeader(p.status)
+		return
 	}
+	w.WriteHeader(p.status)
+	_, _ = w.Write(body) // which adds the length; a client that has gone needs no answer
 }
 
 func (m *denial) set(h http.Header, i int, name, value string) {

@@ -70,9 +70,10 @@ func setDraft(h http.Header, c *check, buf []byte, values *fieldValues) {
 	if len(levels) == 0 {
 		return
 	}
-	values[0], values[1] = c.policyField(), unsafe.String(&levels[0], len(levels))
-	setList(h, "Ratelimit-Policy", values[0:1:1])
-	setList(h, "Ratelimit", values[1:2:2])
+	// Both are looked up first: that costs nothing as long as the header is empty.
+	values[0] = joined(h["Ratelimit-Policy"], c.policyField())
+	values[1] = joined(h["Ratelimit"], unsafe.String(&levels[0], len(levels)))
+	h["Ratelimit-Policy"], h["Ratelimit"] = values[0:1:1], values[1:2:2]
 }
 
 // policyField returns the members of RateLimit-Policy. Those of a single rule are at hand.
@@ -105,17 +106,16 @@ func appendLevel(b []byte, p *policy, res *Result) []byte {
 	default:
 		t = seconds(p.timeOf(r).ceil())
 	}
-	b = append(append(b, p.member...), ";r="...)
-	b = strconv.AppendInt(b, r, 10)
+	b = strconv.AppendInt(append(b, p.level...), r, 10)
 	return strconv.AppendInt(append(b, ";t="...), t, 10)
 }
 
-// setList sets a list field to members, which is one line, after those that are there.
-func setList(h http.Header, name string, members []string) {
-	if v := h[name]; len(v) > 0 && v[0] != "" { // of an outer limiter
-		members[0] = v[0] + ", " + members[0]
+// joined returns members as one line, after those that an outer limiter wrote.
+func joined(outer []string, members string) string {
+	if len(outer) == 0 || outer[0] == "" {
+		return members
 	}
-	h[name] = members
+	return outer[0] + ", " + members
 }
 
 // setSingle writes the fields of the older forms, unless an outer limiter left less.

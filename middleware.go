@@ -82,7 +82,7 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	a := l.admit(r.Context(), c, worst)
 	l.setHeaders(w.Header(), c, a.text[:0], &a.values)
 	l.putCheck(c)
-	next.ServeHTTP(w, r.WithContext(a))
+	next.ServeHTTP(w, a.carry(r))
 }
 
 // refuse answers a request that c has found to be refused, and puts c back.

@@ -40,6 +40,7 @@ type policy struct {
 	*NamedLimit
 	name   string // in header fields
 	member string // name as an item of a list
+	level  string // the beginning of its member of RateLimit
 	field  string // its member of RateLimit-Policy
 	quota  int64
 	secs   int64 // window
@@ -109,6 +110,7 @@ func newPolicy(r *Rule, index, of int, l Limit) policy {
 		p.quota = l.Count
 	}
 	p.member = `"` + p.name + `"`
+	p.level = p.member + ";r="
 	p.field = p.member + `;q=` + strconv.FormatInt(min(p.quota, maxInteger), 10) + ";w=" + strconv.FormatInt(p.secs, 10)
 	return p
 }

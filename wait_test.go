@@ -57,7 +57,7 @@ func TestMaxWaitHoldsRequestsInOrder(t *testing.T) {
 		assert.Equal(t, http.Header{
 			"Ratelimit-Policy": {`"r";q=1;w=1`}, "Ratelimit": {`"r";r=0;t=1`},
 			"Retry-After": {"1"}, "Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"},
-			"X-Content-Type-Options": {"nosniff"}, "Content-Length": w.Header()["Content-Length"],
+			"X-Content-Type-Options": {"nosniff"},
 		}, w.Header())
 		all.Wait()
 		assert.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, came.at)
