@@ -20,6 +20,11 @@ type Config struct {
 	Routes map[string][]Rule
 	// ExemptRoutes are patterns whose requests no rule applies to.
 	ExemptRoutes []string
+	// Allow, if not nil, is a list of clients to whom no rule applies, and no other list.
+	Allow *List
+	// Deny, if not nil, is a list of clients who are refused, with status 403, on every
+	// route. The Store is not asked.
+	Deny *List
 	// Exempt, if not nil, reports whether no rule applies to the request.
 	Exempt func(r *http.Request) bool
 
@@ -52,6 +57,9 @@ type Config struct {
 	// OnObserved, if not nil, is called for each request that a rule in the mode [Observe] would
 	// have refused.
 	OnObserved func(r *http.Request, d Decision)
+	// OnBlocked, if not nil, is called once for each block that a [Penalty] begins, by the process
+	// that begins it.
+	OnBlocked func(ctx context.Context, b Block)
 	// OnError, if not nil, is called for each error of the Store and of the functions in
 	// this Config, and once when the Store goes out of use, recovers, and is back in use. Nil
 	// logs them with [log/slog], at most one every 10 seconds.
@@ -112,6 +120,8 @@ type Rule struct {
 	// whatever the others say; otherwise those with [UseMemory] decide, all or none, and
 	// those with [FailOpen] do not apply.
 	OnStoreFailure FailurePolicy
+	// Penalty, if not nil, blocks keys that offend again and again.
+	Penalty *Penalty
 	// Mode is whether the rule refuses requests. The zero value does; [Limiter.SetMode] changes it.
 	Mode Mode
 	// Hidden keeps the rule out of header fields and bodies, so that nobody can see from
@@ -168,6 +178,8 @@ func (c *Config) check(m *mistakes) {
 	if c.StoreTimeout < 0 {
 		m.addf("StoreTimeout", "%v: want a positive time, or 0 for %v", c.StoreTimeout, defaultStoreTimeout)
 	}
+	c.Allow.check(m, "Allow")
+	c.Deny.check(m, "Deny")
 	if c.Headers > NoHeaders {
 		m.addf("Headers", "unknown form %d", c.Headers)
 	}
@@ -179,7 +191,7 @@ func (c *Config) checkReplacement(m *mistakes) {
 	for name, set := range map[string]bool{
 		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "StoreTimeout": rest.StoreTimeout != 0, "Instances": rest.Instances != 0,
 		"Headers": rest.Headers != 0, "Denied": rest.Denied != nil, "OnDenied": rest.OnDenied != nil,
-		"OnObserved": rest.OnObserved != nil, "OnError": rest.OnError != nil,
+		"OnObserved": rest.OnObserved != nil, "OnBlocked": rest.OnBlocked != nil, "Allow": rest.Allow != nil, "Deny": rest.Deny != nil, "OnError": rest.OnError != nil,
 	} {
 		if set {
 			m.add(name, errors.New("cannot be replaced: want only Rules, Routes, ExemptRoutes and Exempt"))
@@ -213,6 +225,9 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.OnStoreFailure > UseMemory {
 		m.addf(field+".OnStoreFailure", "unknown policy %d: want FailOpen, FailClosed or UseMemory, or 0 for that of the Config", r.OnStoreFailure)
+	}
+	if r.Penalty != nil {
+		r.Penalty.check(m, field+".Penalty")
 	}
 	if !r.Mode.valid() {
 		m.addf(field+".Mode", "unknown mode %d: want Enforce, Observe, Off or EnforcePercent", r.Mode)

@@ -18,12 +18,12 @@ type control struct {
 
 // controlled reports whether a rule of c does more than take tokens.
 func (c *check) controlled() bool {
-	return len(c.controls) > 0 || len(c.observed) > 0 || len(c.waiters) > 0 || len(c.permits) > 0
+	return len(c.controls) > 0 || len(c.observed) > 0 || len(c.waiters) > 0 || len(c.permits) > 0 || len(c.suspects) > 0
 }
 
 // control notes that r does more than take tokens, if it does.
 func (c *check) control(l *Limiter, r *rule, key Key, cost int64) {
-	if r.Charge != nil {
+	if r.Charge != nil || r.penalty != nil && r.penalty.Offence != nil {
 		c.controls = append(c.controls, control{r, key, cost})
 	}
 	if r.MaxWait > 0 {
@@ -42,7 +42,7 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 		return
 	}
 	defer s.leave()
-	_ = l.apply(r.Context(), c) // reported there; the decision says what was chosen
+	_ = l.applyBlocks(r.Context(), c) // reported there; the decision says what was chosen
 	wait := c.showWaits()
 	worst := c.worst()
 	if c.allowed(worst) && wait > 0 && !l.hold(r.Context(), c, wait) {

@@ -53,6 +53,10 @@ const (
 	ReasonInFlight
 	// ReasonCapacity is a refusal because all keys together have, which is no fault of the client's.
 	ReasonCapacity
+	// ReasonBlocked is a refusal because the key is blocked for its offences: see [Penalty].
+	ReasonBlocked
+	// ReasonDenied is a refusal because the client is on the list [Config].Deny.
+	ReasonDenied
 )
 
 // check is one decision under way. It is pooled; what it points to when it is put back is
@@ -69,6 +73,7 @@ type check struct {
 	observed []observation
 	waiters  []*rule // rules that hold requests
 	permits  []permit
+	suspects []suspect
 }
 
 // refusedBy is a refusal by something else than a bucket. It is one if reason is set.
@@ -85,6 +90,7 @@ func (l *Limiter) putCheck(c *check) {
 	c.ops, c.policies, c.plans, c.refused, c.failed = c.ops[:0], c.policies[:0], c.plans[:0], refusedBy{}, 0
 	if c.controlled() {
 		c.controls, c.observed, c.waiters, c.permits = c.controls[:0], c.observed[:0], c.waiters[:0], c.permits[:0]
+		c.suspects = c.suspects[:0]
 	}
 	l.scratch.Put(c)
 }
@@ -101,7 +107,7 @@ func (c *check) add(p *plan, key Key, cost int64, kind OpKind) {
 }
 
 // collect adds the ops of all of rules that apply to req. It is false if one refuses for
-// lack of an identity.
+// lack of an identity, or because the key is known to be blocked.
 func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKind) bool {
 	for _, r := range rules {
 		mode := r.mode()
@@ -118,8 +124,12 @@ func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKin
 		case key.IsZero():
 			continue
 		}
+		observed := mode != Enforce && kind == OpTake && !r.enforces(mode, key)
+		if r.penalty != nil && kind == OpTake && !observed && c.blocked(l, r, key) {
+			return false
+		}
 		p, cost := r.limits(l, req), r.cost(l, req)
-		if mode != Enforce && kind == OpTake && !r.enforces(mode, key) {
+		if observed {
 			c.observed = append(c.observed, observation{r, p, key, cost})
 			if r.Charge != nil {
 				c.controls = append(c.controls, control{r, key, cost})
@@ -173,7 +183,10 @@ func (c *check) decide(d *Decision) {
 		op.decide(d)
 		d.StoreFailed, d.Local = c.failed != 0, c.failed == UseMemory
 	case c.refused.reason != ReasonNone:
-		d.Reason, d.Rule, d.Key, d.RetryAfter = c.refused.reason, c.refused.rule.Name, c.refused.key, c.refused.wait
+		d.Reason, d.Key, d.RetryAfter = c.refused.reason, c.refused.key, c.refused.wait
+		if c.refused.rule != nil {
+			d.Rule = c.refused.rule.Name
+		}
 	case c.failed == FailClosed:
 		d.Reason, d.RetryAfter, d.StoreFailed = ReasonStore, time.Second, true
 	case c.failed == FailOpen:

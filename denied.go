@@ -72,6 +72,10 @@ func problemOf(d *Decision) problem {
 	switch d.Reason {
 	case ReasonUnidentified:
 		return problem{"about:blank", http.StatusForbidden, "Forbidden", "The request carries no identity to count it by."}
+	case ReasonDenied:
+		return problem{"about:blank", http.StatusForbidden, "Forbidden", "Access is denied."}
+	case ReasonBlocked:
+		return problem{problemTypes + "abnormal-usage-detected", http.StatusTooManyRequests, "Too Many Requests", "Blocked after too many offences."}
 	case ReasonStore, ReasonCapacity:
 		return problem{problemTypes + "temporary-reduced-capacity", http.StatusServiceUnavailable, "Service Unavailable", "The service is short of capacity."}
 	case ReasonInFlight:

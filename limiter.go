@@ -28,12 +28,13 @@ type Limiter struct {
 	decorated map[string]*rule // those that decorators have added
 	scratch   sync.Pool
 	permits   permits
+	blocks    *blocks
 	logged    rate.Sometimes
 }
 
 // New compiles cfg. The error joins a [*ConfigError] for every mistake there is.
 func New(cfg Config) (*Limiter, error) {
-	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, logged: rate.Sometimes{Interval: 10 * time.Second}}
+	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, blocks: newBlocks(maxBlocks), logged: rate.Sometimes{Interval: 10 * time.Second}}
 	l.scratch.New = func() any { return new(check) }
 	l.permits.seed = newHashSeed()
 	switch store := cfg.Store.(type) {
@@ -100,8 +101,8 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 	if kind == OpReset && r.LimitsFor != nil {
 		p = r.everyLimit()
 	}
-	if r.MaxWait > 0 {
-		return l.oneNow(ctx, p, kind, key, cost, d)
+	if r.MaxWait > 0 || r.penalty != nil {
+		return l.oneControlled(ctx, r, p, kind, key, cost, d)
 	}
 	if l.memory != nil && l.memory.decideKnown(p.policies, kind, key, cost, d) {
 		return nil
@@ -183,13 +184,18 @@ func (l *Limiter) apply(ctx context.Context, c *check) error {
 
 // guard calls a function of the user's, and reports its error or panic.
 func (l *Limiter) guard(req *http.Request, what string, f func() error) {
+	l.safely(req.Context(), what, f)
+}
+
+// safely is guard where there is no request.
+func (l *Limiter) safely(ctx context.Context, what string, f func() error) {
 	defer func() {
 		if p := recover(); p != nil {
-			l.report(req.Context(), fmt.Errorf("ratelimit: %s: panic: %v", what, p))
+			l.report(ctx, fmt.Errorf("ratelimit: %s: panic: %v", what, p))
 		}
 	}()
 	if err := f(); err != nil {
-		l.report(req.Context(), fmt.Errorf("ratelimit: %s: %w", what, err))
+		l.report(ctx, fmt.Errorf("ratelimit: %s: %w", what, err))
 	}
 }
 

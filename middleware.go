@@ -14,6 +14,9 @@ import (
 // The ResponseWriter is passed on as it is.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if l.cfg.Deny != nil && l.denies(w, r) {
+			return
+		}
 		t := l.table.Load()
 		rules, exempt := t.routed(r)
 		if exempt || l.exempt(t, r) {
@@ -56,6 +59,9 @@ func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if l.cfg.Deny != nil && l.denies(w, r) {
+				return
+			}
 			if l.exempt(l.table.Load(), r) {
 				next.ServeHTTP(w, r)
 				return
@@ -93,8 +99,8 @@ func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, c *check) {
 }
 
 func (l *Limiter) exempt(t *table, r *http.Request) bool {
-	exempt := false
-	if t.exempt != nil {
+	exempt := l.cfg.Allow != nil && !l.listed(r, l.cfg.Allow).IsZero()
+	if !exempt && t.exempt != nil {
 		l.guard(r, "Exempt", func() error { exempt = t.exempt(r); return nil })
 	}
 	return exempt

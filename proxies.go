@@ -33,8 +33,11 @@ func TrustedProxies(prefixes ...string) Proxies {
 			continue
 		}
 		prefix, err := parsePrefix(s)
+		if err == nil && prefix.Bits() == 0 {
+			err = fmt.Errorf("%q trusts everybody, so every client could choose its address: want the proxies' own prefixes", s)
+		}
 		if err != nil {
-			p.errs = append(p.errs, err)
+			p.errs = append(p.errs, fmt.Errorf("trusted proxy %w", err))
 			continue
 		}
 		p.prefixes = append(p.prefixes, prefix)
@@ -42,19 +45,18 @@ func TrustedProxies(prefixes ...string) Proxies {
 	return p
 }
 
+// parsePrefix reads an address or a prefix of addresses as they are after canonicalAddr.
 func parsePrefix(s string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		addr = canonicalAddr(addr)
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	prefix, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil:
-		return prefix, fmt.Errorf("trusted proxy %q: want an address or a prefix such as 10.0.0.0/8", s)
-	case prefix.Bits() == 0:
-		return prefix, fmt.Errorf("trusted proxy %q trusts everybody, so every client could choose its address: want the proxies' own prefixes", s)
-	case prefix.Addr().Is4In6() && prefix.Bits() >= 96:
-		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	if err != nil {
+		return prefix, fmt.Errorf("%q: want an address or a prefix such as 10.0.0.0/8", s)
+	}
+	if addr := canonicalAddr(prefix.Addr()); addr.Is4() && prefix.Addr().Is6() && prefix.Bits() >= 96 {
+		prefix = netip.PrefixFrom(addr, prefix.Bits()-96)
 	}
 	return prefix.Masked(), nil
 }

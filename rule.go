@@ -19,6 +19,7 @@ type rule struct {
 	plan    *plan         // of Limits
 	byPeer  bool          // Key is ByRemoteIP()
 	forAll  bool          // Key counts everybody together
+	penalty *penalty      // of Penalty
 	special bool          // it does more than take tokens
 	modeNow atomic.Uint32 // a Mode
 	waiting atomic.Int64  // requests that it holds
@@ -57,7 +58,8 @@ func compileRule(r Rule, cfg *Config) *rule {
 	r.OnStoreFailure = cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure)
 	c := &rule{Rule: r, byPeer: r.Key == Keyer(ClientIP{}), forAll: countsAll(r.Key), parts: cfg.Instances}
 	c.plan = c.newPlan(r.Limits)
-	c.special = r.Charge != nil || r.MaxWait > 0 || r.InFlight > 0
+	c.special = r.Charge != nil || r.MaxWait > 0 || r.InFlight > 0 || r.Penalty != nil
+	c.penalty = compilePenalty(&r)
 	c.modeNow.Store(uint32(r.Mode))
 	return c
 }

@@ -112,10 +112,13 @@ func (a *admission) setCost(rule string, n int64) bool {
 func (l *Limiter) settle(r *http.Request, a *admission, controls []control, res Response) {
 	res.Request = r
 	for _, ctl := range controls {
+		res.Cost = a.cost(ctl.rule.Name, ctl.cost)
+		if p := ctl.rule.penalty; p != nil && p.Offence != nil {
+			l.judge(r, ctl, res)
+		}
 		if ctl.rule.Charge == nil {
 			continue
 		}
-		res.Cost = a.cost(ctl.rule.Name, ctl.cost)
 		n := res.Cost // also if Charge fails: a mistake there must not open a door
 		l.guard(r, ctl.rule.Name+": Charge", func() error {
 			cost := ctl.rule.Charge(res)

@@ -109,16 +109,24 @@ func (r *rule) maxWaiting() int64 {
 	return int64(r.MaxWaiting)
 }
 
-// oneNow is one for a rule that holds requests: what would have to wait is refused.
-func (l *Limiter) oneNow(ctx context.Context, p *plan, kind OpKind, key Key, cost int64, d *Decision) error {
+// oneControlled is one for a rule that holds requests or blocks keys: what would have to wait is refused.
+func (l *Limiter) oneControlled(ctx context.Context, r *rule, p *plan, kind OpKind, key Key, cost int64, d *Decision) error {
 	c := l.getCheck()
 	defer l.putCheck(c)
-	c.add(p, key, cost, kind)
-	err := l.apply(ctx, c)
-	wait := time.Duration(0)
-	if !errors.Is(err, ErrInvalidOp) {
-		wait = c.showWaits()
+	if r.penalty != nil && (kind == OpTake || kind == OpPeek) && c.blocked(l, r, key) {
+		c.decide(d)
+		return nil
 	}
+	c.add(p, key, cost, kind)
+	if r.penalty != nil && kind == OpReset {
+		c.ops = r.penalty.resets(c.ops, key)
+		defer l.blocks.lift(r.offender(key))
+	}
+	err := l.applyBlocks(ctx, c)
+	if errors.Is(err, ErrInvalidOp) {
+		return err
+	}
+	wait := c.showWaits()
 	c.decide(d)
 	if wait > 0 && d.Allowed {
 		if kind == OpTake {
