@@ -75,7 +75,7 @@ func problemOf(d *Decision) problem {
 	case ReasonDenied:
 		return problem{"about:blank", http.StatusForbidden, "Forbidden", "Access is denied."}
 	case ReasonBlocked:
-		return problem{problemTypes + "abnormal-usage-detected", http.StatusTooManyRequests, "Too Many Requests", "Blocked after too many offences."}
+		return problem{problemTypes + "abnormal-usage-detected", http.StatusTooManyRequests, "Too Many Requests", "Blocked because of abnormal usage."}
 	case ReasonStore, ReasonCapacity:
 		return problem{problemTypes + "temporary-reduced-capacity", http.StatusServiceUnavailable, "Service Unavailable", "The service is short of capacity."}
 	case ReasonInFlight:

@@ -22,3 +22,6 @@ func (l *Limiter) PermitsHeld() (permits, holders int) {
 	}
 	return permits, holders
 }
+
+// BoundBlocks makes n the number of blocks that l remembers.
+func BoundBlocks(l *Limiter, n int) { l.blocks = newBlocks(n) }

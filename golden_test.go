@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -112,6 +113,12 @@ func exchanges() []exchange {
 		return ratelimit.Config{Rules: two.Rules, Store: failingStore{errors.New("down")}, OnStoreFailure: p, OnError: func(context.Context, error) {}}
 	}
 	several := ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "5 per second; 100 per minute burst 20; 1000 per hour"), rule("writes", "2 per minute; 20 per day")}}
+	penalized := ratelimit.Config{Rules: []ratelimit.Rule{penalized(ratelimit.Penalty{After: ratelimit.PerHour(2), For: time.Hour})}}
+	deny := new(ratelimit.List)
+	if err := deny.Replace([]string{"192.0.2.0/24"}); err != nil {
+		panic(err)
+	}
+	denied := ratelimit.Config{Rules: two.Rules, Deny: deny}
 	inner := []ratelimit.Rule{rule("inner", "1 per minute"), rule("inner-wide", "500 per hour")}
 	return []exchange{
 		{name: "allowed", cfg: two},
@@ -128,6 +135,12 @@ func exchanges() []exchange {
 		{name: "store failed closed text", cfg: failing(ratelimit.FailClosed), accept: "text/plain"},
 		{name: "store failed open", cfg: failing(ratelimit.FailOpen)},
 		{name: "store failed memory", cfg: failing(ratelimit.UseMemory), before: 2},
+		{name: "blocked by this request", cfg: penalized, before: 2},
+		{name: "blocked json", cfg: penalized, before: 3},
+		{name: "blocked text", cfg: penalized, before: 3, accept: "text/plain"},
+		{name: "blocked nested", cfg: ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "9 per minute")}}, nested: penalized.Rules, before: 3},
+		{name: "denied json", cfg: denied},
+		{name: "denied text", cfg: denied, accept: "text/plain"},
 		{name: "draft allowed", cfg: form(ratelimit.DraftHeaders)},
 		{name: "draft refused", cfg: form(ratelimit.DraftHeaders), before: 2},
 		{name: "draft 7 allowed", cfg: form(ratelimit.Draft7Headers)},

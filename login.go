@@ -70,8 +70,7 @@ func (l *Limiter) Login(login Login) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if l.exempt(l.table.Load(), r) {
-				next.ServeHTTP(w, r)
+			if l.unruled(w, r, next, l.table.Load()) {
 				return
 			}
 			a := g.attempt(r)

@@ -14,12 +14,12 @@ import (
 // The ResponseWriter is passed on as it is.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if l.cfg.Deny != nil && l.denies(w, r) {
+		t := l.table.Load()
+		if l.unruled(w, r, next, t) {
 			return
 		}
-		t := l.table.Load()
 		rules, exempt := t.routed(r)
-		if exempt || l.exempt(t, r) {
+		if exempt {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -59,11 +59,7 @@ func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if l.cfg.Deny != nil && l.denies(w, r) {
-				return
-			}
-			if l.exempt(l.table.Load(), r) {
-				next.ServeHTTP(w, r)
+			if l.unruled(w, r, next, l.table.Load()) {
 				return
 			}
 			l.serve(w, r, next, compiled, nil)
@@ -96,6 +92,19 @@ func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, c *check) {
 	giveBack(r.Context())
 	l.deny(w, r, c)
 	l.putCheck(c)
+}
+
+// unruled serves a request whose client is denied, or that is exempt whatever its route, and
+// reports whether it is one.
+func (l *Limiter) unruled(w http.ResponseWriter, r *http.Request, next http.Handler, t *table) bool {
+	switch {
+	case l.cfg.Deny != nil && l.denies(w, r):
+		return true
+	case l.exempt(t, r):
+		next.ServeHTTP(w, r)
+		return true
+	}
+	return false
 }
 
 func (l *Limiter) exempt(t *table, r *http.Request) bool {
