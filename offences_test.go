@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,15 +268,15 @@ func TestUnblockOvertakes(t *testing.T) {
 // pausingStore keeps its first answer back.
 type pausingStore struct {
 	ratelimit.Store
-	first            sync.Once
+	later            atomic.Bool
 	answered, resume chan struct{}
 }
 
 func (s *pausingStore) Apply(ctx context.Context, ops []ratelimit.Op) error {
 	err := s.Store.Apply(ctx, ops)
-	s.first.Do(func() {
+	if !s.later.Swap(true) {
 		close(s.answered)
 		<-s.resume
-	})
+	}
 	return err
 }
