@@ -200,13 +200,15 @@ func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Durati
 	if err != nil {
 		return err
 	}
-	if d < time.Microsecond || d > maxBlock {
-		return fmt.Errorf("ratelimit: a block of %v: want a microsecond to %d days", d, maxBlock/day)
+	if d < time.Millisecond || d > maxBlock {
+		return fmt.Errorf("ratelimit: a block of %v: want a millisecond to %d days", d, maxBlock/day)
 	}
+	tokens := millis(d)
+	d = time.Duration(tokens) * time.Millisecond
 	c := l.getCheck()
 	defer l.putCheck(c)
 	c.ops = append(c.ops, Op{Kind: OpReset, Limit: r.penalty.block, Key: key},
-		Op{Kind: OpTake, Limit: r.penalty.block, Key: key, Cost: wholes(d, blockUnit)})
+		Op{Kind: OpTake, Limit: r.penalty.block, Key: key, Cost: tokens})
 	then := l.blocks.asking()
 	if err := l.apply(ctx, c); err != nil {
 		return err

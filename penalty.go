@@ -29,7 +29,8 @@ type Penalty struct {
 	// token bucket, and the offence that takes its last token blocks the key. Then it is
 	// full again. The zero Limit blocks nobody.
 	After Limit
-	// For is how long the first block lasts, at least a second. Zero means a minute.
+	// For is how long the first block lasts, at least a second. Zero means a minute. All times here are
+	// rounded up to milliseconds.
 	For time.Duration
 	// Max is the longest that a block lasts, at most a year. Zero means an hour, or For if that is more.
 	Max time.Duration
@@ -43,18 +44,15 @@ type Penalty struct {
 }
 
 // The limits of a penalty, under the name of the rule and penaltySuffix, which no rule's name can
-// end in. In the buckets of blocks and repeats times are kept, a token for each of their units:
-// a key is blocked until the one is full, and was blocked as often as Forget goes into
-// the time that the other takes to be full.
+// end in. The buckets of blocks and repeats keep times, a token for each millisecond: a key
+// is blocked until the one is full, and was blocked as often as Forget goes into the time that
+// the other takes to be full.
 const (
 	penaltySuffix = `"penalty`
 
 	offencesIndex = 0
 	blockIndex    = 1
 	repeatsIndex  = 2
-
-	blockUnit   = time.Microsecond
-	repeatsUnit = time.Millisecond // smaller ones would be too many for some stores
 )
 
 // The longest that a key can be blocked, and that it can take to forget one block.
@@ -64,7 +62,7 @@ const (
 )
 
 // wholeBlock is the number of tokens of a key that is not blocked.
-const wholeBlock = int64(maxBlock / blockUnit)
+const wholeBlock = int64(maxBlock / time.Millisecond)
 
 // penalty is a compiled Penalty.
 type penalty struct {
@@ -98,7 +96,7 @@ func (p *Penalty) check(m *mistakes, field string) {
 	}
 }
 
-// filled returns p with the usual times for those that are zero.
+// filled returns p with the usual times for those that are zero, and whole milliseconds for others.
 func (p *Penalty) filled() Penalty {
 	f := *p
 	if f.For == 0 {
@@ -109,6 +107,9 @@ func (p *Penalty) filled() Penalty {
 	}
 	if f.Forget == 0 {
 		f.Forget = day
+	}
+	for _, d := range []*time.Duration{&f.For, &f.Max, &f.Forget} {
+		*d = time.Duration(millis(*d)) * time.Millisecond
 	}
 	return f
 }
@@ -122,8 +123,8 @@ func compilePenalty(r *Rule) *penalty {
 	for d := p.For; d < p.Max; d *= 2 {
 		p.ceiling++
 	}
-	p.block = penaltyLimit(r, blockIndex, Limit{1, blockUnit, wholeBlock})
-	p.repeats = penaltyLimit(r, repeatsIndex, Limit{1, repeatsUnit, wholes(time.Duration(p.ceiling)*p.Forget+p.Max, repeatsUnit)})
+	p.block = penaltyLimit(r, blockIndex, Limit{1, time.Millisecond, wholeBlock})
+	p.repeats = penaltyLimit(r, repeatsIndex, Limit{1, time.Millisecond, millis(time.Duration(p.ceiling)*p.Forget + p.Max)})
 	if p.After != (Limit{}) {
 		p.offences = penaltyLimit(r, offencesIndex, p.After)
 	}
@@ -139,8 +140,8 @@ func penaltyLimit(r *Rule, index int, l Limit) *NamedLimit {
 	return named
 }
 
-// wholes returns d in whole units, rounded up.
-func wholes(d, unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
+// millis returns d in milliseconds, rounded up.
+func millis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
 // length returns how long a key is blocked that was blocked so often before.
 func (p *penalty) length(before int) time.Duration {
@@ -178,7 +179,7 @@ func (p *penalty) offend(ops []Op, key Key) []Op {
 func (p *penalty) punish(ops []Op, key Key, d time.Duration) []Op {
 	return append(p.blockFor(ops, key, d),
 		Op{Kind: OpReset, Limit: p.offences, Key: key},
-		Op{Kind: OpDrain, Limit: p.repeats, Key: key, Cost: wholes(d+p.Forget, repeatsUnit)})
+		Op{Kind: OpDrain, Limit: p.repeats, Key: key, Cost: millis(d + p.Forget)})
 }
 
 // blockFor appends two ops that take all of a block, which is there only if key is not blocked, and
@@ -186,7 +187,7 @@ func (p *penalty) punish(ops []Op, key Key, d time.Duration) []Op {
 func (p *penalty) blockFor(ops []Op, key Key, d time.Duration) []Op {
 	return append(ops,
 		Op{Kind: OpTake, Limit: p.block, Key: key, Cost: wholeBlock},
-		Op{Kind: OpCredit, Limit: p.block, Key: key, Cost: wholeBlock - wholes(d, blockUnit)})
+		Op{Kind: OpCredit, Limit: p.block, Key: key, Cost: wholeBlock - millis(d)})
 }
 
 // resets appends the ops by which key has never offended.

@@ -130,7 +130,7 @@ func TestPenaltyGrowth(t *testing.T) {
 		{"two of three are forgotten", ratelimit.Penalty{Forget: h}, []time.Duration{0, 0, 2 * h, 0}, []time.Duration{m, 2 * m, 4 * m, 2 * m}},
 		{"no more are remembered than lead to the ceiling", ratelimit.Penalty{Max: 2 * m, Forget: h}, []time.Duration{0, 0, 0, 0, h, h}, []time.Duration{m, 2 * m, 2 * m, 2 * m, 2 * m, m}},
 		{"blocked for longer than it takes to forget", ratelimit.Penalty{For: h, Max: 8 * h, Forget: m}, []time.Duration{0, 0, m, 0}, []time.Duration{h, 2 * h, 4 * h, 4 * h}},
-		{"times that are no whole microseconds", ratelimit.Penalty{For: time.Second + 1, Max: 5*time.Second + 7, Forget: m + 3}, []time.Duration{0, 0, 0, 0}, []time.Duration{time.Second + 1, 2*time.Second + 2, 4*time.Second + 4, 5*time.Second + 7}},
+		{"times that are no whole milliseconds", ratelimit.Penalty{For: time.Second + 1, Max: 5*time.Second + 7, Forget: m + 3}, []time.Duration{0, 0, 0, 0}, []time.Duration{1001 * time.Millisecond, 2002 * time.Millisecond, 4004 * time.Millisecond, 5001 * time.Millisecond}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
