@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxLanes = 4   // scripts that a Store has under way at once
+	maxLanes = 2   // scripts that a Store has under way at once
 	maxOps   = 128 // that one script decides for several callers, so that it is short
 )
 
@@ -21,7 +21,7 @@ const (
 // held while a server is waited for. The deadline of the one who sends is the latest of all
 // of them, so nobody's batch is cut off early, and the others leave at their own.
 type combiner struct {
-	runner runner
+	client Scripter
 	alone  bool // batches may be for different servers, so none is combined
 
 	mu    sync.Mutex
@@ -137,7 +137,7 @@ func (b *combiner) run(c *call, calls []*call) error {
 			names, arg = append(names, o.names...), append(arg, o.arg...)
 		}
 	}
-	reply, err := b.runner.run(ctx, names, arg)
+	reply, err := b.client.RunScript(ctx, apply, names, arg)
 	if err != nil {
 		return err
 	}

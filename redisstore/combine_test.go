@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowServer is a runner that answers when it is told to. To an op named n it answers n.
+// slowServer is a Scripter that answers when it is told to. To an op named n it answers n.
 type slowServer struct {
 	mu    sync.Mutex
 	sent  [][]string
@@ -26,7 +26,7 @@ type slowServer struct {
 	panic bool
 }
 
-func (s *slowServer) run(ctx context.Context, names []string, arg []byte) (string, error) {
+func (s *slowServer) RunScript(ctx context.Context, _ *Script, names []string, arg []byte) (string, error) {
 	s.mu.Lock()
 	s.sent = append(s.sent, slices.Clone(names))
 	until, _ := ctx.Deadline()
@@ -70,7 +70,7 @@ type crowd struct {
 func withCrowd(t *testing.T, f func(*crowd)) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &slowServer{free: make(chan error)}
-		c := &crowd{T: t, server: server, combiner: &combiner{runner: server}, errs: map[int]error{}}
+		c := &crowd{T: t, server: server, combiner: &combiner{client: server}, errs: map[int]error{}}
 		f(c)
 		c.inside.Wait()
 		assert.Zero(t, c.lanes, "a lane was lost")

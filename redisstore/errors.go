@@ -6,8 +6,6 @@ import (
 	"net"
 	"os"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Reason says in one word why a decision failed. It is for counters and alerts.
@@ -56,9 +54,13 @@ var reasons = map[string]Reason{
 }
 
 func reasonOf(err error) Reason {
-	var answer redis.Error
+	var answer ServerError
 	if errors.As(err, &answer) {
-		return reasonOfText(answer.Error())
+		word, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "-"), " ")
+		if r, ok := reasons[word]; ok {
+			return r
+		}
+		return ReasonScript
 	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
@@ -66,12 +68,4 @@ func reasonOf(err error) Reason {
 		return ReasonTimeout
 	}
 	return ReasonConnect
-}
-
-func reasonOfText(answer string) Reason {
-	word, _, _ := strings.Cut(strings.TrimPrefix(answer, "-"), " ")
-	if r, ok := reasons[word]; ok {
-		return r
-	}
-	return ReasonScript
 }

@@ -5,60 +5,49 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
-	"errors"
 	"fmt"
-
-	"github.com/redis/go-redis/v9"
 )
 
 //go:embed apply.lua
-var script string
+var applyScript string
 
-// scriptHash is the name by which the server knows the script. SHA-1 is the server's choice.
-var scriptHash = func() string {
-	sum := sha1.Sum([]byte(script))
-	return hex.EncodeToString(sum[:])
+// Script is what a [Scripter] runs.
+type Script struct{ text, hash string }
+
+// Text is the script itself, in Lua.
+func (s *Script) Text() string { return s.text }
+
+// Hash is the name by which a server knows the script that it has run before: the SHA-1 of
+// its text, in hexadecimal digits.
+func (s *Script) Hash() string { return s.hash }
+
+// apply is the script of all decisions. SHA-1 is the server's choice.
+var apply = func() *Script {
+	sum := sha1.Sum([]byte(applyScript))
+	return &Script{applyScript, hex.EncodeToString(sum[:])}
 }()
 
-// runner runs the script for the buckets of the given names, once: it retries nothing.
-type runner interface {
-	run(ctx context.Context, names []string, arg []byte) (string, error)
+// A Scripter is a client of Redis or Valkey, as far as a [Store] needs one. [New] makes one of
+// a client of go-redis; see [NewWith] for others.
+type Scripter interface {
+	// RunScript has the server run script for these keys, with arg as the only argument, and
+	// returns what it replies, which is a string of bytes. Keys and arg are bytes, not text.
+	//
+	// It sends EVALSHA with the hash of the script, and EVAL with its text if the server
+	// answers NOSCRIPT: then nothing has been run. Nothing else may be sent twice, whatever
+	// the client is told to retry, since what was taken would be taken again. It must
+	// give up at the deadline of ctx. It must not keep keys or arg.
+	//
+	// An error that the server answered it returns as a [ServerError], and all others as they are.
+	RunScript(ctx context.Context, script *Script, keys []string, arg []byte) (string, error)
 }
 
-// goRedis is the runner of a client of go-redis.
-type goRedis struct{ redis.UniversalClient }
+// ServerError is the text of an error that the server answered, which begins with a word such
+// as OOM or READONLY.
+type ServerError string
 
-// once is a command that the client sends once. Its own retries would charge twice.
-type once struct{ *redis.Cmd }
-
-// NoRetry implements [redis.Cmder].
-func (once) NoRetry() bool { return true }
-
-// run has the script run by its hash, or by its text if the server does not know it; then
-// nothing has been run yet.
-func (c goRedis) run(ctx context.Context, names []string, arg []byte) (string, error) {
-	args := make([]any, 0, 4+len(names))
-	args = append(args, "evalsha", scriptHash, len(names))
-	for i := range names {
-		args = append(args, &names[i])
-	}
-	args = append(args, arg)
-	reply, err := c.send(ctx, args)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		args[0], args[1] = "eval", script
-		reply, err = c.send(ctx, args)
-	}
-	return reply, err
-}
-
-func (c goRedis) send(ctx context.Context, args []any) (string, error) {
-	cmd := once{redis.NewCmd(ctx, args...)}
-	if err := c.Process(ctx, cmd); err != nil {
-		reload(ctx, c.UniversalClient, err)
-		return "", err
-	}
-	return cmd.Text()
-}
+// Error returns the text.
+func (e ServerError) Error() string { return string(e) }
 
 // splitReply cuts the reply for calls into theirs, and gives each its own error if it has one.
 func splitReply(reply string, calls []*call) error {
@@ -80,7 +69,7 @@ func splitReply(reply string, calls []*call) error {
 		if failed > len(errs) {
 			return &Error{ReasonScript, fmt.Errorf("an error of %d bytes: want at most %d", failed, len(errs))}
 		}
-		c.err, errs = &Error{reasonOfText(errs[:failed]), errors.New(errs[:failed])}, errs[failed:]
+		c.err, errs = &Error{reasonOf(ServerError(errs[:failed])), ServerError(errs[:failed])}, errs[failed:]
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ type Config struct {
 	// names of keys. Without it that is a plain SHA-256, by which whoever can read the names
 	// can look for a known address or user. It must be the same for all instances.
 	Secret []byte
+	// Sharded says that the client spreads keys over several servers. New knows that of a
+	// Cluster or a Ring of go-redis without being told.
+	Sharded bool
 }
 
 // Store is a [ratelimit.Store] in Redis (5 or later) or Valkey. It is safe for concurrent
@@ -58,7 +61,6 @@ var _ ratelimit.Store = (*Store)(nil)
 // is an error if cfg is not valid or if the client's ContextTimeoutEnabled is not set: the
 // deadline of a decision would not count, and a server that hangs would hang each request.
 func New(client redis.UniversalClient, cfg Config) (*Store, error) {
-	s := &Store{combiner: combiner{runner: goRedis{client}}, naming: newNaming(cfg)}
 	timeouts := true
 	switch c := client.(type) {
 	case nil:
@@ -66,22 +68,30 @@ func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	case *redis.Client:
 		timeouts = c.Options().ContextTimeoutEnabled
 	case *redis.ClusterClient:
-		timeouts, s.combiner.alone = c.Options().ContextTimeoutEnabled, true
+		timeouts, cfg.Sharded = c.Options().ContextTimeoutEnabled, true
 	case *redis.Ring:
-		timeouts, s.combiner.alone = c.Options().ContextTimeoutEnabled, true
+		timeouts, cfg.Sharded = c.Options().ContextTimeoutEnabled, true
 	}
-	var errs []error
+	s, err := NewWith(goRedis{client}, cfg)
 	if !timeouts {
-		errs = append(errs, errors.New("redisstore: the client's option ContextTimeoutEnabled is false: want true, "+
-			"or a server that hangs would hang each request for the client's ReadTimeout"))
+		err = errors.Join(errors.New("redisstore: the client's option ContextTimeoutEnabled is false: want true, "+
+			"or a server that hangs would hang each request for the client's ReadTimeout"), err)
 	}
-	if len(cfg.Prefix) > maxPrefix || strings.ContainsAny(cfg.Prefix, "{}") {
-		errs = append(errs, fmt.Errorf("redisstore: Config.Prefix is %.80q: want at most %d bytes without braces", cfg.Prefix, maxPrefix))
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	if err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// NewWith is [New] for another client than one of go-redis.
+func NewWith(client Scripter, cfg Config) (*Store, error) {
+	if client == nil {
+		return nil, errors.New("redisstore: the client is nil")
+	}
+	if len(cfg.Prefix) > maxPrefix || strings.ContainsAny(cfg.Prefix, "{}") {
+		return nil, fmt.Errorf("redisstore: Config.Prefix is %.80q: want at most %d bytes without braces", cfg.Prefix, maxPrefix)
+	}
+	return &Store{naming: newNaming(cfg), combiner: combiner{client: client, alone: cfg.Sharded}}, nil
 }
 
 // maxBatch is the number of ops that one batch may have: a script for so many takes the server
