@@ -15,5 +15,9 @@ func (silent) Printf(context.Context, string, ...any) {}
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silent{})
+	if os.Getenv(childEnv) != "" {
+		childMain()
+		return
+	}
 	os.Exit(m.Run())
 }
