@@ -25,7 +25,7 @@ func TestF02StoreRefusesConnections(t *testing.T) {
 	i.store.calls.Store(0)
 	begin := time.Now()
 	n := 0
-	for down := false; !down; n++ {
+	for down := false; !down && n < 100; n++ {
 		_, err := i.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
 		require.Error(t, err)
 		down = errors.Is(err, ratelimit.ErrStoreDown)
@@ -133,9 +133,9 @@ func TestF15FlappingStore(t *testing.T) {
 	within(t, s)
 	assert.Zero(t, s.refused+s.closed)
 	assert.Positive(t, events)
-	// Down, recovering and perhaps up, and 100 ms at the least before the next time.
-	assert.LessOrEqual(t, events, 3*int64(took/(100*time.Millisecond)))
-	assert.Less(t, events, int64(2*flaps), "no more events than there were changes")
+	// Down, recovering and perhaps up; and each time it is down, for twice as long as before, up
+	// to half a second at the least.
+	assert.LessOrEqual(t, events, 3*(int64(took/(500*time.Millisecond))+3))
 	t.Logf("back after %v", i.back(t))
 	l.stop()
 }
