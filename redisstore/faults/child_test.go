@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -23,7 +24,7 @@ const childEnv = "RATELIMIT_FAULTS_CHILD"
 // job is what a child is told to do, on its standard input. It begins when it reads a line
 // and ends when its input ends.
 type job struct {
-	Do      string // "ask", "spend" or "history"
+	Do      string // "ask" or "history"
 	Addr    string // of the server; empty means that the buckets are in memory
 	Limits  string
 	Config  jobConfig
@@ -36,7 +37,7 @@ type job struct {
 type jobConfig struct {
 	OnStoreFailure ratelimit.FailurePolicy
 	StoreTimeout   time.Duration
-	MemoryShare    float64
+	Instances      int
 }
 
 // outcome is what a child saw.
@@ -127,7 +128,8 @@ func (j *job) limiter() *ratelimit.Limiter {
 	}
 	if j.Addr != "" {
 		cfg.Store, cfg.OnStoreFailure, cfg.StoreTimeout = j.store(), j.Config.OnStoreFailure, j.Config.StoreTimeout
-		share(&cfg, j.Config.MemoryShare)
+		cfg.Instances = j.Config.Instances
+		cfg.OnError = func(context.Context, error) {}
 	}
 	limiter, err := ratelimit.New(cfg)
 	if err != nil {

@@ -80,6 +80,54 @@ func TestF19CheckThenCount(t *testing.T) {
 	assert.LessOrEqual(t, least, int64(rate/100), "a token that is due is taken")
 }
 
+// F14: four instances have only their memory, since the server was killed. If each knows that it
+// is one of four, they admit what one limit admits; if not, four times as much.
+func TestF14FallbackSemantics(t *testing.T) {
+	noLeaks(t)
+	const processes, rate, burst = 4, 100, 200
+	server := redistest.Start(t)
+	start := func(instances int) (children []*child) {
+		for range processes {
+			children = append(children, startChild(t, job{
+				Do: "ask", Addr: server.Addr(), Limits: fmt.Sprintf("%d per second burst %d", rate, burst), Pause: 2 * time.Millisecond,
+				Callers: 4, User: fmt.Sprint("one of ", instances),
+				Config: jobConfig{OnStoreFailure: ratelimit.UseMemory, Instances: instances, StoreTimeout: 200 * time.Millisecond},
+			}))
+		}
+		return children
+	}
+	groups := map[int][]*child{1: start(1), processes: start(processes)}
+	for _, children := range groups {
+		for _, c := range children {
+			c.begin()
+		}
+	}
+	client := server.Client()
+	require.Eventually(t, func() bool { return client.DBSize(t.Context()).Val() >= 2 }, soon, 10*time.Millisecond)
+	server.Kill()
+	begin := time.Now()
+	time.Sleep(3 * time.Second)
+	got := map[int]int64{}
+	for _, children := range groups {
+		for _, c := range children {
+			c.end()
+		}
+	}
+	for instances, children := range groups {
+		for _, c := range children {
+			got[instances] += c.outcome().Open
+		}
+	}
+	outage := time.Since(begin)
+	due := burst + rate*outage.Seconds()
+	t.Logf("%d processes in an outage of %v, in which one limit admits %.0f: %d admitted as one of %d, %d as if alone",
+		processes, outage, due, got[processes], processes, got[1])
+	assert.LessOrEqual(t, float64(got[processes]), due)
+	assert.GreaterOrEqual(t, got[processes], int64(burst), "the part of each is a quarter")
+	assert.LessOrEqual(t, float64(got[1]), processes*due)
+	assert.Greater(t, got[1], got[processes])
+}
+
 // F21: an instance is started again. In memory it begins with a full burst; in Redis it goes on
 // where it was.
 func TestF21Restart(t *testing.T) {

@@ -27,9 +27,12 @@ func newWire(t testing.TB, upstream string) *wire {
 
 func (w *wire) addr() string { return w.proxy.Listen }
 
-// client returns a client at this end of the wire.
+// client returns a client at this end of the wire. After as many failures as its pool is large it
+// would by itself try to connect once in a second only, which is not what is tested.
 func (w *wire) client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: w.addr(), ContextTimeoutEnabled: true, DialerRetries: 1, DisableIdentity: true})
+	c := redis.NewClient(&redis.Options{
+		Addr: w.addr(), ContextTimeoutEnabled: true, DialerRetries: 1, DisableIdentity: true, PoolSize: 10_000,
+	})
 	w.t.Cleanup(func() { _ = c.Close() })
 	return c
 }
