@@ -18,6 +18,9 @@ type attack struct {
 	arm func(ctx context.Context, f *fleet, from addresses, size size) (func(i int) shot, error)
 	// limit is the one that bounds how many passwords are checked, "" if none are to be.
 	limit string
+	// victim is the customer whose own successful login fills the limit again, 0 if there
+	// is none.
+	victim int
 }
 
 // inFlight is how many requests an attack has under way at most: attackers have a
@@ -33,8 +36,9 @@ func (a *attack) stream(shot func(int) shot, size size) *stream {
 	}
 }
 
-// bound is how many passwords a limit admits in a time: its burst, and what flows in.
-func (a *attack) bound(t time.Duration) int {
+// bound is how many wrong passwords a limit admits in a time: its burst, as often as it
+// has been filled, and what flows in.
+func (a *attack) bound(t time.Duration, fills int) int {
 	if a.limit == "" {
 		return 0
 	}
@@ -43,7 +47,7 @@ func (a *attack) bound(t time.Duration) int {
 	if burst == 0 {
 		burst = l.Count
 	}
-	return int(burst + int64(t)*l.Count/int64(l.Period))
+	return (1+fills)*int(burst) + int(int64(t)*l.Count/int64(l.Period))
 }
 
 // addresses are those of one attack, in a network of its own.
@@ -54,4 +58,4 @@ func (a addresses) at(i int) netip.Addr {
 }
 
 // attacks are those that the API of the README meets.
-var attacks = []*attack{bruteForce, bruteForceMany, spraying, expensive, scraping, webhookFlood, adminProbing}
+var attacks = []*attack{bruteForce, bruteForceMany, spraying, stuffing, expensive, scraping, webhookFlood, adminProbing}

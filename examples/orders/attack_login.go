@@ -9,9 +9,9 @@ var bruteForce = &attack{
 	name:  "brute force",
 	what:  "one address works through a list of passwords for one account",
 	rate:  250,
-	limit: perAccount,
+	limit: perPair,
 	arm: func(_ context.Context, _ *fleet, from addresses, _ size) (func(int) shot, error) {
-		return func(i int) shot { return guess(from, 1, 61, word(i)) }, nil
+		return func(i int) shot { return guess(from, 1, 1, word(i)) }, nil
 	},
 }
 
@@ -19,9 +19,9 @@ var bruteForceMany = &attack{
 	name:  "brute force, distributed",
 	what:  "a thousand addresses work through a list of passwords for one account",
 	rate:  250,
-	limit: perAccount,
+	limit: perAccount, victim: 2,
 	arm: func(_ context.Context, _ *fleet, from addresses, _ size) (func(int) shot, error) {
-		return func(i int) shot { return guess(from, i%1000, 62, word(i)) }, nil
+		return func(i int) shot { return guess(from, i%1000, 2, word(i)) }, nil
 	},
 }
 
@@ -36,9 +36,27 @@ var spraying = &attack{
 	},
 }
 
+var stuffing = &attack{
+	name:  "credential stuffing",
+	what:  "a thousand addresses try leaked pairs of names and passwords, one in twenty of them right",
+	rate:  250,
+	limit: perService,
+	arm: func(_ context.Context, _ *fleet, from addresses, size size) (func(int) shot, error) {
+		users := size.data.users
+		return func(i int) shot {
+			victim := shoppers + i%(users-shoppers)
+			password := "changed since"
+			if i%20 == 19 {
+				password = word(wordOf(victim))
+			}
+			return guess(from, i%1000, victim, password)
+		}, nil
+	},
+}
+
 // guess tries a password on the account of a customer.
 func guess(from addresses, address, victim int, password string) shot {
-	return shot{from: from.at(address), method: "POST", path: "/login", name: customer(victim), password: password}
+	return shot{from: from.at(address), method: "POST", path: "/login", body: loginBody(customer(victim), password)}
 }
 
 var adminProbing = &attack{

@@ -60,6 +60,12 @@ func (s *signer) identify(r *http.Request) (identity, bool) {
 	return identity{parts[0], parts[1]}, true
 }
 
+// userOf returns the name of the user who is signed in, or "".
+func (s *signer) userOf(r *http.Request) string {
+	id, _ := s.identify(r)
+	return id.name
+}
+
 func (s *signer) mac(text string) []byte {
 	h := hmac.New(sha256.New, s.key)
 	h.Write([]byte(text))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"time"
 )
 
@@ -16,6 +15,7 @@ type outcome struct {
 	under  phase         // while it lasted
 	sent   int           // requests of the attack
 	lasted time.Duration // between the two looks at the counters
+	fills  int           // how often the victim has logged in meanwhile
 	did    tally         // what the attack achieved
 }
 
@@ -31,33 +31,40 @@ type side struct {
 	outcomes []*outcome
 }
 
-// calm is what honest clients felt while there was no attack.
-func (s *side) calm() []sample {
-	var all []sample
+// calm is all the times without attack.
+func (s *side) calm() phase {
+	var all phase
 	for _, o := range s.outcomes {
-		all = append(all, o.calm.honest...)
+		all.honest = append(all.honest, o.calm.honest...)
 	}
 	return all
 }
 
-// comparison is the service without limits and with them.
+// round is the service without limits and with them, one after the other.
+type round struct{ without, with *side }
+
+// comparison is some rounds.
 type comparison struct {
-	size          size
-	without, with *side
-	took          time.Duration
+	size   size
+	rounds []round
+	took   time.Duration
 }
 
-func compare(ctx context.Context, out io.Writer, size size) (*comparison, error) {
+func compare(ctx context.Context, out io.Writer, size size, rounds int) (*comparison, error) {
 	if err := manyAddresses(); err != nil {
 		return nil, err
 	}
 	c, start := &comparison{size: size}, time.Now()
-	var err error
-	if c.without, err = runSide(ctx, out, size, false); err != nil {
-		return nil, err
-	}
-	if c.with, err = runSide(ctx, out, size, true); err != nil {
-		return nil, err
+	for range rounds {
+		without, err := runSide(ctx, out, size, false)
+		if err != nil {
+			return nil, err
+		}
+		with, err := runSide(ctx, out, size, true)
+		if err != nil {
+			return nil, err
+		}
+		c.rounds = append(c.rounds, round{without, with})
 	}
 	c.took = time.Since(start)
 	return c, nil
@@ -82,58 +89,63 @@ func runSide(ctx context.Context, out io.Writer, size size, limited bool) (*side
 		return nil, err
 	}
 	defer server.stop()
-	people := newFleet(server.url)
-	defer people.close()
-	crowd, err := signIn(ctx, people, size)
+	f := newFleet(server.url)
+	defer f.close()
+	crowd, err := signIn(ctx, f, size)
 	if err != nil {
 		return nil, err
 	}
-	s := &side{limited: limited}
+	shots := make([]func(int) shot, len(attacks))
 	for i, a := range attacks {
-		calm := crowd.visit(ctx, people, size.calm)
-		o, err := underAttack(ctx, server, people, crowd, a, addresses{byte(i)})
-		if err != nil {
+		if shots[i], err = a.arm(ctx, f, addresses{byte(i)}, size); err != nil {
 			return nil, fmt.Errorf("%s: %w", a.name, err)
 		}
-		o.calm = calm
+	}
+	s := &side{limited: limited}
+	for i, a := range attacks {
+		o := &outcome{attack: a, calm: crowd.visit(ctx, f, size.calm)}
+		if err := o.take(ctx, server, f, crowd, a.stream(shots[i], size)); err != nil {
+			return nil, fmt.Errorf("%s: %w", a.name, err)
+		}
 		s.outcomes = append(s.outcomes, o)
 		o.progress(out, limited, size.patience)
 	}
 	return s, nil
 }
 
-// underAttack sends the honest requests and those of the attack at the same time.
-func underAttack(ctx context.Context, server *child, people *fleet, c *crowd, a *attack, from addresses) (*outcome, error) {
+// take sends the honest requests and those of the attack at the same time.
+func (o *outcome) take(ctx context.Context, server *child, people *fleet, c *crowd, flood *stream) error {
 	thugs := newFleet(server.url)
 	defer thugs.close()
-	shot, err := a.arm(ctx, thugs, from, c.size)
-	if err != nil {
-		return nil, err
-	}
 	before, err := server.read(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	o, start := &outcome{attack: a}, time.Now()
-	attack, cancel := context.WithCancel(ctx)
-	defer cancel()
-	flood, done := a.stream(shot, c.size), make(chan []sample, 1)
+	logins, start := c.success[o.attack.victim], time.Now()
+	attack, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan []sample, 1)
 	go func() { done <- flood.run(attack, thugs) }()
 	o.under = c.visit(ctx, people, c.size.attack)
 	select {
 	case <-flood.started:
 	case <-ctx.Done():
 	}
-	cancel() // not before the last honest request is answered
+	stop() // not before the last honest request is answered
 	o.sent = len(<-done)
 	after, err := server.settle(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	o.lasted = time.Since(start)
-	o.did = after.Attack.minus(before.Attack)
-	return o, ctx.Err()
+	o.did, o.lasted = after.Attack.minus(before.Attack), time.Since(start)
+	if o.attack.victim != 0 {
+		o.fills = c.success[o.attack.victim] - logins
+	}
+	return ctx.Err()
 }
+
+// bound is how many wrong passwords the limits may have let through.
+func (o *outcome) bound() int { return o.attack.bound(o.lasted, o.fills) }
 
 func (o *outcome) progress(out io.Writer, limited bool, patience time.Duration) {
 	how := "without limits"
@@ -142,43 +154,5 @@ func (o *outcome) progress(out io.Writer, limited bool, patience time.Duration) 
 	}
 	sum := summarize(o.under.honest, patience)
 	_, _ = fmt.Fprintf(out, "%s  %-24s  honest: p50 %7v, p99 %7v, %3d errors; attack: %4d requests, %4d reached the database\n",
-		how, o.attack.name, round(sum.p50), round(sum.p99), sum.errors, o.sent, o.did.Database)
-}
-
-// summary is what honest clients felt.
-type summary struct {
-	p50, p99 time.Duration
-	sent     int
-	errors   int
-}
-
-// summarize counts a request that failed as one that took at least patience.
-func summarize(samples []sample, patience time.Duration) summary {
-	sum := summary{sent: len(samples)}
-	if sum.sent == 0 {
-		return sum
-	}
-	times := make([]time.Duration, len(samples))
-	for i, s := range samples {
-		times[i] = s.took
-		if s.failed {
-			sum.errors++
-			times[i] = max(s.took, patience)
-		}
-	}
-	slices.Sort(times)
-	sum.p50, sum.p99 = percentile(times, 50), percentile(times, 99)
-	return sum
-}
-
-// percentile is by nearest rank.
-func percentile(sorted []time.Duration, p int) time.Duration {
-	return sorted[(len(sorted)*p+99)/100-1]
-}
-
-func round(d time.Duration) time.Duration {
-	if d > time.Second {
-		return d.Round(10 * time.Millisecond)
-	}
-	return d.Round(100 * time.Microsecond)
+		how, o.attack.name, short(sum.p50), short(sum.p99), sum.errors, o.sent, o.did.Database)
 }

@@ -10,15 +10,17 @@ import (
 	"time"
 )
 
-// crowd is the honest clients: shoppers, half of them signed in, two partners that report
-// payments, and an administrator in the office.
+// crowd is the honest clients: shoppers, all of whom have logged in from where they are and half
+// of whom are signed in now, two partners that report payments, and an administrator in the
+// office.
 type crowd struct {
-	size   size
-	rnd    *rand.Rand
-	tokens []string // of the shoppers who are signed in
-	hooks  []string // tokens of the partners
-	logins int
-	paid   int
+	size    size
+	rnd     *rand.Rand
+	tokens  []string // of the shoppers who are signed in
+	hooks   []string // of the partners
+	logins  int
+	success map[int]int // logins with the right password, by customer
+	paid    int
 }
 
 const shoppers = 40
@@ -31,13 +33,15 @@ func partnerAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 9, 0, b
 
 // signIn returns the crowd with those signed in who will be.
 func signIn(ctx context.Context, f *fleet, size size) (*crowd, error) {
-	c := &crowd{size: size, rnd: rand.New(rand.NewPCG(3, 4))}
-	for i := range shoppers / 2 {
+	c := &crowd{size: size, rnd: rand.New(rand.NewPCG(3, 4)), success: map[int]int{}}
+	for i := range shoppers {
 		token, err := login(ctx, f, shopper(i), customer(i), word(wordOf(i)))
 		if err != nil {
 			return nil, err
 		}
-		c.tokens = append(c.tokens, token)
+		if i < shoppers/2 {
+			c.tokens = append(c.tokens, token)
+		}
 	}
 	for i := range partners - 1 {
 		token, err := login(ctx, f, partnerAddr(i), partner(i), partnerPassword)
@@ -51,7 +55,7 @@ func signIn(ctx context.Context, f *fleet, size size) (*crowd, error) {
 
 // login returns a token.
 func login(ctx context.Context, f *fleet, from netip.Addr, name, password string) (string, error) {
-	status, body, err := f.do(ctx, shot{from: from, method: "POST", path: "/login", name: name, password: password})
+	status, body, err := f.do(ctx, shot{from: from, method: "POST", path: "/login", body: loginBody(name, password)})
 	if err != nil {
 		return "", err
 	}
@@ -105,16 +109,22 @@ func (c *crowd) shot(i int) shot {
 	return s
 }
 
-// signingIn is an account of its own each time, and one in ten mistypes the password.
+// signingIn is the next shopper, and now and then one who mistypes the password.
 func (c *crowd) signingIn() shot {
-	half := c.size.data.users / 2
-	i := half + c.logins%half
-	s := shot{from: shopper(c.logins % shoppers), method: "POST", path: "/login", name: customer(i), password: word(wordOf(i)), want: http.StatusOK}
-	if c.logins%10 == 9 {
-		s.password, s.want = "pasword", http.StatusUnauthorized
+	who := c.logins % shoppers
+	s := shot{from: shopper(who), method: "POST", path: "/login", body: loginBody(customer(who), word(wordOf(who))), want: http.StatusOK}
+	if c.logins%11 == 10 {
+		s.body, s.want = loginBody(customer(who), "pasword"), http.StatusUnauthorized
+	} else {
+		c.success[who]++
 	}
 	c.logins++
 	return s
+}
+
+func loginBody(name, password string) string {
+	body, _ := json.Marshal(credentials{name, password}) // never fails
+	return string(body)
 }
 
 func (c *crowd) payment() shot {

@@ -32,6 +32,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("orders", flag.ExitOnError)
 	short := flags.Bool("short", false, "a small database and short attacks")
+	rounds := flags.Int("rounds", 1, "how often to compare; the tables show medians")
 	serve := flags.Bool("serve", false, "only serve")
 	child := flags.Bool("child", false, "only serve, until standard input ends")
 	limited := flags.Bool("limits", true, "with -serve: with the limits of policy.go")
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return serveUntil(ctx, out, *addr, size.data, *limited)
 	}
-	cmp, err := compare(ctx, out, size)
+	cmp, err := compare(ctx, out, size, max(1, *rounds))
 	if err != nil {
 		return err
 	}

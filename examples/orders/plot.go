@@ -34,8 +34,8 @@ func (c *comparison) svg() string {
 	p.legend()
 	p.bands()
 	p.latencyAxis()
-	p.latency(c.without, red)
-	p.latency(c.with, blue)
+	p.latency(func(r round) *side { return r.without }, red)
+	p.latency(func(r round) *side { return r.with }, blue)
 	p.reached()
 	p.f(`</svg>`)
 	return b.String()
@@ -99,52 +99,53 @@ func (p *plotter) latencyAxis() {
 	p.line(plotLeft, upperEnd, plotRight, upperEnd, grey)
 }
 
-func (p *plotter) latency(s *side, colour string) {
+func (p *plotter) latency(of func(round) *side, colour string) {
 	thick, thin := new(strings.Builder), new(strings.Builder)
-	for i, o := range s.outcomes {
-		p.phase(thick, thin, i, 0, o.calm)
-		p.phase(thick, thin, i, p.c.size.calm, o.under)
+	for i := range attacks {
+		p.phase(thick, thin, i, 0, p.c.size.calm, func(r round) phase { return of(r).outcomes[i].calm })
+		p.phase(thick, thin, i, p.c.size.calm, p.c.size.attack, func(r round) phase { return of(r).outcomes[i].under })
 	}
-	p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="1" opacity="0.6"/>`, thin, colour)
-	p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="2.5" stroke-linejoin="round"/>`, thick, colour)
+	p.f(`<path d="M%s" fill="none" stroke="%s" stroke-width="1" opacity="0.6"/>`, thin.String()[1:], colour)
+	p.f(`<path d="M%s" fill="none" stroke="%s" stroke-width="2.5" stroke-linejoin="round"/>`, thick.String()[1:], colour)
 }
 
-// phase adds a point for each second to both paths.
-func (p *plotter) phase(thick, thin *strings.Builder, i int, start time.Duration, ph phase) {
-	const step = time.Second
-	seconds := map[int][]sample{}
-	last := 0
-	for _, s := range ph.honest {
-		n := int(s.due.Sub(ph.from) / step)
-		seconds[n] = append(seconds[n], s)
-		last = max(last, n)
+// step is the time that one point of the plot stands for.
+const step = time.Second
+
+// phase adds the points of a phase to both paths.
+func (p *plotter) phase(thick, thin *strings.Builder, i int, start, length time.Duration, of func(round) phase) {
+	for at := time.Duration(0); at < length; at += step {
+		during := func(r round) summary { return p.c.summary(of(r).part(at, at+step)) }
+		x := p.x(i, start+(at+min(at+step, length))/2)
+		_, _ = fmt.Fprintf(thick, "L%.1f %.1f", x, latencyY(median(p.c, func(r round) time.Duration { return during(r).p99 })))
+		_, _ = fmt.Fprintf(thin, "L%.1f %.1f", x, latencyY(median(p.c, func(r round) time.Duration { return during(r).p50 })))
 	}
-	for n := range last + 1 {
-		if len(seconds[n]) == 0 {
-			continue
+}
+
+// part is what was due between two times after the beginning.
+func (p phase) part(from, to time.Duration) phase {
+	part := phase{from: p.from.Add(from)}
+	for _, s := range p.honest {
+		if at := s.due.Sub(p.from); at >= from && at < to {
+			part.honest = append(part.honest, s)
 		}
-		sum := p.c.summary(seconds[n])
-		x := p.x(i, start+time.Duration(n)*step+step/2)
-		verb := "L"
-		if i == 0 && start == 0 && n == 0 {
-			verb = "M"
-		}
-		_, _ = fmt.Fprintf(thick, "%s%.1f %.1f", verb, x, latencyY(sum.p99))
-		_, _ = fmt.Fprintf(thin, "%s%.1f %.1f", verb, x, latencyY(sum.p50))
 	}
+	return part
 }
 
 // reached draws two bars for each attack, by the square root so that few are seen too.
 func (p *plotter) reached() {
 	p.text(plotLeft, lowerTop-22, "start", "#0f172a", `font-size="14" font-weight="600"`, "Requests of the attack that reached the database")
+	without := func(i int) int { return median(p.c, func(r round) int { return r.without.outcomes[i].did.Database }) }
+	with := func(i int) int { return median(p.c, func(r round) int { return r.with.outcomes[i].did.Database }) }
 	most := 1
-	for _, o := range p.c.without.outcomes {
-		most = max(most, o.did.Database)
+	for i := range attacks {
+		most = max(most, without(i))
 	}
 	for i := range attacks {
 		middle := (p.x(i, p.c.size.calm) + p.x(i+1, 0)) / 2
-		p.bar(middle-34, p.c.without.outcomes[i].did.Database, most, red)
-		p.bar(middle+2, p.c.with.outcomes[i].did.Database, most, blue)
+		p.bar(middle-34, without(i), most, red)
+		p.bar(middle+2, with(i), most, blue)
 	}
 	p.line(plotLeft, lowerEnd, plotRight, lowerEnd, grey)
 	p.text(plotLeft, lowerEnd+30, "start", grey, "", "Heights by the square root. Clients and service share "+

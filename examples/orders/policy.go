@@ -3,51 +3,67 @@ package main
 import (
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// newLimiter is all that the service does about abuse. The keys cost nothing: an address, a
-// token's signature, a header, and never a query.
-func newLimiter(signer *signer) (*ratelimit.Limiter, error) {
+// protect returns the service behind its limits: all that it does about abuse. Whom a request
+// is counted for is known without a query: an address, or the signature of a token.
+func protect(s *service) (http.Handler, error) {
 	var (
 		limits  = ratelimit.MustParse
 		address = ratelimit.ByRemoteIP()
-		user    = ratelimit.ByUser(func(r *http.Request) string { id, _ := signer.identify(r); return id.name })
+		user    = ratelimit.ByUser(s.signer.userOf)
 		client  = ratelimit.FirstOf(user, address)
+		all     = ratelimit.Constant("all")
 		// Strangers share what is costly, so that a thousand addresses get no more than one.
 		member = ratelimit.FirstOf(user, ratelimit.Constant("strangers"))
-		all    = ratelimit.Constant("all")
-		failed = ratelimit.ChargeStatus(http.StatusUnauthorized)
 	)
-	return ratelimit.New(ratelimit.Config{
+	limiter, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{
-			{Name: "client", Limits: limits("20 per second; 600 per minute"), Key: client},
+			{Name: "client", Limits: limits("20 per second; 600 per minute"), Key: client, InFlight: 20},
 		},
 		Routes: map[string][]ratelimit.Rule{
-			"POST /login": {
-				{Name: "login-account", Limits: limits(perAccount), Key: ratelimit.ByNamed("account", account), Charge: failed, Hidden: true},
-				{Name: "login-address", Limits: limits(perAddress), Key: address, Charge: failed},
-			},
 			"/api/": {
 				{Name: "work", Limits: limits("600 per minute burst 200"), Key: client, Cost: work},
 				{Name: "costly", Limits: limits("12 per minute burst 1"), Key: member, Skip: cheap},
-				{Name: "costly-total", Limits: limits("1 per second"), Key: all, Skip: cheap, Hidden: true},
+				{Name: "costly-at-once", Key: all, Skip: cheap, InFlight: 1},
 			},
 			"POST /webhooks": {
-				{Name: "partner", Limits: limits("5 per second"), Key: client},
+				{Name: "partner", Limits: limits("5 per second"), Key: client, InFlight: 4},
 			},
 			"/admin/": {
-				// Others are answered 403, whatever they know.
+				// Who is elsewhere is answered 403, whatever they know.
 				{Name: "office", Limits: limits("60 per minute"), Key: ratelimit.KeyFunc(office), Unidentified: ratelimit.RefuseUnidentified},
 			},
 		},
 	})
+	if err != nil {
+		return nil, err
+	}
+	guard := limiter.Login(ratelimit.Login{
+		Account:    ratelimit.JSONField("name"),
+		PerPair:    limits(perPair),
+		PerAccount: limits(perAccount),
+		PerAddress: limits(perAddress),
+		Total:      limits(perService),
+	})
+	// A password costs 16 ms of a processor. Those that the guard lets through are checked one
+	// after the other, so that they never take more than two thirds of one.
+	pace := limiter.With(ratelimit.Rule{
+		Name: "passwords", Limits: limits("40 per second burst 2"), Key: all, MaxWait: 2 * time.Second, Hidden: true,
+	})
+	return limiter.Handler(s.routes(func(login http.Handler) http.Handler { return guard(pace(login)) })), nil
 }
 
+// The failed logins of a pair of account and address, and so on. Those who log in from where they
+// have before are held to the first and the third only.
 const (
-	perAccount = "5 per minute"
-	perAddress = "20 per minute burst 5"
+	perPair    = "5 per 15 minutes"
+	perAccount = "20 per hour burst 5"
+	perAddress = "50 per hour burst 5"
+	perService = "30 per minute burst 20"
 )
 
 // work is about how many milliseconds of the database a request costs.

@@ -24,14 +24,12 @@ func serveUntil(ctx context.Context, out io.Writer, addr string, data dataset, l
 		return err
 	}
 	defer db.Close()
-	signer := newSigner()
-	handler := (&service{db: db, signer: signer}).routes()
+	s := &service{db: db, signer: newSigner()}
+	handler := s.routes(func(login http.Handler) http.Handler { return login })
 	if limited {
-		limiter, err := newLimiter(signer)
-		if err != nil {
+		if handler, err = protect(s); err != nil {
 			return err
 		}
-		handler = limiter.Handler(handler)
 	}
 	counts := newCounters()
 	api, err := listen(ctx, addr, counts.watch(handler))
@@ -57,7 +55,7 @@ func listen(ctx context.Context, addr string, h http.Handler) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: h, ReadTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(l) }()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	return l.Addr().String(), nil

@@ -16,9 +16,10 @@ type service struct {
 
 const maxBody = 16 << 10
 
-func (s *service) routes() http.Handler {
+// routes returns the API, whose login is decorated with guard.
+func (s *service) routes(guard func(http.Handler) http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /login", s.login)
+	mux.Handle("POST /login", guard(http.HandlerFunc(s.login)))
 	mux.HandleFunc("GET /api/items", s.items)
 	mux.HandleFunc("GET /api/orders", s.signedIn("", s.orders))
 	mux.HandleFunc("GET /api/orders/{id}", s.signedIn("", s.order))
@@ -43,9 +44,14 @@ func (s *service) signedIn(role string, next http.HandlerFunc) http.HandlerFunc 
 	}
 }
 
-// login answers the name and password of HTTP Basic authentication with a token.
+// login answers a name and its password with a token.
 func (s *service) login(w http.ResponseWriter, r *http.Request) {
-	user, ok, err := s.check(r)
+	var in credentials
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		fail(w, http.StatusBadRequest)
+		return
+	}
+	user, ok, err := s.check(r, in)
 	switch {
 	case err != nil:
 		fail(w, http.StatusInternalServerError)
@@ -56,19 +62,14 @@ func (s *service) login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// check looks at the password of HTTP Basic authentication.
-func (s *service) check(r *http.Request) (identity, bool, error) {
-	_, password, ok := r.BasicAuth()
-	if !ok {
-		return identity{}, false, nil
-	}
-	return s.db.checkPassword(r.Context(), account(r), password)
+type credentials struct {
+	Name     string `json:"name"`
+	Password string `json:"password"`
 }
 
-// account is the account that a request tries to sign in to.
-func account(r *http.Request) string {
-	name, _, _ := r.BasicAuth()
-	return strings.ToLower(strings.TrimSpace(name))
+// check returns whose credentials they are, if they are somebody's.
+func (s *service) check(r *http.Request, in credentials) (identity, bool, error) {
+	return s.db.checkPassword(r.Context(), strings.ToLower(strings.TrimSpace(in.Name)), in.Password)
 }
 
 func (s *service) items(w http.ResponseWriter, r *http.Request) {
@@ -117,11 +118,12 @@ func (s *service) webhook(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// stats is for administrators, who send their password with each request, as the
-// consoles of many programs have it.
+// stats is for administrators, who send their password with each request by HTTP Basic
+// authentication, as the consoles of many programs have it.
 func (s *service) stats(w http.ResponseWriter, r *http.Request) {
 	traceOf(r.Context()).admin = true
-	user, ok, err := s.check(r)
+	name, password, _ := r.BasicAuth()
+	user, ok, err := s.check(r, credentials{name, password})
 	switch {
 	case err != nil:
 		fail(w, http.StatusInternalServerError)

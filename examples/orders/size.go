@@ -16,7 +16,7 @@ type size struct {
 var (
 	full = size{
 		data:   dataset{users: 2_000, items: 20_000, orders: 100_000, iterations: 100_000},
-		honest: 100, calm: 2500 * time.Millisecond, attack: 6 * time.Second, after: 5 * time.Second, strength: 1, patience: 5 * time.Second,
+		honest: 100, calm: 2500 * time.Millisecond, attack: 5 * time.Second, after: 5 * time.Second, strength: 1, patience: 5 * time.Second,
 	}
 	small = size{
 		data:   dataset{users: 200, items: 500, orders: 2_000, iterations: 1_000},
