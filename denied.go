@@ -25,21 +25,31 @@ func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check) {
 	if l.cfg.OnDenied != nil {
 		l.guard(r, "OnDenied", func() error { l.cfg.OnDenied(r, d); return nil })
 	}
+	m.begin(h, secs)
+	if l.cfg.Denied != nil {
+		l.cfg.Denied(w, r, d)
+		return
+	}
+	m.answer(w, r, &d, c)
+}
+
+// begin sets the fields that every refusal has. secs is the wait, or 0 if there is none to tell.
+func (m *denial) begin(h http.Header, secs int64) {
 	if secs > 0 {
 		digits := strconv.AppendInt(m.wait[:0], secs, 10)
 		m.set(h, 0, "Retry-After", unsafe.String(&digits[0], len(digits)))
 	}
 	m.set(h, 1, "Cache-Control", "no-store")
-	if l.cfg.Denied != nil {
-		l.cfg.Denied(w, r, d)
-		return
-	}
-	p := problemOf(&d)
+}
+
+// answer writes the response. The policies that refused are those of c.
+func (m *denial) answer(w http.ResponseWriter, r *http.Request, d *Decision, c *check) {
+	p, h := problemOf(d), w.Header()
 	body, mediaType := c.buf[:0], "application/problem+json"
 	if prefersText(r.Header["Accept"]) {
-		body, mediaType = append(p.appendDetail(body, &d), '\n'), "text/plain; charset=utf-8"
+		body, mediaType = append(p.appendDetail(body, d), '\n'), "text/plain; charset=utf-8"
 	} else {
-		body = p.appendJSON(body, &d, c)
+		body = p.appendJSON(body, d, c)
 	}
 	c.buf = body
 	m.set(h, 2, "Content-Type", mediaType)

@@ -5,13 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Limiter is a set of rules and a store. It is made by [New], and is safe for concurrent use.
@@ -29,12 +24,12 @@ type Limiter struct {
 	scratch   sync.Pool
 	permits   permits
 	blocks    *blocks
-	logged    rate.Sometimes
+	reporter
 }
 
 // New compiles cfg. The error joins a [*ConfigError] for every mistake there is.
 func New(cfg Config) (*Limiter, error) {
-	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, blocks: newBlocks(maxBlocks), logged: rate.Sometimes{Interval: 10 * time.Second}}
+	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, blocks: newBlocks(maxBlocks), reporter: newReporter(cfg.OnError)}
 	l.scratch.New = func() any { return new(check) }
 	l.permits.seed = newHashSeed()
 	switch store := cfg.Store.(type) {
@@ -180,30 +175,4 @@ func (l *Limiter) apply(ctx context.Context, c *check) error {
 	}
 	l.fail(ctx, c)
 	return err
-}
-
-// guard calls a function of the user's, and reports its error or panic.
-func (l *Limiter) guard(req *http.Request, what string, f func() error) {
-	l.safely(req.Context(), what, f)
-}
-
-// safely is guard where there is no request.
-func (l *Limiter) safely(ctx context.Context, what string, f func() error) {
-	defer func() {
-		if p := recover(); p != nil {
-			l.report(ctx, fmt.Errorf("ratelimit: %s: panic: %v", what, p))
-		}
-	}()
-	if err := f(); err != nil {
-		l.report(ctx, fmt.Errorf("ratelimit: %s: %w", what, err))
-	}
-}
-
-func (l *Limiter) report(ctx context.Context, err error) {
-	if l.cfg.OnError == nil {
-		l.logged.Do(func() { slog.ErrorContext(ctx, "rate limiter", "error", err) })
-		return
-	}
-	defer func() { _ = recover() }() // the request must not suffer from the reporting
-	l.cfg.OnError(ctx, err)
 }
