@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -92,5 +93,25 @@ func BenchmarkTakeText(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = l.Take(context.Background(), "per-client", ratelimit.UserKey(text), 1)
+	}
+}
+
+func BenchmarkShedder(b *testing.B) {
+	for name, target := range map[string]time.Duration{"fixed": 0, "adaptive": time.Second} {
+		s, err := ratelimit.NewShedder(ratelimit.ShedConfig{MaxInFlight: 1000, TargetLatency: target})
+		if err != nil {
+			b.Fatal(err)
+		}
+		h := s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		r := httptest.NewRequest("GET", "/", nil)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				w := httptest.NewRecorder()
+				for pb.Next() {
+					h.ServeHTTP(w, r)
+				}
+			})
+		})
 	}
 }

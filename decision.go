@@ -57,6 +57,8 @@ const (
 	ReasonBlocked
 	// ReasonDenied is a refusal because the client is on the list [Config].Deny.
 	ReasonDenied
+	// ReasonOverload is a refusal by a [Shedder], because the service is short of capacity.
+	ReasonOverload
 )
 
 // check is one decision under way. It is pooled; what it points to when it is put back is

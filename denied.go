@@ -86,7 +86,7 @@ func problemOf(d *Decision) problem {
 		return problem{"about:blank", http.StatusForbidden, "Forbidden", "Access is denied."}
 	case ReasonBlocked:
 		return problem{problemTypes + "abnormal-usage-detected", http.StatusTooManyRequests, "Too Many Requests", "Blocked because of abnormal usage."}
-	case ReasonStore, ReasonCapacity:
+	case ReasonStore, ReasonCapacity, ReasonOverload:
 		return problem{problemTypes + "temporary-reduced-capacity", http.StatusServiceUnavailable, "Service Unavailable", "The service is short of capacity."}
 	case ReasonInFlight:
 		return problem{problemTypes + "quota-exceeded", http.StatusTooManyRequests, "Too Many Requests", "Too many requests at once."}

@@ -25,3 +25,16 @@ func (l *Limiter) PermitsHeld() (permits, holders int) {
 
 // BoundBlocks makes n the number of blocks that l remembers.
 func BoundBlocks(l *Limiter, n int) { l.blocks = newBlocks(n) }
+
+// An Adaptive is the arithmetic of an adaptive limit.
+type Adaptive struct{ a adaptive }
+
+func NewAdaptive(lower, upper int, target time.Duration) Adaptive {
+	return Adaptive{newAdaptive(lower, upper, target)}
+}
+
+func (a Adaptive) Observe(began, now time.Duration, inFlight int) Adaptive {
+	return Adaptive{a.a.observe(began, now, inFlight)}
+}
+
+func (a Adaptive) Limit() float64 { return a.a.limit }
