@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -14,7 +15,12 @@ func main() {
 	rounds := flag.Int("rounds", 9, "rounds; the result is their median")
 	each := flag.Duration("time", 150*time.Millisecond, "how long each library runs in each round")
 	only := flag.String("row", "", "the one row to measure: hot, random, allowed, refused, limits, bytes or flood")
+	name := flag.String("subject", "", "what to be, instead: each subject is run in a process of its own, by this program")
 	flag.Parse()
+	if *name != "" {
+		beMeasured(subjectOf(*name), *each)
+		return
+	}
 	fmt.Printf("%s %s/%s, %d processors, medians of %d rounds of %v\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), *rounds, *each)
 	want := func(name string) bool { return *only == "" || *only == name }
 	for _, r := range rows {
@@ -33,37 +39,66 @@ func main() {
 	}
 }
 
-// compare measures one row for all libraries.
-func compare(r row, rounds int, each time.Duration) {
-	runtime.GC() // no row pays for what another has left behind
-	var subjects []*subject
-	for i := range libraries {
-		subjects = append(subjects, &subject{lib: &libraries[i], run: r.subject(&libraries[i])})
+// subjectOf returns a function that does n operations of the subject of that name: a row and
+// a library, or a number of limits.
+func subjectOf(name string) func(n int) {
+	rowName, of, _ := strings.Cut(name, "/")
+	switch of {
+	case "one limit":
+		return limits(1)
+	case "three limits":
+		return limits(3)
 	}
-	measure(subjects, rounds, each)
-	ours, fastest := math.Inf(1), math.Inf(1)
-	for _, s := range subjects {
-		if s.lib.ours {
-			ours = s.median()
-		} else {
-			fastest = min(fastest, s.median())
+	for _, r := range rows {
+		for i := range libraries {
+			if r.name == rowName && libraries[i].name == of {
+				return r.subject(&libraries[i])
+			}
+		}
+		if r.name == rowName && loop.name == of {
+			return r.subject(&loop)
 		}
 	}
-	fmt.Printf("\n## %s\n\n| library | ns | allocations | to the fastest peer | what it does not do |\n| --- | ---: | ---: | ---: | --- |\n", r.title)
-	for _, s := range subjects {
-		fmt.Printf("| %s | %.0f | %.1f | %.2f | %s |\n", s.lib.name, s.median(), s.allocs, s.median()/fastest, s.lib.lacks)
+	panic("no subject " + name)
+}
+
+// compare measures one row for all libraries.
+func compare(r row, rounds int, each time.Duration) {
+	alone := &subject{name: r.name + "/" + loop.name}
+	subjects := []*subject{alone}
+	for i := range libraries {
+		subjects = append(subjects, &subject{name: r.name + "/" + libraries[i].name, lib: &libraries[i]})
 	}
-	ok := ours/fastest <= r.bar && math.Floor(subjects[0].allocs+0.5) <= r.maxAllocs
-	fmt.Printf("\nbar: %.2f of the fastest peer and %.0f allocations: %s (%.2f and %.1f)\n", r.bar, r.maxAllocs, verdict(ok), ours/fastest, subjects[0].allocs)
+	measure(subjects, rounds, each)
+	var ours *subject
+	fastest, least := math.Inf(1), math.Inf(1)
+	for _, s := range subjects[1:] {
+		if s.lib.ours {
+			ours = s
+			continue
+		}
+		fastest, least = min(fastest, median(s.times)), min(least, median(s.cpu))
+	}
+	fmt.Printf("\n## %s\n\n| library | ns | CPU ns | allocations | ns to the fastest peer | CPU ns to it | what it does not do |\n", r.title)
+	fmt.Printf("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n")
+	for _, s := range subjects[1:] {
+		took, cpu := median(s.times), median(s.cpu)
+		fmt.Printf("| %s | %.0f | %.0f | %.1f | %.2f | %.2f | %s |\n", s.lib.name, took, cpu, s.allocs, took/fastest, cpu/least, s.lib.lacks)
+	}
+	fmt.Printf("\n%s, which is in all of these figures: %.0f ns\n", loop.name, median(alone.times))
+	ratio := median(ours.times) / fastest
+	ok := ratio <= r.bar && math.Floor(ours.allocs+0.5) <= r.maxAllocs
+	fmt.Printf("\nbar: %.2f of the fastest peer and %.0f allocations: %s (%.2f and %.1f; by CPU time %.2f)\n",
+		r.bar, r.maxAllocs, verdict(ok), ratio, ours.allocs, median(ours.cpu)/least)
 }
 
 func compareLimits(rounds int, each time.Duration) {
-	one, three := &subject{run: limits(1)}, &subject{run: limits(3)}
+	one, three := &subject{name: "limits/one limit"}, &subject{name: "limits/three limits"}
 	measure([]*subject{one, three}, rounds, each)
-	ratio := three.median() / one.median()
+	ratio := median(three.times) / median(one.times)
 	fmt.Printf("\n## Three limits on one key (ours)\n\n| limits | ns | allocations |\n| --- | ---: | ---: |\n")
-	fmt.Printf("| 1 | %.0f | %.1f |\n| 3 | %.0f | %.1f |\n", one.median(), one.allocs, three.median(), three.allocs)
-	fmt.Printf("\nbar: 1.50 of one limit: %s (%.2f)\n", verdict(ratio <= 1.5), ratio)
+	fmt.Printf("| 1 | %.0f | %.1f |\n| 3 | %.0f | %.1f |\n", median(one.times), one.allocs, median(three.times), three.allocs)
+	fmt.Printf("\nbar: 1.50 of one limit: %s (%.2f; by CPU time %.2f)\n", verdict(ratio <= 1.5), ratio, median(three.cpu)/median(one.cpu))
 }
 
 func compareBytes() {

@@ -1,62 +1,112 @@
 package main
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"sync"
 	"time"
 )
 
-// A subject is one thing to be measured: run does n operations.
+// A subject is one thing to be measured, in a process of its own: no library pays for what
+// another has left to the garbage collector.
 type subject struct {
-	lib *library
-	run func(n int)
+	name string // as subjectOf knows it
+	lib  *library
 
-	times  []float64 // nanoseconds for one operation, of each round
+	times  []float64 // nanoseconds for one operation by the clock, of each round
+	cpu    []float64 // and those of all processors
 	allocs float64   // for one operation
 }
 
 // measure runs the subjects in turn, so that whatever else the machine does hits
 // all alike, each for about d in each of so many rounds.
 func measure(subjects []*subject, rounds int, d time.Duration) {
-	counts := make([]int, len(subjects))
+	processes := make([]*process, len(subjects))
 	for i, s := range subjects {
-		counts[i] = calibrate(s, d)
-		s.allocs = allocsOf(s, min(counts[i], 100_000))
+		processes[i] = start(s.name, d)
+		s.allocs, _ = processes[i].answer()
 	}
 	for range rounds {
 		for i, s := range subjects {
-			start := time.Now()
-			s.run(counts[i])
-			s.times = append(s.times, float64(time.Since(start))/float64(counts[i]))
+			processes[i].ask()
+			took, cpu := processes[i].answer()
+			s.times, s.cpu = append(s.times, took), append(s.cpu, cpu)
 		}
+	}
+	for _, p := range processes {
+		p.end()
+	}
+}
+
+// median is that of an odd number of rounds.
+func median(times []float64) float64 {
+	times = slices.Clone(times)
+	slices.Sort(times)
+	return times[len(times)/2]
+}
+
+// process is another one of this program, which is beMeasured. It sleeps until it is asked.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func start(name string, d time.Duration) *process {
+	cmd := exec.Command(must(os.Executable()), "-subject", name, "-time", d.String())
+	cmd.Stderr = os.Stderr
+	p := &process{cmd, must(cmd.StdinPipe()), bufio.NewReader(must(cmd.StdoutPipe()))}
+	check(cmd.Start())
+	return p
+}
+
+func (p *process) ask() { must(fmt.Fprintln(p.in)) }
+
+func (p *process) answer() (x, y float64) {
+	must(fmt.Fscanln(p.out, &x, &y))
+	return x, y
+}
+
+func (p *process) end() {
+	check(p.in.Close())
+	check(p.cmd.Wait())
+}
+
+// beMeasured says how many allocations one operation makes, and then, for each line that it
+// reads, how many nanoseconds it takes by the clock and of all processors, by running it for about d.
+func beMeasured(run func(n int), d time.Duration) {
+	n := calibrate(run, d)
+	fmt.Println(allocsOf(run, min(n, 100_000)), 0)
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		begin, before := time.Now(), cpuTime()
+		run(n)
+		took, cpu := time.Since(begin), cpuTime()-before
+		fmt.Println(float64(took)/float64(n), float64(cpu)/float64(n))
 	}
 }
 
 // calibrate returns how many operations take about d.
-func calibrate(s *subject, d time.Duration) int {
+func calibrate(run func(n int), d time.Duration) int {
 	for n := 1000; ; n *= 4 {
-		start := time.Now()
-		s.run(n)
-		if took := time.Since(start); took > d/8 {
+		begin := time.Now()
+		run(n)
+		if took := time.Since(begin); took > d/8 {
 			return max(1, int(float64(n)*float64(d)/float64(took)))
 		}
 	}
 }
 
-func allocsOf(s *subject, n int) float64 {
+func allocsOf(run func(n int), n int) float64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	s.run(n)
+	run(n)
 	runtime.ReadMemStats(&after)
 	return float64(after.Mallocs-before.Mallocs) / float64(n)
-}
-
-// median is that of an odd number of rounds.
-func (s *subject) median() float64 {
-	times := slices.Clone(s.times)
-	slices.Sort(times)
-	return times[len(times)/2]
 }
 
 // parallel shares n operations among as many goroutines as there are processors. The
