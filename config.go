@@ -60,9 +60,10 @@ type Config struct {
 	// OnBlocked, if not nil, is called once for each block that a [Penalty] begins, by the process
 	// that begins it.
 	OnBlocked func(ctx context.Context, b Block)
-	// OnError, if not nil, is called for each error of the Store and of the functions in
-	// this Config, and once when the Store goes out of use, recovers, and is back in use. Nil
-	// logs them with [log/slog], at most one every 10 seconds.
+	// OnError, if not nil, is called for each error of the Store ([*StoreError]) and of the functions
+	// in this Config, and once for each change of the Store's state ([*StoreChange]). It is
+	// not called for decisions for which the Store was not asked. Nil logs them with
+	// [log/slog]: every change, and one other error every 10 seconds.
 	OnError func(ctx context.Context, err error)
 }
 

@@ -29,20 +29,26 @@ const maxInstances = 1_000_000
 // closed closes the request. Otherwise those that use memory decide, all or none, and those
 // that are open are left out.
 func (l *Limiter) fail(ctx context.Context, c *check) {
-	c.failed = FailOpen
-	for i := range c.ops {
-		switch l.onFailure(c.ops[i].Limit) {
-		case FailClosed:
-			c.failed = FailClosed
-			return
-		case UseMemory:
-			c.failed = UseMemory
-		}
-	}
+	c.failed = l.choice(c)
+	l.remote.policies[c.failed].Add(1)
 	if c.failed == UseMemory {
 		c.usePlans()
 		l.decideLocal(ctx, c)
 	}
+}
+
+// choice returns what decides c.
+func (l *Limiter) choice(c *check) FailurePolicy {
+	chosen := FailOpen
+	for i := range c.ops {
+		switch l.onFailure(c.ops[i].Limit) {
+		case FailClosed:
+			return FailClosed
+		case UseMemory:
+			chosen = UseMemory
+		}
+	}
+	return chosen
 }
 
 func (l *Limiter) onFailure(limit *NamedLimit) FailurePolicy {

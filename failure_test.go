@@ -237,3 +237,58 @@ func TestLocalChargesAreSettledLocally(t *testing.T) {
 	require.Error(t, err)
 	assert.EqualValues(t, 99, d.Remaining, "in local memory")
 }
+
+// Nor does it say anything of the store that other limits should suffer for.
+func TestStoreThatFindsFaultIsNotDown(t *testing.T) {
+	asked := 0
+	l := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: ratelimit.FailOpen, OnError: func(context.Context, error) {},
+		Store: storeFunc(func(context.Context, []ratelimit.Op) error { asked++; return ratelimit.ErrInvalidOp }),
+	})
+	for range 20 {
+		serve(l.Handler(ok), request("192.0.2.1:1"))
+	}
+	assert.Equal(t, 20, asked)
+	assert.Equal(t, ratelimit.StoreUp, l.Stats().Store)
+}
+
+// A request whose rules were decided in both places is given back in both.
+func TestChargesAreSettledWhereTheyWereMade(t *testing.T) {
+	store, calls := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), 0
+	observed := rule("observed", "9 per hour")
+	observed.Mode = ratelimit.Observe
+	l := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{observed, rule("enforced", "9 per hour")}, OnStoreFailure: ratelimit.UseMemory, OnError: func(context.Context, error) {},
+		Store: storeFunc(func(ctx context.Context, ops []ratelimit.Op) error {
+			if calls++; calls == 1 {
+				return errors.New("once")
+			}
+			return store.Apply(ctx, ops)
+		}),
+	})
+	refuse := rule("refuse", "1 per hour")
+	refuse.Cost = func(*http.Request) int64 { return 2 }
+	inner := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{refuse}}).Handler(ok)
+	var local, there ratelimit.Decision
+	key := ratelimit.ByRemoteIP().KeyOf(netip.MustParseAddr("192.0.2.1"))
+	h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d, ok := ratelimit.DecisionFrom(r.Context())
+		require.True(t, ok)
+		local = d
+		there, _ = l.Peek(r.Context(), "observed", key)
+		inner.ServeHTTP(w, r)
+	}))
+	require.Equal(t, http.StatusTooManyRequests, serve(h, request("192.0.2.1:1")).Code)
+	assert.Equal(t, []any{true, "enforced", int64(8)}, []any{local.Local, local.Rule, local.Remaining})
+	assert.EqualValues(t, 8, there.Remaining)
+	there, err := l.Peek(t.Context(), "observed", key)
+	require.NoError(t, err)
+	assert.EqualValues(t, 9, there.Remaining, "given back to the store")
+	there, err = l.Peek(t.Context(), "enforced", key)
+	require.NoError(t, err)
+	assert.EqualValues(t, 9, there.Remaining, "not taken from the store")
+	calls = 0
+	there, err = l.Peek(t.Context(), "enforced", key)
+	require.Error(t, err)
+	assert.Equal(t, []any{true, int64(9)}, []any{there.Local, there.Remaining}, "given back here")
+}

@@ -62,7 +62,7 @@ func (l *Limiter) rule(name string) *rule {
 // none, and returns the decision. It needs no request, so the rule's Key, Cost, Skip and
 // LimitsFor do not count, nor do the controls that need one, such as InFlight. It never waits: if
 // the rule has a MaxWait, tokens that are not there yet are a refusal here. The error says that there is no such rule, that key or cost is
-// not valid, or that the store failed; then the Decision is what OnStoreFailure makes of it.
+// not valid, or that the store failed ([*StoreError]); then the Decision is what OnStoreFailure makes of it.
 func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d Decision, err error) {
 	err = l.one(ctx, OpTake, rule, key, cost, &d)
 	return d, err
@@ -156,21 +156,17 @@ func (l *Limiter) apply(ctx context.Context, c *check) error {
 	if l.settleLocal(ctx, c); len(c.ops) == 0 {
 		return nil
 	}
+	if err := CheckOps(c.ops); err != nil {
+		return err
+	}
 	change, err := l.remote.apply(ctx, c.ops)
 	if change != unchanged {
-		l.report(ctx, change.event())
+		l.report(ctx, &StoreChange{change.state()})
 	}
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, ErrInvalidOp) {
-		if CheckOps(c.ops) != nil {
-			return err // the caller's mistake
-		}
-		err = errors.New(err.Error()) // the store's
-	}
-	err = fmt.Errorf("ratelimit: store: %w", err)
-	if !errors.Is(err, ErrStoreDown) {
+	if err.Reason != FailureDown {
 		l.report(ctx, err)
 	}
 	l.fail(ctx, c)

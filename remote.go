@@ -22,52 +22,60 @@ type remote struct {
 	start   time.Time
 	breaker breaker
 	refused *refusals
+	counters
 }
 
 func newRemote(store Store, timeout time.Duration) *remote {
 	return &remote{store: store, timeout: timeout, start: time.Now(), refused: newRefusals(defaultRefusals)}
 }
 
-// apply has the store decide ops, unless it is known that it would refuse them or that it
-// is down. It also returns what the outcome changed.
-func (s *remote) apply(ctx context.Context, ops []Op) (transition, error) {
+// apply has the store decide ops, which are valid, unless it is known that it would refuse them or
+// that it is down. It also returns what the outcome changed.
+func (s *remote) apply(ctx context.Context, ops []Op) (transition, *StoreError) {
 	now := int64(time.Since(s.start))
 	since, refused := s.refused.answer(now, ops)
 	if refused {
+		s.remembered.Add(1)
 		return unchanged, nil
 	}
 	ticket, ok := s.breaker.allow(now)
 	if !ok {
-		return unchanged, ErrStoreDown
+		return unchanged, s.count(unchanged, &StoreError{FailureDown, ErrStoreDown})
 	}
 	err := s.ask(ctx, ops)
 	now = int64(time.Since(s.start))
 	s.refused.learn(now, since, ops, err != nil)
-	if errors.Is(err, ErrInvalidOp) {
-		return unchanged, err // which says nothing of the store; a probe is given up after a while
+	if err != nil && err.Reason == FailureInvalid {
+		return unchanged, s.count(unchanged, err) // which says nothing of the store; a probe is given up after a while
 	}
-	return s.breaker.done(now, ticket, err != nil), err
+	change := s.breaker.done(now, ticket, err != nil)
+	return change, s.count(change, err)
+}
+
+// count counts an outcome of the store, and returns err.
+func (s *remote) count(change transition, err *StoreError) *StoreError {
+	if change != unchanged {
+		s.changes[change].Add(1)
+	}
+	if err == nil {
+		s.answered.Add(1)
+	} else {
+		s.failures[err.Reason.index()].Add(1)
+	}
+	return err
 }
 
 // ask asks the store. The client's going away must not spare it the charge.
-func (s *remote) ask(ctx context.Context, ops []Op) (err error) {
+func (s *remote) ask(ctx context.Context, ops []Op) (failed *StoreError) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			failed = &StoreError{FailurePanic, fmt.Errorf("panic: %v", p)}
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
-	return s.store.Apply(ctx, ops)
-}
-
-// event returns what Config.OnError is told of a change.
-func (t transition) event() error {
-	switch t {
-	case becameOpen:
-		return errors.New("ratelimit: store: down: it is not asked but for a probe now and then")
-	case becameRecovering:
-		return errors.New("ratelimit: store: recovering: it is asked for a growing share of decisions")
+	if err := s.store.Apply(ctx, ops); err != nil {
+		return newStoreError(err)
 	}
-	return errors.New("ratelimit: store: up: it is asked for all decisions")
+	return nil
 }

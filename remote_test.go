@@ -53,7 +53,7 @@ func TestDeadStoreIsNotAsked(t *testing.T) {
 		}
 		assert.EqualValues(t, 5, store.asked.Load())
 		failure := "ratelimit: store: connection refused"
-		down := "ratelimit: store: down: it is not asked but for a probe now and then"
+		down := "ratelimit: store: down: it is asked for no decision but a probe now and then"
 		assert.Equal(t, []string{failure, failure, failure, failure, down, failure}, told)
 		_, err := l.Take(t.Context(), "r", ratelimit.UserKey("alice"), 1)
 		require.ErrorIs(t, err, ratelimit.ErrStoreDown)

@@ -39,9 +39,22 @@ func (p *reporter) safely(ctx context.Context, what string, f func() error) {
 
 func (p *reporter) report(ctx context.Context, err error) {
 	if p.onError == nil {
-		p.logged.Do(func() { slog.ErrorContext(ctx, "rate limiter", "error", err) })
+		p.log(ctx, err)
 		return
 	}
 	defer func() { _ = recover() }() // the request must not suffer from the reporting
 	p.onError(ctx, err)
+}
+
+// log logs every change of the store's state, and one of all other errors every 10 seconds.
+func (p *reporter) log(ctx context.Context, err error) {
+	change, ok := err.(*StoreChange)
+	switch {
+	case !ok:
+		p.logged.Do(func() { slog.ErrorContext(ctx, "rate limiter", "error", err) })
+	case change.State == StoreDown:
+		slog.ErrorContext(ctx, "rate limiter", "error", err)
+	default:
+		slog.InfoContext(ctx, "rate limiter", "change", err)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"strings"
+
+	"github.com/ratelimit-go/ratelimit"
 )
 
 // Reason says in one word why a decision failed. It is for counters and alerts.
@@ -34,6 +36,9 @@ func (e *Error) Error() string { return "redisstore: " + string(e.Reason) + ": "
 
 // Unwrap returns the client's error.
 func (e *Error) Unwrap() error { return e.Err }
+
+// FailureReason is how package ratelimit learns the reason.
+func (e *Error) FailureReason() ratelimit.FailureReason { return ratelimit.FailureReason(e.Reason) }
 
 func newError(err error) *Error {
 	var known *Error
