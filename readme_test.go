@@ -32,6 +32,7 @@ var (
 	items, login  http.Handler
 	userOf        func(*http.Request) string
 	accountOf     func(*http.Request) string
+	perPage       func(*http.Request) int64
 	_             = log.Fatal
 	_             = time.Second
 )
