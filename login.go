@@ -13,16 +13,16 @@ import (
 // account, for each address, for each pair of both, and in total. Only failures count.
 //
 //	attack                      stopped by
-//	one address, one account    the pair: PerPair failures, then a wait that doubles
+//	one address, one account    the pair: PerPair failures, then a block that doubles each time
 //	many addresses, one account the account: PerAccount failures from addresses it has never been used from
 //	one address, many accounts  the address: PerAddress failures, whatever the accounts
 //	many addresses and accounts the total: Total failures from such addresses, for the whole service
 //
 // A successful login clears the counters of its account and of its pair, and from then on the pair
-// is known for Remember: neither the account's limit nor the total applies to it. So
-// strangers can use up what others may try on an account, but cannot lock its owner out of
-// where it has been used before. The address's counter is not cleared, or an attacker
-// with one account could clear it by logging in.
+// is known for Remember: only its own limit applies to it. So strangers can use up what others
+// may try on an account or from an address, but cannot lock an owner out of where the
+// account has been used before. The address's counter is not cleared, or an attacker with
+// one account could clear it by logging in.
 //
 // See the OWASP Authentication Cheat Sheet and NIST SP 800-63B, section 3.2.2, which asks for at
 // most 100 failures in a row on one account.
@@ -47,6 +47,10 @@ type Login struct {
 	// PerPair, PerAccount, PerAddress and Total are the limits on failures. Empty means "5 per 15
 	// minutes", "20 per hour", "50 per hour" and "600 per 10 minutes".
 	PerPair, PerAccount, PerAddress, Total Limits
+	// Penalty is for pairs that go on failing, or asking while they are refused. Nil means a block of 15
+	// minutes for every 10 such attempts within an hour, twice as long each time, up to a day.
+	// [Limiter.Unblock] with NAME-pair lifts one.
+	Penalty *Penalty
 	// Remember is how long a pair is known after a success. Zero means 30 days.
 	Remember time.Duration
 	// Mode is that of all the rules.
@@ -149,21 +153,25 @@ func (g *loginGuard) rules(name string) []Rule {
 	key := func(of func(*attempt) Key) Keyer {
 		return KeyFunc(func(r *http.Request) (Key, error) { return found(of(attemptOf(r))) })
 	}
-	failures := ChargeIf(g.login.Failed)
+	failures, every := ChargeIf(g.login.Failed), g.chargeFailures
+	penalty := g.login.Penalty
+	if penalty == nil {
+		penalty = &Penalty{After: PerHour(10), For: 15 * time.Minute, Max: day, Offence: g.login.Failed}
+	}
 	known := func(r *http.Request) bool { return attemptOf(r).known }
 	everybody := NamedKey("constant", name)
 	return []Rule{
 		{
 			Name: g.pair, Limits: limits(g.login.PerPair, "5 per 15 minutes"), Mode: g.login.Mode,
-			Key: key(func(a *attempt) Key { return a.pair }), Unidentified: SkipUnidentified, Charge: failures,
+			Key: key(func(a *attempt) Key { return a.pair }), Unidentified: SkipUnidentified, Charge: every, Penalty: penalty,
 		},
 		{
 			Name: g.account, Limits: limits(g.login.PerAccount, "20 per hour"), Mode: g.login.Mode, Skip: known,
 			Key: key(func(a *attempt) Key { return a.account }), Unidentified: SkipUnidentified, Charge: failures, Hidden: true,
 		},
 		{
-			Name: name + "-address", Limits: limits(g.login.PerAddress, "50 per hour"), Mode: g.login.Mode,
-			Key: key(func(a *attempt) Key { return a.address }), Charge: g.chargeAddress(failures),
+			Name: name + "-address", Limits: limits(g.login.PerAddress, "50 per hour"), Mode: g.login.Mode, Skip: known,
+			Key: key(func(a *attempt) Key { return a.address }), Charge: every,
 		},
 		{
 			Name: name + "-total", Limits: limits(g.login.Total, "600 per 10 minutes"), Mode: g.login.Mode, Skip: known,
@@ -172,15 +180,14 @@ func (g *loginGuard) rules(name string) []Rule {
 	}
 }
 
-// chargeAddress is charge, and notes whether the attempt succeeded: the rule for addresses is the
-// one that applies to every attempt.
-func (g *loginGuard) chargeAddress(charge func(Response) int64) func(Response) int64 {
-	return func(res Response) int64 {
-		if a := attemptOf(res.Request); !g.login.Failed(res) {
-			a.succeeded = g.login.Succeeded(res)
-		}
-		return charge(res)
+// chargeFailures charges failures, and notes a success. Of the rules that it is for, one at least
+// applies to every attempt.
+func (g *loginGuard) chargeFailures(res Response) int64 {
+	if g.login.Failed(res) {
+		return res.Cost
 	}
+	attemptOf(res.Request).succeeded = g.login.Succeeded(res)
+	return 0
 }
 
 // attempt reads who tries to log in, and looks whether the pair is known.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,6 +121,51 @@ func TestLoginStrangersLockNobodyOut(t *testing.T) {
 	})
 }
 
+// Nor can one at the same address, by failing on other accounts.
+func TestLoginNeighboursLockNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{})
+		require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+		for i := range 100 {
+			s.try("10.0.0.1", fmt.Sprint("user", i), "guess")
+		}
+		assert.Equal(t, 429, s.try("10.0.0.1", "bob", "guess"))
+		assert.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+	})
+}
+
+// Who goes on is blocked, for twice as long each time; an owner who stops is not.
+func TestLoginDelayGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{})
+		s := newLoginServer(t, l, ratelimit.Login{})
+		wait := func() time.Duration {
+			w := serve(s, attempt("10.0.0.1", "alice", "guess"))
+			require.Equal(t, 429, w.Code)
+			secs, err := strconv.Atoi(w.Header().Get("Retry-After"))
+			require.NoError(t, err)
+			return time.Duration(secs) * time.Second
+		}
+		var blocks []time.Duration
+		for range 9 {
+			for range 12 { // failures, and refusals: the tenth blocks
+				s.try("10.0.0.1", "alice", "guess")
+			}
+			blocks = append(blocks, wait())
+			time.Sleep(blocks[len(blocks)-1])
+		}
+		m := time.Minute
+		assert.Equal(t, []time.Duration{15 * m, 30 * m, 60 * m, 120 * m, 240 * m, 480 * m, 960 * m, 1440 * m, 1440 * m}, blocks)
+		for range 12 {
+			s.try("10.0.0.1", "alice", "guess")
+		}
+		require.Len(t, l.Blocked(), 1)
+		require.NoError(t, l.Unblock(t.Context(), "login-pair", l.Blocked()[0].Key))
+		require.NoError(t, l.Reset(t.Context(), "login-pair", ratelimit.JoinKeys(ratelimit.UserKey("alice"), ratelimit.AddrKey(netip.MustParseAddr("10.0.0.1")))))
+		assert.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+	})
+}
+
 // A known pair is limited as well: the address may be shared with an attacker.
 func TestLoginKnownPairIsLimited(t *testing.T) {
 	s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{})
@@ -131,7 +178,7 @@ func TestLoginKnownPairIsLimited(t *testing.T) {
 
 func TestLoginSuccessClears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{PerAddress: ratelimit.MustParse("9 per hour")})
+		s := newLoginServer(t, newLimiter(t, ratelimit.Config{}), ratelimit.Login{PerAddress: ratelimit.MustParse("5 per hour")})
 		for range 2 {
 			for range 4 {
 				require.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"))
@@ -139,7 +186,7 @@ func TestLoginSuccessClears(t *testing.T) {
 			require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"), "4 failures of 5 are forgotten")
 		}
 		require.Equal(t, 401, s.try("10.0.0.1", "bob", "guess"))
-		assert.Equal(t, 429, s.try("10.0.0.1", "carol", "guess"), "those of the address are not: there were 9")
+		assert.Equal(t, 429, s.try("10.0.0.1", "carol", "guess"), "those of the address are not: there were 5 before the pair was known")
 		assert.Equal(t, 401, s.try("10.0.0.2", "alice", "guess"))
 	})
 }
