@@ -79,11 +79,11 @@ func compare(r row, rounds int, each time.Duration) {
 		}
 		fastest, least = min(fastest, median(s.times)), min(least, median(s.cpu))
 	}
-	fmt.Printf("\n## %s\n\n| library | ns | CPU ns | allocations | ns to the fastest peer | CPU ns to it | what it does not do |\n", r.title)
-	fmt.Printf("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n")
+	fmt.Printf("\n## %s\n\n| library | ns | CPU ns | allocations | bytes | ns to the fastest peer | CPU ns to it | what it does not do |\n", r.title)
+	fmt.Printf("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n")
 	for _, s := range subjects[1:] {
 		took, cpu := median(s.times), median(s.cpu)
-		fmt.Printf("| %s | %.0f | %.0f | %.1f | %.2f | %.2f | %s |\n", s.lib.name, took, cpu, s.allocs, took/fastest, cpu/least, s.lib.lacks)
+		fmt.Printf("| %s | %.0f | %.0f | %.1f | %.0f | %.2f | %.2f | %s |\n", s.lib.name, took, cpu, s.allocs, s.bytes, took/fastest, cpu/least, s.lib.lacks)
 	}
 	fmt.Printf("\n%s, which is in all of these figures: %.0f ns\n", loop.name, median(alone.times))
 	ratio := median(ours.times) / fastest

@@ -21,6 +21,7 @@ type subject struct {
 	times  []float64 // nanoseconds for one operation by the clock, of each round
 	cpu    []float64 // and those of all processors
 	allocs float64   // for one operation
+	bytes  float64   // allocated for one operation
 }
 
 // measure runs the subjects in turn, so that whatever else the machine does hits
@@ -29,7 +30,7 @@ func measure(subjects []*subject, rounds int, d time.Duration) {
 	processes := make([]*process, len(subjects))
 	for i, s := range subjects {
 		processes[i] = start(s.name, d)
-		s.allocs, _ = processes[i].answer()
+		s.allocs, s.bytes = processes[i].answer()
 	}
 	for range rounds {
 		for i, s := range subjects {
@@ -77,11 +78,11 @@ func (p *process) end() {
 	check(p.cmd.Wait())
 }
 
-// beMeasured says how many allocations one operation makes, and then, for each line that it
+// beMeasured says how many allocations one operation makes and of how many bytes, and then, for each line that it
 // reads, how many nanoseconds it takes by the clock and of all processors, by running it for about d.
 func beMeasured(run func(n int), d time.Duration) {
 	n := calibrate(run, d)
-	fmt.Println(allocsOf(run, min(n, 100_000)), 0)
+	fmt.Println(allocsOf(run, min(n, 100_000)))
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		begin, before := time.Now(), cpuTime()
 		run(n)
@@ -101,12 +102,13 @@ func calibrate(run func(n int), d time.Duration) int {
 	}
 }
 
-func allocsOf(run func(n int), n int) float64 {
+// allocsOf returns how many pieces of memory an operation allocates, and how many bytes.
+func allocsOf(run func(n int), n int) (pieces, bytes float64) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	run(n)
 	runtime.ReadMemStats(&after)
-	return float64(after.Mallocs-before.Mallocs) / float64(n)
+	return float64(after.Mallocs-before.Mallocs) / float64(n), float64(after.TotalAlloc-before.TotalAlloc) / float64(n)
 }
 
 // parallel shares n operations among as many goroutines as there are processors. The
