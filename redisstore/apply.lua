@@ -232,32 +232,66 @@ local function many(first, size, key, keys)
   end
 end
 
--- single decides an operation that is alone, on the first limit of a rule: a shorter way for
--- the most frequent batch.
-local function single(i, key)
-  local name, a = KEYS[key + 1], WIDTH * (i - 1)
-  local num, den, fill = arg[a + 3], arg[a + 4], arg[a + 5]
-  local state, found, fixed, done = call('GET', name), 0, false, nil
-  if state then
-    if type(state) == 'table' then
-      return fail(i, 1, state.err)
-    end
-    found, fixed = decode(state, num, den, fill)
-    if fixed and find(state, ' ', 1, true) then
-      return many(i, 1, key, 1) -- the rule has, or had, other limits too
-    end
+-- rule decides a batch of takes or other operations on the limits of one rule, each once and in
+-- their order, as most batches are: a shorter way to do what many does. Whatever is
+-- unusual it leaves to that.
+local function rule(first, size, key)
+  local name, refused, change = KEYS[key + 1], false, false
+  local state, from = call('GET', name), 1
+  if type(state) == 'table' then
+    return fail(first, size, state.err)
   end
-  local _, left = try(arg[a + 1], arg[a + 2], found, fill)
-  reply[2 * i - 1], reply[2 * i] = found, left
-  if left == found and not fixed then
+  for i = first, first + size - 1 do
+    local a, debt, broken = WIDTH * (i - 1), 0, false
+    local num, fill = arg[a + 3], arg[a + 5]
+    if arg[a + 6] ~= i - first + 1 or not from then
+      return many(first, size, key, 1)
+    end
+    if state then
+      local to = find(state, ' ', from, true)
+      debt, broken = decode(sub(state, from, to and to - 1), num, arg[a + 4], fill)
+      if broken then
+        return many(first, size, key, 1)
+      end
+      from = to and to + 1
+    end
+    local left = debt + arg[a + 2]
+    if arg[a + 1] ~= TAKE then
+      local ok
+      ok, left = try(arg[a + 1], arg[a + 2], debt, fill)
+      refused = refused or not ok and arg[a + 1] == NEVER_TAKE
+    elseif left > fill then
+      refused, left = true, debt
+    end
+    reply[2 * i - 1], reply[2 * i] = debt, left
+    change = change or left ~= debt
+  end
+  if refused then
+    for i = first, first + size - 1 do
+      reply[2 * i] = reply[2 * i - 1]
+    end
     return
-  elseif left > 0 then
-    done = save(name, encode(left, num, den), left / den)
-  elseif state then
-    done = call('DEL', name)
+  elseif not change then
+    return
+  elseif state and from or reply[2 * (first + size - 1)] == 0 then
+    return many(first, size, key, 1) -- there are words behind these, or none are left
   end
-  if type(done) == 'table' and done.err then
-    return fail(i, 1, done.err)
+  local list, us = {}, 0
+  for i = first, first + size - 1 do
+    local debt, a = reply[2 * i], WIDTH * (i - 1)
+    if debt > 0 then
+      local den = arg[a + 4]
+      list[i - first + 1] = encode(debt, arg[a + 3], den)
+      if us < debt / den then
+        us = debt / den
+      end
+    else
+      list[i - first + 1] = '0'
+    end
+  end
+  local done = save(name, size > 1 and concat(list, ' ') or list[1], us)
+  if done.err then
+    return fail(first, size, done.err)
   end
 end
 
@@ -266,8 +300,8 @@ while i <= n do
   local a = WIDTH * (i - 1)
   local keys, size = arg[a + 7], arg[a + 8]
   arg[a + 7], arg[a + 8] = 1, 1
-  if size == 1 and arg[a + 6] == 1 then
-    single(i, key)
+  if keys == 1 then
+    rule(i, size, key)
   else
     many(i, size, key, keys)
   end

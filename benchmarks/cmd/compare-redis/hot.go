@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+)
+
+const (
+	processes = 4
+	hotRate   = 5000 // a second, and the burst
+)
+
+// outcome is what one of the processes reports.
+type outcome struct {
+	Admitted, Refused int64
+	Start, End        time.Time // of its first decision, and of its last
+}
+
+// shareHotKey has several processes ask for one key as fast as they are admitted.
+func shareHotKey(ctx context.Context, s *server, d time.Duration) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var all []*child
+	defer func() {
+		for _, c := range all {
+			c.stop()
+		}
+	}()
+	for range processes {
+		c, err := startChild(ctx, self, "-join", s.addr, "-hot", d.String())
+		if err != nil {
+			return err
+		}
+		all = append(all, c)
+	}
+	for _, c := range all {
+		if err := c.begin(); err != nil {
+			return err
+		}
+	}
+	var sum outcome
+	for _, c := range all {
+		var o outcome
+		if err := json.NewDecoder(c.out).Decode(&o); err != nil {
+			return err
+		}
+		sum.add(o)
+	}
+	took := sum.End.Sub(sum.Start)
+	due := hotRate + hotRate*took.Seconds()
+	share := 100 * float64(sum.Admitted) / due
+	fmt.Printf("\n## One key, %d processes of %d goroutines, %d a second, for %v\n\n", processes, callers, hotRate, took.Round(time.Millisecond))
+	bar(float64(sum.Admitted) <= due && share >= 99, "admitted %d and refused %d; burst and rate allow %.0f: %.0f over (want at most 0), %.2f %% used (want 99)",
+		sum.Admitted, sum.Refused, due, float64(sum.Admitted)-due, share)
+	return nil
+}
+
+func (o *outcome) add(p outcome) {
+	o.Admitted, o.Refused = o.Admitted+p.Admitted, o.Refused+p.Refused
+	if o.Start.IsZero() || p.Start.Before(o.Start) {
+		o.Start = p.Start
+	}
+	if p.End.After(o.End) {
+		o.End = p.End
+	}
+}
+
+// child is a process that waits for a line, works, and reports.
+type child struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func startChild(ctx context.Context, path string, args ...string) (*child, error) {
+	c := &child{cmd: exec.CommandContext(ctx, path, args...)}
+	c.cmd.Stderr = os.Stderr
+	var err error
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.out = bufio.NewReader(out)
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	_, err = c.out.ReadString('\n') // it is ready
+	return c, err
+}
+
+func (c *child) begin() error {
+	_, err := io.WriteString(c.in, "go\n")
+	return err
+}
+
+func (c *child) stop() {
+	_ = c.in.Close()
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait()
+}
+
+// joinHot is one of the processes.
+func joinHot(ctx context.Context, addr string, d time.Duration, in io.Reader, out io.Writer) error {
+	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
+	defer client.Close()
+	l, err := newLimiter(&server{client: client}, nil, redisstore.Config{}, "hot", fmt.Sprint(hotRate, " per second"))
+	if err != nil {
+		return err
+	}
+	if err := client.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "ready")
+	if _, err := bufio.NewReader(in).ReadString('\n'); err != nil {
+		return err
+	}
+	var admitted, refused atomic.Int64
+	errs := make([]error, callers)
+	o := outcome{Start: time.Now()}
+	var all sync.WaitGroup
+	for i := range callers {
+		all.Go(func() {
+			for errs[i] == nil && time.Since(o.Start) < d {
+				decision, err := l.Take(ctx, "hot", ratelimit.UserKey("everybody"), 1)
+				switch {
+				case err != nil:
+					errs[i] = err
+				case decision.Allowed:
+					admitted.Add(1)
+				default:
+					refused.Add(1)
+					time.Sleep(decision.RetryAfter)
+				}
+			}
+		})
+	}
+	all.Wait()
+	o.End, o.Admitted, o.Refused = time.Now(), admitted.Load(), refused.Load()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(o)
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-redis/redis_rate/v10"
+	"github.com/redis/rueidis"
+	"github.com/throttled/throttled/v2"
+	"github.com/throttled/throttled/v2/store/goredisstore.v9"
+	"github.com/ulule/limiter/v3"
+	ululeredis "github.com/ulule/limiter/v3/drivers/store/redis"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+)
+
+// take decides on one request of the key.
+type take func(ctx context.Context, key string) error
+
+const (
+	perSecond  = "1_000_000 per second"
+	threeTimes = perSecond + "; 10_000_000 per minute; 100_000_000 per hour"
+)
+
+// The rows that bars are about.
+const (
+	ours      = "ratelimit"
+	oursThree = "ratelimit, three limits on one key"
+	oursOther = "ratelimit, through rueidis"
+	redisRate = "redis_rate"
+	ulule     = "ulule/limiter, which only counts"
+)
+
+// libraries are those to be measured. None refuses.
+func libraries(s *server, other rueidis.Client) ([]*library, error) {
+	var libs []*library
+	for _, o := range []struct {
+		name, limits string
+		client       redisstore.Scripter
+		cfg          redisstore.Config
+	}{
+		{ours, perSecond, nil, redisstore.Config{}},
+		{oursThree, threeTimes, nil, redisstore.Config{}},
+		{"ratelimit, a script for each decision", perSecond, nil, redisstore.Config{Sharded: true}},
+		{oursOther, perSecond, rueidisScripter{other}, redisstore.Config{}},
+		{"ratelimit, through rueidis, a script for each decision", perSecond, rueidisScripter{other}, redisstore.Config{Sharded: true}},
+	} {
+		f, err := ourTake(s, o.client, o.cfg, "rule", o.limits)
+		if err != nil {
+			return nil, err
+		}
+		libs = append(libs, &library{name: o.name, take: f})
+	}
+	rateLimiter := redis_rate.NewLimiter(s.client)
+	libs = append(libs, &library{name: redisRate, take: func(ctx context.Context, key string) error {
+		_, err := rateLimiter.Allow(ctx, key, redis_rate.PerSecond(1_000_000))
+		return err
+	}})
+	ululeStore, err := ululeredis.NewStoreWithOptions(s.client, limiter.StoreOptions{Prefix: "ulule"})
+	if err != nil {
+		return nil, err
+	}
+	counter := limiter.New(ululeStore, limiter.Rate{Period: time.Second, Limit: 1_000_000})
+	libs = append(libs, &library{name: ulule, take: func(ctx context.Context, key string) error {
+		_, err := counter.Get(ctx, key)
+		return err
+	}})
+	throttledStore, err := goredisstore.NewCtx(s.client, "throttled")
+	if err != nil {
+		return nil, err
+	}
+	gcra, err := throttled.NewGCRARateLimiterCtx(throttledStore, throttled.RateQuota{MaxRate: throttled.PerSec(1_000_000), MaxBurst: 999_999})
+	if err != nil {
+		return nil, err
+	}
+	libs = append(libs, &library{name: "throttled", take: func(ctx context.Context, key string) error {
+		_, _, err := gcra.RateLimitCtx(ctx, key, 1)
+		return err
+	}})
+	return libs, nil
+}
+
+// ourTake returns a take of ours, through go-redis if client is nil.
+func ourTake(s *server, client redisstore.Scripter, cfg redisstore.Config, rule, limits string) (take, error) {
+	l, err := newLimiter(s, client, cfg, rule, limits)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, key string) error {
+		_, err := l.Take(ctx, rule, ratelimit.UserKey(key), 1)
+		return err
+	}, nil
+}
+
+func newLimiter(s *server, client redisstore.Scripter, cfg redisstore.Config, rule, limits string) (*ratelimit.Limiter, error) {
+	store, err := redisstore.New(s.client, cfg)
+	if client != nil {
+		store, err = redisstore.NewWith(client, cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ratelimit.New(ratelimit.Config{
+		Store: store, StoreTimeout: time.Second, OnStoreFailure: ratelimit.FailClosed,
+		Rules: []ratelimit.Rule{{Name: rule, Limits: ratelimit.MustParse(limits), Key: ratelimit.ByRemoteIP()}},
+	})
+}
