@@ -107,6 +107,14 @@ func (b *breaker) allow(now int64) (ticket, bool) {
 	return b.allowSlow(now)
 }
 
+// allowMore is allow for a call that ends what an earlier one began. The ramp lets all of these pass.
+func (b *breaker) allowMore(now int64) (ticket, bool) {
+	if s := breakerState(b.state.Load()); !s.waiting() {
+		return s.era(), true
+	}
+	return b.allowSlow(now)
+}
+
 func (b *breaker) allowSlow(now int64) (ticket, bool) {
 	if breakerState(b.state.Load()).waiting() && now < b.retryAt.Load() {
 		return 0, false // without the lock: this is every call while the store is dead

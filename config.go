@@ -47,6 +47,11 @@ type Config struct {
 	// StoreTimeout is how long a decision may wait for the Store. Zero means 50 ms.
 	StoreTimeout time.Duration
 
+	// LeaseTTL is after what time an instance that has died no longer counts for Rule.InFlight, if
+	// the Store is a [Leaser]: from a second to an hour. Zero means 30 seconds. What is in flight
+	// for longer asks the Store every third of it.
+	LeaseTTL time.Duration
+
 	// Headers is the form of the response fields. The zero value is the newest draft.
 	Headers HeaderForm
 	// Denied, if not nil, writes the response to a refused request in the place of the
@@ -114,7 +119,9 @@ type Rule struct {
 	// the work goes on. What is too much is refused at no cost: with status 503 if Key counts
 	// everybody together ([Constant], [ByPattern], a [Combine] of these), with 429 otherwise, and
 	// with a RetryAfter between a second and a minute that is estimated from how long requests
-	// took of late. Each process counts for itself.
+	// took of late. If the Store is a [Leaser] all instances count together. While it fails, or if it
+	// is not, each process counts for itself: [FailOpen] admits InFlight in each, [UseMemory] the
+	// part that Config.Instances says, and [FailClosed] none.
 	InFlight int
 	// OnStoreFailure says what happens to the rule when the Store fails. Zero means what
 	// Config.OnStoreFailure says. Of the rules for one request, those with [FailClosed] refuse it
@@ -179,6 +186,9 @@ func (c *Config) check(m *mistakes) {
 	if c.StoreTimeout < 0 {
 		m.addf("StoreTimeout", "%v: want a positive time, or 0 for %v", c.StoreTimeout, defaultStoreTimeout)
 	}
+	if c.LeaseTTL != 0 && (c.LeaseTTL < minLeaseTTL || c.LeaseTTL > maxLeaseTTL) {
+		m.addf("LeaseTTL", "%v: want %v to %v, or 0 for %v", c.LeaseTTL, minLeaseTTL, maxLeaseTTL, defaultLeaseTTL)
+	}
 	c.Allow.check(m, "Allow")
 	c.Deny.check(m, "Deny")
 	if c.Headers > NoHeaders {
@@ -190,7 +200,7 @@ func (c *Config) check(m *mistakes) {
 func (c *Config) checkReplacement(m *mistakes) {
 	rest := *c
 	for name, set := range map[string]bool{
-		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "StoreTimeout": rest.StoreTimeout != 0, "Instances": rest.Instances != 0,
+		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "StoreTimeout": rest.StoreTimeout != 0, "Instances": rest.Instances != 0, "LeaseTTL": rest.LeaseTTL != 0,
 		"Headers": rest.Headers != 0, "Denied": rest.Denied != nil, "OnDenied": rest.OnDenied != nil,
 		"OnObserved": rest.OnObserved != nil, "OnBlocked": rest.OnBlocked != nil, "Allow": rest.Allow != nil, "Deny": rest.Deny != nil, "OnError": rest.OnError != nil,
 	} {

@@ -36,12 +36,13 @@ func (c *check) control(l *Limiter, r *rule, key Key, cost int64) {
 
 // serveControlled is the rest of serve for a request with controls. It puts c back.
 func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next http.Handler, c *check) {
-	s, ok := l.enter(r.Context(), c)
-	if !ok {
+	s := l.enter(r.Context(), c)
+	defer s.leave() // whatever happens from here on
+	if !l.lease(s, c) {
+		s.leave()
 		l.refuse(w, r, c)
 		return
 	}
-	defer s.leave()
 	_ = l.applyBlocks(r.Context(), c) // reported there; the decision says what was chosen
 	wait := c.showWaits()
 	worst := c.worst()
@@ -56,6 +57,7 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	}
 	ctx := r.Context()
 	if s != nil {
+		s.admitted = true
 		ctx = s
 	}
 	a := l.admit(ctx, c, worst)

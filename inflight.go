@@ -88,6 +88,14 @@ func (p *permits) take(want []permit) (missing *permit, wait time.Duration) {
 	return nil, 0
 }
 
+// count returns how many are held like p.
+func (p *permits) count(of *permit) int {
+	s := &p.shards[of.shard]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[of.holder]
+}
+
 // release gives back what take has taken.
 func (p *permits) release(taken []permit) {
 	locked := p.lock(taken)
@@ -138,10 +146,12 @@ func (r *rule) took(d time.Duration) {
 // A stay is the context of a request that holds permits, until it leaves.
 type stay struct {
 	context.Context
-	limiter *Limiter
-	began   time.Time
-	held    []permit
-	left    atomic.Bool
+	limiter  *Limiter
+	began    time.Time
+	held     []permit
+	tenure   *tenure // what it holds at the store, if that is a Leaser
+	admitted bool
+	left     atomic.Bool
 }
 
 type stayKey struct{}
@@ -155,9 +165,8 @@ func (s *stay) Value(key any) any {
 }
 
 // enter takes the permits that c asks for, but for those that the request holds already, behind
-// the same decorator. If it cannot, c is refused and ok is false. If there are none to take
-// the stay is nil.
-func (l *Limiter) enter(ctx context.Context, c *check) (s *stay, ok bool) {
+// the same decorator. It returns nil if there are none to take, and if it cannot: then c is refused.
+func (l *Limiter) enter(ctx context.Context, c *check) *stay {
 	outer, _ := ctx.Value(stayKey{}).(*stay)
 	var want []permit
 	for _, p := range c.permits {
@@ -166,17 +175,21 @@ func (l *Limiter) enter(ctx context.Context, c *check) (s *stay, ok bool) {
 		}
 	}
 	if len(want) == 0 {
-		return nil, true
+		return nil
 	}
 	if missing, wait := l.permits.take(want); missing != nil {
-		reason := ReasonInFlight
-		if missing.rule.forAll {
-			reason = ReasonCapacity
-		}
-		c.refused = refusedBy{missing.rule, missing.key, reason, wait}
-		return nil, false
+		c.refuseInFlight(missing, wait)
+		return nil
 	}
-	return &stay{Context: ctx, limiter: l, began: time.Now(), held: want}, true
+	return &stay{Context: ctx, limiter: l, began: time.Now(), held: want}
+}
+
+// refuseInFlight refuses a request for lack of a permit.
+func (c *check) refuseInFlight(p *permit, wait time.Duration) {
+	c.refused = refusedBy{p.rule, p.key, ReasonInFlight, wait}
+	if p.rule.forAll {
+		c.refused.reason = ReasonCapacity
+	}
 }
 
 // holds reports whether a request, in a stay of l, holds a permit of who.
@@ -195,9 +208,15 @@ func (s *stay) leave() {
 	if s == nil || s.left.Swap(true) {
 		return
 	}
+	defer s.limiter.permits.release(s.held)
+	if s.tenure != nil {
+		s.tenure.end()
+	}
+	if !s.admitted {
+		return
+	}
 	d := time.Since(s.began)
 	for i := range s.held {
 		s.held[i].rule.took(d)
 	}
-	s.limiter.permits.release(s.held)
 }

@@ -18,6 +18,7 @@ var ErrStoreDown = errors.New("not asked, since it has failed several times in a
 // remote asks a store that may be slow, dead or wrong.
 type remote struct {
 	store   Store
+	leaser  Leaser // the store, if it is one
 	timeout time.Duration
 	start   time.Time
 	breaker breaker
@@ -26,7 +27,8 @@ type remote struct {
 }
 
 func newRemote(store Store, timeout time.Duration) *remote {
-	return &remote{store: store, timeout: timeout, start: time.Now(), refused: newRefusals(defaultRefusals)}
+	leaser, _ := store.(Leaser)
+	return &remote{store: store, leaser: leaser, timeout: timeout, start: time.Now(), refused: newRefusals(defaultRefusals)}
 }
 
 // apply has the store decide ops, which are valid, unless it is known that it would refuse them or
@@ -42,7 +44,7 @@ func (s *remote) apply(ctx context.Context, ops []Op) (transition, *StoreError) 
 	if !ok {
 		return unchanged, s.count(unchanged, &StoreError{FailureDown, ErrStoreDown})
 	}
-	err := s.ask(ctx, ops)
+	err := s.ask(ctx, func(ctx context.Context) error { return s.store.Apply(ctx, ops) })
 	now = int64(time.Since(s.start))
 	s.refused.learn(now, since, ops, err != nil)
 	if err != nil && err.Reason == FailureInvalid {
@@ -65,8 +67,24 @@ func (s *remote) count(change transition, err *StoreError) *StoreError {
 	return err
 }
 
-// ask asks the store. The client's going away must not spare it the charge.
-func (s *remote) ask(ctx context.Context, ops []Op) (failed *StoreError) {
+// lease has the store acquire, renew or release leases, unless it is known to be down. It also returns
+// what the outcome changed.
+func (s *remote) lease(ctx context.Context, kind LeaseKind, leases []Lease) (transition, *StoreError) {
+	allow := s.breaker.allow
+	if kind != LeaseAcquire {
+		allow = s.breaker.allowMore
+	}
+	ticket, ok := allow(int64(time.Since(s.start)))
+	if !ok {
+		return unchanged, s.count(unchanged, &StoreError{FailureDown, ErrStoreDown})
+	}
+	err := s.ask(ctx, func(ctx context.Context) error { return s.leaser.Lease(ctx, kind, leases) })
+	change := s.breaker.done(int64(time.Since(s.start)), ticket, err != nil)
+	return change, s.count(change, err)
+}
+
+// ask asks the store by f. The client's going away must not spare it the charge.
+func (s *remote) ask(ctx context.Context, f func(context.Context) error) (failed *StoreError) {
 	defer func() {
 		if p := recover(); p != nil {
 			failed = &StoreError{FailurePanic, fmt.Errorf("panic: %v", p)}
@@ -74,7 +92,7 @@ func (s *remote) ask(ctx context.Context, ops []Op) (failed *StoreError) {
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
-	if err := s.store.Apply(ctx, ops); err != nil {
+	if err := f(ctx); err != nil {
 		return newStoreError(err)
 	}
 	return nil

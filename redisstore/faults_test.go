@@ -81,7 +81,8 @@ func TestReasons(t *testing.T) {
 func TestLeastPrivilege(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("acl", "setuser", "limiter", "on", ">pw", "resetkeys", "~rl{*", "resetchannels",
-		"-@all", "+evalsha", "+eval", "+time", "+get", "+set", "+del", "+pttl", "+hello")
+		"-@all", "+evalsha", "+eval", "+time", "+get", "+set", "+del", "+pttl", "+hello",
+		"+zadd", "+zrem", "+zcard", "+zscore", "+zremrangebyscore", "+pexpire")
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "limiter", Password: "pw", DisableIdentity: true, ContextTimeoutEnabled: true})
 	defer client.Close()
 	store := newStore(t, client, redisstore.Config{})
@@ -89,6 +90,10 @@ func TestLeastPrivilege(t *testing.T) {
 	require.NoError(t, store.Apply(t.Context(), ops))
 	ops[0].Kind = ratelimit.OpReset
 	require.NoError(t, store.Apply(t.Context(), ops))
+	leases := []ratelimit.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), Max: 1, TTL: time.Second}}
+	for _, kind := range []ratelimit.LeaseKind{ratelimit.LeaseAcquire, ratelimit.LeaseRenew, ratelimit.LeaseRelease} {
+		require.NoError(t, store.Lease(t.Context(), kind, leases))
+	}
 }
 
 // dropAnswers is a proxy that passes requests on, and cuts the connection instead of

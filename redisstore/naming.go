@@ -15,7 +15,8 @@ const (
 
 // naming makes the names of keys: PREFIX{TAG}RULE. The tag in braces is what a Cluster chooses
 // the slot by, so all buckets of one identity are together. It is a hash: nothing that a client sent is
-// ever part of a name. It is binary, and names are short, because each is kept in memory.
+// ever part of a name. It is binary, and names are short, because each is kept in memory. Leases are
+// under PREFIX{TAG}"RULE, as no bucket is: the name of a rule does not begin with a quote.
 type naming struct {
 	prefix string
 	secret []byte
@@ -59,3 +60,5 @@ func (n *naming) name(t tag, rule string) string {
 	name = append(name, '}')
 	return string(append(name, rule...))
 }
+
+func (n *naming) leases(t tag, rule string) string { return n.name(t, `"`+rule) }

@@ -21,11 +21,14 @@ func (s *Script) Text() string { return s.text }
 // its text, in hexadecimal digits.
 func (s *Script) Hash() string { return s.hash }
 
-// apply is the script of all decisions. SHA-1 is the server's choice.
-var apply = func() *Script {
-	sum := sha1.Sum([]byte(applyScript))
-	return &Script{applyScript, hex.EncodeToString(sum[:])}
-}()
+// apply is the script of all decisions.
+var apply = newScript(applyScript)
+
+// newScript returns the script with this text. SHA-1 is the server's choice.
+func newScript(text string) *Script {
+	sum := sha1.Sum([]byte(text))
+	return &Script{text, hex.EncodeToString(sum[:])}
+}
 
 // A Scripter is a client of Redis or Valkey, as far as a [Store] needs one. [New] makes one of
 // a client of go-redis; see [NewWith] for others.

@@ -2,15 +2,24 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"testing"
 )
 
 // Failures runs the cases of h one after another, without Around, and returns what those
 // that failed say, by their names.
-func Failures(t testing.TB, h Harness) map[string]string {
+func Failures(t testing.TB, h Harness) map[string]string { return h.failures(t, h.cases()) }
+
+// FailedLeaseCases returns the names of the cases of RunLeases that fail.
+func FailedLeaseCases(t testing.TB, h Harness) []string {
+	return slices.Collect(maps.Keys(h.failures(t, leaseCases())))
+}
+
+func (h Harness) failures(t testing.TB, cases []testCase) map[string]string {
 	failed := make(map[string]string)
-	for _, tc := range h.cases() {
+	for _, tc := range cases {
 		r := &recorder{TB: t}
 		done := make(chan struct{})
 		go func() {

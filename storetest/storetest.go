@@ -62,10 +62,15 @@ type Harness struct {
 // one after another. A deadlock in the store is found by the time limit of go test.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
+	h.runAll(t, h.cases())
+}
+
+func (h Harness) runAll(t *testing.T, cases []testCase) {
+	t.Helper()
 	if h.New == nil {
 		t.Fatal("storetest: Harness.New is nil: want a function that returns an empty store")
 	}
-	for _, tc := range h.cases() {
+	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			if h.Around == nil {
 				h.run(t, tc)

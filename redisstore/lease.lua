@@ -1,0 +1,66 @@
+-- Acquires, renews or releases leases: of those to acquire, all or none.
+--
+-- KEYS[i] is the set of the leases that lease i is counted with: their IDs, by the instant
+-- (milliseconds) at which they end. ARGV[1] is a byte for the kind, and for each lease its ID (16
+-- bytes), the most there may be, and the time it lasts (milliseconds), both as doubles.
+--
+-- The reply is a digit for each lease: 0 if it was not granted, 1 if it was there, 2 if it is new.
+
+local ACQUIRE, RENEW, RELEASE = 0, 1, 2 -- as in package ratelimit
+local call, arg = redis.call, ARGV[1]
+local kind = string.byte(arg)
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function lease(i)
+  local id, most, ttl = struct.unpack('>c16dd', arg, 32 * i - 30)
+  return KEYS[i], id, most, ttl
+end
+
+-- hold makes a lease last from now on. The set lasts as long as the last of its leases; a
+-- millisecond more is for the rounding of now.
+local function hold(key, id, ttl)
+  call('ZADD', key, now + ttl, id)
+  if call('PTTL', key) <= ttl then
+    call('PEXPIRE', key, ttl + 1)
+  end
+end
+
+for i = 1, #KEYS do
+  call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
+end
+
+local granted, fresh, refused = {}, {}, false
+for i = 1, #KEYS do
+  local key, id, most, ttl = lease(i)
+  local answer = call('ZSCORE', key, id) and '1' or '0'
+  if kind == RELEASE then
+    call('ZREM', key, id)
+  elseif kind == RENEW then
+    hold(key, id, ttl)
+  elseif answer == '0' then
+    if call('ZCARD', key) < most then
+      answer = '2'
+      fresh[#fresh + 1] = i
+      call('ZADD', key, now + ttl, id)
+    else
+      refused = true
+    end
+  end
+  granted[i] = answer
+end
+
+if kind == ACQUIRE then
+  if refused then
+    for _, i in ipairs(fresh) do
+      local key, id = lease(i)
+      call('ZREM', key, id)
+    end
+  else
+    for i = 1, #KEYS do
+      local key, id, _, ttl = lease(i)
+      hold(key, id, ttl)
+    end
+  end
+end
+return table.concat(granted)

@@ -1,0 +1,252 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/storetest"
+)
+
+func TestLeaseConformance(t *testing.T) {
+	server := redistest.Start(t)
+	storetest.RunLeases(t, storetest.Harness{
+		New: func(t testing.TB) ratelimit.Store {
+			server.Do("flushall")
+			return newStore(t, server.Client(), redisstore.Config{})
+		},
+		Resolution: 20 * time.Millisecond,
+	})
+}
+
+func TestLeaseConformanceOfRing(t *testing.T) {
+	servers := []*redistest.Server{redistest.Start(t), redistest.Start(t)}
+	storetest.RunLeases(t, storetest.Harness{
+		New: func(t testing.TB) ratelimit.Store {
+			addrs := map[string]string{}
+			for i, s := range servers {
+				s.Do("flushall")
+				addrs[string(rune('a'+i))] = s.Addr()
+			}
+			client := redis.NewRing(&redis.RingOptions{Addrs: addrs, ContextTimeoutEnabled: true})
+			t.Cleanup(func() { _ = client.Close() })
+			return newStore(t, client, redisstore.Config{})
+		},
+		Resolution: 20 * time.Millisecond,
+	})
+}
+
+// exports is a limiter of an instance of its own, with a rule that admits n at once.
+func exports(t *testing.T, store ratelimit.Store, policy ratelimit.FailurePolicy, n int) *ratelimit.Limiter {
+	t.Helper()
+	l, err := ratelimit.New(ratelimit.Config{
+		Store: store, OnStoreFailure: policy, StoreTimeout: 500 * time.Millisecond, LeaseTTL: time.Second,
+		OnError: func(context.Context, error) {},
+		Rules:   []ratelimit.Rule{{Name: "exports", InFlight: n, Key: ratelimit.Constant("all")}},
+	})
+	require.NoError(t, err)
+	return l
+}
+
+func get(h http.Handler) int {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	return w.Code
+}
+
+// Two instances on one server, with handlers that panic: never more than N at once, and none left.
+func TestLeasesOfTwoInstances(t *testing.T) {
+	const most = 3
+	server := redistest.Start(t)
+	var now, highest, served atomic.Int64
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for old := highest.Load(); n > old && !highest.CompareAndSwap(old, n); old = highest.Load() {
+		}
+		time.Sleep(time.Millisecond)
+		if served.Add(1)%5 == 0 {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	var load sync.WaitGroup
+	for range 2 {
+		h := exports(t, newStore(t, server.Client(), redisstore.Config{}), ratelimit.FailClosed, most).Handler(handler)
+		for range 8 {
+			load.Go(func() {
+				for range 100 {
+					func() {
+						defer func() { _ = recover() }()
+						get(h)
+					}()
+				}
+			})
+		}
+	}
+	load.Wait()
+	t.Logf("%d served, at most %d at once", served.Load(), highest.Load())
+	assert.LessOrEqual(t, highest.Load(), int64(most))
+	assert.Greater(t, served.Load(), int64(most))
+	assert.Empty(t, keysOf(t, server.Client()), "all were released")
+}
+
+// An instance that dies with requests in flight keeps its places for a LeaseTTL, and one that
+// lives keeps them for as long as they are.
+func TestLeasesOfDeadInstance(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	dying := dropAll{Store: newStore(t, client, redisstore.Config{}), dead: new(atomic.Bool)}
+	a := exports(t, dying, ratelimit.FailOpen, 1)
+	b := exports(t, newStore(t, server.Client(), redisstore.Config{}), ratelimit.FailClosed, 1).Handler(ok)
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	var inside sync.WaitGroup
+	inside.Go(func() {
+		get(a.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(entered); <-proceed })))
+	})
+	<-entered
+	for begin := time.Now(); time.Since(begin) < 2500*time.Millisecond; time.Sleep(20 * time.Millisecond) {
+		require.Equal(t, http.StatusServiceUnavailable, get(b), "it is renewed")
+	}
+	dying.dead.Store(true)
+	begin := time.Now()
+	require.Eventually(t, func() bool { return get(b) == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
+	t.Logf("free after %v", time.Since(begin))
+	assert.Greater(t, time.Since(begin), 500*time.Millisecond)
+	close(proceed)
+	inside.Wait()
+	require.Eventually(t, func() bool { return len(keysOf(t, client)) == 0 }, 5*time.Second, 10*time.Millisecond)
+}
+
+// dropAll is the store of an instance that is cut off once it is dead.
+type dropAll struct {
+	*redisstore.Store
+	dead *atomic.Bool
+}
+
+func (s dropAll) Lease(ctx context.Context, kind ratelimit.LeaseKind, leases []ratelimit.Lease) error {
+	if s.dead.Load() {
+		return errors.New("cut off")
+	}
+	return s.Store.Lease(ctx, kind, leases)
+}
+
+var ok = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+
+// While the server is killed and started again under load, each instance keeps to N by itself,
+// or refuses; and when it is back they keep to it together.
+func TestLeasesKilledUnderLoad(t *testing.T) {
+	const most = 3
+	for name, policy := range map[string]ratelimit.FailurePolicy{
+		"open": ratelimit.FailOpen, "memory": ratelimit.UseMemory, "closed": ratelimit.FailClosed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			client := server.Client()
+			var now, highest [2]atomic.Int64
+			var served, other atomic.Int64
+			stop := make(chan struct{})
+			var load sync.WaitGroup
+			for i := range 2 {
+				h := exports(t, newStore(t, server.Client(), redisstore.Config{}), policy, most).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+					n := now[i].Add(1)
+					defer now[i].Add(-1)
+					for old := highest[i].Load(); n > old && !highest[i].CompareAndSwap(old, n); old = highest[i].Load() {
+					}
+					served.Add(1)
+					time.Sleep(2 * time.Millisecond)
+				}))
+				for range 6 {
+					load.Go(func() {
+						for {
+							select {
+							case <-stop:
+								return
+							default:
+							}
+							if code := get(h); code != http.StatusOK && code != http.StatusServiceUnavailable {
+								other.Add(1)
+							}
+							time.Sleep(time.Millisecond)
+						}
+					})
+				}
+			}
+			serves := func() bool { return served.Swap(0) > 0 }
+			require.Eventually(t, serves, 5*time.Second, 10*time.Millisecond)
+			server.Kill()
+			time.Sleep(1500 * time.Millisecond) // calls that were under way are over
+			served.Store(0)
+			time.Sleep(300 * time.Millisecond)
+			meanwhile := served.Load()
+			if policy == ratelimit.FailClosed {
+				assert.Zero(t, meanwhile)
+			} else {
+				assert.Positive(t, meanwhile)
+			}
+			server.Restart()
+			begin := time.Now()
+			require.Eventually(t, func() bool { return len(keysOf(t, client)) > 0 }, 10*time.Second, time.Millisecond)
+			t.Logf("%d served while it was down; leases again after %v", meanwhile, time.Since(begin))
+			require.Eventually(t, serves, 5*time.Second, 10*time.Millisecond)
+			close(stop)
+			load.Wait()
+			assert.Zero(t, other.Load())
+			for i := range highest {
+				assert.LessOrEqual(t, highest[i].Load(), int64(most))
+			}
+			require.Eventually(t, func() bool { return len(keysOf(t, client)) == 0 }, 5*time.Second, 10*time.Millisecond)
+		})
+	}
+}
+
+// keysOf returns the names of all keys.
+func keysOf(t *testing.T, client *redis.Client) []string {
+	t.Helper()
+	return client.Keys(t.Context(), "*").Val()
+}
+
+// The set of leases has the tag of the buckets of its key, and goes with the last of them.
+func TestLeaseKeys(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	store := newStore(t, client, redisstore.Config{Prefix: "shop"})
+	leases := []ratelimit.Lease{{Rule: "r", Key: ratelimit.UserKey("alice} {"), ID: [16]byte{1}, Max: 2, TTL: 300 * time.Millisecond}}
+	require.NoError(t, store.Apply(t.Context(), take(limit(t, "r", 0, "5 per hour"), "alice} {", 1)))
+	require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases))
+	keys := keysOf(t, client)
+	require.Len(t, keys, 2)
+	slices.Sort(keys)
+	assert.Equal(t, []byte(strings.TrimSuffix(keys[1], "r")+`"r`), []byte(keys[0]))
+	require.Eventually(t, func() bool { return len(keysOf(t, client)) == 1 }, 5*time.Second, 5*time.Millisecond)
+}
+
+func TestLeaseErrors(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	store := newStore(t, client, redisstore.Config{})
+	leases := []ratelimit.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), ID: [16]byte{1}, Max: 1, TTL: time.Second}}
+	require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases))
+	key := keysOf(t, client)[0]
+	server.Do("del", key)
+	server.Do("set", key, "somebody else's")
+	wantReason(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases), redisstore.ReasonScript)
+	server.Kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	var e *redisstore.Error
+	require.ErrorAs(t, store.Lease(ctx, ratelimit.LeaseRelease, leases), &e)
+}
