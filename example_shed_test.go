@@ -9,7 +9,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// A service with room for four requests, the last of which is not for exports.
+// A service with room for four requests: two if they are exports, and the last is for logins.
 func ExampleShedder() {
 	shedder, err := ratelimit.NewShedder(ratelimit.ShedConfig{
 		MaxInFlight:   4,
@@ -35,12 +35,14 @@ func ExampleShedder() {
 		}
 	}))
 
-	get(handler, "/then/then/then/export", "192.0.2.1:1234")
+	get(handler, "/then/export", "192.0.2.1:1234")
+	get(handler, "/then/then/export", "192.0.2.1:1234")
 	get(handler, "/then/then/then/login", "192.0.2.1:1234")
 	fmt.Println(shedder.Stats().Shed[ratelimit.Sheddable], "shed")
 	// Output:
-	// 503
 	// 200
+	// 200
+	// 503
 	// 200
 	// 200
 	// 200

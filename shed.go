@@ -16,14 +16,15 @@ type ShedConfig struct {
 	_ [0]func()
 
 	// MaxInFlight is how many requests may be in flight, at most a million: the most that the
-	// service survives, whoever asks. It has no default. Requests that never end keep their
-	// places, so give them deadlines.
+	// service survives, whoever asks. It has no default. If there is a Priority, a tenth of it,
+	// rounded up, is kept for Critical requests. Requests that never end keep their places,
+	// so give them deadlines.
 	MaxInFlight int
 	// MinInFlight is how far the limit may be lowered. Zero means a tenth of MaxInFlight, but
 	// at least 1.
 	MinInFlight int
 	// TargetLatency is how long 95 of 100 requests should take at most. It makes the limit
-	// adaptive: it starts at MaxInFlight, is lowered while more requests than that are slower, in
+	// adaptive: it starts at its maximum, is lowered while more requests than that are slower, in
 	// proportion to how many are, and raised again while they are not and the limit is in
 	// use. So it settles where the service works at its capacity with a queue that takes no longer than
 	// TargetLatency. Choose a time that is several times what a request takes without
@@ -34,7 +35,7 @@ type ShedConfig struct {
 	// bottleneck fairly among those who know nothing of each other (Chiu and Jain, 1989), as
 	// instances in front of one database do.
 	//
-	// Zero means that the limit is MaxInFlight at all times.
+	// Zero means that the limit is at its maximum at all times.
 	TargetLatency time.Duration
 	// Priority, if not nil, says how important a request is. Nil means that all are [Normal], and
 	// so is a request for which it panics, which is reported. Whatever it goes by should not
@@ -110,10 +111,13 @@ func NewShedder(cfg ShedConfig) (*Shedder, error) {
 	if len(m) > 0 {
 		return nil, errors.Join(m...)
 	}
-	lower := cmp.Or(cfg.MinInFlight, max(cfg.MaxInFlight/10, 1))
+	lower, upper := cmp.Or(cfg.MinInFlight, max(cfg.MaxInFlight/10, 1)), cfg.MaxInFlight
+	if cfg.Priority != nil {
+		upper = max(upper-(upper+9)/10, 1)
+	}
 	s := &Shedder{cfg: cfg, reporter: newReporter(cfg.OnError), start: time.Now()}
-	s.adaptive = newAdaptive(lower, cfg.MaxInFlight, cfg.TargetLatency)
-	s.limit.Store(int64(cfg.MaxInFlight))
+	s.adaptive = newAdaptive(min(lower, upper), upper, cfg.TargetLatency)
+	s.limit.Store(int64(upper))
 	return s, nil
 }
 
@@ -198,8 +202,7 @@ func (s *Shedder) room(p Priority) int64 {
 	case Normal.index():
 		return s.limit.Load()
 	}
-	limit := s.limit.Load()
-	return limit - limit/4
+	return max(s.limit.Load()*3/4, 1)
 }
 
 // leave gives the place of a request back that began then.

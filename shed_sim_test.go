@@ -119,7 +119,7 @@ func TestShedderFindsTheCapacity(t *testing.T) {
 
 		calm := drive(h, 2*time.Second, source{rate: simCapacity / 2})[0]
 		assert.Zero(t, calm.shed, "without load")
-		assert.Equal(t, 1000, s.Stats().Limit)
+		assert.Equal(t, 900, s.Stats().Limit, "and a tenth for what is critical")
 
 		drive(h, 3*time.Second, source{rate: 2 * simCapacity})
 		check("twice the capacity", drive(h, 5*time.Second, source{rate: 2 * simCapacity})[0], simCapacity, simInFlight)

@@ -40,20 +40,19 @@ func prioritized(p ratelimit.Priority, headers ...string) *http.Request {
 func TestShedsByPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShedder(t, ratelimit.ShedConfig{MaxInFlight: 8, Priority: byHeader})
-		// Where the limit is not adaptive, normal requests may fill it.
 		h := s.Handler(lasting)
-		for range 6 {
+		for range 5 {
 			background(h, prioritized(ratelimit.Sheddable, "Lasts", "1m"))
 		}
-		assert.Equal(t, http.StatusServiceUnavailable, serve(h, prioritized(ratelimit.Sheddable)).Code, "three quarters")
+		assert.Equal(t, http.StatusServiceUnavailable, serve(h, prioritized(ratelimit.Sheddable)).Code, "three quarters of the limit, rounded down")
 		assert.Equal(t, http.StatusServiceUnavailable, serve(h, prioritized(-100)).Code, "below the lowest")
 		background(h, prioritized(ratelimit.Normal, "Lasts", "1m"))
-		assert.Equal(t, http.StatusOK, serve(h, prioritized(ratelimit.Normal)).Code)
+		background(h, prioritized(ratelimit.Normal, "Lasts", "1m"))
+		assert.Equal(t, http.StatusServiceUnavailable, serve(h, prioritized(ratelimit.Normal)).Code, "the limit")
 		background(h, prioritized(ratelimit.Critical, "Lasts", "1m"))
-		assert.Equal(t, http.StatusServiceUnavailable, serve(h, prioritized(ratelimit.Normal)).Code, "full")
 		assert.Equal(t, http.StatusServiceUnavailable, serve(h, prioritized(ratelimit.Critical)).Code, "the hard maximum")
 		assert.Equal(t, http.StatusServiceUnavailable, serve(h, prioritized(100)).Code, "above the highest")
-		assert.Equal(t, ratelimit.ShedStats{Limit: 8, InFlight: 8, Shed: map[ratelimit.Priority]int64{
+		assert.Equal(t, ratelimit.ShedStats{Limit: 7, InFlight: 8, Shed: map[ratelimit.Priority]int64{
 			ratelimit.Sheddable: 2, ratelimit.Normal: 1, ratelimit.Critical: 2,
 		}}, s.Stats())
 		pass(time.Minute)
@@ -71,7 +70,7 @@ func TestPriorityNames(t *testing.T) {
 
 // Even a limit of one admits requests of every priority, when nothing is in flight.
 func TestShedderNeverLocksUp(t *testing.T) {
-	s := newShedder(t, ratelimit.ShedConfig{MaxInFlight: 1, Priority: byHeader})
+	s := newShedder(t, ratelimit.ShedConfig{MaxInFlight: 1, MinInFlight: 1, TargetLatency: 1, Priority: byHeader})
 	for p := ratelimit.Sheddable; p <= ratelimit.Critical; p++ {
 		assert.Equal(t, http.StatusOK, serve(s.Handler(ok), prioritized(p)).Code)
 	}
