@@ -253,3 +253,48 @@ func TestAdaptiveLimitKeepsItsBounds(t *testing.T) {
 		}
 	}
 }
+
+// What a window does to a limit of 50.
+func TestAdaptiveLimitByWindow(t *testing.T) {
+	const target = time.Second
+	start := ratelimit.NewAdaptive(1, 100, target)
+	for range 20 {
+		start = start.Observe(0, 2*target, 100)
+	}
+	require.InDelta(t, 50, start.Limit(), 0, "all of them were slow")
+	for name, c := range map[string]struct {
+		seen, slow, peak int
+		want             float64
+	}{
+		"quick, and in use":             {20, 0, 25, 52},
+		"quick, and not in use":         {20, 0, 24, 50},
+		"some are slow at all times":    {20, 1, 50, 52},
+		"more are":                      {20, 2, 50, 50 * 0.95},
+		"all are":                       {20, 20, 50, 25},
+		"half are, but it is not used":  {20, 10, 24, 50},
+		"most are, though it is unused": {20, 11, 24, 50 * (1 - 0.55/2)},
+		"too few to tell":               {19, 19, 50, 50},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := start
+			for i := range c.seen {
+				const now = 5 * target
+				began := now - target // which is not too long
+				if i < c.slow {
+					began--
+				}
+				a = a.Observe(began, now, c.peak)
+			}
+			assert.InDelta(t, c.want, a.Limit(), 1e-9)
+		})
+	}
+	early := start
+	for range 100 {
+		early = early.Observe(2*target, 3*target-1, 50)
+	}
+	assert.InDelta(t, 50, early.Limit(), 0, "a window is as long as the target")
+	for range 100 {
+		early = early.Observe(2*target-1, 9*target, 50)
+	}
+	assert.InDelta(t, 50, early.Limit(), 0, "who began before the limit was lowered tells nothing about it")
+}
