@@ -1,8 +1,7 @@
 package main
 
 import (
-	"net"
-	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -11,45 +10,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startRedis starts a server for the test.
-func startRedis(t *testing.T) string {
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		path, err = exec.LookPath("valkey-server")
-	}
-	require.NoError(t, err, "neither redis-server nor valkey-server is installed")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
-	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
-	return addr
-}
-
 func TestThreeInstancesShareOneLimit(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, run(t.Context(), startRedis(t), &out))
-	assert.Equal(t, `instance 1: 9 left
-instance 2: 8 left
-instance 3: 7 left
-instance 1: 6 left
-instance 2: 5 left
-instance 3: 4 left
-instance 1: 3 left
-instance 2: 2 left
-instance 3: 1 left
-instance 1: 0 left
-instance 2: 429, retry after 6 s
-instance 3: 429, retry after 6 s
-`, out.String())
+	require.NoError(t, demo(t.Context(), "", time.Minute, &out))
+	addrs := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindAllString(out.String(), 3)
+	require.Len(t, addrs, 3)
+	assert.Equal(t, `instance at A: admitted, 9 left of all
+instance at B: admitted, 8 left of all
+instance at C: admitted, 7 left of all
+instance at A: admitted, 6 left of all
+instance at B: admitted, 5 left of all
+instance at C: admitted, 4 left of all
+instance at A: admitted, 3 left of all
+instance at B: admitted, 2 left of all
+instance at C: admitted, 1 left of all
+instance at A: admitted, 0 left of all
+instance at B: refused with 429, retry after 6 s
+instance at C: refused with 429, retry after 6 s
+`, strings.NewReplacer(addrs[0], "A", addrs[1], "B", addrs[2], "C").Replace(out.String()))
 }
