@@ -150,12 +150,12 @@ func (j *job) store() ratelimit.Store {
 // ask has callers ask.
 func (j *job) ask(l *ratelimit.Limiter, over *atomic.Bool) (o outcome) {
 	begin := time.Now()
-	i := &instance{Limiter: l}
+	take := takeFrom(l)
 	answers := make(chan ratelimit.Decision)
 	for range j.Callers {
 		go func() {
 			for n := 0; !over.Load() && (j.Calls == 0 || n < j.Calls); n++ {
-				d := i.take(j.User)
+				d := take(j.User)
 				answers <- d
 				if !d.Allowed {
 					time.Sleep(j.Pause)

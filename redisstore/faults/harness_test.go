@@ -81,6 +81,9 @@ type instance struct {
 	*ratelimit.Limiter
 	store  *observed
 	events atomic.Int64 // changes of the store's state that were told
+
+	// take takes a token of user.
+	take func(user string) ratelimit.Decision
 }
 
 // newInstance returns an instance whose store is behind client. The zero config means "1_000_000
@@ -110,12 +113,15 @@ func newInstance(t testing.TB, client redis.UniversalClient, limits string, cfg 
 	}
 	i.Limiter, err = ratelimit.New(cfg)
 	require.NoError(t, err)
+	i.take = takeFrom(i.Limiter)
 	return i
 }
 
-func (i *instance) take(user string) ratelimit.Decision {
-	d, _ := i.Take(context.Background(), "r", ratelimit.UserKey(user), 1)
-	return d
+func takeFrom(l *ratelimit.Limiter) func(user string) ratelimit.Decision {
+	return func(user string) ratelimit.Decision {
+		d, _ := l.Take(context.Background(), "r", ratelimit.UserKey(user), 1)
+		return d
+	}
 }
 
 // drain takes tokens until it is refused, and returns how many it got.
