@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
-	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
@@ -19,8 +18,8 @@ import (
 func TestF02StoreRefusesConnections(t *testing.T) {
 	noLeaks(t)
 	server := redistest.Start(t)
-	i := newInstance(t, server.Client(), "", ratelimit.Config{})
-	require.False(t, i.take("a").StoreFailed)
+	i := newInstance(t, server.Client(), "", ratelimit.Config{StoreTimeout: time.Second})
+	i.back(t)
 	server.Kill()
 	i.store.calls.Store(0)
 	begin := time.Now()
@@ -33,8 +32,8 @@ func TestF02StoreRefusesConnections(t *testing.T) {
 	opened := time.Since(begin)
 	assert.EqualValues(t, 5, i.store.calls.Load())
 	assert.Equal(t, 6, n)
-	assert.Less(t, opened, 5*deadline+slack)
-	only(t, i.store.failures(), redisstore.ReasonConnect)
+	assert.Less(t, opened, 5*i.timeout)
+	only(t, i.failures(), ratelimit.FailureConnect)
 
 	l := ask(i, 4, "a", time.Millisecond)
 	time.Sleep(time.Second)
@@ -42,7 +41,7 @@ func TestF02StoreRefusesConnections(t *testing.T) {
 	asked := i.store.calls.Load() - 5
 	t.Logf("open after %v and 5 calls; then %d decisions in a second: p50 %v, p99 %v, most %v, the store was asked %d times",
 		opened, s.total(), s.percentile(.5), s.percentile(.99), s.percentile(1), asked)
-	within(t, s)
+	i.within(t, s)
 	assert.Equal(t, s.total(), s.open)
 	assert.LessOrEqual(t, asked, int64(10), "a probe takes a dwell of 100 ms or more")
 	server.Restart()
@@ -130,7 +129,7 @@ func TestF15FlappingStore(t *testing.T) {
 	events := i.events.Load()
 	t.Logf("%d flaps in %v: %d decisions, %d by the store; p99 %v, most %v; %d events, %.0f in a minute",
 		flaps, took, s.total(), s.admitted, s.percentile(.99), s.percentile(1), events, float64(events)/took.Minutes())
-	within(t, s)
+	i.within(t, s)
 	assert.Zero(t, s.refused+s.closed)
 	assert.Positive(t, events)
 	// Down and recovering; and each time it is down, for twice as long as before, up to half a
@@ -154,8 +153,8 @@ func TestF25Shutdown(t *testing.T) {
 	l.sofar()
 	l.await(t, func(s *seen) bool { return s.total() > 100 })
 	s := l.stop()
-	t.Logf("client closed: %d decisions, %d by the policy, most %v, reasons %v", s.total(), s.open, s.percentile(1), i.store.failures())
-	within(t, s)
+	t.Logf("client closed: %d decisions, %d by the policy, most %v, reasons %v", s.total(), s.open, s.percentile(1), i.failures())
+	i.within(t, s)
 	assert.Zero(t, s.refused+s.closed)
 	assert.True(t, i.take("a").StoreFailed)
 }

@@ -24,20 +24,20 @@ import (
 func TestF05ReplicaAnswersReadOnly(t *testing.T) {
 	noLeaks(t)
 	server, other := redistest.Start(t), redistest.Start(t)
-	i := newInstance(t, server.Client(), "", ratelimit.Config{})
-	require.False(t, i.take("a").StoreFailed)
+	i := newInstance(t, server.Client(), "", ratelimit.Config{StoreTimeout: 10 * time.Second})
+	i.back(t)
 	host, port, _ := net.SplitHostPort(other.Addr())
 	server.Do("replicaof", host, port)
 	l := ask(i, 4, "a", 2*time.Millisecond)
 	l.await(t, func(s *seen) bool { return s.total() > 200 })
 	s := l.sofar()
 	assert.Equal(t, s.total(), s.open)
-	reasons := i.store.failures()
-	only(t, reasons, redisstore.ReasonReadOnly)
+	reasons := i.failures()
+	only(t, reasons, ratelimit.FailureReadOnly)
 	server.Do("replicaof", "no", "one")
 	back := i.back(t)
 	t.Logf("%d decisions by the policy, most %v, reasons %v; back %v after the promotion", s.open, s.percentile(1), reasons, back)
-	within(t, s)
+	i.within(t, s)
 	l.stop()
 }
 
@@ -56,13 +56,13 @@ func TestF09ScriptCacheFlushed(t *testing.T) {
 	calls := server.Calls()
 	t.Logf("%d flushes, %d decisions, %d by the policy, most %v; the text was sent %d times", flushes, s.total(), s.open, s.percentile(1), calls["eval"])
 	assert.Zero(t, s.open)
-	assert.Empty(t, i.store.failures())
+	assert.Empty(t, i.failures())
 	assert.Greater(t, calls["eval"], 1)
 
 	// A restart is a flush as well. One connection is broken by it, and the next one works.
 	server.Restart()
 	i.back(t)
-	assert.NotContains(t, i.store.failures(), redisstore.ReasonScript)
+	assert.NotContains(t, i.failures(), ratelimit.FailureScript)
 }
 
 // F10: every error that a server gives. Each is the policy's decision, with its reason.
@@ -72,12 +72,12 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 		options []string
 		inject  func(t *testing.T, s *redistest.Server)
 		repair  func(t *testing.T, s *redistest.Server)
-		reason  redisstore.Reason
+		reason  ratelimit.FailureReason
 	}{
 		"OOM": {
 			inject: func(_ *testing.T, s *redistest.Server) { s.Do("config", "set", "maxmemory", "1") },
 			repair: func(_ *testing.T, s *redistest.Server) { s.Do("config", "set", "maxmemory", "0") },
-			reason: redisstore.ReasonMemory,
+			reason: ratelimit.FailureMemory,
 		},
 		"BUSY": {
 			options: []string{"--lua-time-limit", "1"},
@@ -93,12 +93,12 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 				require.Eventually(t, func() bool { return redis.HasErrorPrefix(client.Ping(t.Context()).Err(), "BUSY") }, soon, 5*time.Millisecond)
 			},
 			repair: func(_ *testing.T, s *redistest.Server) { s.Do("script", "kill") },
-			reason: redisstore.ReasonBusy,
+			reason: ratelimit.FailureBusy,
 		},
 		"NOREPLICAS": {
 			inject: func(_ *testing.T, s *redistest.Server) { s.Do("config", "set", "min-replicas-to-write", "3") },
 			repair: func(_ *testing.T, s *redistest.Server) { s.Do("config", "set", "min-replicas-to-write", "0") },
-			reason: redisstore.ReasonReadOnly,
+			reason: ratelimit.FailureReadOnly,
 		},
 		"CLUSTERDOWN": {
 			options: []string{"--cluster-enabled", "yes"},
@@ -107,20 +107,20 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 				s.Do("cluster", "addslots", 0)
 				clusterUp(t, s)
 			},
-			reason: redisstore.ReasonCluster,
+			reason: ratelimit.FailureCluster,
 		},
 	}
 	for name, fault := range table {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t, fault.options...)
-			if fault.reason == redisstore.ReasonCluster {
+			if fault.reason == ratelimit.FailureCluster {
 				server.Do("cluster", "addslotsrange", 0, 16383)
 				clusterUp(t, server)
 			}
-			i := newInstance(t, server.Client(), "", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed})
+			i := newInstance(t, server.Client(), "", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed, StoreTimeout: 10 * time.Second})
 			i.back(t)
 			fault.inject(t, server)
-			i.store.failures()
+			i.failures()
 			testErrors(t, i, fault.reason)
 			fault.repair(t, server)
 			t.Logf("back after %v", i.back(t))
@@ -130,19 +130,19 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 		// A directory in the place of the dump makes it fail.
 		dir := t.TempDir()
 		server := redistest.Start(t, "--dir", dir)
-		i := newInstance(t, server.Client(), "", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed})
+		i := newInstance(t, server.Client(), "", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed, StoreTimeout: 10 * time.Second})
 		i.back(t)
 		require.NoError(t, os.Mkdir(filepath.Join(dir, "dump.rdb"), 0o700))
 		server.Do("config", "set", "save", "3600 1")
 		server.Do("bgsave")
 		require.Eventually(t, func() bool { return i.take("nobody").StoreFailed }, soon, 5*time.Millisecond)
-		testErrors(t, i, redisstore.ReasonMemory)
+		testErrors(t, i, ratelimit.FailureMemory)
 		server.Do("config", "set", "save", "")
 		t.Logf("back after %v", i.back(t))
 	})
 	t.Run("LOADING", func(t *testing.T) {
 		server := redistest.Start(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
-		i := newInstance(t, server.Client(), "", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed})
+		i := newInstance(t, server.Client(), "", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed, StoreTimeout: 10 * time.Second})
 		i.back(t)
 		client := server.Client()
 		_, err := client.Pipelined(t.Context(), func(p redis.Pipeliner) error {
@@ -155,8 +155,8 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 		server.Do("save")
 		server.Respawn() // it loads for a second
 		require.Eventually(t, func() bool { return redis.HasErrorPrefix(client.Ping(t.Context()).Err(), "LOADING") }, soon, time.Millisecond)
-		i.store.failures()
-		require.Eventually(t, func() bool { i.take("nobody"); return i.store.failures()[redisstore.ReasonBusy] > 0 }, soon, time.Millisecond)
+		i.failures()
+		require.Eventually(t, func() bool { i.take("nobody"); return i.failures()[ratelimit.FailureBusy] > 0 }, soon, time.Millisecond)
 		t.Logf("back after %v", i.back(t))
 	})
 	t.Run("MOVED and CROSSSLOT", func(t *testing.T) {
@@ -169,20 +169,22 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 			for n := range 10 {
 				i.take(strconv.Itoa(n))
 			}
-			return i.store.failures()[redisstore.ReasonCluster] > 0
+			return i.failures()[ratelimit.FailureCluster] > 0
 		}, soon, time.Millisecond)
 		l, err := ratelimit.NameLimit("r", 0, ratelimit.MustParse("10 per hour")[0])
 		require.NoError(t, err)
 		ops := []ratelimit.Op{{Limit: l, Key: ratelimit.UserKey("a"), Cost: 1}, {Limit: l, Key: ratelimit.UserKey("b"), Cost: 1}}
 		var failure *redisstore.Error
 		require.ErrorAs(t, i.store.Apply(t.Context(), ops), &failure)
-		assert.Equal(t, redisstore.ReasonCluster, failure.Reason)
+		assert.Equal(t, ratelimit.FailureCluster, failure.FailureReason())
 	})
 }
 
 // testErrors has i decide while the server gives errors of one reason.
-func testErrors(t *testing.T, i *instance, reason redisstore.Reason) {
+func testErrors(t *testing.T, i *instance, reason ratelimit.FailureReason) {
 	t.Helper()
+	i.failures()
+	before := i.Stats()
 	var s seen
 	for range 50 {
 		begin := time.Now()
@@ -190,11 +192,15 @@ func testErrors(t *testing.T, i *instance, reason redisstore.Reason) {
 		s.add(d, time.Since(begin))
 		assert.Equal(t, ratelimit.ReasonStore, d.Reason)
 	}
-	reasons := i.store.failures()
+	reasons := i.failures()
 	t.Logf("%d decisions, %d by the policy; p50 %v, most %v, reasons %v", s.total(), s.closed, s.percentile(.5), s.percentile(1), reasons)
 	assert.EqualValues(t, 50, s.closed)
-	within(t, s)
+	i.within(t, s)
 	only(t, reasons, reason)
+	after := i.Stats()
+	assert.EqualValues(t, 50, after.Closed-before.Closed)
+	assert.EqualValues(t, reasons[reason], after.Failures[reason]-before.Failures[reason])
+	assert.EqualValues(t, 50-reasons[reason], after.Failures[ratelimit.FailureDown]-before.Failures[ratelimit.FailureDown])
 }
 
 func clusterUp(t *testing.T, s *redistest.Server) {

@@ -46,9 +46,6 @@ func noLeaks(t *testing.T) {
 type observed struct {
 	ratelimit.Store
 	calls, inFlight, most atomic.Int64
-
-	mu      sync.Mutex
-	reasons map[redisstore.Reason]int
 }
 
 func (o *observed) Apply(ctx context.Context, ops []ratelimit.Op) error {
@@ -57,30 +54,19 @@ func (o *observed) Apply(ctx context.Context, ops []ratelimit.Op) error {
 	defer o.inFlight.Add(-1)
 	for most := o.most.Load(); now > most && !o.most.CompareAndSwap(most, now); most = o.most.Load() {
 	}
-	err := o.Store.Apply(ctx, ops)
-	var failure *redisstore.Error
-	if errors.As(err, &failure) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.reasons[failure.Reason]++
-	}
-	return err
-}
-
-// failures returns how often each reason was given since it was last called.
-func (o *observed) failures() map[redisstore.Reason]int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	reasons := o.reasons
-	o.reasons = map[redisstore.Reason]int{}
-	return reasons
+	return o.Store.Apply(ctx, ops)
 }
 
 // instance is one instance of a service, with one rule of the name "r".
 type instance struct {
 	*ratelimit.Limiter
-	store  *observed
-	events atomic.Int64 // changes of the store's state that were told
+	store   *observed
+	timeout time.Duration // of a decision
+	events  atomic.Int64  // changes of the store's state that were told
+	errs    atomic.Int64  // other errors, of functions of the user's
+
+	mu      sync.Mutex
+	reasons map[ratelimit.FailureReason]int
 
 	// take takes a token of user.
 	take func(user string) ratelimit.Decision
@@ -92,7 +78,7 @@ func newInstance(t testing.TB, client redis.UniversalClient, limits string, cfg 
 	t.Helper()
 	store, err := redisstore.New(client, redisstore.Config{})
 	require.NoError(t, err)
-	i := &instance{store: &observed{Store: store, reasons: map[redisstore.Reason]int{}}}
+	i := &instance{store: &observed{Store: store}, reasons: map[ratelimit.FailureReason]int{}}
 	cfg.Store = i.store
 	if cfg.OnStoreFailure == 0 {
 		cfg.OnStoreFailure = ratelimit.FailOpen
@@ -100,11 +86,8 @@ func newInstance(t testing.TB, client redis.UniversalClient, limits string, cfg 
 	if cfg.StoreTimeout == 0 {
 		cfg.StoreTimeout = deadline
 	}
-	cfg.OnError = func(_ context.Context, err error) {
-		if failure := (*redisstore.Error)(nil); !errors.As(err, &failure) {
-			i.events.Add(1)
-		}
-	}
+	i.timeout = cfg.StoreTimeout
+	cfg.OnError = func(_ context.Context, err error) { i.learn(err) }
 	if cfg.Rules == nil {
 		if limits == "" {
 			limits = "1_000_000 per second"
@@ -115,6 +98,31 @@ func newInstance(t testing.TB, client redis.UniversalClient, limits string, cfg 
 	require.NoError(t, err)
 	i.take = takeFrom(i.Limiter)
 	return i
+}
+
+// learn is told of each error.
+func (i *instance) learn(err error) {
+	var failure *ratelimit.StoreError
+	var change *ratelimit.StoreChange
+	switch {
+	case errors.As(err, &failure):
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.reasons[failure.Reason]++
+	case errors.As(err, &change):
+		i.events.Add(1)
+	default:
+		i.errs.Add(1)
+	}
+}
+
+// failures returns how often each reason was given since it was last called.
+func (i *instance) failures() map[ratelimit.FailureReason]int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	reasons := i.reasons
+	i.reasons = map[ratelimit.FailureReason]int{}
+	return reasons
 }
 
 func takeFrom(l *ratelimit.Limiter) func(user string) ratelimit.Decision {
@@ -243,13 +251,13 @@ func (l *load) stop() seen {
 }
 
 // within asserts that no decision took longer than the deadline allows.
-func within(t testing.TB, s seen) {
+func (i *instance) within(t testing.TB, s seen) {
 	t.Helper()
-	assert.LessOrEqual(t, s.percentile(1), deadline+slack, "the store delayed a decision")
+	assert.LessOrEqual(t, s.percentile(1), i.timeout+slack, "the store delayed a decision")
 }
 
 // only asserts that every failure of the store had this reason.
-func only(t testing.TB, got map[redisstore.Reason]int, want ...redisstore.Reason) {
+func only(t testing.TB, got map[ratelimit.FailureReason]int, want ...ratelimit.FailureReason) {
 	t.Helper()
 	assert.NotEmpty(t, got)
 	for reason := range got {

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
-	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
@@ -43,7 +42,7 @@ func TestF01StoreStopsAnswering(t *testing.T) {
 	for name, l := range loads {
 		s := l.sofar()
 		t.Logf("%s: at first, %d decisions by the policy: most %v", name, s.open+s.closed, s.percentile(1))
-		within(t, s)
+		instances[name].within(t, s)
 		instances[name].store.calls.Store(0)
 	}
 	time.Sleep(time.Second)
@@ -51,8 +50,8 @@ func TestF01StoreStopsAnswering(t *testing.T) {
 	for name, l := range loads {
 		i, s := instances[name], l.sofar()
 		t.Logf("%s: %d decisions, %d by the policy; p50 %v, p99 %v, most %v; the store was asked %d times, reasons %v; %d goroutines",
-			name, s.total(), s.open+s.closed, s.percentile(.5), s.percentile(.99), s.percentile(1), i.store.calls.Load(), i.store.failures(), goroutines)
-		within(t, s)
+			name, s.total(), s.open+s.closed, s.percentile(.5), s.percentile(.99), s.percentile(1), i.store.calls.Load(), i.failures(), goroutines)
+		i.within(t, s)
 		assert.Zero(t, s.admitted+s.refused, "%s: decided by a server that is stopped", name)
 		assert.LessOrEqual(t, i.store.calls.Load(), int64(callers+12), "%s: only probes", name) // each takes a dwell of 100 ms and the deadline
 		switch name {
@@ -83,7 +82,7 @@ func TestF03SlowStore(t *testing.T) {
 	patient := newInstance(t, w.client(), "", ratelimit.Config{StoreTimeout: 5 * time.Second})
 	hasty := newInstance(t, w.client(), "", ratelimit.Config{})
 	for _, i := range []*instance{patient, hasty} {
-		require.False(t, i.take("a").StoreFailed)
+		i.back(t)
 	}
 	share := func(i *instance) (policy float64, s seen) {
 		l := ask(i, 4, "a", 5*time.Millisecond)
@@ -94,9 +93,9 @@ func TestF03SlowStore(t *testing.T) {
 	w.toxic(`{"type": "latency", "attributes": {"latency": 150}}`)
 	byPolicy, s := share(hasty)
 	t.Logf("150 ms late, deadline %v: %.0f %% by the policy, p50 %v, p99 %v, reasons %v",
-		deadline, 100*byPolicy, s.percentile(.5), s.percentile(.99), hasty.store.failures())
+		deadline, 100*byPolicy, s.percentile(.5), s.percentile(.99), hasty.failures())
 	assert.InDelta(t, 1, byPolicy, 0)
-	within(t, s)
+	hasty.within(t, s)
 	byPolicy, s = share(patient)
 	t.Logf("150 ms late, deadline 5 s: %.0f %% by the policy, p50 %v", 100*byPolicy, s.percentile(.5))
 	assert.InDelta(t, 0, byPolicy, 0)
@@ -111,8 +110,8 @@ func TestF03SlowStore(t *testing.T) {
 	if time.Since(begin) < 600*time.Millisecond {
 		assert.InDelta(t, 1, byPolicy, 0)
 	}
-	within(t, s)
-	only(t, hasty.store.failures(), redisstore.ReasonTimeout)
+	hasty.within(t, s)
+	only(t, hasty.failures(), ratelimit.FailureTimeout)
 	t.Logf("CLIENT PAUSE: %.0f %% by the policy; back after %v", 100*byPolicy, hasty.back(t))
 }
 
@@ -136,10 +135,10 @@ func TestF04OneWayPartition(t *testing.T) {
 		}
 		assert.Zero(t, s.admitted+s.refused)
 		assert.EqualValues(t, 20, s.open)
-		within(t, s)
+		i.within(t, s)
 		charged := before - direct.left(t, direction)
 		t.Logf("%s lost: p50 %v, p99 %v, asked %d times, charged %d", direction, s.percentile(.5), s.percentile(.99), i.store.calls.Load(), charged)
-		only(t, i.store.failures(), redisstore.ReasonTimeout)
+		only(t, i.failures(), ratelimit.FailureTimeout)
 		if direction == "upstream" {
 			assert.Zero(t, charged)
 		} else {
@@ -174,7 +173,7 @@ func TestF12AmbiguousTimeout(t *testing.T) {
 	for _, c := range held {
 		require.NoError(t, c.Close())
 	}
-	i.store.failures()
+	i.failures()
 	const callers = 4 // fewer than open the breaker
 	server.Pause()
 	var all sync.WaitGroup
@@ -188,7 +187,7 @@ func TestF12AmbiguousTimeout(t *testing.T) {
 	}
 	all.Wait()
 	assert.EqualValues(t, callers, failed.Load())
-	assert.EqualValues(t, callers, i.store.failures()[redisstore.ReasonTimeout])
+	assert.EqualValues(t, callers, i.failures()[ratelimit.FailureTimeout])
 	server.Resume()
 	i.back(t)
 	charged := 100 - i.left(t, "a")
@@ -268,7 +267,7 @@ func TestF20LockAcrossIO(t *testing.T) {
 	var hook inFlight
 	client.AddHook(&hook)
 	i := newInstance(t, client, "", ratelimit.Config{StoreTimeout: 30 * time.Second})
-	require.False(t, i.take("a").StoreFailed)
+	i.back(t)
 	w.toxic(`{"type": "latency", "attributes": {"latency": 5}}`)
 	var all sync.WaitGroup
 	begin := time.Now()

@@ -119,6 +119,7 @@ func TestF17PanicInKeyOrStore(t *testing.T) {
 		assert.Equal(t, http.StatusTeapot, w.Code)
 	}
 	assert.EqualValues(t, 5, i.store.calls.Load(), "a store that panics is one that fails")
+	assert.Equal(t, map[ratelimit.FailureReason]int{ratelimit.FailurePanic: 5}, i.failures())
 
 	bad := newInstance(t, server.Client(), "", ratelimit.Config{Rules: []ratelimit.Rule{{
 		Name: "r", Limits: ratelimit.MustParse("100 per hour"),
@@ -129,7 +130,7 @@ func TestF17PanicInKeyOrStore(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	assert.Equal(t, http.StatusTeapot, w.Code)
-	assert.Positive(t, bad.events.Load(), "it is reported")
+	assert.EqualValues(t, 2, bad.errs.Load(), "both are reported")
 }
 
 // F18: of several limits all are charged or none, however many ask at a time.
