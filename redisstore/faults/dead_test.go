@@ -52,14 +52,14 @@ func TestF02StoreRefusesConnections(t *testing.T) {
 // probe, not all of its callers, and not all at the same time.
 func TestF13HerdOnReturn(t *testing.T) {
 	noLeaks(t)
-	const instances, callers = 50, 4
+	const instances, callers = 50, 2
 	server := redistest.Start(t)
 	w := newWire(t, server.Addr())
 	var all [instances]*instance
 	var loads [instances]*load
 	for n := range all {
-		all[n] = newInstance(t, w.client(), "", ratelimit.Config{StoreTimeout: time.Second})
-		loads[n] = ask(all[n], callers, "a", 25*time.Millisecond)
+		all[n] = newInstance(t, w.client(), "", ratelimit.Config{StoreTimeout: 10 * time.Second})
+		loads[n] = ask(all[n], callers, "a", 50*time.Millisecond)
 	}
 	for _, l := range loads {
 		l.await(t, func(s *seen) bool { return s.admitted > 0 })

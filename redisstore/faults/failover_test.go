@@ -119,21 +119,23 @@ func startClusterOfSix(t *testing.T) (primaries, replicas []*redistest.Server, c
 	return primaries, replicas, client
 }
 
-// bucketOf returns the name of the key of user's bucket, and who has it.
+// bucketOf returns the name of the key of user's bucket, and which of servers has it.
 func bucketOf(t *testing.T, i *instance, user string, servers []*redistest.Server) (key string, owner int) {
 	t.Helper()
 	for _, s := range servers {
 		s.Do("flushall")
 	}
-	require.Eventually(t, func() bool { d := i.take(user); return d.Allowed && !d.StoreFailed }, soon, 10*time.Millisecond)
-	for n, s := range servers {
-		client := s.Client()
-		if keys := client.Keys(t.Context(), "*").Val(); len(keys) > 0 {
-			return keys[0], n
+	require.Eventually(t, func() bool { // the bucket is soon full again, and then it is gone
+		i.take(user)
+		for n, s := range servers {
+			if keys := redistest.Do[[]any](t, s, "keys", "*"); len(keys) > 0 {
+				key, owner = keys[0].(string), n
+				return true
+			}
 		}
-	}
-	t.Fatal("nobody has the bucket")
-	return "", 0
+		return false
+	}, soon, time.Millisecond)
+	return key, owner
 }
 
 // F6, in a Cluster of six: the primary that has the bucket is killed.
