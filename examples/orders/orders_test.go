@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -179,6 +180,24 @@ func TestStrangersDoNotLockTheOwnerOut(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, login("127.64.9.9:1", "x"), "one stranger more")
 	assert.Equal(t, http.StatusTooManyRequests, login("127.1.0.2:1", word(wordOf(5))), "the owner, elsewhere")
 	assert.Equal(t, http.StatusOK, login("127.1.0.1:1", word(wordOf(5))), "the owner, where the owner has been before")
+}
+
+func TestWhoGoesOnAndOnIsBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := protected(t)
+		get := func(from string) int { return status(handler, from, shot{method: "GET", path: "/"}) }
+		for range 20 {
+			require.Equal(t, http.StatusNotFound, get("127.64.0.1:1"))
+		}
+		for range 100 {
+			require.Equal(t, http.StatusTooManyRequests, get("127.64.0.1:1"))
+		}
+		time.Sleep(59 * time.Second)
+		assert.Equal(t, http.StatusTooManyRequests, get("127.64.0.1:1"), "the bucket is full again, but the client is blocked")
+		assert.Equal(t, http.StatusNotFound, get("127.64.0.2:1"), "nobody else is")
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, http.StatusNotFound, get("127.64.0.1:1"))
+	})
 }
 
 func TestCostlyQueriesOfStrangersShareOneBudget(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -20,9 +19,17 @@ func protect(s *service) (http.Handler, error) {
 		// Strangers share what is costly, so that a thousand addresses get no more than one.
 		member = ratelimit.FirstOf(user, ratelimit.Constant("strangers"))
 	)
+	office := new(ratelimit.List)
+	if err := office.Replace([]string{officeNetwork}); err != nil {
+		return nil, err
+	}
 	limiter, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{
-			{Name: "client", Limits: limits("20 per second; 600 per minute"), Key: client, InFlight: 20},
+			{
+				Name: "client", Limits: limits("20 per second; 600 per minute"), Key: client, InFlight: 20,
+				// Who goes on and on is blocked on every route: for a minute, then for two, up to an hour.
+				Penalty: &ratelimit.Penalty{After: ratelimit.PerMinute(100)},
+			},
 		},
 		Routes: map[string][]ratelimit.Rule{
 			"/api/": {
@@ -34,8 +41,8 @@ func protect(s *service) (http.Handler, error) {
 				{Name: "partner", Limits: limits("5 per second"), Key: client, InFlight: 4},
 			},
 			"/admin/": {
-				// Who is elsewhere is answered 403, whatever they know.
-				{Name: "office", Limits: limits("60 per minute"), Key: ratelimit.KeyFunc(office), Unidentified: ratelimit.RefuseUnidentified},
+				// Who is elsewhere has no identity here, and is answered 403.
+				{Name: "office", Limits: limits("60 per minute"), Key: within(office, address), Unidentified: ratelimit.RefuseUnidentified},
 			},
 		},
 	})
@@ -81,14 +88,14 @@ func work(r *http.Request) int64 {
 // cheap reports whether a request is one of those that people make.
 func cheap(r *http.Request) bool { return work(r) <= 10 }
 
-// office is the address of a client in the office, which nobody else has.
-func office(r *http.Request) (ratelimit.Key, error) {
-	address := ratelimit.ByRemoteIP()
-	addr, err := address.Addr(r)
-	if err == nil && !officeNetwork.Contains(addr) {
-		err = ratelimit.ErrNoIdentity
-	}
-	return address.KeyOf(addr), err
+// within is the identity of those who are on the list, and no other.
+func within(list *ratelimit.List, key ratelimit.Keyer) ratelimit.Keyer {
+	return ratelimit.KeyFunc(func(r *http.Request) (ratelimit.Key, error) {
+		if !list.Contains(r) {
+			return ratelimit.Key{}, ratelimit.ErrNoIdentity
+		}
+		return key.Key(r)
+	})
 }
 
-var officeNetwork = netip.MustParsePrefix("127.8.0.0/16")
+const officeNetwork = "127.8.0.0/16"
