@@ -25,14 +25,14 @@ type attack struct {
 
 // inFlight is how many requests an attack has under way at most: attackers have a
 // bounded number of connections too.
-const inFlight = 256
+const inFlight = 128
 
 // stream goes on for longer than the attack lasts, until it is stopped.
 func (a *attack) stream(shot func(int) shot, size size) *stream {
 	rate := a.rate * size.strength
 	return &stream{
 		rate: rate, count: int(rate * (size.attack + size.after).Seconds()), enough: int(rate * size.attack.Seconds()),
-		started: make(chan struct{}), inFlight: inFlight, patience: 10 * time.Second, shot: shot,
+		started: make(chan struct{}), inFlight: inFlight, patience: size.patience, shot: shot,
 	}
 }
 

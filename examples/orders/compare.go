@@ -122,16 +122,14 @@ func (o *outcome) take(ctx context.Context, server *child, people *fleet, c *cro
 		return err
 	}
 	logins, start := c.success[o.attack.victim], time.Now()
-	attack, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan []sample, 1)
-	go func() { done <- flood.run(attack, thugs) }()
+	stop, done := make(chan struct{}), make(chan []sample, 1)
+	go func() { done <- flood.run(ctx, thugs, stop) }()
 	o.under = c.visit(ctx, people, c.size.attack)
 	select {
 	case <-flood.started:
 	case <-ctx.Done():
 	}
-	stop() // not before the last honest request is answered
+	close(stop) // not before the last honest request is answered
 	o.sent = len(<-done)
 	after, err := server.settle(ctx)
 	if err != nil {

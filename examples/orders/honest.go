@@ -78,7 +78,7 @@ func (c *crowd) visit(ctx context.Context, f *fleet, d time.Duration) phase {
 		rate: c.size.honest, count: n, inFlight: n, patience: c.size.patience,
 		shot: func(i int) shot { return shots[i] },
 	}
-	return phase{time.Now(), s.run(ctx, f)}
+	return phase{time.Now(), s.run(ctx, f, nil)}
 }
 
 // shot returns a request of one of the shoppers, who come in turn, or, now and then, of

@@ -88,16 +88,14 @@ type stream struct {
 
 // sample is what became of one request.
 type sample struct {
-	due     time.Time
-	took    time.Duration // from when it was due
-	status  int           // 0 if there was no answer
-	refused bool          // with status 429, 403 or 503
-	failed  bool          // otherwise than as wanted
+	due    time.Time
+	took   time.Duration // from when it was due
+	failed bool          // not answered as wanted
 }
 
-// run sends the stream until it is at its end or ctx is, and returns what became of each
-// request that was sent.
-func (s *stream) run(ctx context.Context, f *fleet) []sample {
+// run sends the stream until it is at its end, or ctx is, or stop is closed, and returns what
+// became of each request that was sent.
+func (s *stream) run(ctx context.Context, f *fleet, stop <-chan struct{}) []sample {
 	var (
 		mu      sync.Mutex
 		samples []sample
@@ -113,23 +111,23 @@ func (s *stream) run(ctx context.Context, f *fleet) []sample {
 		due := start.Add(time.Duration(float64(i) / s.rate * float64(time.Second)))
 		timer.Reset(time.Until(due))
 		select {
-		case <-ctx.Done():
-			wg.Wait()
-			return samples
 		case <-timer.C:
-		}
-		select {
-		case slots <- struct{}{}:
-		default:
+			select {
+			case slots <- struct{}{}:
+				wg.Go(func() {
+					got := s.send(ctx, f, due, s.shot(i))
+					<-slots
+					mu.Lock()
+					defer mu.Unlock()
+					samples = append(samples, got)
+				})
+			default: // dropped
+			}
 			continue
+		case <-stop:
+		case <-ctx.Done():
 		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			got := s.send(ctx, f, due, s.shot(i))
-			mu.Lock()
-			defer mu.Unlock()
-			samples = append(samples, got)
-		})
+		break
 	}
 	wg.Wait()
 	return samples
@@ -139,11 +137,5 @@ func (s *stream) send(ctx context.Context, f *fleet, due time.Time, shot shot) s
 	ctx, cancel := context.WithDeadline(ctx, due.Add(s.patience))
 	defer cancel()
 	status, _, err := f.do(ctx, shot)
-	got := sample{due: due, took: time.Since(due), status: status}
-	switch status {
-	case http.StatusTooManyRequests, http.StatusForbidden, http.StatusServiceUnavailable:
-		got.refused = true
-	}
-	got.failed = err != nil || status != shot.want
-	return got
+	return sample{due, time.Since(due), err != nil || status != shot.want}
 }

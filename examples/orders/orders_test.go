@@ -158,6 +158,41 @@ func status(h http.Handler, from string, s shot) int {
 	return w.Code
 }
 
+func TestAMinuteOfGuessing(t *testing.T) {
+	for _, tt := range []struct {
+		attack *attack
+		wrong  int // passwords that are checked
+	}{
+		{bruteForce, 5},
+		{bruteForceMany, 5},
+		{spraying, 5},
+		{stuffing, 15 + 29}, // one every other second, and the first one after two
+	} {
+		t.Run(tt.attack.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				counts := newCounters()
+				handler := counts.watch(protected(t))
+				shot, err := tt.attack.arm(t.Context(), nil, addresses{1}, small)
+				require.NoError(t, err)
+				const attempts = 60 * 50
+				for i := range attempts {
+					go func() {
+						time.Sleep(time.Duration(i) * time.Minute / attempts)
+						s := shot(i)
+						status(handler, netip.AddrPortFrom(s.from, 1).String(), s)
+					}()
+				}
+				time.Sleep(time.Minute - time.Nanosecond)
+				synctest.Wait()
+				all := counts.read()
+				assert.Equal(t, attempts, all.Attack.Requests)
+				assert.Equal(t, tt.wrong, all.Attack.wrong())
+				assert.LessOrEqual(t, tt.wrong, tt.attack.bound(time.Minute, 0))
+			})
+		})
+	}
+}
+
 func TestOnlyTheOfficeReachesTheAdministration(t *testing.T) {
 	handler := protected(t)
 	admin := shot{method: "GET", path: "/admin/stats", name: adminName, password: adminPassword}

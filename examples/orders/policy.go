@@ -23,22 +23,20 @@ func protect(s *service) (http.Handler, error) {
 	if err := office.Replace([]string{officeNetwork}); err != nil {
 		return nil, err
 	}
+	// Who goes on and on is blocked: for a minute, then for two, up to an hour.
+	again := &ratelimit.Penalty{After: ratelimit.PerMinute(100)}
 	limiter, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{
-			{
-				Name: "client", Limits: limits("20 per second; 600 per minute"), Key: client, InFlight: 20,
-				// Who goes on and on is blocked on every route: for a minute, then for two, up to an hour.
-				Penalty: &ratelimit.Penalty{After: ratelimit.PerMinute(100)},
-			},
+			{Name: "client", Limits: limits("20 per second; 600 per minute"), Key: client, InFlight: 20, Penalty: again},
 		},
 		Routes: map[string][]ratelimit.Rule{
 			"/api/": {
-				{Name: "work", Limits: limits("600 per minute burst 200"), Key: client, Cost: work},
+				{Name: "work", Limits: limits("600 per minute burst 200"), Key: client, Cost: work, Penalty: again},
 				{Name: "costly", Limits: limits("12 per minute burst 1"), Key: member, Skip: cheap},
 				{Name: "costly-at-once", Key: all, Skip: cheap, InFlight: 1},
 			},
 			"POST /webhooks": {
-				{Name: "partner", Limits: limits("5 per second"), Key: client, InFlight: 4},
+				{Name: "partner", Limits: limits("5 per second"), Key: client, InFlight: 4, Penalty: again},
 			},
 			"/admin/": {
 				// Who is elsewhere has no identity here, and is answered 403.
@@ -61,7 +59,15 @@ func protect(s *service) (http.Handler, error) {
 	pace := limiter.With(ratelimit.Rule{
 		Name: "passwords", Limits: limits("40 per second burst 2"), Key: all, MaxWait: 2 * time.Second, Hidden: true,
 	})
-	return limiter.Handler(s.routes(func(login http.Handler) http.Handler { return guard(pace(login)) })), nil
+	// What no limit foresees: many clients, none of whom does too much.
+	shedder, err := ratelimit.NewShedder(ratelimit.ShedConfig{
+		MaxInFlight: 256, MinInFlight: 128, TargetLatency: 2 * time.Second, Priority: priority,
+	})
+	if err != nil {
+		return nil, err
+	}
+	routes := s.routes(func(login http.Handler) http.Handler { return guard(pace(login)) })
+	return limiter.Handler(shedder.Handler(routes)), nil
 }
 
 // The failed logins of a pair of account and address, and so on. Those who log in from where they
@@ -70,7 +76,7 @@ const (
 	perPair    = "5 per 15 minutes"
 	perAccount = "20 per hour burst 5"
 	perAddress = "50 per hour burst 5"
-	perService = "30 per minute burst 20"
+	perService = "30 per minute burst 15"
 )
 
 // work is about how many milliseconds of the database a request costs.
@@ -87,6 +93,18 @@ func work(r *http.Request) int64 {
 
 // cheap reports whether a request is one of those that people make.
 func cheap(r *http.Request) bool { return work(r) <= 10 }
+
+// priority is what the service would rather do without: costly queries first, and logins and
+// payments last.
+func priority(r *http.Request) ratelimit.Priority {
+	switch {
+	case r.Method == http.MethodPost:
+		return ratelimit.Critical
+	case cheap(r):
+		return ratelimit.Normal
+	}
+	return ratelimit.Sheddable
+}
 
 // within is the identity of those who are on the list, and no other.
 func within(list *ratelimit.List, key ratelimit.Keyer) ratelimit.Keyer {

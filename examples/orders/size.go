@@ -20,6 +20,6 @@ var (
 	}
 	small = size{
 		data:   dataset{users: 200, items: 500, orders: 2_000, iterations: 1_000},
-		honest: 60, calm: 200 * time.Millisecond, attack: 500 * time.Millisecond, after: 500 * time.Millisecond, strength: 0.5, patience: time.Minute,
+		honest: 80, calm: 100 * time.Millisecond, attack: 400 * time.Millisecond, after: 400 * time.Millisecond, strength: 0.6, patience: time.Minute,
 	}
 )
