@@ -33,8 +33,8 @@ type Config struct {
 	// Any other Store may fail, so it is not asked for every decision: what it has refused is
 	// refused here until the wait is over, and when it has failed five times in a row it is
 	// left alone but for a probe now and then (see [ErrStoreDown]). A Credit or Reset
-	// through another process is thus not seen here by a client who has been refused,
-	// until the wait it was told is over.
+	// through another process is thus not seen here by a client who has been refused, for up
+	// to 10 seconds.
 	Store Store
 	// OnStoreFailure says what happens to a request when the Store fails, unless its rules say
 	// it themselves. It must be chosen for every Store but a MemoryStore, which does not fail.

@@ -12,9 +12,10 @@ import (
 // does not stop asking costs it nothing until the wait it was told is over.
 //
 // It keeps, for each op of a refused batch, what the store said of its bucket. A
-// batch of takes is refused from memory if every one of its buckets is known, and one
-// of them has refused this cost or a smaller one until an instant that is still to
-// come. The answers are then those of a bucket that nobody has touched since.
+// batch of takes, and of peeks that find what they ask for, is refused from memory if every
+// one of its buckets is known, and one of them has refused a take of this cost or a smaller
+// one until an instant that is still to come. The answers are then those of a bucket that
+// nobody has touched since.
 //
 // Nothing is refused for longer than the store said: the wait counts from the instant
 // before the store was asked. The waits and levels that are told count from the instant after
@@ -26,8 +27,9 @@ import (
 // which no Result tells, its level is calculated at the new one.
 //
 // A credit or a reset through this process drops what is known of its buckets, also
-// if it overtakes a refusal that is still under way. One through another process does
-// not: this one goes on refusing until the wait is over.
+// if it overtakes a refusal that is still under way. One through another process is found
+// out within askAgain, for then the store is asked again, by one caller at a time. If
+// it does not answer, the others are refused as before: to be without a store is no pardon.
 //
 // Memory is fixed. What finds no place among setSize others is not remembered, so of
 // as many refused buckets as there are places about six in seven are.
@@ -39,7 +41,7 @@ type refusals struct {
 	sets  []refusalSet
 }
 
-// defaultRefusals is for newRefusals. It takes 6 MB, of which a process that is refused
+// defaultRefusals is for newRefusals. It takes 6.5 MB, of which a process that is refused
 // nothing touches none.
 const defaultRefusals = 65_536
 
@@ -62,9 +64,14 @@ type refusal struct {
 	burst  int64 // of the limit
 	cost   int64 // this and any greater one is refused until then
 	until  int64
+	check  int64 // when the store is to be asked again
 }
 
 const (
+	// askAgain is how long the store is believed. A wait may be a day, and who is pardoned by an
+	// operator should not wait for the end of it; a trip every so often costs nothing.
+	askAgain = int64(10 * time.Second)
+
 	// neverHold is how long the level of a bucket is repeated to those who ask for more
 	// than it can hold. They are refused whatever it is, and have no wait to be told.
 	neverHold = time.Second
@@ -105,7 +112,7 @@ func (m *refusals) answer(now int64, ops []Op) (since asked, refused bool) {
 	since = asked{now, m.epoch.Load()}
 	for i := range ops {
 		op := &ops[i]
-		if op.Kind != OpTake || !op.valid() || !m.set(op).answer(now, op) {
+		if op.Kind != OpTake && op.Kind != OpPeek || !op.valid() || !m.set(op).answer(now, op) {
 			return since, false
 		}
 		refused = refused || !op.Result.Allowed
@@ -205,7 +212,7 @@ func (s *refusalSet) learn(now int64, since asked, op *Op, end int64) {
 	case ok && end > 0:
 		s.put(r, &fresh, now)
 	case r == nil:
-	case ok && r.of(op.Limit):
+	case ok && r.of(op.Limit) && !r.overruled(op):
 		r.bucket = fresh.bucket
 	default:
 		*r = refusal{}
@@ -254,8 +261,14 @@ func (s *refusalSet) room(now int64) *refusal {
 // of reports whether r is known under the numbers of l.
 func (r *refusal) of(l *NamedLimit) bool { return r.pace == l.pace && r.burst == l.limit.Burst }
 
+// overruled reports whether op was allowed what r says would be refused.
+func (r *refusal) overruled(op *Op) bool {
+	return op.Kind == OpTake && op.Result.Allowed && op.Cost >= r.cost
+}
+
 // answer fills in op's Result as if nobody had touched the bucket, and reports whether
-// that is certain: a refusal is if the store said it of this cost or a smaller one.
+// that is certain, and need not be asked again: a refusal is certain if the store said it
+// of this cost or a smaller one.
 func (r *refusal) answer(now int64, op *Op) bool {
 	if now >= r.until || !r.of(op.Limit) {
 		return false
@@ -263,7 +276,14 @@ func (r *refusal) answer(now int64, op *Op) bool {
 	b := r.bucket
 	op.try(&b, now, new(trial))
 	op.report(&b, now)
-	return op.Result.Allowed || op.Result.Never || op.Cost >= r.cost
+	switch {
+	case !op.Result.Allowed && (op.Kind != OpTake || !op.Result.Never && op.Cost < r.cost):
+		return false
+	case now >= r.check: // by this caller, and nobody else for as long again
+		r.check = now + askAgain
+		return false
+	}
+	return true
 }
 
 // newRefusal returns what is known of op's bucket from its Result, as the store gave it
@@ -274,7 +294,7 @@ func newRefusal(now, at int64, op *Op, end int64) (refusal, bool) {
 	if told.Overflow || !op.sane() {
 		return refusal{}, false
 	}
-	r := refusal{id: l.id, key: op.Key, burst: l.limit.Burst, cost: math.MaxInt64, until: end}
+	r := refusal{id: l.id, key: op.Key, burst: l.limit.Burst, cost: math.MaxInt64, until: end, check: at + askAgain}
 	r.set(now, op.mostDebt(), l.pace)
 	b, again := r.bucket, *op
 	again.try(&b, now, new(trial))

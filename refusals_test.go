@@ -2,16 +2,9 @@ package ratelimit
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
-	"math"
 	"math/rand/v2"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -73,6 +66,7 @@ func TestRefusalsAnswer(t *testing.T) {
 	other := refusalLimit(t, "a", 0, "7 per minute")
 	slower := refusalLimit(t, "a", 0, "6 per hour")
 	second := refusalLimit(t, "a", 1, "100 per hour")
+	perSecond := refusalLimit(t, "b", 0, "1 per second burst 6")
 	thirds := refusalLimit(t, "a", 2, "3 per second")
 	alice, bob := UserKey("alice"), UserKey("bob")
 	take := func(l *NamedLimit, k Key, cost int64) Op { return Op{Limit: l, Key: k, Cost: cost} }
@@ -108,10 +102,10 @@ func TestRefusalsAnswer(t *testing.T) {
 		{"a smaller cost is not known to be refused", [][]Op{empty, {take(perMinute, alice, 2)}}, 0, one, nil},
 		{
 			"whole tokens come back",
-			[][]Op{empty, {take(perMinute, alice, 3)}},
-			25 * time.Second,
-			[]Op{take(perMinute, alice, 3)},
-			[]Result{{Remaining: 2, RetryAfter: 5 * time.Second, ResetAfter: 35 * time.Second}},
+			[][]Op{{take(perSecond, alice, 6)}, {take(perSecond, alice, 3)}},
+			2500 * time.Millisecond,
+			[]Op{take(perSecond, alice, 3)},
+			[]Result{{Remaining: 2, RetryAfter: 500 * time.Millisecond, ResetAfter: 3500 * time.Millisecond}},
 		},
 		{
 			"the batch that was refused",
@@ -152,6 +146,20 @@ func TestRefusalsAnswer(t *testing.T) {
 		{"two ops on one bucket", [][]Op{empty, one}, 0, []Op{one[0], one[0]}, nil},
 		{"refused only because asked twice", [][]Op{{take(perMinute, alice, 2)}, {take(perMinute, alice, 3), take(perMinute, alice, 3)}}, 0, []Op{take(perMinute, alice, 3)}, nil},
 		{"a peek asks the store", [][]Op{empty, one}, 0, []Op{kind(OpPeek, 1)}, nil},
+		{
+			"a peek beside what is refused",
+			[][]Op{empty, {one[0], {Kind: OpPeek, Limit: second, Key: alice, Cost: 1}}},
+			4 * time.Second,
+			[]Op{{Kind: OpPeek, Limit: second, Key: alice, Cost: 100}, one[0]},
+			[]Result{{Allowed: true, Remaining: 100}, {RetryAfter: 6 * time.Second, ResetAfter: 56 * time.Second}},
+		},
+		{
+			"but not one that finds too little",
+			[][]Op{empty, {one[0], {Kind: OpPeek, Limit: second, Key: alice, Cost: 101}}},
+			0,
+			[]Op{one[0], {Kind: OpPeek, Limit: second, Key: alice, Cost: 101}},
+			nil,
+		},
 		{"and does not forget", [][]Op{empty, one, {kind(OpPeek, 1)}}, 0, one, []Result{{RetryAfter: 10 * time.Second, ResetAfter: time.Minute}}},
 		{"nor refuses itself", [][]Op{empty, {kind(OpPeek, 1)}}, 0, one, nil},
 		{"a credit forgets", [][]Op{empty, one, {kind(OpCredit, 1)}}, 0, one, nil},
@@ -208,103 +216,6 @@ func TestRefusalsErrOnTheSafeSide(t *testing.T) {
 	assert.Equal(t, 1, f.hits)
 }
 
-// A refusal that a credit overtakes is not remembered, although it is learned after.
-func TestRefusalsOvertakenByCredit(t *testing.T) {
-	l := refusalLimit(t, "a", 0, "1 per hour")
-	for _, kind := range []OpKind{OpCredit, OpReset} {
-		f := newFrontStore()
-		op := Op{Limit: l, Key: UserKey("a"), Cost: 1}
-		f.do(t, op)
-		f.decided = func() {
-			f.decided = nil
-			f.do(t, Op{Kind: kind, Limit: l, Key: UserKey("a"), Cost: 1})
-		}
-		require.False(t, f.do(t, op)[0].Allowed)
-		assert.True(t, f.do(t, op)[0].Allowed)
-		require.False(t, f.do(t, op)[0].Allowed)
-		require.False(t, f.do(t, op)[0].Allowed)
-		assert.Equal(t, 1, f.hits, "the next refusal is remembered again")
-	}
-}
-
-func TestRefusalsFailures(t *testing.T) {
-	l := refusalLimit(t, "a", 0, "1 per hour")
-	op := Op{Limit: l, Key: UserKey("a"), Cost: 1}
-	refused := op
-	refused.Result = Result{RetryAfter: time.Hour, ResetAfter: time.Hour}
-	hit := func(m *refusals) bool {
-		_, hit := m.answer(100, []Op{op})
-		return hit
-	}
-	learn := func(m *refusals, op Op, failed bool) { m.learn(100, asked{100, m.epoch.Load()}, []Op{op}, failed) }
-
-	t.Run("a refusal that was no answer is not remembered", func(t *testing.T) {
-		m := newRefusals(8)
-		learn(m, refused, true)
-		assert.False(t, hit(m))
-	})
-	t.Run("a take that failed does not forget, a credit that failed does", func(t *testing.T) {
-		m := newRefusals(8)
-		learn(m, refused, false)
-		learn(m, op, true)
-		assert.True(t, hit(m))
-		learn(m, Op{Kind: OpCredit, Limit: l, Key: op.Key, Cost: 1}, true)
-		assert.False(t, hit(m))
-	})
-	t.Run("what makes no sense is forgotten and does not panic", func(t *testing.T) {
-		for _, res := range []Result{
-			{RetryAfter: time.Hour, ResetAfter: time.Hour, Overflow: true},
-			{RetryAfter: time.Hour, ResetAfter: 2 * time.Hour},
-			{RetryAfter: time.Hour, ResetAfter: time.Minute},
-			{RetryAfter: time.Hour, ResetAfter: time.Hour, Remaining: 1},
-			{RetryAfter: time.Hour, ResetAfter: time.Hour, Remaining: 2},
-			{RetryAfter: time.Hour, ResetAfter: time.Hour, Remaining: -1},
-			{RetryAfter: -time.Hour, ResetAfter: time.Hour},
-			{RetryAfter: time.Hour, ResetAfter: -time.Hour},
-			{RetryAfter: math.MaxInt64, ResetAfter: math.MaxInt64},
-			{RetryAfter: time.Hour, ResetAfter: time.Hour, Allowed: true},
-			{},
-		} {
-			m := newRefusals(8)
-			learn(m, refused, false)
-			require.True(t, hit(m))
-			bad := op
-			bad.Result = res
-			learn(m, bad, false)
-			assert.False(t, hit(m) && !res.Allowed, "%+v", res)
-		}
-	})
-	t.Run("waits rounded to milliseconds are made exact where the level tells", func(t *testing.T) {
-		m := newRefusals(8)
-		l := refusalLimit(t, "b", 0, "3 per second")
-		rounded := Op{Limit: l, Key: op.Key, Cost: 1, Result: Result{RetryAfter: 334e6, ResetAfter: 1000e6}}
-		learn(m, rounded, false)
-		ops := []Op{{Limit: l, Key: op.Key, Cost: 1}}
-		_, refused := m.answer(100, ops)
-		require.True(t, refused)
-		assert.Equal(t, Result{RetryAfter: 333333334, ResetAfter: 1e9}, ops[0].Result)
-	})
-	t.Run("ops that are not valid are the store's to name", func(t *testing.T) {
-		m := newRefusals(8)
-		learn(m, refused, false)
-		for _, bad := range []Op{{Key: op.Key, Cost: 1}, {Limit: l, Cost: 1}, {Limit: l, Key: op.Key, Cost: -1}, {Kind: 9, Limit: l, Key: op.Key}} {
-			since, hit := m.answer(100, []Op{bad})
-			assert.False(t, hit)
-			m.learn(100, since, []Op{bad}, true)
-			m.learn(100, since, []Op{bad}, false)
-			bad.Kind = OpCredit
-			m.learn(100, since, []Op{bad, bad}, true)
-		}
-	})
-	t.Run("none remembers nothing", func(t *testing.T) {
-		m := newRefusals(0)
-		require.Nil(t, m)
-		_, hit := m.answer(100, []Op{refused})
-		assert.False(t, hit)
-		m.learn(100, asked{}, []Op{refused}, false)
-	})
-}
-
 // For the cost that was refused, and for as long as nothing else happens, every answer is
 // that of the store, to the nanosecond.
 func TestRefusalsAreExactToTheNanosecond(t *testing.T) {
@@ -340,167 +251,4 @@ func TestRefusalsAreExactToTheNanosecond(t *testing.T) {
 			assert.Greater(t, f.hits, 100, text)
 		}
 	}
-}
-
-func numberedKey(i int) Key {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(i))
-	return NamedKey("n", string(b[:]))
-}
-
-func TestRefusalsAreBounded(t *testing.T) {
-	const keys = 1_000_000
-	m := newRefusals(defaultRefusals)
-	assert.LessOrEqual(t, len(m.sets)*int(unsafe.Sizeof(refusalSet{})), 6<<20, "bytes")
-	l := refusalLimit(t, "a", 0, "1 per hour")
-	flood := func(now int64, from, to int) {
-		ops := []Op{{Limit: l, Cost: 1, Result: Result{RetryAfter: time.Hour, ResetAfter: time.Hour}}}
-		for i := from; i < to; i++ {
-			ops[0].Key = numberedKey(i)
-			m.learn(now, asked{at: now}, ops, false)
-		}
-	}
-	known := func(now int64, from, to int) int {
-		n := 0
-		for i := from; i < to; i++ {
-			if _, hit := m.answer(now, []Op{{Limit: l, Key: numberedKey(i), Cost: 1}}); hit {
-				n++
-			}
-		}
-		return n
-	}
-	flood(0, 0, defaultRefusals)
-	first := known(0, 0, defaultRefusals)
-	assert.Greater(t, first, defaultRefusals*6/7*98/100, "of as many keys as places")
-	flood(0, defaultRefusals, keys)
-	assert.Equal(t, first, known(0, 0, defaultRefusals), "others do not push out what is known")
-	assert.Zero(t, known(0, keys-1000, keys), "all places are taken")
-	flood(int64(time.Hour), keys, keys+defaultRefusals)
-	assert.Greater(t, known(int64(time.Hour), keys, keys+defaultRefusals), defaultRefusals*6/7*98/100, "what is over makes room")
-	assert.Zero(t, known(int64(time.Hour), 0, defaultRefusals))
-}
-
-// The limits of one key are spread, so that there is room for any number of them.
-func TestRefusalsOfManyLimits(t *testing.T) {
-	m, ops := refusedBatch(t, 3*setSize)
-	_, hit := m.answer(2, ops)
-	assert.True(t, hit)
-}
-
-func TestRefusalsAllocateNothing(t *testing.T) {
-	m, ops := refusedBatch(t, 3)
-	hits, n := 0, int64(1)
-	assert.Zero(t, testing.AllocsPerRun(1000, func() {
-		if _, hit := m.answer(n, ops); hit {
-			hits++
-		}
-	}), "a hit")
-	assert.Equal(t, 1001, hits)
-	assert.Zero(t, testing.AllocsPerRun(1000, func() {
-		n += int64(time.Hour)
-		since, _ := m.answer(n, ops)
-		for i := range ops {
-			ops[i].Result = Result{RetryAfter: time.Hour, ResetAfter: time.Hour}
-		}
-		m.learn(n, since, ops, false)
-	}), "a refusal learned")
-}
-
-// refusedBatch returns a batch of n limits on one key, the first of which has refused it,
-// and the memory of that.
-func refusedBatch(t testing.TB, n int) (*refusals, []Op) {
-	t.Helper()
-	m := newRefusals(defaultRefusals)
-	ops := make([]Op, n)
-	for i := range ops {
-		ops[i] = Op{Limit: refusalLimit(t, "a", i, "1 per hour"), Key: UserKey("alice"), Cost: 1}
-		ops[i].Result = Result{RetryAfter: time.Hour, ResetAfter: time.Hour}
-	}
-	m.learn(1, asked{at: 1}, ops, false)
-	return m, ops
-}
-
-// Through a flood of takes, whoever has called Reset finds the bucket full: nothing that
-// was refused before outlives it. Nobody gets more than the resets allow.
-func TestRefusalsUnderLoad(t *testing.T) {
-	m, s := newRefusals(64), NewMemoryStore(MemoryConfig{})
-	l := refusalLimit(t, "a", 0, "1 per hour")
-	start := time.Now()
-	apply := func(op Op) Result {
-		ops := []Op{op}
-		since, hit := m.answer(int64(time.Since(start)), ops)
-		if hit {
-			runtime.Gosched()
-			return ops[0].Result
-		}
-		err := s.Apply(context.Background(), ops)
-		runtime.Gosched() // the trip back
-		m.learn(int64(time.Since(start)), since, ops, err != nil)
-		return ops[0].Result
-	}
-	key := UserKey("alice")
-	var admitted atomic.Int64
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				if apply(Op{Limit: l, Key: key, Cost: 1}).Allowed {
-					admitted.Add(1)
-				}
-			}
-		})
-	}
-	const resets = 500
-	var stuck error
-	for i := range int64(resets) {
-		deadline := time.Now().Add(5 * time.Second)
-		for admitted.Load() <= i && stuck == nil {
-			if runtime.Gosched(); time.Now().After(deadline) {
-				stuck = errors.New("nobody was admitted after a reset")
-			}
-		}
-		apply(Op{Kind: OpReset, Limit: l, Key: key})
-	}
-	stop()
-	wg.Wait()
-	require.NoError(t, stuck)
-	assert.LessOrEqual(t, admitted.Load(), int64(resets+1))
-}
-
-func benchRefused(b *testing.B, limits int) {
-	m, ops := refusedBatch(b, limits)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, hit := m.answer(2, ops); !hit {
-			b.Fatal("not refused")
-		}
-	}
-}
-
-func BenchmarkRefusalsHit(b *testing.B)      { benchRefused(b, 1) }
-func BenchmarkRefusalsHitThree(b *testing.B) { benchRefused(b, 3) }
-
-func BenchmarkRefusalsMiss(b *testing.B) {
-	m, ops := refusedBatch(b, 1)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		ops[0].Key.mid = uint64(i)
-		m.answer(2, ops)
-	}
-}
-
-func BenchmarkRefusalsHitManyKeys(b *testing.B) {
-	m, ops := refusedBatch(b, 1)
-	for i := range defaultRefusals / 2 {
-		ops[0].Key = numberedKey(i)
-		m.learn(1, asked{at: 1}, ops, false)
-	}
-	b.RunParallel(func(pb *testing.PB) {
-		rnd, ops := rand.New(rand.NewPCG(1, 2)), append([]Op(nil), ops...)
-		for pb.Next() {
-			ops[0].Key = numberedKey(rnd.IntN(defaultRefusals / 2))
-			m.answer(2, ops)
-		}
-	})
 }
