@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -100,4 +102,137 @@ func TestRefusalCostsTheStoreNothing(t *testing.T) {
 		require.NoError(t, l.Reset(t.Context(), "r", ratelimit.ByRemoteIP().KeyOf(netip.MustParseAddr("192.0.2.1"))))
 		assert.Equal(t, http.StatusOK, serve(h, r).Code, "reset through this limiter")
 	})
+}
+
+// stall is a Store that answers nothing. It keeps the contract: it gives up when ctx is done.
+func stall(ctx context.Context, _ []ratelimit.Op) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Promise 13: a slow store is cut off by the library's own deadline, to the nanosecond, for every
+// caller; once it is out of use nobody waits at all. No take is asked twice.
+func TestStalledStoreIsCutOff(t *testing.T) {
+	const callers = 100
+	for name, tc := range map[string]struct{ timeout, want time.Duration }{
+		"the default": {0, 50 * time.Millisecond},
+		"a choice":    {7 * time.Millisecond, 7 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Int64
+				l := newLimiter(t, ratelimit.Config{
+					Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: ratelimit.FailOpen, StoreTimeout: tc.timeout,
+					Store: storeFunc(func(ctx context.Context, ops []ratelimit.Op) error {
+						asked.Add(1)
+						return stall(ctx, ops)
+					}),
+					OnError: func(context.Context, error) {},
+				})
+				h := l.Handler(ok)
+				round := func() (waits []time.Duration) {
+					var wg sync.WaitGroup
+					waits = make([]time.Duration, callers)
+					for i := range waits {
+						wg.Go(func() {
+							begun := time.Now()
+							assert.Equal(t, http.StatusOK, serve(h, request("192.0.2.1:1")).Code)
+							waits[i] = time.Since(begun)
+						})
+					}
+					wg.Wait()
+					return waits
+				}
+				for _, wait := range round() {
+					require.Equal(t, tc.want, wait)
+				}
+				assert.EqualValues(t, callers, asked.Load(), "once for each request")
+				assert.EqualValues(t, callers, l.Stats().Failures[ratelimit.FailureTimeout])
+				for _, wait := range round() {
+					require.Zero(t, wait, "out of use")
+				}
+				assert.EqualValues(t, callers, asked.Load())
+				time.Sleep(time.Second)
+				slow := 0
+				for _, wait := range round() {
+					if wait > 0 {
+						slow++
+						require.Equal(t, tc.want, wait)
+					}
+				}
+				assert.Equal(t, 1, slow, "the probe")
+			})
+		})
+	}
+}
+
+// No lock is held while a store is asked: callers do not wait for each other, even for one key.
+func TestCallersDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
+		h := newLimiter(t, ratelimit.Config{
+			Rules: []ratelimit.Rule{rule("r", "60 per hour")}, OnStoreFailure: ratelimit.FailClosed,
+			Store: storeFunc(func(ctx context.Context, ops []ratelimit.Op) error {
+				time.Sleep(5 * time.Millisecond)
+				defer time.Sleep(5 * time.Millisecond)
+				return memory.Apply(ctx, ops)
+			}),
+		}).Handler(ok)
+		begun := time.Now()
+		var wg sync.WaitGroup
+		codes := make([]int, 100)
+		for i := range codes {
+			wg.Go(func() { codes[i] = serve(h, request("192.0.2.1:1")).Code })
+		}
+		wg.Wait()
+		assert.Equal(t, 10*time.Millisecond, time.Since(begun))
+		slices.Sort(codes)
+		assert.Equal(t, slices.Concat(slices.Repeat([]int{200}, 60), slices.Repeat([]int{429}, 40)), codes)
+	})
+}
+
+// A take that would have to wait is refused by local memory as it is by the store.
+func TestTakeNeverWaitsInLocalMemory(t *testing.T) {
+	patient := rule("r", "1 per second")
+	patient.MaxWait = 10 * time.Second
+	l := deadLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient}, OnStoreFailure: ratelimit.UseMemory})
+	for _, want := range []bool{true, false, false} {
+		d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+		require.Error(t, err)
+		assert.Equal(t, want, d.Allowed)
+		assert.True(t, d.Local)
+		assert.LessOrEqual(t, d.RetryAfter, time.Second, "what was refused is given back")
+	}
+}
+
+func BenchmarkStoreDown(b *testing.B) {
+	for name, policy := range map[string]ratelimit.FailurePolicy{
+		"open": ratelimit.FailOpen, "closed": ratelimit.FailClosed, "memory": ratelimit.UseMemory,
+	} {
+		b.Run(name, func(b *testing.B) {
+			l := deadLimiter(b, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1000000 per second")}, OnStoreFailure: policy})
+			key := ratelimit.UserKey("a")
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = l.Take(b.Context(), "r", key, 1)
+			}
+		})
+	}
+}
+
+func BenchmarkStoreElsewhere(b *testing.B) {
+	answer := func(_ context.Context, ops []ratelimit.Op) error {
+		for i := range ops {
+			ops[i].Result = ratelimit.Result{Allowed: true}
+		}
+		return nil
+	}
+	l := newLimiter(b, ratelimit.Config{
+		Rules: []ratelimit.Rule{rule("r", "1000000 per second")}, OnStoreFailure: ratelimit.FailOpen, Store: storeFunc(answer),
+	})
+	key := ratelimit.UserKey("a")
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = l.Take(b.Context(), "r", key, 1)
+	}
 }

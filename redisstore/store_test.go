@@ -24,6 +24,10 @@ func TestConformance(t *testing.T) {
 			return newStore(t, server.Client(), redisstore.Config{})
 		},
 		Resolution: 5 * time.Millisecond,
+		Stall: func() func() {
+			server.Pause()
+			return server.Resume
+		},
 	})
 }
 

@@ -27,7 +27,7 @@ type mutant struct {
 
 // harness returns the Harness of the mutant on a clock of its own.
 func (mut mutant) harness() storetest.Harness {
-	return harness(func(m *manual) ratelimit.Store {
+	h := harness(func(m *manual) ratelimit.Store {
 		f := mut.make(storetest.NewExact(m.Now), m)
 		if mut.racy {
 			return f
@@ -39,6 +39,10 @@ func (mut mutant) harness() storetest.Harness {
 			return f(ctx, ops)
 		})
 	})
+	if client, ok := clients()[mut.name]; ok {
+		return withServer(h, client)
+	}
+	return h
 }
 
 // Tests that cannot fail prove nothing: each mutant must be found, and each case must
@@ -58,7 +62,7 @@ func TestMutantsAreFound(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range storetest.CaseNames(mutants()[0].harness()) {
+	for _, name := range storetest.CaseNames(stallMutants()[0].harness()) {
 		assert.True(t, found[name], "no mutant is found by %q", name)
 	}
 }
@@ -71,7 +75,7 @@ func TestNoMutationIsNotFound(t *testing.T) {
 }
 
 func mutants() []mutant {
-	return append(arithmeticMutants(), append(batchMutants(), storageMutants()...)...)
+	return append(arithmeticMutants(), append(batchMutants(), append(storageMutants(), stallMutants()...)...)...)
 }
 
 // rewrite returns a mutant that hears something else than what was said.

@@ -41,6 +41,11 @@ type Harness struct {
 	// and the cases that need it are not run.
 	Rewind func(d time.Duration)
 
+	// Stall makes the servers of the store that New returned last stop answering, without closing
+	// connections, as SIGSTOP does, until resume is called. Nil means that there are
+	// none, and the case that needs it is not run.
+	Stall func() (resume func())
+
 	// Around runs one case by calling f. [synctest.Test] will do, for a store that
 	// needs nothing but memory. Nil means to call f as it is.
 	Around func(t *testing.T, f func(t *testing.T))
@@ -96,6 +101,9 @@ func (h Harness) cases() []testCase {
 	)
 	if h.Rewind != nil {
 		cases = append(cases, rewindCases()...)
+	}
+	if h.Stall != nil {
+		cases = append(cases, stallCases()...)
 	}
 	return cases
 }
