@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,17 +15,19 @@ import (
 // was made.
 type blocks struct {
 	start  time.Time
-	seed   maphash.Seed
+	seed   hashSeed
 	count  atomic.Int64  // that are held, ended ones among them
 	epoch  atomic.Uint64 // counts what was lifted
 	most   int           // in each shard
+	shared bool          // other limiters block keys in the same store
+	missed atomic.Bool   // a block of this one was not remembered
 	shards [blockShards]blockShard
 }
 
 const (
 	blockShards = 64
 
-	// maxBlocks is how many blocks are remembered. They take about 10 MB.
+	// maxBlocks is how many blocks are remembered. They take about 12 MB.
 	maxBlocks = 65_536
 
 	// blockRecheck is how long a block is believed before the store is asked about it again, so
@@ -39,8 +40,8 @@ const (
 
 type blockShard struct {
 	mu   sync.RWMutex
-	held map[offender]blocked // nil until the first
-	_    [32]byte             // a cache line for each
+	held map[uint64]*blocked // by the hash of who is blocked; nil until the first
+	_    [48]byte            // a cache line for each
 }
 
 // An offender is a key under a rule, by the id of the rule's block limit.
@@ -49,8 +50,9 @@ type offender struct {
 	key Key
 }
 
-// blocked is what is known of a block.
+// blocked is what is known of a block. It is immutable.
 type blocked struct {
+	offender
 	rule    string
 	end     int64 // not later than in the store, by the time of a trip
 	told    int64 // not earlier, so a client who waits until then is not refused again
@@ -58,14 +60,20 @@ type blocked struct {
 	repeats int   // how often it was blocked, this time included; 0 if that is not known
 }
 
-func newBlocks(most int) *blocks {
-	return &blocks{start: time.Now(), seed: maphash.MakeSeed(), most: (most + blockShards - 1) / blockShards}
+func newBlocks(most int, shared bool) *blocks {
+	return &blocks{start: time.Now(), seed: newHashSeed(), most: (most + blockShards - 1) / blockShards, shared: shared}
 }
+
+// complete reports whether there is no block that b does not know.
+func (b *blocks) complete() bool { return !b.shared && !b.missed.Load() }
 
 func (b *blocks) now() int64 { return int64(time.Since(b.start)) }
 
-func (b *blocks) shard(who offender) *blockShard {
-	return &b.shards[maphash.Comparable(b.seed, who)%blockShards]
+// place returns where what is known of who is kept. Another one that has the same place, which
+// nobody can bring about, is not remembered.
+func (b *blocks) place(who *offender) (*blockShard, uint64) {
+	h := b.seed.hash(&who.key) ^ who.id
+	return &b.shards[h%blockShards], h
 }
 
 // find returns for how long who is blocked, 0 if it is not or that is not known. If ask is
@@ -74,45 +82,45 @@ func (b *blocks) find(who offender) (wait time.Duration, ask bool) {
 	if b.count.Load() == 0 {
 		return 0, false
 	}
-	s := b.shard(who)
+	s, h := b.place(&who)
 	s.mu.RLock()
-	known, ok := s.held[who]
+	known := s.held[h]
 	s.mu.RUnlock()
-	if !ok {
+	if known == nil || known.offender != who {
 		return 0, false
 	}
 	now := b.now()
 	switch {
 	case now >= known.end:
-		b.drop(who, known)
+		b.drop(known)
 		return 0, false
-	case now-known.checked >= blockRecheck && b.claim(who, now):
+	case now-known.checked >= blockRecheck && b.claim(known, now):
 		return 0, true
 	}
 	return time.Duration(known.told - now), false
 }
 
-// claim makes the caller the one who asks the store about who, unless somebody else is.
-func (b *blocks) claim(who offender, now int64) bool {
-	s := b.shard(who)
+// claim makes the caller the one who asks the store about a block, unless somebody else is.
+func (b *blocks) claim(known *blocked, now int64) bool {
+	s, h := b.place(&known.offender)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, ok := s.held[who]
-	if !ok || now-known.checked < blockRecheck {
+	if s.held[h] != known {
 		return false
 	}
-	known.checked = now
-	s.held[who] = known
+	claimed := *known
+	claimed.checked = now
+	s.held[h] = &claimed
 	return true
 }
 
-// drop forgets what is known of who, unless it has changed.
-func (b *blocks) drop(who offender, known blocked) {
-	s := b.shard(who)
+// drop forgets a block, unless more is known by now.
+func (b *blocks) drop(known *blocked) {
+	s, h := b.place(&known.offender)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held[who] == known {
-		b.delete(s, who)
+	if s.held[h] == known {
+		b.delete(s, h)
 	}
 }
 
@@ -123,17 +131,17 @@ func (b *blocks) lift(who offender) {
 }
 
 func (b *blocks) forget(who offender) {
-	s := b.shard(who)
+	s, h := b.place(&who)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b.delete(s, who)
+	if known := s.held[h]; known != nil && known.offender == who {
+		b.delete(s, h)
+	}
 }
 
-func (b *blocks) delete(s *blockShard, who offender) {
-	if _, ok := s.held[who]; ok {
-		delete(s.held, who)
-		b.count.Add(-1)
-	}
+func (b *blocks) delete(s *blockShard, h uint64) {
+	delete(s.held, h)
+	b.count.Add(-1)
 }
 
 // since is when the store was asked, for what it answers.
@@ -147,39 +155,41 @@ func (b *blocks) asking() since { return since{b.now(), b.epoch.Load()} }
 // learn remembers that the store, asked then, has answered that who is blocked for d.
 func (b *blocks) learn(who offender, rule string, then since, d time.Duration, repeats int) {
 	now := b.now()
-	fresh := blocked{rule: rule, end: then.at + int64(d), told: now + int64(d), checked: then.at, repeats: repeats}
-	s := b.shard(who)
+	fresh := &blocked{offender: who, rule: rule, end: then.at + int64(d), told: now + int64(d), checked: then.at, repeats: repeats}
+	s, h := b.place(&who)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b.epoch.Load() != then.epoch {
+		b.missed.Store(true)
 		return // what was answered may have been lifted since
 	}
-	old, ok := s.held[who]
+	old := s.held[h]
 	switch {
-	case ok:
+	case old != nil && old.offender == who:
 		if fresh.repeats == 0 {
 			fresh.repeats = old.repeats
 		}
-	case !b.room(s, now):
+	case old != nil || !b.room(s, now):
+		b.missed.Store(true)
 		return
 	default:
 		b.count.Add(1)
 	}
-	s.held[who] = fresh
+	s.held[h] = fresh
 }
 
 // room reports whether s has room for one more.
 func (b *blocks) room(s *blockShard, now int64) bool {
 	if s.held == nil {
-		s.held = map[offender]blocked{}
+		s.held = map[uint64]*blocked{}
 	}
 	if len(s.held) < b.most {
 		return true
 	}
 	n := 0
-	for who, known := range s.held { // which begins anywhere
+	for h, known := range s.held { // which begins anywhere
 		if now >= known.end {
-			b.delete(s, who)
+			b.delete(s, h)
 			return true
 		}
 		if n++; n == blockSweep {
@@ -190,16 +200,16 @@ func (b *blocks) room(s *blockShard, now int64) bool {
 }
 
 // each calls f for each block that is known and has not ended.
-func (b *blocks) each(f func(who offender, known blocked, left time.Duration)) {
+func (b *blocks) each(f func(known *blocked, left time.Duration)) {
 	now := b.now()
 	for i := range b.shards {
 		s := &b.shards[i]
-		s.mu.RLock()
-		for who, known := range s.held {
+		s.mu.Lock()
+		for _, known := range s.held {
 			if now < known.end {
-				f(who, known, time.Duration(known.told-now))
+				f(known, time.Duration(known.told-now))
 			}
 		}
-		s.mu.RUnlock()
+		s.mu.Unlock()
 	}
 }

@@ -24,7 +24,7 @@ func (l *Limiter) PermitsHeld() (permits, holders int) {
 }
 
 // BoundBlocks makes n the number of blocks that l remembers.
-func BoundBlocks(l *Limiter, n int) { l.blocks = newBlocks(n) }
+func BoundBlocks(l *Limiter, n int) { l.blocks = newBlocks(n, l.cfg.Store != nil) }
 
 // An Adaptive is the arithmetic of an adaptive limit.
 type Adaptive struct{ a adaptive }

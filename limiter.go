@@ -29,7 +29,7 @@ type Limiter struct {
 
 // New compiles cfg. The error joins a [*ConfigError] for every mistake there is.
 func New(cfg Config) (*Limiter, error) {
-	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, blocks: newBlocks(maxBlocks), reporter: newReporter(cfg.OnError)}
+	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, blocks: newBlocks(maxBlocks, cfg.Store != nil), reporter: newReporter(cfg.OnError)}
 	l.scratch.New = func() any { return new(check) }
 	l.permits.seed = newHashSeed()
 	switch store := cfg.Store.(type) {

@@ -50,18 +50,9 @@ func (l *Limiter) applyBlocks(ctx context.Context, c *check) error {
 	if len(c.suspects) == 0 {
 		return l.apply(ctx, c)
 	}
-	n, then := len(c.ops), l.blocks.asking()
-	for _, s := range c.suspects {
-		c.ops = append(c.ops, s.rule.penalty.asks(s.key))
-	}
-	err := l.apply(ctx, c)
-	answers := c.ops[n:]
-	c.ops = c.ops[:n] // of which everything else is made: fields, decisions, what is given back
+	err := l.applyAsking(ctx, c)
 	if errors.Is(err, ErrInvalidOp) {
 		return err
-	}
-	for i, s := range c.suspects {
-		c.block(s, l.stillBlocked(c, s, &answers[i].Result, then))
 	}
 	if c.refused.reason == ReasonNone && c.decided() {
 		for _, s := range c.suspects {
@@ -73,6 +64,26 @@ func (l *Limiter) applyBlocks(ctx context.Context, c *check) error {
 	}
 	if c.refused.reason == ReasonBlocked && c.took() {
 		l.credit(ctx, c.appendTaken(nil))
+	}
+	return err
+}
+
+// applyAsking is apply, which also asks whether the suspects are blocked, unless all blocks are known.
+func (l *Limiter) applyAsking(ctx context.Context, c *check) error {
+	if l.blocks.complete() && !slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.ask }) {
+		return l.apply(ctx, c)
+	}
+	n, then := len(c.ops), l.blocks.asking()
+	for _, s := range c.suspects {
+		c.ops = append(c.ops, s.rule.penalty.asks(s.key))
+	}
+	err := l.apply(ctx, c)
+	answers := c.ops[n:]
+	c.ops = c.ops[:n] // of which everything else is made: fields, decisions, what is given back
+	if !errors.Is(err, ErrInvalidOp) {
+		for i, s := range c.suspects {
+			c.block(s, l.stillBlocked(c, s, &answers[i].Result, then))
+		}
 	}
 	return err
 }
@@ -252,8 +263,8 @@ func (l *Limiter) punishing(name string) (*rule, error) {
 func (l *Limiter) Blocked() []Block {
 	var all []Block
 	now := time.Now()
-	l.blocks.each(func(who offender, known blocked, left time.Duration) {
-		all = append(all, Block{known.rule, who.key, now.Add(left), known.repeats})
+	l.blocks.each(func(known *blocked, left time.Duration) {
+		all = append(all, Block{known.rule, known.key, now.Add(left), known.repeats})
 	})
 	slices.SortFunc(all, func(a, b Block) int {
 		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key.String(), b.Key.String()))

@@ -219,32 +219,73 @@ func TestPenaltyBlamesNobodyElse(t *testing.T) {
 
 // More blocks than there is memory for are looked up in the store: none is forgiven.
 func TestBlocksBeyondMemory(t *testing.T) {
-	const n = 3000
+	const n = 2000
+	for _, shared := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			news := 0
+			store := newTripStore()
+			cfg := ratelimit.Config{
+				Rules:     []ratelimit.Rule{penalized(ratelimit.Penalty{After: ratelimit.PerHour(1)})},
+				OnBlocked: func(context.Context, ratelimit.Block) { news++ },
+			}
+			if shared {
+				cfg.Store, cfg.OnStoreFailure = store, ratelimit.FailOpen
+			}
+			last := reasons(&cfg)
+			l := newLimiter(t, cfg)
+			ratelimit.BoundBlocks(l, 1000)
+			h := l.Handler(ok)
+			flood := func() {
+				for i := range n {
+					require.Equal(t, 200, serve(h, request(address(i)+":1")).Code)
+					require.Equal(t, 429, serve(h, request(address(i)+":1")).Code)
+				}
+			}
+			flood()
+			require.Equal(t, n, news)
+			known := len(l.Blocked())
+			assert.InDelta(t, 1000, known, 64)
+			before := store.trips.Load()
+			for i := range n {
+				*last = ratelimit.Decision{}
+				require.Equal(t, 429, serve(h, request(address(i)+":1")).Code)
+				require.Equal(t, ratelimit.ReasonBlocked, last.Reason)
+			}
+			if shared {
+				assert.Equal(t, int64(n-known), store.trips.Load()-before, "a trip for each that is not known")
+			}
+			require.Equal(t, n, news)
+			assert.Len(t, l.Blocked(), known)
+			time.Sleep(time.Hour)
+			flood()
+			assert.InDelta(t, known, len(l.Blocked()), 64, "room is made of blocks that have ended")
+		})
+	}
+}
+
+// Of all requests of a blocked key, one at a time asks whether it still is.
+func TestOneRequestAsksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, ratelimit.FailOpen, penalized(ratelimit.Penalty{After: ratelimit.PerHour(1)}))
-		ratelimit.BoundBlocks(f.a, 1000)
-		h := f.a.Handler(ok)
-		flood := func(i int) int { return serve(h, request(address(i)+":1")).Code }
-		for i := range n {
-			require.Equal(t, 200, flood(i))
-			require.Equal(t, 429, flood(i))
+		trips := newTripStore()
+		slow := &pausingStore{Store: trips, answered: make(chan struct{}), resume: make(chan struct{})}
+		slow.later.Store(true) // not yet
+		l := newLimiter(t, ratelimit.Config{
+			Rules: []ratelimit.Rule{penalized(ratelimit.Penalty{After: ratelimit.PerHour(1), For: time.Hour})},
+			Store: slow, OnStoreFailure: ratelimit.FailOpen, StoreTimeout: time.Hour,
+		})
+		blockLengthOf(t, l, 1)
+		time.Sleep(10 * time.Second)
+		slow.later.Store(false)
+		before := trips.trips.Load()
+		var wg sync.WaitGroup
+		wg.Go(func() { assert.Equal(t, 429, serve(l.Handler(ok), request("192.0.2.1:1")).Code) })
+		<-slow.answered
+		for range 100 {
+			assert.Equal(t, 429, serve(l.Handler(ok), request("192.0.2.1:1")).Code)
 		}
-		require.Len(t, f.news, n)
-		known := len(f.a.Blocked())
-		assert.InDelta(t, 1000, known, 64)
-		before := f.store.trips.Load()
-		for i := range n {
-			require.Equal(t, 429, flood(i))
-		}
-		assert.Equal(t, int64(n-known), f.store.trips.Load()-before, "a trip for each that is not known")
-		require.Len(t, f.news, n)
-		assert.Len(t, f.a.Blocked(), known)
-		time.Sleep(time.Hour)
-		for i := range n {
-			require.Equal(t, 200, flood(i))
-			require.Equal(t, 429, flood(i))
-		}
-		assert.InDelta(t, known, len(f.a.Blocked()), 64, "room is made of blocks that have ended")
+		assert.Equal(t, int64(1), trips.trips.Load()-before)
+		close(slow.resume)
+		wg.Wait()
 	})
 }
 

@@ -111,11 +111,19 @@ func (r *rule) maxWaiting() int64 {
 
 // oneControlled is one for a rule that holds requests or blocks keys: what would have to wait is refused.
 func (l *Limiter) oneControlled(ctx context.Context, r *rule, p *plan, kind OpKind, key Key, cost int64, d *Decision) error {
+	s := suspect{rule: r, key: key}
+	suspected := r.penalty != nil && (kind == OpTake || kind == OpPeek)
+	if suspected {
+		wait := time.Duration(0)
+		if wait, s.ask = l.blocks.find(r.offender(key)); wait > 0 {
+			d.Reason, d.Rule, d.Key, d.RetryAfter = ReasonBlocked, r.Name, key, wait
+			return nil
+		}
+	}
 	c := l.getCheck()
 	defer l.putCheck(c)
-	if r.penalty != nil && (kind == OpTake || kind == OpPeek) && c.blocked(l, r, key) {
-		c.decide(d)
-		return nil
+	if suspected {
+		c.suspects = append(c.suspects, s)
 	}
 	c.add(p, key, cost, kind)
 	if r.penalty != nil && kind == OpReset {

@@ -1,0 +1,77 @@
+package redisstore_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+)
+
+// Two instances on one Redis count offences together, block a key once and for as long as its
+// repetitions say, and know of each other's blocks.
+func TestPenalty(t *testing.T) {
+	server := redistest.Start(t)
+	var mu sync.Mutex
+	var blocked []time.Duration // and for how long
+	var fleet [2]*ratelimit.Limiter
+	for i := range fleet {
+		l, err := ratelimit.New(ratelimit.Config{
+			Rules: []ratelimit.Rule{{
+				Name: "p", Limits: ratelimit.MustParse("5 per second"), Key: ratelimit.ByRemoteIP(),
+				Penalty: &ratelimit.Penalty{After: ratelimit.PerHour(20), For: 2 * time.Second, Max: time.Hour, Forget: time.Hour},
+			}},
+			Store: newStore(t, server.Client(), redisstore.Config{}), StoreTimeout: 10 * time.Second, OnStoreFailure: ratelimit.FailClosed,
+			OnError: func(_ context.Context, err error) { t.Error(err) },
+			OnBlocked: func(_ context.Context, b ratelimit.Block) {
+				mu.Lock()
+				defer mu.Unlock()
+				assert.Len(t, blocked, b.Repeats-1)
+				blocked = append(blocked, time.Until(b.Until).Round(time.Second))
+			},
+		})
+		require.NoError(t, err)
+		fleet[i] = l
+	}
+	mallory := ratelimit.UserKey("mallory")
+	peek := func(l *ratelimit.Limiter) ratelimit.Decision {
+		d, err := l.Peek(t.Context(), "p", mallory)
+		require.NoError(t, err)
+		return d
+	}
+	for i, most := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second} {
+		var wg sync.WaitGroup
+		for n := range 40 {
+			wg.Go(func() {
+				_, err := fleet[n%2].Take(t.Context(), "p", mallory, 6)
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		require.Len(t, blocked, i+1)
+		require.Equal(t, most, blocked[i])
+		for _, l := range fleet {
+			d := peek(l)
+			require.Equal(t, ratelimit.ReasonBlocked, d.Reason)
+			require.LessOrEqual(t, d.RetryAfter, most)
+			require.Positive(t, d.RetryAfter)
+		}
+		if i < 2 {
+			time.Sleep(peek(fleet[0]).RetryAfter)
+			require.True(t, peek(fleet[0]).Allowed, "after the wait that was told")
+		}
+	}
+	require.NoError(t, fleet[0].Unblock(t.Context(), "p", mallory))
+	assert.True(t, peek(fleet[0]).Allowed)
+	assert.Empty(t, server.Client().Keys(t.Context(), "*penalty*").Val(), "nothing is left in Redis")
+	require.NoError(t, fleet[0].Block(t.Context(), "p", mallory, 365*24*time.Hour))
+	keys := server.Client().Keys(t.Context(), "*penalty*").Val()
+	require.Len(t, keys, 1)
+	assert.InDelta(t, 365*24, server.Client().TTL(t.Context(), keys[0]).Val().Hours(), 1)
+}
