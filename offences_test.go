@@ -224,8 +224,10 @@ func TestBlocksBeyondMemory(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			news := 0
 			store := newTripStore()
+			p := rule("p", "1 per minute")
+			p.Penalty = &ratelimit.Penalty{After: ratelimit.PerHour(1), For: time.Hour}
 			cfg := ratelimit.Config{
-				Rules:     []ratelimit.Rule{penalized(ratelimit.Penalty{After: ratelimit.PerHour(1)})},
+				Rules:     []ratelimit.Rule{p},
 				OnBlocked: func(context.Context, ratelimit.Block) { news++ },
 			}
 			if shared {
@@ -245,15 +247,20 @@ func TestBlocksBeyondMemory(t *testing.T) {
 			require.Equal(t, n, news)
 			known := len(l.Blocked())
 			assert.InDelta(t, 1000, known, 64)
-			before := store.trips.Load()
-			for i := range n {
-				*last = ratelimit.Decision{}
-				require.Equal(t, 429, serve(h, request(address(i)+":1")).Code)
-				require.Equal(t, ratelimit.ReasonBlocked, last.Reason)
+			blocked := func() {
+				for i := range n {
+					*last = ratelimit.Decision{}
+					require.Equal(t, 429, serve(h, request(address(i)+":1")).Code)
+					require.Equal(t, ratelimit.ReasonBlocked, last.Reason)
+				}
 			}
+			before := store.trips.Load()
+			blocked()
 			if shared {
 				assert.Equal(t, int64(n-known), store.trips.Load()-before, "a trip for each that is not known")
 			}
+			time.Sleep(time.Minute) // when the limit would admit them
+			blocked()
 			require.Equal(t, n, news)
 			assert.Len(t, l.Blocked(), known)
 			time.Sleep(time.Hour)

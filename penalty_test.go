@@ -239,6 +239,34 @@ func TestPenaltyForResponses(t *testing.T) {
 	}
 }
 
+// Responses to requests that were in flight when their key was blocked are no offences.
+func TestPenaltyInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rule("p", "100 per hour")
+		r.Penalty = &ratelimit.Penalty{After: ratelimit.PerHour(3), Offence: func(res ratelimit.Response) bool { return res.Status == 404 }}
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}})
+		answer := make(chan struct{})
+		h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			<-answer
+			w.WriteHeader(404)
+		}))
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() { assert.Equal(t, 404, serve(h, request("192.0.2.1:1")).Code) })
+		}
+		synctest.Wait()
+		close(answer)
+		wg.Wait()
+		require.Len(t, l.Blocked(), 1)
+		time.Sleep(time.Minute)
+		for range 3 {
+			assert.Empty(t, l.Blocked())
+			require.Equal(t, 404, serve(h, request("192.0.2.1:1")).Code)
+		}
+		require.Len(t, l.Blocked(), 1)
+	})
+}
+
 // Of 200 goroutines that offend at once one blocks, for the first time.
 func TestPenaltyTogether(t *testing.T) {
 	for _, remote := range []bool{false, true} {
