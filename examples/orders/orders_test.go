@@ -194,27 +194,31 @@ func TestAMinuteOfGuessing(t *testing.T) {
 }
 
 func TestOnlyTheOfficeReachesTheAdministration(t *testing.T) {
-	handler := protected(t)
-	admin := shot{method: "GET", path: "/admin/stats", name: adminName, password: adminPassword}
-	assert.Equal(t, http.StatusOK, status(handler, "127.8.1.2:1", admin))
-	assert.Equal(t, http.StatusForbidden, status(handler, "127.64.0.1:1", admin))
-	assert.Equal(t, http.StatusForbidden, status(handler, "junk", admin))
-	admin.path = "/admin/.env"
-	assert.Equal(t, http.StatusForbidden, status(handler, "127.64.0.1:1", admin))
+	synctest.Test(t, func(t *testing.T) {
+		handler := protected(t)
+		admin := shot{method: "GET", path: "/admin/stats", name: adminName, password: adminPassword}
+		assert.Equal(t, http.StatusOK, status(handler, "127.8.1.2:1", admin))
+		assert.Equal(t, http.StatusForbidden, status(handler, "127.64.0.1:1", admin))
+		assert.Equal(t, http.StatusForbidden, status(handler, "junk", admin))
+		admin.path = "/admin/.env"
+		assert.Equal(t, http.StatusForbidden, status(handler, "127.64.0.1:1", admin))
+	})
 }
 
 func TestStrangersDoNotLockTheOwnerOut(t *testing.T) {
-	handler := protected(t)
-	login := func(from, password string) int {
-		return status(handler, from, shot{method: "POST", path: "/login", body: loginBody(customer(5), password)})
-	}
-	require.Equal(t, http.StatusOK, login("127.1.0.1:1", word(wordOf(5))), "the owner, where nobody has been before")
-	for i := range 5 {
-		assert.Equal(t, http.StatusUnauthorized, login(netip.AddrPortFrom(addresses{}.at(i), 1).String(), "x"))
-	}
-	assert.Equal(t, http.StatusTooManyRequests, login("127.64.9.9:1", "x"), "one stranger more")
-	assert.Equal(t, http.StatusTooManyRequests, login("127.1.0.2:1", word(wordOf(5))), "the owner, elsewhere")
-	assert.Equal(t, http.StatusOK, login("127.1.0.1:1", word(wordOf(5))), "the owner, where the owner has been before")
+	synctest.Test(t, func(t *testing.T) {
+		handler := protected(t)
+		login := func(from, password string) int {
+			return status(handler, from, shot{method: "POST", path: "/login", body: loginBody(customer(5), password)})
+		}
+		require.Equal(t, http.StatusOK, login("127.1.0.1:1", word(wordOf(5))), "the owner, where nobody has been before")
+		for i := range 5 {
+			assert.Equal(t, http.StatusUnauthorized, login(netip.AddrPortFrom(addresses{}.at(i), 1).String(), "x"))
+		}
+		assert.Equal(t, http.StatusTooManyRequests, login("127.64.9.9:1", "x"), "one stranger more")
+		assert.Equal(t, http.StatusTooManyRequests, login("127.1.0.2:1", word(wordOf(5))), "the owner, elsewhere")
+		assert.Equal(t, http.StatusOK, login("127.1.0.1:1", word(wordOf(5))), "the owner, where the owner has been before")
+	})
 }
 
 func TestWhoGoesOnAndOnIsBlocked(t *testing.T) {
@@ -236,9 +240,11 @@ func TestWhoGoesOnAndOnIsBlocked(t *testing.T) {
 }
 
 func TestCostlyQueriesOfStrangersShareOneBudget(t *testing.T) {
-	handler := protected(t)
-	popular := shot{method: "GET", path: "/api/items?sort=popular&per_page=1000"}
-	assert.Equal(t, http.StatusOK, status(handler, "127.64.0.1:1", popular))
-	assert.Equal(t, http.StatusTooManyRequests, status(handler, "127.64.0.2:1", popular))
-	assert.Equal(t, http.StatusOK, status(handler, "127.64.0.2:1", shot{method: "GET", path: "/api/items"}))
+	synctest.Test(t, func(t *testing.T) {
+		handler := protected(t)
+		popular := shot{method: "GET", path: "/api/items?sort=popular&per_page=1000"}
+		assert.Equal(t, http.StatusOK, status(handler, "127.64.0.1:1", popular))
+		assert.Equal(t, http.StatusTooManyRequests, status(handler, "127.64.0.2:1", popular))
+		assert.Equal(t, http.StatusOK, status(handler, "127.64.0.2:1", shot{method: "GET", path: "/api/items"}))
+	})
 }

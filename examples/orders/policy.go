@@ -36,7 +36,7 @@ func protect(s *service) (http.Handler, error) {
 				{Name: "costly-at-once", Key: all, Skip: cheap, InFlight: 1},
 			},
 			"POST /webhooks": {
-				{Name: "partner", Limits: limits("5 per second"), Key: client, InFlight: 4, Penalty: again},
+				{Name: "partner", Limits: limits("10 per second"), Key: client, InFlight: 10, Penalty: again},
 			},
 			"/admin/": {
 				// Who is elsewhere has no identity here, and is answered 403.
