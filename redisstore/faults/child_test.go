@@ -32,6 +32,7 @@ type job struct {
 	User    string
 	Calls   int // of each caller; 0 means without end
 	Pause   time.Duration
+	Log     bool // has the server write down when it decides what
 }
 
 type jobConfig struct {
@@ -140,6 +141,9 @@ func (j *job) limiter() *ratelimit.Limiter {
 
 func (j *job) store() ratelimit.Store {
 	client := redis.NewClient(&redis.Options{Addr: j.Addr, ContextTimeoutEnabled: true, DialerRetries: 1})
+	if j.Log {
+		client.AddHook(new(logged))
+	}
 	store, err := redisstore.New(client, redisstore.Config{})
 	if err != nil {
 		panic(err)
