@@ -53,6 +53,10 @@ type Login struct {
 	Penalty *Penalty
 	// Remember is how long a pair is known after a success. Zero means 30 days.
 	Remember time.Duration
+	// OnStoreFailure is that of all the rules. Zero means what Config.OnStoreFailure says. With
+	// [FailOpen] passwords can be guessed for as long as the Store is away; with [FailClosed]
+	// nobody can log in.
+	OnStoreFailure FailurePolicy
 	// Mode is that of all the rules.
 	Mode Mode
 }
@@ -138,6 +142,7 @@ func newLoginGuard(l *Limiter, login Login) (*loginGuard, []Rule, error) {
 	if err != nil {
 		return nil, nil, &ConfigError{"Login.Remember", err}
 	}
+	known.onFailure = login.OnStoreFailure
 	g := &loginGuard{l: l, login: login, known: known, account: name + "-account", pair: name + "-pair"}
 	return g, g.rules(name), nil
 }
@@ -160,24 +165,28 @@ func (g *loginGuard) rules(name string) []Rule {
 	}
 	known := func(r *http.Request) bool { return attemptOf(r).known }
 	everybody := NamedKey("constant", name)
-	return []Rule{
+	rules := []Rule{
 		{
-			Name: g.pair, Limits: limits(g.login.PerPair, "5 per 15 minutes"), Mode: g.login.Mode,
+			Name: g.pair, Limits: limits(g.login.PerPair, "5 per 15 minutes"),
 			Key: key(func(a *attempt) Key { return a.pair }), Unidentified: SkipUnidentified, Charge: every, Penalty: penalty,
 		},
 		{
-			Name: g.account, Limits: limits(g.login.PerAccount, "20 per hour"), Mode: g.login.Mode, Skip: known,
+			Name: g.account, Limits: limits(g.login.PerAccount, "20 per hour"), Skip: known,
 			Key: key(func(a *attempt) Key { return a.account }), Unidentified: SkipUnidentified, Charge: failures, Hidden: true,
 		},
 		{
-			Name: name + "-address", Limits: limits(g.login.PerAddress, "50 per hour"), Mode: g.login.Mode, Skip: known,
+			Name: name + "-address", Limits: limits(g.login.PerAddress, "50 per hour"), Skip: known,
 			Key: key(func(a *attempt) Key { return a.address }), Charge: every,
 		},
 		{
-			Name: name + "-total", Limits: limits(g.login.Total, "600 per 10 minutes"), Mode: g.login.Mode, Skip: known,
+			Name: name + "-total", Limits: limits(g.login.Total, "600 per 10 minutes"), Skip: known,
 			Key: key(func(*attempt) Key { return everybody }), Charge: failures, Hidden: true,
 		},
 	}
+	for i := range rules {
+		rules[i].Mode, rules[i].OnStoreFailure = g.login.Mode, g.login.OnStoreFailure
+	}
+	return rules
 }
 
 // chargeFailures charges failures, and notes a success. Of the rules that it is for, one at least

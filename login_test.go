@@ -274,6 +274,22 @@ func TestLoginWithoutAddress(t *testing.T) {
 	})
 }
 
+// While the store is away, logins are what they were chosen to be, whatever the other rules are.
+func TestLoginWithoutStore(t *testing.T) {
+	for policy, want := range map[ratelimit.FailurePolicy][]int{
+		ratelimit.FailOpen: {401, 401, 401, 401}, ratelimit.FailClosed: {503, 503, 503, 503}, ratelimit.UseMemory: {401, 401, 429, 429},
+	} {
+		s := newLoginServer(t, deadLimiter(t, ratelimit.Config{}), ratelimit.Login{
+			OnStoreFailure: policy, PerPair: ratelimit.MustParse("2 per hour"),
+		})
+		var got []int
+		for range want {
+			got = append(got, s.try("192.0.2.1", "alice", "guess"))
+		}
+		assert.Equal(t, want, got)
+	}
+}
+
 func TestLoginMistakes(t *testing.T) {
 	var errs []string
 	l := newLimiter(t, ratelimit.Config{OnError: func(_ context.Context, err error) { errs = append(errs, err.Error()) }})
