@@ -24,6 +24,7 @@ require (
 	github.com/klauspost/cpuid/v2 v2.2.10 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/ratelimit-go/ratelimit/redisstore v0.0.0
+	github.com/ratelimit-go/ratelimit/redisstore/rueidisstore v0.0.0
 	github.com/redis/go-redis/v9 v9.22.0
 	github.com/zeebo/xxh3 v1.1.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
@@ -33,3 +34,5 @@ require (
 replace github.com/ratelimit-go/ratelimit => ../
 
 replace github.com/ratelimit-go/ratelimit/redisstore => ../redisstore
+
+replace github.com/ratelimit-go/ratelimit/redisstore/rueidisstore => ../redisstore/rueidisstore

@@ -39,7 +39,7 @@ type Scripter interface {
 	// It sends EVALSHA with the hash of the script, and EVAL with its text if the server
 	// answers NOSCRIPT: then nothing has been run. Nothing else may be sent twice, whatever
 	// the client is told to retry, since what was taken would be taken again. It must
-	// give up at the deadline of ctx. It must not keep keys or arg.
+	// give up at the deadline of ctx. Nobody may change keys or arg, then or later.
 	//
 	// An error that the server answered it returns as a [ServerError], and all others as they are.
 	RunScript(ctx context.Context, script *Script, keys []string, arg []byte) (string, error)

@@ -185,3 +185,21 @@ func TestUnknownStateOfSeveralLimits(t *testing.T) {
 		})
 	}
 }
+
+// Lua has a stack of 8000 values. All that may come in one batch must fit.
+func TestLargestBatch(t *testing.T) {
+	store := newStore(t, redistest.Start(t).Client(), redisstore.Config{})
+	var ops []ratelimit.Op
+	for i := range 512 {
+		ops = append(ops, take(limit(t, "r", i%3, "10 per hour"), fmt.Sprint(i/5), 1)...)
+	}
+	require.NoError(t, store.Apply(t.Context(), ops))
+	for i, op := range ops {
+		assert.True(t, op.Result.Allowed)
+		assert.InDelta(t, 9, op.Result.Remaining, 1, "op %d", i)
+	}
+	ops = append(ops, ops[0])
+	require.ErrorIs(t, store.Apply(t.Context(), ops), ratelimit.ErrInvalidOp)
+	ops = take(limit(t, "r", 0, "1_000_000_000 per second burst 300_000_000_000_000"), "a", 1)
+	require.ErrorIs(t, store.Apply(t.Context(), ops), ratelimit.ErrInvalidOp, "a bucket that doubles cannot count")
+}

@@ -36,9 +36,11 @@ type Config struct {
 // Store is a [ratelimit.Store] in Redis (5 or later) or Valkey. It is safe for concurrent
 // use, starts no goroutine and does not own the client: closing that is the caller's.
 //
-// Each batch is one EVALSHA, or one EVAL where the server does not know the script yet. Batches
-// of callers who would have to wait for a connection are sent together, by one of them. Nothing is retried, whatever the client is told to retry, but the script that was not
-// known: a take whose answer was lost may have been charged.
+// Each batch is one EVALSHA, or one EVAL where the server does not know the script yet. While
+// two are under way, further batches wait, and are sent together as one when one of the
+// two is back. Each is decided for itself all the same, and has its own deadline. Nothing is
+// retried, whatever the client is told to retry, but the script that was not known: a take
+// whose answer was lost may have been charged.
 //
 // On a Cluster, or a Ring, the buckets of one [ratelimit.Key] are together, and limits on it
 // are decided in one step. Limits on different keys are asked one key after another; what
@@ -96,7 +98,7 @@ func NewWith(client Scripter, cfg Config) (*Store, error) {
 
 // maxBatch is the number of ops that one batch may have: a script for so many takes the server
 // some milliseconds.
-const maxBatch = 1024
+const maxBatch = 512
 
 // Apply implements [ratelimit.Store]. An error of the server or of the way to it is an
 // [*Error].

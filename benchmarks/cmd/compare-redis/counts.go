@@ -8,13 +8,12 @@ import (
 	"github.com/go-redis/redis_rate/v10"
 
 	"github.com/ratelimit-go/ratelimit"
-	"github.com/ratelimit-go/ratelimit/redisstore"
 )
 
 // countRoundTrips counts the scripts that the server is sent.
 func countRoundTrips(ctx context.Context, s *server) error {
 	const n = 1000
-	l, err := newLimiter(s, nil, redisstore.Config{}, "trips", "100_000 per hour; 1_000_000 per day; 10_000_000 per week")
+	l, err := newLimiter(newStore(s.client), "trips", "100_000 per hour; 1_000_000 per day; 10_000_000 per week")
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func measureMemory(ctx context.Context) error {
 	fmt.Printf("\n## Memory (used_memory of %d keys, divided)\n\n| library | bytes in Redis for each key |\n| --- | ---: |\n", n)
 	ours := func(limits string) func(*server) (take, error) {
 		return func(s *server) (take, error) {
-			return ourTake(s, nil, redisstore.Config{}, "per-client", limits)
+			return ourTake(newStore(s.client), "per-client", limits)
 		}
 	}
 	peer := func(s *server) (take, error) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
+	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 	"github.com/throttled/throttled/v2"
 	"github.com/throttled/throttled/v2/store/goredisstore.v9"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/redisstore/rueidisstore"
 )
 
 // take decides on one request of the key.
@@ -37,16 +39,23 @@ func libraries(s *server, other rueidis.Client) ([]*library, error) {
 	var libs []*library
 	for _, o := range []struct {
 		name, limits string
-		client       redisstore.Scripter
-		cfg          redisstore.Config
+		other, alone bool
 	}{
-		{ours, perSecond, nil, redisstore.Config{}},
-		{oursThree, threeTimes, nil, redisstore.Config{}},
-		{"ratelimit, a script for each decision", perSecond, nil, redisstore.Config{Sharded: true}},
-		{oursOther, perSecond, rueidisScripter{other}, redisstore.Config{}},
-		{"ratelimit, through rueidis, a script for each decision", perSecond, rueidisScripter{other}, redisstore.Config{Sharded: true}},
+		{name: ours, limits: perSecond},
+		{name: oursThree, limits: threeTimes},
+		{name: "ratelimit, a script for each decision", limits: perSecond, alone: true},
+		{name: oursOther, limits: perSecond, other: true},
+		{name: "ratelimit, through rueidis, a script for each decision", limits: perSecond, other: true, alone: true},
 	} {
-		f, err := ourTake(s, o.client, o.cfg, "rule", o.limits)
+		cfg := redisstore.Config{Sharded: o.alone}
+		store, err := redisstore.New(s.client, cfg)
+		if o.other {
+			store, err = rueidisstore.New(other, cfg)
+		}
+		if err != nil {
+			return nil, err
+		}
+		f, err := ourTake(store, "rule", o.limits)
 		if err != nil {
 			return nil, err
 		}
@@ -81,9 +90,8 @@ func libraries(s *server, other rueidis.Client) ([]*library, error) {
 	return libs, nil
 }
 
-// ourTake returns a take of ours, through go-redis if client is nil.
-func ourTake(s *server, client redisstore.Scripter, cfg redisstore.Config, rule, limits string) (take, error) {
-	l, err := newLimiter(s, client, cfg, rule, limits)
+func ourTake(store ratelimit.Store, rule, limits string) (take, error) {
+	l, err := newLimiter(store, rule, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -93,16 +101,18 @@ func ourTake(s *server, client redisstore.Scripter, cfg redisstore.Config, rule,
 	}, nil
 }
 
-func newLimiter(s *server, client redisstore.Scripter, cfg redisstore.Config, rule, limits string) (*ratelimit.Limiter, error) {
-	store, err := redisstore.New(s.client, cfg)
-	if client != nil {
-		store, err = redisstore.NewWith(client, cfg)
-	}
-	if err != nil {
-		return nil, err
-	}
+func newLimiter(store ratelimit.Store, rule, limits string) (*ratelimit.Limiter, error) {
 	return ratelimit.New(ratelimit.Config{
-		Store: store, StoreTimeout: time.Second, OnStoreFailure: ratelimit.FailClosed,
-		Rules: []ratelimit.Rule{{Name: rule, Limits: ratelimit.MustParse(limits), Key: ratelimit.ByRemoteIP()}},
+		Store: store, StoreTimeout: 10 * time.Second, OnStoreFailure: ratelimit.FailClosed,
+		OnError: func(context.Context, error) {}, // they are returned
+		Rules:   []ratelimit.Rule{{Name: rule, Limits: ratelimit.MustParse(limits), Key: ratelimit.ByRemoteIP()}},
 	})
+}
+
+func newStore(client redis.UniversalClient) *redisstore.Store {
+	store, err := redisstore.New(client, redisstore.Config{})
+	if err != nil {
+		panic(err) // nothing is configured, so nothing can be wrong
+	}
+	return store
 }

@@ -87,22 +87,42 @@ func median(x []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
+// cost is what one decision takes: by the clock, and of the processors, on both sides. A busy
+// machine disturbs the latter less.
+type cost struct{ clock, processors float64 }
+
+func (c cost) to(o cost) cost { return cost{c.clock / o.clock, c.processors / o.processors} }
+
+func (c cost) String() string {
+	return fmt.Sprintf("%.2f times by the clock and %.2f by processor time", c.clock, c.processors)
+}
+
 func reportSpeed(libs []*library) {
-	us := map[string]float64{}
+	costs := map[string]cost{}
 	for _, lib := range libs {
-		us[lib.name] = median(lib.us)
+		costs[lib.name] = cost{median(lib.us), median(lib.client) + median(lib.server)}
 	}
 	fmt.Printf("\n## Decisions, %d callers, %d random keys\n\n", callers, keys)
-	fmt.Println("| library | us for one | a second | of redis_rate | processor time of the client, us | of the server |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Println("| library | us for one | a second | of redis_rate | processor time of the client, us | of the server | both, of redis_rate |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, lib := range libs {
-		fmt.Printf("| %s | %.1f | %.0f | %.2f | %.1f | %.1f |\n", lib.name, us[lib.name], 1e6/us[lib.name], us[redisRate]/us[lib.name],
-			median(lib.client), median(lib.server))
+		gain := costs[redisRate].to(costs[lib.name])
+		fmt.Printf("| %s | %.1f | %.0f | %.2f | %.1f | %.1f | %.2f |\n", lib.name, costs[lib.name].clock, 1e6/costs[lib.name].clock, gain.clock,
+			median(lib.client), median(lib.server), gain.processors)
 	}
+	fmt.Println("\nA bar is met if it is met by both measures.")
 	fmt.Println()
-	best := min(us[ours], us[oursOther])
-	bar(us[redisRate]/best >= 2.5 && best < us[ulule], "the best client: %.2f times redis_rate (want 2.5), %.2f times ulule (want more than 1)",
-		us[redisRate]/best, us[ulule]/best)
-	bar(us[redisRate]/us[ours] >= 1.4, "through go-redis: %.2f times redis_rate (want 1.4)", us[redisRate]/us[ours])
-	bar(us[oursThree]/us[ours] <= 1.5, "three limits: %.2f times the time of one (want at most 1.5)", us[oursThree]/us[ours])
+	best := ours
+	if costs[oursOther].processors < costs[ours].processors {
+		best = oursOther
+	}
+	gain, ahead := costs[redisRate].to(costs[best]), costs[ulule].to(costs[best])
+	bar(gain.atLeast(2.5), "the best client (%s) to redis_rate: %v (want 2.5)", best, gain)
+	bar(ahead.atLeast(1), "the best client to ulule: %v (want more than 1)", ahead)
+	gain = costs[redisRate].to(costs[ours])
+	bar(gain.atLeast(1.4), "through go-redis, to redis_rate: %v (want 1.4)", gain)
+	more := costs[oursThree].to(costs[ours])
+	bar(more.clock <= 1.5 && more.processors <= 1.5, "three limits, to one: %v (want at most 1.5)", more)
 }
+
+func (c cost) atLeast(x float64) bool { return c.clock >= x && c.processors >= x }
