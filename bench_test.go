@@ -115,3 +115,18 @@ func BenchmarkShedder(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkInFlight is a request to which nothing but a limit on those in flight applies.
+func BenchmarkInFlight(b *testing.B) {
+	l, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{Name: "r", InFlight: 1000, Key: ratelimit.ByRemoteIP()}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r := httptest.NewRequest("GET", "/", nil)
+	w := &discard{h: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(w, r)
+	}
+}

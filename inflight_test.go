@@ -144,6 +144,26 @@ func TestInFlightRetryAfter(t *testing.T) {
 	}
 }
 
+// What is refused for its tokens takes no time, and is no measure of how long requests take.
+func TestInFlightRetryAfterRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		both := rule("both", "5 per hour")
+		both.InFlight = 1
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{both}})
+		h := l.Handler(lasting)
+		for range 5 {
+			assert.Equal(t, 200, serve(h, request("192.0.2.1:1", "Lasts", "20s")).Code)
+		}
+		for range 20 {
+			assert.Equal(t, 429, serve(h, request("192.0.2.1:1")).Code)
+		}
+		background(h, request("192.0.2.2:1", "Lasts", "1s"))
+		assert.Equal(t, "20", serve(h, request("192.0.2.2:1")).Header().Get("Retry-After"))
+		pass(time.Second)
+		requireNoneHeld(t, l)
+	})
+}
+
 // A refused request costs nothing anywhere: no token if there is no place, and no place if there is no token.
 func TestInFlightAndLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -117,6 +117,25 @@ func TestLeaseSharedByInstances(t *testing.T) {
 	})
 }
 
+// A request that is refused holds nothing any more when it is answered.
+func TestLeaseRefusedHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newLeasingStore()
+		other := f.instance(t, ratelimit.FailClosed, nil, atOnce("r", 1))
+		denied := 0
+		var l *ratelimit.Limiter
+		l = newLimiter(t, ratelimit.Config{
+			Store: f, OnStoreFailure: ratelimit.FailClosed, Rules: []ratelimit.Rule{atOnce("r", 1)},
+			OnDenied: func(*http.Request, ratelimit.Decision) { denied++; requireNoneHeld(t, l) },
+		})
+		background(other.Handler(lasting), request("192.0.2.1:1", "Lasts", "1s"))
+		assert.Equal(t, 429, serve(l.Handler(ok), request("192.0.2.1:1")).Code)
+		assert.Equal(t, 1, denied)
+		pass(time.Second)
+		assert.Zero(t, f.leases.Len())
+	})
+}
+
 // What this process knows by itself it does not ask the store.
 func TestLeaseLocalFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -311,13 +330,15 @@ func TestLeaseOfWhatWasAdmittedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newLeasingStore()
 		f.fails(away)
-		l := f.instance(t, ratelimit.UseMemory, func(error) {}, atOnce("r", 1))
+		reported := make(chan error, 10)
+		l := f.instance(t, ratelimit.UseMemory, func(err error) { reported <- err }, atOnce("r", 1))
 		background(l.Handler(lasting), request("192.0.2.1:1", "Lasts", "20s"))
 		f.fails(nil)
 		pass(11 * time.Second)
 		assert.Equal(t, 1, f.leases.Len())
 		pass(10 * time.Second)
 		assert.Zero(t, f.leases.Len())
+		assert.Len(t, reported, 1, "no lease was lost, for there was none")
 	})
 }
 

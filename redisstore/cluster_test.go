@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -17,7 +18,9 @@ func TestCluster(t *testing.T) {
 	nodes := redistest.StartCluster(t, 3)
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr()}, ContextTimeoutEnabled: true})
 	defer client.Close()
-	testShards(t, newStore(t, client, redisstore.Config{}))
+	store := newStore(t, client, redisstore.Config{})
+	testShards(t, store)
+	testShardedLeases(t, store)
 	for _, s := range nodes {
 		assert.Positive(t, s.Calls()["evalsha"], "a node was never asked")
 	}
@@ -71,5 +74,27 @@ func testShards(t *testing.T, store *redisstore.Store) {
 		require.Equal(t, []int64{3, 1, 2}, left(ops))
 		ops = batch(i, ratelimit.OpReset, ratelimit.OpReset, ratelimit.OpReset)
 		require.Equal(t, []int64{5, 3, 4}, left(ops))
+	}
+}
+
+// testShardedLeases has leases on keys of different servers acquired: all or none of each batch.
+func testShardedLeases(t *testing.T, store *redisstore.Store) {
+	batch := func(request byte, user string) []ratelimit.Lease {
+		var leases []ratelimit.Lease
+		for _, e := range []struct{ rule, key string }{{"user", user}, {"all", "everybody"}, {"user-day", user}} {
+			leases = append(leases, ratelimit.Lease{Rule: e.rule, Key: ratelimit.UserKey(e.key), ID: [16]byte{request}, Max: 10, TTL: time.Minute})
+		}
+		return leases
+	}
+	for i := range byte(20) {
+		leases := batch(i, fmt.Sprint("u", i))
+		require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases))
+		require.Equal(t, []bool{true, i < 10, true}, []bool{leases[0].Granted, leases[1].Granted, leases[2].Granted})
+	}
+	for i := range byte(20) {
+		leases := batch(i, fmt.Sprint("u", i))
+		require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseRelease, leases))
+		held := i < 10 // and of the others nothing is left
+		require.Equal(t, []bool{held, held, held}, []bool{leases[0].Granted, leases[1].Granted, leases[2].Granted})
 	}
 }
