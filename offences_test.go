@@ -159,8 +159,11 @@ func TestBlockByHand(t *testing.T) {
 		wantGet(t, f, f.a, 429, 2, "made longer")
 		require.NoError(t, f.a.Reset(ctx, "p", key))
 		wantGet(t, f, f.a, 200, 1, "a reset lifts it")
-		wantGet(t, f, f.a, 429, 1, "no number of offences blocks")
-		wantGet(t, f, f.a, 429, 1, "no number of offences blocks")
+		wantGet(t, f, f.a, 429, 1, "the limit")
+		for range 5 {
+			f.get(f.a)
+			require.Equal(t, ratelimit.ReasonLimit, f.last[0].Reason, "no number of offences blocks")
+		}
 		assert.Empty(t, f.news)
 
 		for _, err := range []error{
