@@ -34,7 +34,8 @@ type Login struct {
 	Name string
 	// Account returns the account that the client tries to use, as it was typed. [FormField] and
 	// [JSONField] will do. Case and space around it do not count. All attempts for which it
-	// is "" count as attempts on one more account, so hiding it is no way around the limits.
+	// is "" count as attempts on one more account, so hiding it is no way around the limits; a
+	// success of one of them clears nothing, and is not remembered.
 	Account func(r *http.Request) string
 	// Address says where the client is. The zero value is [ByRemoteIP].
 	Address ClientIP
@@ -102,6 +103,7 @@ type loginGuard struct {
 type attempt struct {
 	ctx                    context.Context
 	account, address, pair Key
+	named                  bool // the account is somebody's
 	known                  bool
 	succeeded              bool
 }
@@ -204,7 +206,7 @@ func (g *loginGuard) attempt(r *http.Request) *attempt {
 	a := &attempt{ctx: r.Context(), account: NamedKey("account", "none")}
 	g.l.guard(r, "Login: Account", func() error {
 		if name := strings.ToLower(strings.TrimSpace(g.login.Account(r))); name != "" {
-			a.account = UserKey(name)
+			a.account, a.named = UserKey(name), true
 		}
 		return nil
 	})
@@ -216,7 +218,7 @@ func (g *loginGuard) attempt(r *http.Request) *attempt {
 		return err
 	})
 	a.pair = JoinKeys(a.account, a.address)
-	if a.pair.IsZero() {
+	if a.pair.IsZero() || !a.named {
 		return a
 	}
 	ops := g.ask(a, Op{Kind: OpPeek, Limit: g.known, Key: a.pair, Cost: 1})
@@ -224,9 +226,11 @@ func (g *loginGuard) attempt(r *http.Request) *attempt {
 	return a
 }
 
-// done remembers a success, and clears what failures it makes good.
+// done remembers a success, and clears what failures it makes good. Of attempts whose account is not
+// known it makes none good: anybody with an account of his own could hide it, and so
+// clear the counters of his guesses at others.
 func (g *loginGuard) done(a *attempt) {
-	if !a.succeeded {
+	if !a.succeeded || !a.named {
 		return
 	}
 	_ = g.l.Reset(a.ctx, g.account, a.account) // reported there

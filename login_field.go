@@ -11,21 +11,28 @@ import (
 // maxLoginBody bounds what JSONField reads of a body, in bytes.
 const maxLoginBody = 64 << 10
 
-// FormField returns a function for [Login.Account] that reads a field of a posted form, as
-// [http.Request.PostFormValue] does, from which the handler can read it again. A body of
-// more than 64 KiB is not read any further, and is one without the field.
+// FormField returns a function for [Login.Account] that reads a field of a posted form, from which
+// the handler can read it again. A field that is there twice, be it in the form or in the
+// query, is none, since it is not known which one the handler will go by. A body of more
+// than 64 KiB is not read any further, and is one without the field.
 func FormField(name string) func(*http.Request) string {
 	return func(r *http.Request) string {
 		if r.PostForm == nil && r.Body != nil {
 			r.Body = http.MaxBytesReader(nil, r.Body, maxLoginBody)
 		}
-		return r.PostFormValue(name)
+		_ = r.PostFormValue(name) // for what it parses
+		if values := r.Form[name]; len(values) == 1 {
+			return values[0]
+		}
+		return ""
 	}
 }
 
 // JSONField returns a function for [Login.Account] that reads a string from the object that is
-// the request's body, and leaves the body to the handler as it was. A body of more than 64
-// KiB, or that is not such an object, is one without the field.
+// the request's body, and leaves the body to the handler as it was. Case does not count in its name, as
+// in encoding/json. A field that is there twice is none, since it is not known which one the
+// handler will go by. A body of more than 64 KiB, or that is not such an object, is one
+// without the field.
 func JSONField(name string) func(*http.Request) string {
 	return func(r *http.Request) string {
 		if r.Body == nil {
@@ -40,14 +47,15 @@ func JSONField(name string) func(*http.Request) string {
 	}
 }
 
-// jsonString returns the string that encoding/json puts into a struct's field of that name:
-// case does not count, the last one does, and what comes behind the object is not read.
+// jsonString returns the string that encoding/json puts into a struct's field of that name, and other
+// decoders find by it, if there is one only: encoding/json takes the last that is not null, a map
+// the last in this case, others the first. What comes behind the object is not read.
 func jsonString(object []byte, name string) string {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
 		return ""
 	}
-	found := ""
+	found, times := "", 0
 	for dec.More() {
 		field, err := dec.Token()
 		if err != nil {
@@ -58,9 +66,12 @@ func jsonString(object []byte, name string) string {
 			return ""
 		}
 		if text, ok := field.(string); ok && strings.EqualFold(text, name) {
-			found = ""
+			times++
 			_ = json.Unmarshal(value, &found)
 		}
+	}
+	if times != 1 {
+		return ""
 	}
 	return found
 }

@@ -309,7 +309,9 @@ func TestJSONField(t *testing.T) {
 	for _, tc := range []struct{ name, body, want string }{
 		{"a field", `{"password":"p","email":"a@b"}`, "a@b"},
 		{"another case, as encoding/json has it", `{"EMail":"a@b"}`, "a@b"},
-		{"the last of several, as encoding/json has it", `{"email":"x","EMAIL":"a@b"}`, "a@b"},
+		{"one of several, of which decoders take different ones", `{"email":"x","EMAIL":"a@b"}`, ""},
+		{"one that is taken back, which encoding/json ignores", `{"email":"x","email":null}`, ""},
+		{"null", `{"email":null}`, ""},
 		{"in an object in it", `{"a":{"email":"x"}}`, ""},
 		{"something behind the object", `{"email":"a@b"} trailing`, "a@b"},
 		{"escapes", `{"em\u0061il":"\u0061@b"}`, "a@b"},
@@ -330,6 +332,20 @@ func TestJSONField(t *testing.T) {
 		})
 	}
 	assert.Empty(t, email(&http.Request{}))
+}
+
+func TestFormField(t *testing.T) {
+	for _, tc := range []struct{ name, query, body, want string }{
+		{"in the form", "", "user=bob", "bob"},
+		{"in the query, where FormValue looks too", "?user=bob", "", "bob"},
+		{"in both", "?user=bob", "user=alice", ""},
+		{"twice", "", "user=bob&user=alice", ""},
+		{"nowhere", "?x=1", "y=1", ""},
+	} {
+		r := httptest.NewRequest("POST", "/login"+tc.query, strings.NewReader(tc.body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		assert.Equal(t, tc.want, ratelimit.FormField("user")(r), tc.name)
+	}
 }
 
 func TestFormFieldIsBounded(t *testing.T) {
