@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 	"github.com/redis/go-redis/v9"
@@ -77,7 +78,7 @@ var exact = porcupine.Model{
 				debt += cost
 			}
 		}
-		want := answer{Allowed: allowed, Remaining: (exactBurst*tokenTime - debt) / tokenTime}
+		want := answer{Allowed: allowed, Remaining: (exactBurst*tokenTime - debt) / tokenTime, Reset: time.Duration(debt) * time.Microsecond}
 		return a.Unknown || a.answer == want, level{debt, a.at}
 	},
 }

@@ -160,6 +160,7 @@ type (
 	answer struct {
 		Allowed   bool
 		Remaining int64
+		Reset     time.Duration
 		Unknown   bool // no answer in time: it may be done at any time from then on, or never
 	}
 	event struct {
@@ -197,7 +198,7 @@ var model = (&porcupine.NondeterministicModel{
 			return []any{before, left}
 		case a.Unknown:
 			return []any{left}
-		case a == answer{Allowed: allowed, Remaining: left}:
+		case a.Allowed == allowed && a.Remaining == left:
 			return []any{left}
 		}
 		return nil
@@ -246,7 +247,8 @@ func (j *job) question(ctx context.Context, store ratelimit.Store, l *ratelimit.
 	if err := store.Apply(ctx, ops); err != nil {
 		return answer{Unknown: true}
 	}
-	return answer{Allowed: ops[0].Result.Allowed, Remaining: ops[0].Result.Remaining}
+	r := ops[0].Result
+	return answer{Allowed: r.Allowed, Remaining: r.Remaining, Reset: r.ResetAfter}
 }
 
 // operations returns a history as the checker wants it.
