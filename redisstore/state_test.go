@@ -127,6 +127,15 @@ func TestStates(t *testing.T) {
 			r.op(ratelimit.OpTake, 1, 0, 1, 2)
 			r.op(ratelimit.OpReset, 0, 2)
 		}, `^\d{16}1 \d{16}1$`},
+		"none": {[]string{"10 per hour", "10 per day"}, func(r *rule) {
+			r.op(ratelimit.OpTake, 1, 0, 1)
+			r.op(ratelimit.OpReset, 0, 0, 1)
+		}, `^$`},
+		"the first by credits": {[]string{"10 per hour", "10 per day"}, func(r *rule) {
+			r.op(ratelimit.OpTake, 2, 0)
+			r.op(ratelimit.OpTake, 1, 0, 1)
+			r.op(ratelimit.OpCredit, 1, 0, 1)
+		}, `^\d{16}2$`},
 		"the middle": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
 			r.op(ratelimit.OpTake, 1, 0, 1, 2)
 			r.op(ratelimit.OpCredit, 1, 0, 2)
@@ -202,4 +211,16 @@ func TestLargestBatch(t *testing.T) {
 	require.ErrorIs(t, store.Apply(t.Context(), ops), ratelimit.ErrInvalidOp)
 	ops = take(limit(t, "r", 0, "1_000_000_000 per second burst 300_000_000_000_000"), "a", 1)
 	require.ErrorIs(t, store.Apply(t.Context(), ops), ratelimit.ErrInvalidOp, "a bucket that doubles cannot count")
+}
+
+// A fraction that was written under another limit is less than a microsecond under any.
+func TestFractionOfAnotherLimit(t *testing.T) {
+	r := newRule(t, redistest.Start(t), "10 per hour")
+	r.op(ratelimit.OpTake, 1, 0)
+	state := fmt.Sprint(time.Now().UnixMicro()) + "1:900000"
+	require.NoError(t, r.client.Set(t.Context(), r.key(), state, time.Hour).Err())
+	ops := take(r.limits[0], "a", 0)
+	require.NoError(t, r.store.Apply(t.Context(), ops))
+	assert.LessOrEqual(t, ops[0].Result.ResetAfter, 6*time.Minute)
+	assert.Equal(t, int64(9), ops[0].Result.Remaining)
 }
