@@ -112,5 +112,7 @@ func (l *Limiter) credit(ctx context.Context, ops []Op) {
 			c.ops = append(c.ops, op)
 		}
 	}
-	_ = l.apply(ctx, c) // reported there
+	if len(c.ops) > 0 {
+		l.amend(ctx, c.ops)
+	}
 }

@@ -100,24 +100,26 @@ func (l *Limiter) decideLocal(ctx context.Context, c *check) {
 
 func (op *Op) isLocal() bool { return op.Limit != nil && op.Limit.local }
 
-// settleLocal settles in local memory what was taken there, and leaves the rest of c to the store.
-func (l *Limiter) settleLocal(ctx context.Context, c *check) {
-	var local []Op
-	rest := 0
-	for i := range c.ops {
-		switch op := &c.ops[i]; {
-		case op.isLocal():
-			local = append(local, *op)
-		case local == nil:
-			rest++
-		default:
-			c.ops[rest] = *op
-			rest++
+// amend applies ops, which are credits and drains of what was taken before, where it was taken: in
+// the store or, if that had failed, in local memory. If the store fails now they are lost.
+// It reorders ops.
+func (l *Limiter) amend(ctx context.Context, ops []Op) {
+	if l.memory != nil {
+		_ = l.memory.Apply(ctx, ops)
+		return
+	}
+	there := 0
+	for i := range ops {
+		if !ops[i].isLocal() {
+			ops[there], ops[i] = ops[i], ops[there]
+			there++
 		}
 	}
-	if local != nil {
-		c.ops = c.ops[:rest]
-		_ = l.local().Apply(ctx, local)
+	if there > 0 {
+		_ = l.askRemote(ctx, ops[:there]) // reported there
+	}
+	if there < len(ops) {
+		_ = l.local().Apply(ctx, ops[there:])
 	}
 }
 

@@ -292,3 +292,21 @@ func TestChargesAreSettledWhereTheyWereMade(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, []any{true, int64(9)}, []any{there.Local, there.Remaining}, "given back here")
 }
+
+// What was taken from the store is not given back to local memory, which never had it.
+func TestStoreChargesAreNotSettledLocally(t *testing.T) {
+	store := newMortal()
+	failures := rule("failures", "3 per hour")
+	failures.Charge = ratelimit.ChargeFailures
+	l := newLimiter(t, ratelimit.Config{
+		Store: store, OnStoreFailure: ratelimit.UseMemory, OnError: func(context.Context, error) {}, Rules: []ratelimit.Rule{failures},
+	})
+	store.dead.Store(true)
+	serve(l.Handler(http.NotFoundHandler()), request("192.0.2.1:1"))
+	store.dead.Store(false)
+	dies := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { store.dead.Store(true) }))
+	require.Equal(t, http.StatusOK, serve(dies, request("192.0.2.1:1")).Code)
+	d, err := l.Peek(t.Context(), "failures", ratelimit.ByRemoteIP().KeyOf(netip.MustParseAddr("192.0.2.1")))
+	require.Error(t, err)
+	assert.EqualValues(t, 2, d.Remaining)
+}

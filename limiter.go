@@ -153,13 +153,19 @@ func (l *Limiter) apply(ctx context.Context, c *check) error {
 	if l.memory != nil {
 		return l.memory.Apply(ctx, c.ops)
 	}
-	if l.settleLocal(ctx, c); len(c.ops) == 0 {
-		return nil
-	}
 	if err := CheckOps(c.ops); err != nil {
 		return err
 	}
-	change, err := l.remote.apply(ctx, c.ops)
+	if err := l.askRemote(ctx, c.ops); err != nil {
+		l.fail(ctx, c)
+		return err
+	}
+	return nil
+}
+
+// askRemote has a store that is no MemoryStore decide ops, and reports what comes of it.
+func (l *Limiter) askRemote(ctx context.Context, ops []Op) error {
+	change, err := l.remote.apply(ctx, ops)
 	if change != unchanged {
 		l.report(ctx, &StoreChange{change.state()})
 	}
@@ -169,6 +175,5 @@ func (l *Limiter) apply(ctx context.Context, c *check) error {
 	if err.Reason != FailureDown {
 		l.report(ctx, err)
 	}
-	l.fail(ctx, c)
 	return err
 }

@@ -103,7 +103,7 @@ func (a *admission) setCost(rule string, n int64) bool {
 		op.Cost = n
 	}
 	if len(c.ops) > 0 {
-		_ = a.limiter.apply(a.Context, c) // reported there
+		a.limiter.amend(a.Context, c.ops)
 	}
 	return found
 }
