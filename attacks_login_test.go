@@ -1,6 +1,7 @@
 package ratelimit_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"mime/multipart"
@@ -115,4 +116,28 @@ func multipartForm(t *testing.T, name, value string) (mediaType, body string) {
 	require.NoError(t, w.WriteField(name, value))
 	require.NoError(t, w.Close())
 	return w.FormDataContentType(), b.String()
+}
+
+// An attacker leaves before he is answered, and the handler returns without an answer: that is no
+// success, so it clears nothing and makes nobody known.
+func TestAttackLoginWithoutAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		checks := 0
+		h := newLimiter(t, ratelimit.Config{}).Login(ratelimit.Login{Account: ratelimit.FormField("user")})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Context().Err() != nil {
+				return
+			}
+			checks++
+			w.WriteHeader(http.StatusUnauthorized)
+		}))
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		for range 20 {
+			for range 4 {
+				serve(h, attempt("10.0.0.1", "alice", "guess"))
+			}
+			serve(h, attempt("10.0.0.1", "alice", "guess").WithContext(gone))
+		}
+		assert.Equal(t, 5, checks)
+	})
 }

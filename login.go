@@ -41,8 +41,8 @@ type Login struct {
 	Address ClientIP
 	// Failed reports whether the response is that to a failed attempt. Nil means status 401 or 403.
 	Failed func(Response) bool
-	// Succeeded reports whether it is that to a successful one. Nil means a status below 400: a
-	// handler that answers a failure with a redirect needs a Failed and a Succeeded. A response that is neither, as to a form that was not filled in, counts nowhere.
+	// Succeeded reports whether it is that to a successful one. It is not asked if the client has left. Nil
+	// means a status below 400: a handler that answers a failure with a redirect needs a Failed and a Succeeded. A response that is neither, as to a form that was not filled in, counts nowhere.
 	Succeeded func(Response) bool
 
 	// PerPair, PerAccount, PerAddress and Total are the limits on failures. Empty means "5 per 15
@@ -192,12 +192,13 @@ func (g *loginGuard) rules(name string) []Rule {
 }
 
 // chargeFailures charges failures, and notes a success. Of the rules that it is for, one at least
-// applies to every attempt.
+// applies to every attempt. Where the client is gone there is no success: a handler that
+// sees it may return without an answer, which looks like status 200.
 func (g *loginGuard) chargeFailures(res Response) int64 {
 	if g.login.Failed(res) {
 		return res.Cost
 	}
-	attemptOf(res.Request).succeeded = g.login.Succeeded(res)
+	attemptOf(res.Request).succeeded = res.Request.Context().Err() == nil && g.login.Succeeded(res)
 	return 0
 }
 
