@@ -11,9 +11,10 @@ import (
 
 // A control is a rule that does more than take tokens, as it applies to one request.
 type control struct {
-	rule *rule
-	key  Key
-	cost int64 // what was reserved
+	rule     *rule
+	key      Key
+	cost     int64 // what was reserved
+	observed bool  // it refuses nobody, and blocks nobody
 }
 
 // controlled reports whether a rule of c does more than take tokens.
@@ -24,7 +25,7 @@ func (c *check) controlled() bool {
 // control notes that r does more than take tokens, if it does.
 func (c *check) control(l *Limiter, r *rule, key Key, cost int64) {
 	if r.Charge != nil || r.penalty != nil && r.penalty.Offence != nil {
-		c.controls = append(c.controls, control{r, key, cost})
+		c.controls = append(c.controls, control{r, key, cost, false})
 	}
 	if r.MaxWait > 0 {
 		c.waiters = append(c.waiters, r)

@@ -134,7 +134,7 @@ func (c *check) collect(l *Limiter, rules []*rule, req *http.Request, kind OpKin
 		if observed {
 			c.observed = append(c.observed, observation{r, p, key, cost})
 			if r.Charge != nil {
-				c.controls = append(c.controls, control{r, key, cost})
+				c.controls = append(c.controls, control{r, key, cost, true})
 			}
 			continue
 		}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,6 +86,22 @@ func TestObservedIsSettled(t *testing.T) {
 	inner := l.With(ratelimit.Rule{Name: "never", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByRemoteIP(), Cost: func(*http.Request) int64 { return 2 }})
 	assert.Equal(t, 429, serve(l.Handler(inner(ok)), request("192.0.2.1:1")).Code)
 	assert.Equal(t, int64(4), remaining(t, l, "failures"), "what an inner limiter refuses costs nothing anywhere")
+}
+
+// A login that is tried out blocks nobody, here or where it is enforced.
+func TestObservedBlocksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
+		observing := newLimiter(t, ratelimit.Config{Store: store, OnBlocked: func(_ context.Context, b ratelimit.Block) { assert.Fail(t, "blocked", b) }})
+		s := newLoginServer(t, observing, ratelimit.Login{Mode: ratelimit.Observe})
+		for range 30 {
+			require.Equal(t, 401, s.try("10.0.0.1", "alice", "guess"))
+		}
+		assert.Empty(t, observing.Blocked())
+		enforcing := newLoginServer(t, newLimiter(t, ratelimit.Config{Store: store}), ratelimit.Login{})
+		time.Sleep(3 * time.Minute) // for one more attempt of 5 in 15 minutes
+		assert.Equal(t, 200, enforcing.try("10.0.0.1", "alice", "secret"))
+	})
 }
 
 func TestObservedWithoutIdentity(t *testing.T) {

@@ -113,7 +113,7 @@ func (l *Limiter) settle(r *http.Request, a *admission, controls []control, res 
 	res.Request = r
 	for _, ctl := range controls {
 		res.Cost = a.cost(ctl.rule.Name, ctl.cost)
-		if p := ctl.rule.penalty; p != nil && p.Offence != nil {
+		if p := ctl.rule.penalty; p != nil && p.Offence != nil && !ctl.observed {
 			l.judge(r, ctl, res)
 		}
 		if ctl.rule.Charge == nil {
