@@ -61,9 +61,12 @@ func (op *Op) wait() time.Duration {
 }
 
 // showWaits makes the results of c those of buckets without room for those who wait, and returns
-// how long the request is to be held.
+// how long the request is to be held. If a store that failed has left any results they mean nothing.
 func (c *check) showWaits() time.Duration {
 	longest := time.Duration(0)
+	if !c.decided() {
+		return 0
+	}
 	for i := range c.ops {
 		if op := &c.ops[i]; op.Limit.extra > 0 {
 			longest = max(longest, op.wait())

@@ -253,3 +253,42 @@ func (l *waitingLine) come(now time.Time, patience time.Duration) (time.Duration
 	ns := new(big.Int).Add(over.Num(), new(big.Int).Sub(over.Denom(), big.NewInt(1)))
 	return time.Duration(ns.Div(ns, over.Denom()).Int64()), true
 }
+
+// What a store has put into results before it failed holds nobody: with FailOpen a request goes on at once.
+func TestMaxWaitWithoutStore(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		answer bool // before it fails
+	}{{"no answer", false}, {"an answer that came too late", true}} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memory, failing := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), false
+				l := newLimiter(t, ratelimit.Config{
+					OnStoreFailure: ratelimit.FailOpen, OnError: func(context.Context, error) {},
+					Rules: []ratelimit.Rule{patient("r", "1 per second", 10*time.Second)},
+					Store: storeFunc(func(ctx context.Context, ops []ratelimit.Op) error {
+						if failing && !tc.answer {
+							return context.DeadlineExceeded
+						}
+						if err := memory.Apply(ctx, ops); err != nil || !failing {
+							return err
+						}
+						return context.DeadlineExceeded
+					}),
+				})
+				for range 3 {
+					require.Equal(t, 200, serve(l.Handler(ok), request("192.0.2.1:1")).Code)
+				}
+				failing = true
+				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+				defer cancel()
+				began := time.Now()
+				assert.Equal(t, 200, serve(l.Handler(ok), request("192.0.2.1:1").WithContext(ctx)).Code)
+				assert.Zero(t, time.Since(began))
+				d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+				require.Error(t, err)
+				assert.True(t, d.Allowed)
+			})
+		})
+	}
+}
