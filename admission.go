@@ -11,8 +11,8 @@ import (
 type admission struct {
 	context.Context
 	limiter *Limiter
-	op      Op    // the one that decided; without Limit if none did
-	charges *[]Op // if there are others
+	op      Op       // the one that decided; without Limit if none did
+	charges *charges // if there are others
 	failed  FailurePolicy
 	given   bool // whether the charges have been given back
 	values  fieldValues
@@ -77,11 +77,16 @@ func giveBack(ctx context.Context) {
 }
 
 func (a *admission) credit() {
-	a.limiter.credit(a.Context, a.charged())
+	ops := a.charged()
+	for i := range ops {
+		ops[i].Cost -= a.charges.missed(i)
+	}
+	a.limiter.credit(a.Context, ops)
 	a.given = true
 }
 
-// charged returns the ops by which the request was charged. Their costs are what they took.
+// charged returns the ops by which the request was charged. Their costs are what they took, or
+// should have: see charges.
 func (a *admission) charged() []Op {
 	if a.given {
 		return nil
@@ -92,13 +97,13 @@ func (a *admission) charged() []Op {
 		}
 		a.charge([]Op{a.op})
 	}
-	return *a.charges
+	return a.charges.ops
 }
 
 // charge makes ops, if there are any, what the request was charged by.
 func (a *admission) charge(ops []Op) {
 	if len(ops) > 0 {
-		a.charges = &ops
+		a.charges = &charges{ops: ops}
 	}
 }
 
@@ -113,6 +118,6 @@ func (l *Limiter) credit(ctx context.Context, ops []Op) {
 		}
 	}
 	if len(c.ops) > 0 {
-		l.amend(ctx, c.ops)
+		_ = l.amend(ctx, c.ops) // reported there
 	}
 }

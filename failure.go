@@ -101,12 +101,11 @@ func (l *Limiter) decideLocal(ctx context.Context, c *check) {
 func (op *Op) isLocal() bool { return op.Limit != nil && op.Limit.local }
 
 // amend applies ops, which are credits and drains of what was taken before, where it was taken: in
-// the store or, if that had failed, in local memory. If the store fails now they are lost.
-// It reorders ops.
-func (l *Limiter) amend(ctx context.Context, ops []Op) {
+// the store or, if that had failed, in local memory. If the store fails now, which is the error, they
+// are lost. It reorders ops, but not those of one rule.
+func (l *Limiter) amend(ctx context.Context, ops []Op) (err error) {
 	if l.memory != nil {
-		_ = l.memory.Apply(ctx, ops)
-		return
+		return l.memory.Apply(ctx, ops)
 	}
 	there := 0
 	for i := range ops {
@@ -116,11 +115,12 @@ func (l *Limiter) amend(ctx context.Context, ops []Op) {
 		}
 	}
 	if there > 0 {
-		_ = l.askRemote(ctx, ops[:there]) // reported there
+		err = l.askRemote(ctx, ops[:there])
 	}
 	if there < len(ops) {
 		_ = l.local().Apply(ctx, ops[there:])
 	}
+	return err
 }
 
 // appendTaken appends the ops by which c has taken tokens, of the store or of local memory.

@@ -80,11 +80,46 @@ func SetCost(ctx context.Context, rule string, n int64) error {
 	return fmt.Errorf("ratelimit: SetCost: no rule %q has been charged for this request", rule)
 }
 
+// charges are the ops by which a request was charged, with what it costs. Where SetCost has raised that
+// there is what the bucket did not have, or the store was not there to take: this must
+// not be given back, or raising a cost and lowering it would make tokens.
+type charges struct {
+	ops   []Op
+	short []int64 // by op; nil if nothing is missing
+}
+
+func (c *charges) missed(i int) int64 {
+	if c.short == nil {
+		return 0
+	}
+	return c.short[i]
+}
+
+// raise notes that the cost of the i-th op was raised by n tokens, of which the bucket had so many.
+func (c *charges) raise(i int, n, had int64) {
+	if c.short == nil && had < n {
+		c.short = make([]int64, len(c.ops))
+	}
+	if had < n {
+		c.short[i] += n - had
+	}
+}
+
+// lower notes that the cost of the i-th op was lowered by n tokens, and returns how many are to be given back.
+func (c *charges) lower(i int, n int64) int64 {
+	missed := min(c.missed(i), n)
+	if missed > 0 {
+		c.short[i] -= missed
+	}
+	return n - missed
+}
+
 // setCost makes n what the named rule has taken, and reports whether it has taken anything.
 func (a *admission) setCost(rule string, n int64) bool {
 	c := a.limiter.getCheck()
 	defer a.limiter.putCheck(c)
 	found := false
+	var raised []int
 	charged := a.charged()
 	for i := range charged {
 		op := &charged[i]
@@ -94,18 +129,48 @@ func (a *admission) setCost(rule string, n int64) bool {
 		found = true
 		switch change := *op; {
 		case n < op.Cost:
-			change.Kind, change.Cost = OpCredit, op.Cost-n
+			change.Kind, change.Cost = OpCredit, a.charges.lower(i, op.Cost-n)
 			c.ops = append(c.ops, change)
 		case n > op.Cost:
 			change.Kind, change.Cost = OpDrain, n-op.Cost
-			c.ops = append(c.ops, change)
+			c.ops = append(c.ops, change.asks(), change)
+			raised = append(raised, i)
 		}
 		op.Cost = n
 	}
-	if len(c.ops) > 0 {
-		a.limiter.amend(a.Context, c.ops)
+	if len(c.ops) == 0 {
+		return found
+	}
+	err := a.limiter.amend(a.Context, c.ops) // reported there
+	for i := range c.ops {
+		if op := &c.ops[i]; op.Kind == OpDrain {
+			had := int64(0) // if the store failed it may have taken all, or nothing
+			if err == nil {
+				had = c.ops[i-1].had()
+			}
+			a.charges.raise(raised[0], op.Cost, had)
+			raised = raised[1:]
+		}
 	}
 	return found
+}
+
+// asks returns the op that finds out how much of what a drain wants is there.
+func (op Op) asks() Op {
+	op.Kind, op.Cost = OpPeek, min(op.Cost, op.Limit.limit.Burst)
+	return op
+}
+
+// had returns how much of its cost a peek has found: whole tokens, and none too many.
+func (op *Op) had() int64 {
+	switch wait := op.Result.RetryAfter; {
+	case op.Result.Allowed:
+		return op.Cost
+	case wait <= 0 || wait > op.Limit.fill.ceil():
+		return 0
+	default:
+		return max(op.Cost-op.Limit.tokens(span{ns: int64(wait) - 1})-1, 0)
+	}
 }
 
 // settle charges what the response says.

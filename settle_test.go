@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -158,6 +159,87 @@ func TestSetCost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A cost that was raised beyond what is there and lowered again gives back what it has taken, and no
+// token of somebody else's, whatever gives it back.
+func TestSetCostGivesBackWhatItTook(t *testing.T) {
+	for _, tc := range []struct {
+		name         string
+		limits       string
+		spent        int64 // before the request, which takes 1
+		costs        []int64
+		during, left int64
+	}{
+		{"a little more than there is", "10 per hour", 6, []int64{5, 0}, 0, 4},
+		{"all that there is", "10 per hour", 6, []int64{4, 0}, 0, 4},
+		{"nothing is there", "10 per hour", 9, []int64{10, 0}, 0, 1},
+		{"more than the bucket can hold", "10 per hour", 9, []int64{1 << 62, 0}, 0, 1},
+		{"more in steps", "10 per hour", 6, []int64{3, 1000, 2000, 0}, 0, 4},
+		{"back to a part of it", "10 per hour", 6, []int64{100, 2}, 0, 2},
+		{"back to what is still more", "10 per hour", 6, []int64{100, 50}, 0, 0},
+		{"down and up again", "10 per hour", 6, []int64{100, 2, 3, 0}, 0, 4},
+		{"the smaller of two limits", "10 per hour; 20 per day", 6, []int64{13, 0}, 0, 4},
+		{"a limit of many tokens in a nanosecond", "1_000_000_000 per 100 milliseconds burst 10", 0, []int64{11, 0}, 0, 10},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for _, store := range []ratelimit.Store{nil, storeFunc(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}).Apply)} {
+					l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", tc.limits)}, Store: store, OnStoreFailure: ratelimit.FailClosed})
+					key, err := ratelimit.ByRemoteIP().Key(request("192.0.2.1:1"))
+					require.NoError(t, err)
+					_, err = l.Take(t.Context(), "r", key, tc.spent)
+					require.NoError(t, err)
+					during := int64(-1)
+					serve(l.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						for _, n := range tc.costs {
+							require.NoError(t, ratelimit.SetCost(r.Context(), "r", n))
+							if during < 0 || remaining(t, l, "r") < during {
+								during = remaining(t, l, "r")
+							}
+						}
+					})), request("192.0.2.1:1"))
+					assert.Equal(t, tc.during, during)
+					assert.Equal(t, tc.left, remaining(t, l, "r"))
+				}
+			})
+		})
+	}
+}
+
+// Nor does a refusal further in give back more.
+func TestSetCostAndAnInnerRefusal(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("rows", "10 per hour")}})
+	never := rule("never", "1 per hour")
+	never.Cost = func(*http.Request) int64 { return 2 }
+	refusing := l.With(never)(ok)
+	for range 6 {
+		serve(l.Handler(ok), request("192.0.2.1:1"))
+	}
+	serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		require.NoError(t, ratelimit.SetCost(r.Context(), "rows", 1000))
+		require.Zero(t, remaining(t, l, "rows"))
+		refusing.ServeHTTP(w, r)
+	})), request("192.0.2.1:1"))
+	assert.Equal(t, int64(4), remaining(t, l, "rows"))
+}
+
+// What a store that failed may not have taken is not given back to it.
+func TestSetCostWithoutStore(t *testing.T) {
+	store := newMortal()
+	l := newLimiter(t, ratelimit.Config{
+		Store: store, OnStoreFailure: ratelimit.FailClosed, OnError: func(context.Context, error) {},
+		Rules: []ratelimit.Rule{charged("rows", "10 per hour", ratelimit.ChargeFailures)},
+	})
+	for range 5 {
+		serve(l.Handler(http.NotFoundHandler()), request("192.0.2.1:1"))
+	}
+	serve(l.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		store.dead.Store(true)
+		require.NoError(t, ratelimit.SetCost(r.Context(), "rows", 5))
+		store.dead.Store(false)
+	})), request("192.0.2.1:1"))
+	assert.Equal(t, int64(5), remaining(t, l, "rows"), "of 5 before")
 }
 
 func TestSetCostMistakes(t *testing.T) {

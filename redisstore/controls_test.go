@@ -70,8 +70,9 @@ func TestChargeByResponseInRedis(t *testing.T) {
 
 func TestSetCostInRedis(t *testing.T) {
 	ls := instances(t, 2, ratelimit.Config{Rules: []ratelimit.Rule{{Name: "rows", Limits: ratelimit.MustParse("100 per day; 1000 per 30 days"), Key: byUser}}})
-	cost := int64(0)
+	cost, peak := int64(0), int64(0)
 	h := ls[0].Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, ratelimit.SetCost(r.Context(), "rows", max(cost, peak)))
 		assert.NoError(t, ratelimit.SetCost(r.Context(), "rows", cost))
 	}))
 	left := func() int64 {
@@ -79,8 +80,8 @@ func TestSetCostInRedis(t *testing.T) {
 		require.NoError(t, err)
 		return d.Remaining
 	}
-	for _, tc := range []struct{ cost, left int64 }{{0, 100}, {1, 99}, {40, 59}, {1000, 0}} {
-		cost = tc.cost
+	for _, tc := range []struct{ cost, peak, left int64 }{{0, 0, 100}, {1, 0, 99}, {40, 0, 59}, {0, 1000, 59}, {2, 500, 57}, {1000, 0, 0}} {
+		cost, peak = tc.cost, tc.peak
 		require.Equal(t, http.StatusOK, ask(h, "a"))
 		assert.Equal(t, tc.left, left(), "a cost of %d", tc.cost)
 	}
