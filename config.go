@@ -107,7 +107,9 @@ type Rule struct {
 	// MaxWait, if not zero, is how long a request may be held, at most an hour, until its tokens are
 	// there, in the place of being refused: in the order in which requests come, by all
 	// instances together. A request is refused at once if it would have to wait for longer,
-	// or beyond the deadline of its context. If its client leaves, its tokens are given back.
+	// or beyond the deadline of its context. If its client leaves, its tokens are given back, but
+	// not if others wait behind it. What a Charge, SetCost or a refusal further in gives back is for
+	// whoever comes next, who may then go on together with the last of those who wait.
 	MaxWait time.Duration
 	// MaxWaiting is how many requests may be held by the rule in this process; more are refused.
 	// Zero means 100.

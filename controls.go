@@ -48,7 +48,6 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	wait := c.showWaits()
 	worst := c.worst()
 	if c.allowed(worst) && wait > 0 && !l.hold(r.Context(), c, wait) {
-		l.credit(r.Context(), c.ops)
 		c.refused = refusedBy{rule: c.waiters[0], key: worst.Key, reason: ReasonLimit, wait: wait}
 	}
 	if !c.allowed(worst) {

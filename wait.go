@@ -77,26 +77,60 @@ func (c *check) showWaits() time.Duration {
 }
 
 // hold holds a request until its tokens are there, and reports whether it may go on. It may
-// not if too many are held, or if the client leaves or would leave before.
+// not if too many are held, or if the client leaves or would leave before: then tokens are given back.
 func (l *Limiter) hold(ctx context.Context, c *check, wait time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+		l.credit(ctx, c.ops)
 		return false
 	}
 	for i, r := range c.waiters {
 		if r.waiting.Add(1) > r.maxWaiting() {
 			leave(c.waiters[:i+1])
+			l.credit(ctx, c.ops)
 			return false
 		}
 	}
 	defer leave(c.waiters)
-	timer := time.NewTimer(wait)
+	began, timer := time.Now(), time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
+		l.stepOut(ctx, c.ops, time.Since(began))
 		return false
 	}
+}
+
+// stepOut gives back what a request has taken that was held for so long, when its client has left.
+// What others stand in line behind for it does not: they go on no earlier for it, so whoever
+// got its tokens would go on together with the last of them, and clients who come and leave could
+// gather a line into a burst. [rate.Reservation.Cancel] withholds the same.
+func (l *Limiter) stepOut(ctx context.Context, ops []Op, held time.Duration) {
+	var others []Op
+	for _, op := range ops {
+		if op.Limit.extra == 0 {
+			others = append(others, op)
+			continue
+		}
+		// The first of these is refused, and so is the other, if anybody has taken a token since.
+		take, credit := op, op
+		take.Kind, take.Cost = OpTake, op.leftAfter(held)
+		credit.Kind, credit.Cost = OpCredit, op.Cost+take.Cost
+		_ = l.amend(ctx, []Op{take, credit}) // reported there
+	}
+	l.credit(ctx, others)
+}
+
+// leftAfter returns how many tokens there are if nobody has touched the bucket since op took from it, so
+// long ago. In doubt, which is a nanosecond, it is one more.
+func (op *Op) leftAfter(d time.Duration) int64 {
+	l := op.Limit
+	debt := span{ns: int64(max(op.Result.ResetAfter-d-1, 0))}
+	if !debt.atMost(l.fill) {
+		return 0
+	}
+	return l.tokens(l.sub(l.fill, debt))
 }
 
 func leave(rules []*rule) {

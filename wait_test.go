@@ -1,6 +1,7 @@
 package ratelimit_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/big"
@@ -143,6 +144,74 @@ func TestMaxWaitGivesUp(t *testing.T) {
 			assert.Equal(t, 3*time.Second, time.Since(begin), "who was refused has given its place back")
 		})
 	})
+}
+
+// A client comes and leaves again and again while it stands in line, so that all that it holds in the end
+// would go on at once. They do not: who comes after one who has left finds no room before the others.
+func TestMaxWaitIsNoBurstForThoseWhoLeave(t *testing.T) {
+	for _, limit := range []string{"1 per second", "3 per second burst 1", "7 per 3 seconds burst 2"} {
+		t.Run(limit, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				came := &arrivals{start: time.Now()}
+				h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient("r", limit, 10*time.Second)}}).Handler(came)
+				var all sync.WaitGroup
+				var leave []context.CancelFunc
+				join := func() {
+					ctx, cancel := context.WithCancel(t.Context())
+					leave = append(leave, cancel)
+					all.Go(func() { serve(h, request("192.0.2.1:1").WithContext(ctx)) })
+					synctest.Wait()
+				}
+				for range 50 {
+					join()
+				}
+				for i := range 45 {
+					time.Sleep(77 * time.Millisecond)
+					leave[i]()
+					synctest.Wait()
+					join()
+				}
+				all.Wait()
+				l := ratelimit.MustParse(limit)[0]
+				checkPace(t, l, came.at)
+			})
+		})
+	}
+}
+
+// Who leaves a line with others behind is given back what other limits have taken.
+func TestMaxWaitGivesBackOtherLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient("line", "1 per second", 10*time.Second), rule("plain", "10 per hour")}})
+		h := l.Handler(ok)
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for _, ctx := range []context.Context{t.Context(), ctx, t.Context()} {
+			all.Go(func() { serve(h, request("192.0.2.1:1").WithContext(ctx)) })
+			synctest.Wait()
+		}
+		require.Equal(t, int64(7), remaining(t, l, "plain"))
+		leave()
+		synctest.Wait()
+		assert.Equal(t, int64(8), remaining(t, l, "plain"))
+		began := time.Now()
+		serve(h, request("192.0.2.1:1"))
+		assert.Equal(t, 3*time.Second, time.Since(began), "behind the other one")
+		all.Wait()
+	})
+}
+
+// checkPace checks that in any time no more have come than the burst and what flowed in.
+func checkPace(t *testing.T, l ratelimit.Limit, at []time.Duration) {
+	t.Helper()
+	require.NotEmpty(t, at)
+	burst := cmp.Or(l.Burst, l.Count)
+	for i := range at {
+		for j := i; j < len(at); j++ {
+			flowed := int64(at[j]-at[i]+2) * l.Count / int64(l.Period) // a wait is rounded by less than 2 ns
+			require.LessOrEqual(t, int64(j-i+1), burst+flowed, "from %v to %v", at[i], at[j])
+		}
+	}
 }
 
 // A limit without MaxWait beside one with it refuses at once, and nothing is charged.
