@@ -48,6 +48,7 @@ type comparison struct {
 	size   size
 	rounds []round
 	took   time.Duration
+	note   string // for the report
 }
 
 func compare(ctx context.Context, out io.Writer, size size, rounds int) (*comparison, error) {

@@ -84,7 +84,7 @@ func (c *crowd) visit(ctx context.Context, f *fleet, d time.Duration) phase {
 // shot returns a request of one of the shoppers, who come in turn, or, now and then, of
 // somebody else.
 func (c *crowd) shot(i int) shot {
-	if i%400 == 0 {
+	if i%400 == 200 {
 		return shot{from: officeAddr, method: "GET", path: "/admin/stats", name: adminName, password: adminPassword, want: http.StatusOK}
 	}
 	who := i % shoppers

@@ -33,6 +33,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("orders", flag.ExitOnError)
 	short := flags.Bool("short", false, "a small database and short attacks")
 	rounds := flags.Int("rounds", 1, "how often to compare; the tables show medians")
+	note := flags.String("note", "", "a remark for the report: what else the machine was doing")
 	serve := flags.Bool("serve", false, "only serve")
 	child := flags.Bool("child", false, "only serve, until standard input ends")
 	limited := flags.Bool("limits", true, "with -serve: with the limits of policy.go")
@@ -56,6 +57,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	cmp.note = *note
 	if err := os.WriteFile(*results, []byte(cmp.markdown(*plot)), 0o644); err != nil {
 		return err
 	}

@@ -77,10 +77,9 @@ func (p *plotter) bands() {
 	for i, a := range attacks {
 		from, to := p.x(i, p.c.size.calm), p.x(i+1, 0)
 		p.f(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="#fef3c7"/>`, from, upperTop, to-from, upperEnd-upperTop)
-		words := strings.Split(a.name, ", ")
-		for j, word := range words {
-			p.text((from+to)/2, upperTop-6-14*float64(len(words)-1-j), "middle", "#0f172a", "", word)
-		}
+		space := strings.LastIndexByte(a.name, ' ') + 1 // 0 for a single word
+		p.text((from+to)/2, upperTop-20, "middle", "#0f172a", "", strings.TrimSuffix(a.name[:max(space-1, 0)], ","))
+		p.text((from+to)/2, upperTop-6, "middle", "#0f172a", "", a.name[space:])
 	}
 }
 

@@ -36,7 +36,8 @@ func protect(s *service) (http.Handler, error) {
 				{Name: "costly-at-once", Key: all, Skip: cheap, InFlight: 1},
 			},
 			"POST /webhooks": {
-				{Name: "partner", Limits: limits("10 per second"), Key: client, InFlight: 10, Penalty: again},
+				// A payment is held and not refused, within reason; one at a time may write anyway.
+				{Name: "partner", Limits: limits("20 per second burst 2"), Key: client, MaxWait: 2 * time.Second, MaxWaiting: 20, Penalty: again},
 			},
 			"/admin/": {
 				// Who is elsewhere has no identity here, and is answered 403.
@@ -55,9 +56,9 @@ func protect(s *service) (http.Handler, error) {
 		Total:      limits(perService),
 	})
 	// A password costs 16 ms of a processor. Those that the guard lets through are checked one
-	// after the other, so that they never take more than two thirds of one.
+	// after the other, so that they never take more than one.
 	pace := limiter.With(ratelimit.Rule{
-		Name: "passwords", Limits: limits("40 per second burst 2"), Key: all, MaxWait: 2 * time.Second, Hidden: true,
+		Name: "passwords", Limits: limits("60 per second burst 2"), Key: all, MaxWait: 2 * time.Second, Hidden: true,
 	})
 	// What no limit foresees: many clients, none of whom does too much.
 	shedder, err := ratelimit.NewShedder(ratelimit.ShedConfig{

@@ -19,7 +19,7 @@ const intro = `# An API under attack, without limits and with them
 
 %s %s/%s, %d processors for clients and service together; %d users, %d items, %d orders; %.0f honest requests per
 second; each attack lasts %v, after %v of calm, and goes on until the honest requests that came meanwhile are answered.
-` + "`go run . -rounds %d`" + ` took %v; the figures are medians of the rounds.
+` + "`go run . -rounds %d`" + ` took %v; the figures are medians of the rounds.%s
 
 ![latency of honest clients under each attack](%s)
 
@@ -30,13 +30,20 @@ func (c *comparison) markdown(plot string) string {
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, intro, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), c.size.data.users,
 		c.size.data.items, c.size.data.orders, c.size.honest, c.size.attack, c.size.calm, len(c.rounds),
-		c.took.Round(time.Second), filepath.Base(plot))
+		c.took.Round(time.Second), c.remark(), filepath.Base(plot))
 	b.WriteString(c.tables())
 	b.WriteString("\n## The attacks\n\n")
 	for _, a := range attacks {
 		_, _ = fmt.Fprintf(&b, "- %s: %s; %.0f requests per second, at most %d at a time.\n", a.name, a.what, a.rate*c.size.strength, inFlight)
 	}
 	return b.String()
+}
+
+func (c *comparison) remark() string {
+	if c.note == "" {
+		return ""
+	}
+	return "\n" + c.note
 }
 
 // tables are what the program prints.
