@@ -63,7 +63,7 @@ func (p *plotter) legend() {
 		p.text(x+24, 47, "start", l.colour, `font-weight="600"`, l.text)
 		x += 130
 	}
-	p.text(x, 47, "start", grey, "", "thick: 99th percentile of each second; thin: median; shaded: attack; a failed request counts as "+
+	p.text(x, 47, "start", grey, "", "thick: 99th percentile of each second or so; thin: median; shaded: attack; a failed request counts as "+
 		p.c.size.patience.String())
 }
 
@@ -108,14 +108,16 @@ func (p *plotter) latency(of func(round) *side, colour string) {
 	p.f(`<path d="M%s" fill="none" stroke="%s" stroke-width="2.5" stroke-linejoin="round"/>`, thick.String()[1:], colour)
 }
 
-// step is the time that one point of the plot stands for.
+// step is the least time that one point of the plot stands for.
 const step = time.Second
 
 // phase adds the points of a phase to both paths.
 func (p *plotter) phase(thick, thin *strings.Builder, i int, start, length time.Duration, of func(round) phase) {
-	for at := time.Duration(0); at < length; at += step {
-		during := func(r round) summary { return p.c.summary(of(r).part(at, at+step)) }
-		x := p.x(i, start+(at+min(at+step, length))/2)
+	points := max(1, length/step)
+	for n := range points {
+		from, to := n*length/points, (n+1)*length/points
+		during := func(r round) summary { return p.c.summary(of(r).part(from, to)) }
+		x := p.x(i, start+(from+to)/2)
 		_, _ = fmt.Fprintf(thick, "L%.1f %.1f", x, latencyY(median(p.c, func(r round) time.Duration { return during(r).p99 })))
 		_, _ = fmt.Fprintf(thin, "L%.1f %.1f", x, latencyY(median(p.c, func(r round) time.Duration { return during(r).p50 })))
 	}

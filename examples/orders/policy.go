@@ -71,8 +71,8 @@ func protect(s *service) (http.Handler, error) {
 	return limiter.Handler(shedder.Handler(routes)), nil
 }
 
-// The failed logins of a pair of account and address, and so on. Those who log in from where they
-// have before are held to the first and the third only.
+// The failed logins of a pair of account and address, and so on. Those who log in from where they have
+// before are held to the first only.
 const (
 	perPair    = "5 per 15 minutes"
 	perAccount = "20 per hour burst 5"
