@@ -12,19 +12,19 @@ import (
 const maxLoginBody = 64 << 10
 
 // FormField returns a function for [Login.Account] that reads a field of a posted form, from which
-// the handler can read it again. A field that is there twice, be it in the form or in the
-// query, is none, since it is not known which one the handler will go by. A body of more
-// than 64 KiB is not read any further, and is one without the field.
+// the handler can read it again. One that is there twice, or in the query too, is none, since it
+// is not known which one the handler will go by; nor is one in the query alone. A body of
+// more than 64 KiB is not read any further, and is one without the field.
 func FormField(name string) func(*http.Request) string {
 	return func(r *http.Request) string {
 		if r.PostForm == nil && r.Body != nil {
 			r.Body = http.MaxBytesReader(nil, r.Body, maxLoginBody)
 		}
-		_ = r.PostFormValue(name) // for what it parses
-		if values := r.Form[name]; len(values) == 1 {
-			return values[0]
+		value := r.PostFormValue(name)
+		if len(r.Form[name]) > 1 { // with those of the query
+			return ""
 		}
-		return ""
+		return value
 	}
 }
 
