@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"net/http"
+	"sync"
 )
 
 // An admission is the context of a request that was admitted, and the copy of the request that
@@ -11,13 +12,14 @@ import (
 type admission struct {
 	context.Context
 	limiter *Limiter
-	op      Op       // the one that decided; without Limit if none did
-	charges *charges // if there are others
-	failed  FailurePolicy
-	given   bool // whether the charges have been given back
+	op      Op         // the one that decided; without Limit if none did
+	charges *charges   // if there are others
+	mu      sync.Mutex // of charges and closed: http.TimeoutHandler leaves a handler behind that is still at it
 	values  fieldValues
 	request http.Request
-	text    [56]byte
+	text    [54]byte
+	failed  FailurePolicy
+	closed  bool // whether the charges have been given back, or settled
 }
 
 // carry returns a copy of r with a as its context.
@@ -46,6 +48,13 @@ func (l *Limiter) admit(ctx context.Context, c *check, worst *Op) *admission {
 		a.charge(c.appendTaken(nil))
 	}
 	return a
+}
+
+// close says that the request is answered: nothing is given back any more.
+func (a *admission) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
 }
 
 func admissionOf(ctx context.Context) *admission {
@@ -77,18 +86,20 @@ func giveBack(ctx context.Context) {
 }
 
 func (a *admission) credit() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	ops := a.charged()
 	for i := range ops {
 		ops[i].Cost -= a.charges.missed(i)
 	}
 	a.limiter.credit(a.Context, ops)
-	a.given = true
+	a.closed = true
 }
 
 // charged returns the ops by which the request was charged. Their costs are what they took, or
-// should have: see charges.
+// should have: see charges. It must be called under a.mu once others know of a.
 func (a *admission) charged() []Op {
-	if a.given {
+	if a.closed {
 		return nil
 	}
 	if a.charges == nil {

@@ -116,6 +116,8 @@ func (c *charges) lower(i int, n int64) int64 {
 
 // setCost makes n what the named rule has taken, and reports whether it has taken anything.
 func (a *admission) setCost(rule string, n int64) bool {
+	a.mu.Lock() // the store is asked under it, but nobody else than this request waits for it
+	defer a.mu.Unlock()
 	c := a.limiter.getCheck()
 	defer a.limiter.putCheck(c)
 	found := false
@@ -175,6 +177,7 @@ func (op *Op) had() int64 {
 
 // settle charges what the response says.
 func (l *Limiter) settle(r *http.Request, a *admission, controls []control, res Response) {
+	defer a.close()
 	res.Request = r
 	for _, ctl := range controls {
 		res.Cost = a.cost(ctl.rule.Name, ctl.cost)
@@ -199,6 +202,8 @@ func (l *Limiter) settle(r *http.Request, a *admission, controls []control, res 
 
 // cost returns what the named rule has taken, or reserved if it has taken nothing.
 func (a *admission) cost(rule string, reserved int64) int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, op := range a.charged() {
 		if op.Limit.rule == rule {
 			return op.Cost

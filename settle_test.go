@@ -242,6 +242,33 @@ func TestSetCostWithoutStore(t *testing.T) {
 	assert.Equal(t, int64(5), remaining(t, l, "rows"), "of 5 before")
 }
 
+// A handler that http.TimeoutHandler has left behind is refused further in when the request is answered
+// already: what that has cost stays, and nothing is given back twice.
+func TestNothingIsGivenBackAfterTheAnswer(t *testing.T) {
+	for _, late := range []time.Duration{0, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{charged("failures", "100 per hour", ratelimit.ChargeFailures), charged("ok", "100 per hour", ratelimit.ChargeSuccesses)}})
+			refuse := rule("identified", "1 per hour")
+			refuse.Key, refuse.Unidentified = ratelimit.ByUser(func(*http.Request) string { return "" }), ratelimit.RefuseUnidentified
+			inner := l.With(refuse)(ok)
+			h := l.Handler(http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				time.Sleep(late)
+				inner.ServeHTTP(w, r)
+			}), time.Second, ""))
+			for range 20 {
+				assert.Equal(t, 503, serve(h, request("192.0.2.1:1")).Code)
+			}
+			time.Sleep(late)
+			synctest.Wait()
+			if late > 0 {
+				assert.Equal(t, int64(80), remaining(t, l, "failures"))
+			}
+			assert.Equal(t, int64(100), remaining(t, l, "ok"))
+		})
+	}
+}
+
 func TestSetCostMistakes(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("rows", "100 per hour")}})
 	serve(l.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
