@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -185,8 +186,8 @@ func (c *Config) check(m *mistakes) {
 	if c.Instances < 0 || c.Instances > maxInstances {
 		m.addf("Instances", "%d: want 1 to %d, or 0 for 1", c.Instances, maxInstances)
 	}
-	if c.StoreTimeout < 0 {
-		m.addf("StoreTimeout", "%v: want a positive time, or 0 for %v", c.StoreTimeout, defaultStoreTimeout)
+	if c.StoreTimeout != 0 && c.StoreTimeout < minStoreTimeout {
+		m.addf("StoreTimeout", "%v: want at least %v, or 0 for %v", c.StoreTimeout, minStoreTimeout, defaultStoreTimeout)
 	}
 	if c.LeaseTTL != 0 && (c.LeaseTTL < minLeaseTTL || c.LeaseTTL > maxLeaseTTL) {
 		m.addf("LeaseTTL", "%v: want %v to %v, or 0 for %v", c.LeaseTTL, minLeaseTTL, maxLeaseTTL, defaultLeaseTTL)
@@ -230,8 +231,8 @@ func (r *Rule) check(m *mistakes, field string) {
 	if r.Unidentified > SkipUnidentified {
 		m.addf(field+".Unidentified", "unknown choice %d", r.Unidentified)
 	}
-	if r.MaxWait < 0 || r.MaxWait > maxMaxWait {
-		m.addf(field+".MaxWait", "%v: want 0 to %v", r.MaxWait, maxMaxWait)
+	if r.MaxWait != 0 && (r.MaxWait < minMaxWait || r.MaxWait > maxMaxWait) {
+		m.addf(field+".MaxWait", "%v: want %v to %v, or 0 to refuse at once", r.MaxWait, minMaxWait, maxMaxWait)
 	}
 	if r.MaxWaiting < 0 {
 		m.addf(field+".MaxWaiting", "%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)
@@ -248,8 +249,19 @@ func (r *Rule) check(m *mistakes, field string) {
 	for _, method := range r.Methods {
 		if !isToken(method) {
 			m.addf(field+".Methods", "%q: want a method such as POST", method)
+		} else if wrongCase(method) {
+			m.addf(field+".Methods", "%q matches no request: want %s", method, strings.ToUpper(method))
 		}
 	}
+}
+
+// wrongCase reports whether method is a common one but for its case, which counts in HTTP.
+func wrongCase(method string) bool {
+	switch upper := strings.ToUpper(method); upper {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE":
+		return method != upper
+	}
+	return false
 }
 
 func (ls Limits) check() error {

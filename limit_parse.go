@@ -193,6 +193,9 @@ func (p *parser) per() *ParseError {
 	if w := p.word(); w != "" {
 		return p.fail(at, fmt.Sprintf("unexpected word %q", w), `write the count and then "per", as in "100 per minute"`)
 	}
+	if len(p.text) > at+1 && p.text[at] == ',' && isDigit(p.text[at+1]) {
+		return p.fail(at, "the count has a comma", `group digits as in "1_000 per hour"`)
+	}
 	return p.fail(at, `"per" or "/" is missing`, `write for example "100 per minute"`)
 }
 

@@ -49,6 +49,7 @@ func TestParseRefuses(t *testing.T) {
 		"-1 per minute":                        {0, "the count is missing"},
 		"1 per 0 minutes":                      {6, "the multiple is zero"},
 		"1.5 per second":                       {1, "fraction"},
+		"1,000 per hour":                       {1, "comma"},
 		"100 per fortnight":                    {8, `unknown unit "fortnight"`},
 		"100 per minuts":                       {8, "unknown unit"},
 		"100 per":                              {7, "the unit is missing"},

@@ -14,6 +14,29 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
+// Mistakes that would silently mean something else are found, and the message says what was meant.
+func TestPlausibleMistakes(t *testing.T) {
+	r := rule("r", "1/s")
+	lower, hasty := r, r
+	lower.Methods, hasty.MaxWait = []string{"PROPFIND", "get"}, 2
+	other := rule("other", "1/s")
+	for want, cfg := range map[string]ratelimit.Config{
+		`Routes["post /login"]: method "post" matches no request: want POST`: {Routes: map[string][]ratelimit.Rule{"post /login": {r}}},
+		`ExemptRoutes[0]: method "Get" matches no request: want GET`:         {ExemptRoutes: []string{"Get /healthz"}},
+		`Rules[0].Methods: "get" matches no request: want GET`:               {Rules: []ratelimit.Rule{lower}},
+		`Rules[0].MaxWait: 2ns: want 1ms to 1h0m0s, or 0 to refuse at once`:  {Rules: []ratelimit.Rule{hasty}},
+		`StoreTimeout: 50ns: want at least 10µs, or 0 for 50ms`:              {StoreTimeout: 50, Rules: []ratelimit.Rule{r}},
+		`Rules[1].Name: "r" is the name of another rule: want another one`:   {Rules: []ratelimit.Rule{r, r}},
+		`pattern "GET /a" conflicts with pattern "GET /a":`: {
+			Routes: map[string][]ratelimit.Rule{"GET /a": {other}}, ExemptRoutes: []string{"GET /a"},
+		},
+	} {
+		_, err := ratelimit.New(cfg)
+		require.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), ".go:")
+	}
+}
+
 // Every mistake in a Keyer is found by New, and using it all the same is an error.
 func TestKeyerMistakes(t *testing.T) {
 	trusted := ratelimit.TrustedProxies("10.0.0.1")

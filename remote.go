@@ -9,6 +9,9 @@ import (
 
 const defaultStoreTimeout = 50 * time.Millisecond
 
+// minStoreTimeout is less than any Store takes that can fail, and more than a number without a unit.
+const minStoreTimeout = 10 * time.Microsecond
+
 // ErrStoreDown is wrapped by the error of a decision for which the [Store] was not even
 // asked, because it has failed several times in a row. It is tried again, by one call at
 // a time, after a fraction of a second. Config.OnError is told when that begins and

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // table is the rules of a Limiter and the requests they apply to. It is immutable.
@@ -74,7 +75,7 @@ func compileRules(m *mistakes, field string, rules []Rule, cfg *Config, names ma
 		}
 		c := compileRule(r, cfg)
 		if names[r.Name] != nil {
-			m.addf(at+".Name", "%q is the name of another rule", r.Name)
+			m.addf(at+".Name", "%q is the name of another rule: want another one (a decorator can wrap several handlers)", r.Name)
 		}
 		names[r.Name] = c
 		compiled = append(compiled, c)
@@ -82,12 +83,27 @@ func compileRules(m *mistakes, field string, rules []Rule, cfg *Config, names ma
 	return compiled
 }
 
+// withoutPlaces returns what http.ServeMux says of a pattern, without the lines of this package.
+func withoutPlaces(text string) string {
+	for {
+		before, place, found := strings.Cut(text, " (registered at ")
+		_, after, closed := strings.Cut(place, ")")
+		if !found || !closed {
+			return text
+		}
+		text = before + after
+	}
+}
+
 func (t *table) add(m *mistakes, field, pattern string, rt *route) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.addf(field, "%v", p)
+			m.addf(field, "%s", withoutPlaces(fmt.Sprint(p)))
 		}
 	}()
+	if method, _, _ := strings.Cut(pattern, " "); wrongCase(method) {
+		m.addf(field, "method %q matches no request: want %s", method, strings.ToUpper(method))
+	}
 	t.routes.Handle(pattern, http.NotFoundHandler())
 	t.patterns[pattern] = rt
 }

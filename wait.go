@@ -17,6 +17,8 @@ import (
 // maxMaxWait bounds Rule.MaxWait. A client, or a proxy, gives up long before.
 const maxMaxWait = time.Hour
 
+const minMaxWait = time.Millisecond // a number without a unit is less
+
 // defaultMaxWaiting is Rule.MaxWaiting if that is zero.
 const defaultMaxWaiting = 100
 
