@@ -34,7 +34,8 @@ const (
 	// that one that was lifted elsewhere does not hold for much longer.
 	blockRecheck = int64(10 * time.Second)
 
-	// blockSweep is how many blocks a new one looks at, to find some that have ended, when there is no room.
+	// blockSweep is how many blocks a new one looks at, to find some that have ended, when there is
+	// no room.
 	blockSweep = 16
 )
 

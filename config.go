@@ -10,7 +10,9 @@ import (
 	"time"
 )
 
-// Config is what [New] compiles into a [Limiter].
+// Config is what [New] compiles into a [Limiter]. Its functions, and those of its rules, are called by
+// many goroutines at once; if one panics, that is reported to OnError and touches that request only.
+// The zero Config has no rules and admits everything.
 type Config struct {
 	_ [0]func() // not comparable, and no literals without field names
 
@@ -73,7 +75,9 @@ type Config struct {
 	OnError func(ctx context.Context, err error)
 }
 
-// Rule is a named policy.
+// Rule is a named policy: how much whom it counts may have, and what happens to what is too much. It
+// needs a Name, a Key, and Limits or InFlight; the zero value of every other field is the ordinary
+// case.
 type Rule struct {
 	_ [0]func()
 
@@ -203,9 +207,11 @@ func (c *Config) check(m *mistakes) {
 func (c *Config) checkReplacement(m *mistakes) {
 	rest := *c
 	for name, set := range map[string]bool{
-		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "StoreTimeout": rest.StoreTimeout != 0, "Instances": rest.Instances != 0, "LeaseTTL": rest.LeaseTTL != 0,
-		"Headers": rest.Headers != 0, "Denied": rest.Denied != nil, "OnDenied": rest.OnDenied != nil,
-		"OnObserved": rest.OnObserved != nil, "OnBlocked": rest.OnBlocked != nil, "Allow": rest.Allow != nil, "Deny": rest.Deny != nil, "OnError": rest.OnError != nil,
+		"Allow": rest.Allow != nil, "Deny": rest.Deny != nil,
+		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "Instances": rest.Instances != 0,
+		"StoreTimeout": rest.StoreTimeout != 0, "LeaseTTL": rest.LeaseTTL != 0, "Headers": rest.Headers != 0,
+		"Denied": rest.Denied != nil, "OnDenied": rest.OnDenied != nil, "OnObserved": rest.OnObserved != nil,
+		"OnBlocked": rest.OnBlocked != nil, "OnError": rest.OnError != nil,
 	} {
 		if set {
 			m.add(name, errors.New("cannot be replaced: want only Rules, Routes, ExemptRoutes and Exempt"))

@@ -49,13 +49,14 @@ const (
 	ReasonUnidentified
 	// ReasonStore is what OnStoreFailure chose, FailOpen or FailClosed.
 	ReasonStore
-	// ReasonInFlight is a refusal because the key has as many requests in flight as it may have.
+	// ReasonInFlight is a refusal because the key has as many requests in flight as its rule admits.
 	ReasonInFlight
-	// ReasonCapacity is a refusal because all keys together have, which is no fault of the client's.
+	// ReasonCapacity is the same where the rule counts everybody together, so that it is no fault of
+	// the client's.
 	ReasonCapacity
 	// ReasonBlocked is a refusal because the key is blocked for its offences: see [Penalty].
 	ReasonBlocked
-	// ReasonDenied is a refusal because the client is on the list [Config].Deny.
+	// ReasonDenied is a refusal because the client is on the list Config.Deny.
 	ReasonDenied
 	// ReasonOverload is a refusal by a [Shedder], because the service is short of capacity.
 	ReasonOverload

@@ -8,7 +8,9 @@ import (
 	"time"
 )
 
-// FailurePolicy is what a [Limiter] does when its [Store] fails.
+// FailurePolicy is what a [Limiter] does when its [Store] fails. The zero value is no choice: it is
+// a mistake in a [Config] with a Store that may fail, and means that of the Config in a [Rule] or
+// [Login].
 type FailurePolicy uint8
 
 const (

@@ -7,9 +7,10 @@ import (
 )
 
 // hashSeed is the secret under which a table hashes its keys, so that nobody can choose keys which
-// share a place. The first step is NH of UMAC (Black, Halevi, Krawczyk, Krovetz, Rogaway, CRYPTO 1999):
-// two different keys agree in its 128 bits with a probability of 2^-64 over the seeds. The second spreads
-// them over 64 bits by the same multiplication as the runtime's own hash does on machines without AES.
+// share a place. The first step is NH of UMAC (Black, Halevi, Krawczyk, Krovetz, Rogaway, CRYPTO
+// 1999): two different keys agree in its 128 bits with a probability of 2^-64 over the seeds. The
+// second spreads them over 64 bits by the same multiplication as the runtime's own hash does on
+// machines without AES.
 //
 // It is not [hash/maphash], which is as safe, because that wants the key in memory and then waits for
 // words that were just written there: a decision takes a quarter longer.

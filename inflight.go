@@ -203,7 +203,8 @@ func (s *stay) holds(l *Limiter, who holder) bool {
 	return false
 }
 
-// leave gives back what the request holds, the first time that it is called. On a nil stay it does nothing.
+// leave gives back what the request holds, the first time that it is called. On a nil stay it does
+// nothing.
 func (s *stay) leave() {
 	if s == nil || s.left.Swap(true) {
 		return

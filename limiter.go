@@ -29,7 +29,10 @@ type Limiter struct {
 
 // New compiles cfg. The error joins a [*ConfigError] for every mistake there is.
 func New(cfg Config) (*Limiter, error) {
-	l := &Limiter{cfg: cfg, decorated: map[string]*rule{}, blocks: newBlocks(maxBlocks, cfg.Store != nil), reporter: newReporter(cfg.OnError)}
+	l := &Limiter{
+		cfg: cfg, decorated: map[string]*rule{},
+		blocks: newBlocks(maxBlocks, cfg.Store != nil), reporter: newReporter(cfg.OnError),
+	}
 	l.scratch.New = func() any { return new(check) }
 	l.permits.seed = newHashSeed()
 	switch store := cfg.Store.(type) {
@@ -58,29 +61,34 @@ func (l *Limiter) rule(name string) *rule {
 	return l.byName.Load().find(name)
 }
 
-// Take takes cost tokens from the buckets of key under the named rule, all of them or
-// none, and returns the decision. It needs no request, so the rule's Key, Cost, Skip and
-// LimitsFor do not count, nor do the controls that need one, such as InFlight. It never waits: if
-// the rule has a MaxWait, tokens that are not there yet are a refusal here. The error says that there is no such rule, that key or cost is
-// not valid, or that the store failed ([*StoreError]); then the Decision is what OnStoreFailure makes of it.
+// Take takes cost tokens from the buckets of key under the named rule, all of them or none, and
+// returns the decision. It needs no request, so the rule's Key, Cost, Skip and LimitsFor do not
+// count, nor do the controls that need one, such as InFlight. It never waits: if the rule has a
+// MaxWait, tokens that are not there yet are a refusal here. The error says that there is no such
+// rule, that key or cost is not valid, or that the store failed ([*StoreError]); then the Decision
+// is what OnStoreFailure makes of it.
 func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d Decision, err error) {
 	err = l.one(ctx, OpTake, rule, key, cost, &d)
 	return d, err
 }
 
-// Peek returns the decision that Take would return for one token, and takes none.
+// Peek returns the decision that Take would return for one token, and takes none. Its errors are
+// those of [Limiter.Take].
 func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (d Decision, err error) {
 	err = l.one(ctx, OpPeek, rule, key, 1, &d)
 	return d, err
 }
 
-// Credit gives cost tokens back to the buckets of key under the named rule.
+// Credit gives cost tokens back to the buckets of key under the named rule, which never hold more
+// than their burst. The error says that there is no such rule, that key or cost is not valid, or that
+// the store failed ([*StoreError]).
 func (l *Limiter) Credit(ctx context.Context, rule string, key Key, cost int64) error {
 	return l.one(ctx, OpCredit, rule, key, cost, new(Decision))
 }
 
-// Reset makes the buckets of key under the named rule full, those of limits that LimitsFor
-// has chosen among them, to unblock a user.
+// Reset makes the buckets of key under the named rule full, to let a user in again: those of limits
+// that LimitsFor has chosen too. If the rule has a Penalty, it also does what [Limiter.Unblock] does.
+// Its errors are those of [Limiter.Credit].
 func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
 	return l.one(ctx, OpReset, rule, key, 0, new(Decision))
 }

@@ -41,16 +41,18 @@ type Login struct {
 	Address ClientIP
 	// Failed reports whether the response is that to a failed attempt. Nil means status 401 or 403.
 	Failed func(Response) bool
-	// Succeeded reports whether it is that to a successful one. It is not asked if the client has left. Nil
-	// means a status below 400: a handler that answers a failure with a redirect needs a Failed and a Succeeded. A response that is neither, as to a form that was not filled in, counts nowhere.
+	// Succeeded reports whether it is that to a successful one. It is not asked if the client has
+	// left. Nil means a status below 400: a handler that answers a failure with a redirect needs a
+	// Failed and a Succeeded. A response that is neither, as to a form that was not filled in,
+	// counts nowhere.
 	Succeeded func(Response) bool
 
 	// PerPair, PerAccount, PerAddress and Total are the limits on failures. Empty means "5 per 15
 	// minutes", "20 per hour", "50 per hour" and "600 per 10 minutes".
 	PerPair, PerAccount, PerAddress, Total Limits
-	// Penalty is for pairs that go on failing, or asking while they are refused. Nil means a block of 15
-	// minutes for every 10 such attempts within an hour, twice as long each time, up to a day.
-	// [Limiter.Unblock] with NAME-pair lifts one.
+	// Penalty is for pairs that go on failing, or asking while they are refused. Nil means a block
+	// of 15 minutes for every 10 such attempts within an hour, twice as long each time, up to a
+	// day. [Limiter.Unblock] with NAME-pair lifts one.
 	Penalty *Penalty
 	// Remember is how long a pair is known after a success. Zero means 30 days.
 	Remember time.Duration

@@ -7,11 +7,13 @@ import (
 
 // Handler returns a handler that asks the rules for everything and those of the matching
 // route, in one decision, before it passes a request on to next. A refused request is
-// answered with status 429 (503 if the store failed and OnStoreFailure is FailClosed, or if all
-// have too many requests in flight together; 403 if a rule refuses requests without identity)
-// and costs nothing.
+// answered with status 429 and costs nothing. The status is 503 if the store failed and
+// OnStoreFailure is FailClosed, or if all have too many requests in flight together, and 403
+// if a rule refuses requests without identity or the client is on the list Config.Deny.
 //
-// The ResponseWriter is passed on as it is.
+// The ResponseWriter is passed on as it is, but for requests to which a rule applies that goes by the
+// response (Charge, or the Offence of a Penalty): these are given one that counts what is written,
+// and that has the abilities which those of net/http have.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := l.table.Load()
@@ -117,15 +119,17 @@ func (l *Limiter) exempt(t *table, r *http.Request) bool {
 
 // Explanation is where one limit stands for a request.
 type Explanation struct {
-	Rule   string
-	Limit  Limit
-	Key    Key
-	Mode   Mode
-	Result Result // as of a peek
+	Rule   string // the name of the rule
+	Limit  Limit  // one of its limits
+	Key    Key    // whom the rule counts
+	Mode   Mode   // whether the rule refuses requests
+	Result Result // as of a peek at the cost of the request
 }
 
 // Explain returns the limits that [Limiter.Handler] would ask about r, and what is left of
-// each. It takes nothing. Rules of decorators are not among them.
+// each. It takes nothing. Rules of decorators are not among them. There are none for a request that
+// is exempt, or that is refused for lack of an identity. The error is that of the store
+// ([*StoreError]).
 func (l *Limiter) Explain(r *http.Request) ([]Explanation, error) {
 	c := l.getCheck()
 	defer l.putCheck(c)

@@ -158,7 +158,8 @@ func (l *Limiter) offend(ctx context.Context, r *rule, key Key) time.Duration {
 	return l.punish(ctx, r, key, p.before(repeats.ResetAfter))
 }
 
-// punish blocks a key that was blocked so often before, unless another goroutine or process has just done it.
+// punish blocks a key that was blocked so often before, unless another goroutine or process has
+// just done it.
 func (l *Limiter) punish(ctx context.Context, r *rule, key Key, before int) time.Duration {
 	c := l.getCheck()
 	defer l.putCheck(c)

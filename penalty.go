@@ -32,10 +32,12 @@ type Penalty struct {
 	// For is how long the first block lasts, at least a second. Zero means a minute. All times here are
 	// rounded up to milliseconds.
 	For time.Duration
-	// Max is the longest that a block lasts, at most a year. Zero means an hour, or For if that is more.
+	// Max is the longest that a block lasts, at most a year. Zero means an hour, or For if that is
+	// more.
 	Max time.Duration
-	// Forget is how long a key that is not blocked must go without another block for one of its blocks to be
-	// forgotten, so that the next one is half as long: a second to 90 days. Zero means a day.
+	// Forget is how long a key that is not blocked must go without another block for one of its
+	// blocks to be forgotten, so that the next one is half as long: a second to 90 days. Zero means
+	// a day.
 	Forget time.Duration
 	// Offence, if not nil, reports whether a response is an offence too, such as a failed login
 	// or a page that is not there. It is called when the handler has returned or panicked. If

@@ -20,7 +20,10 @@ type recorder struct {
 func newRecorder(w http.ResponseWriter) *recorder { return &recorder{w: w} }
 
 func (rec *recorder) response(d time.Duration, panicked bool) Response {
-	res := Response{Status: rec.status, Header: rec.w.Header(), Bytes: rec.bytes, Duration: d, Panicked: panicked, Hijacked: rec.hijacked}
+	res := Response{
+		Status: rec.status, Header: rec.w.Header(), Bytes: rec.bytes,
+		Duration: d, Panicked: panicked, Hijacked: rec.hijacked,
+	}
 	switch {
 	case res.Status != 0:
 	case res.Hijacked:

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Response is how a request was answered, for [Rule.Charge].
+// Response is how a request was answered. It is what the functions of a [Rule], a [Penalty] and a
+// [Login] that go by the response are given: Charge, Offence, Failed and Succeeded.
 type Response struct {
 	// Request is the request, as the handler was given it.
 	Request *http.Request
@@ -67,7 +68,8 @@ func ChargeSuccesses(res Response) int64 { return res.Cost - ChargeFailures(res)
 // as the bucket has it. A rule with a Charge is still charged what that says.
 //
 // The error says that n is negative or that no rule of that name has taken anything for the
-// request, as when it does not apply, or when the Store has failed and the rule has not decided in memory.
+// request, as when it does not apply, or when the Store has failed and the rule has not decided in
+// memory.
 func SetCost(ctx context.Context, rule string, n int64) error {
 	if n < 0 {
 		return fmt.Errorf("ratelimit: SetCost: negative cost %d", n)
@@ -105,7 +107,8 @@ func (c *charges) raise(i int, n, had int64) {
 	}
 }
 
-// lower notes that the cost of the i-th op was lowered by n tokens, and returns how many are to be given back.
+// lower notes that the cost of the i-th op was lowered by n tokens, and returns how many are to be
+// given back.
 func (c *charges) lower(i int, n int64) int64 {
 	missed := min(c.missed(i), n)
 	if missed > 0 {

@@ -124,8 +124,8 @@ func (l *Limiter) stepOut(ctx context.Context, ops []Op, held time.Duration) {
 	l.credit(ctx, others)
 }
 
-// leftAfter returns how many tokens there are if nobody has touched the bucket since op took from it, so
-// long ago. In doubt, which is a nanosecond, it is one more.
+// leftAfter returns how many tokens there are if nobody has touched the bucket since op took from
+// it, so long ago. In doubt, which is a nanosecond, it is one more.
 func (op *Op) leftAfter(d time.Duration) int64 {
 	l := op.Limit
 	debt := span{ns: int64(max(op.Result.ResetAfter-d-1, 0))}
@@ -148,7 +148,8 @@ func (r *rule) maxWaiting() int64 {
 	return int64(r.MaxWaiting)
 }
 
-// oneControlled is one for a rule that holds requests or blocks keys: what would have to wait is refused.
+// oneControlled is one for a rule that holds requests or blocks keys: what would have to wait is
+// refused.
 func (l *Limiter) oneControlled(ctx context.Context, r *rule, p *plan, kind OpKind, key Key, cost int64, d *Decision) error {
 	s := suspect{rule: r, key: key}
 	suspected := r.penalty != nil && (kind == OpTake || kind == OpPeek)
