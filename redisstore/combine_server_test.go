@@ -96,7 +96,7 @@ func TestOneBatchFails(t *testing.T) {
 		}
 		var e *Error
 		require.ErrorAs(t, err, &e)
-		assert.Equal(t, ReasonScript, e.Reason)
+		assert.Equal(t, ratelimit.FailureScript, e.Reason)
 		assert.ErrorContains(t, err, "WRONGTYPE")
 	}
 	for _, i := range []int{0, 3, 4} {

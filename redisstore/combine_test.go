@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -156,7 +157,7 @@ func (c *crowd) wantTimeout(n int) {
 	c.Helper()
 	var e *Error
 	require.ErrorAs(c, c.errs[n], &e)
-	assert.Equal(c, ReasonTimeout, e.Reason)
+	assert.Equal(c, ratelimit.FailureTimeout, e.Reason)
 }
 
 func TestWhoWaitsIsCombined(t *testing.T) {

@@ -10,25 +10,13 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// Reason says in one word why a decision failed. It is for counters and alerts.
-type Reason string
-
-// The reasons.
-const (
-	ReasonTimeout  Reason = "timeout"  // no answer in time; the take may have been charged
-	ReasonConnect  Reason = "connect"  // no connection, or it broke; the same if it broke
-	ReasonReadOnly Reason = "readonly" // a replica was asked, as for some time in a failover
-	ReasonCluster  Reason = "cluster"  // the Cluster is down, or a slot is on the move
-	ReasonBusy     Reason = "busy"     // the server is loading, or runs a slow script
-	ReasonMemory   Reason = "memory"   // maxmemory is reached, with the policy noeviction
-	ReasonAuth     Reason = "auth"     // the user may not do what the script does
-	ReasonScript   Reason = "script"   // the script failed; see the text
-)
-
 // Error is the error of a decision that Redis could not make.
 type Error struct {
-	Reason Reason
-	Err    error // of the client
+	// Reason is one of FailureTimeout, FailureConnect, FailureReadOnly, FailureCluster, FailureBusy,
+	// FailureMemory, FailureAuth and FailureScript.
+	Reason ratelimit.FailureReason
+	// Err is the error of the client.
+	Err error
 }
 
 // Error returns the reason and the text of the client's error.
@@ -38,7 +26,7 @@ func (e *Error) Error() string { return "redisstore: " + string(e.Reason) + ": "
 func (e *Error) Unwrap() error { return e.Err }
 
 // FailureReason is how package ratelimit learns the reason.
-func (e *Error) FailureReason() ratelimit.FailureReason { return ratelimit.FailureReason(e.Reason) }
+func (e *Error) FailureReason() ratelimit.FailureReason { return e.Reason }
 
 func newError(err error) *Error {
 	var known *Error
@@ -50,27 +38,27 @@ func newError(err error) *Error {
 
 // reasons are told by the first word of the server's error. An error inside the script has
 // that word first too, from Redis 7 on.
-var reasons = map[string]Reason{
-	"READONLY": ReasonReadOnly, "MASTERDOWN": ReasonReadOnly, "NOREPLICAS": ReasonReadOnly,
-	"MOVED": ReasonCluster, "ASK": ReasonCluster, "CLUSTERDOWN": ReasonCluster, "TRYAGAIN": ReasonCluster, "CROSSSLOT": ReasonCluster,
-	"BUSY": ReasonBusy, "LOADING": ReasonBusy,
-	"OOM": ReasonMemory, "MISCONF": ReasonMemory,
-	"NOAUTH": ReasonAuth, "NOPERM": ReasonAuth, "WRONGPASS": ReasonAuth,
+var reasons = map[string]ratelimit.FailureReason{
+	"READONLY": ratelimit.FailureReadOnly, "MASTERDOWN": ratelimit.FailureReadOnly, "NOREPLICAS": ratelimit.FailureReadOnly,
+	"MOVED": ratelimit.FailureCluster, "ASK": ratelimit.FailureCluster, "CLUSTERDOWN": ratelimit.FailureCluster, "TRYAGAIN": ratelimit.FailureCluster, "CROSSSLOT": ratelimit.FailureCluster,
+	"BUSY": ratelimit.FailureBusy, "LOADING": ratelimit.FailureBusy,
+	"OOM": ratelimit.FailureMemory, "MISCONF": ratelimit.FailureMemory,
+	"NOAUTH": ratelimit.FailureAuth, "NOPERM": ratelimit.FailureAuth, "WRONGPASS": ratelimit.FailureAuth,
 }
 
-func reasonOf(err error) Reason {
+func reasonOf(err error) ratelimit.FailureReason {
 	var answer ServerError
 	if errors.As(err, &answer) {
 		word, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "-"), " ")
 		if r, ok := reasons[word]; ok {
 			return r
 		}
-		return ReasonScript
+		return ratelimit.FailureScript
 	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
 		errors.As(err, &timeout) && timeout.Timeout() {
-		return ReasonTimeout
+		return ratelimit.FailureTimeout
 	}
-	return ReasonConnect
+	return ratelimit.FailureConnect
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
-func wantReason(t testing.TB, err error, want redisstore.Reason) {
+func wantReason(t testing.TB, err error, want ratelimit.FailureReason) {
 	t.Helper()
 	var e *redisstore.Error
 	require.ErrorAs(t, err, &e)
@@ -39,7 +39,7 @@ func TestReasons(t *testing.T) {
 		require.NoError(t, ask(client))
 		server.Pause()
 		begin := time.Now()
-		wantReason(t, ask(client), redisstore.ReasonTimeout)
+		wantReason(t, ask(client), ratelimit.FailureTimeout)
 		assert.Less(t, time.Since(begin), time.Second)
 		server.Resume()
 		require.Eventually(t, func() bool { return ask(client) == nil }, 5*time.Second, 10*time.Millisecond)
@@ -49,19 +49,19 @@ func TestReasons(t *testing.T) {
 		client := server.Client()
 		require.NoError(t, ask(client))
 		server.Kill()
-		wantReason(t, ask(client), redisstore.ReasonConnect)
+		wantReason(t, ask(client), ratelimit.FailureConnect)
 		server.Restart()
 		require.Eventually(t, func() bool { return ask(client) == nil }, 5*time.Second, 10*time.Millisecond)
 	})
 	t.Run("readonly", func(t *testing.T) {
-		wantReason(t, ask(redistest.Start(t).StartReplica().Client()), redisstore.ReasonReadOnly)
+		wantReason(t, ask(redistest.Start(t).StartReplica().Client()), ratelimit.FailureReadOnly)
 	})
 	t.Run("memory", func(t *testing.T) {
 		server := redistest.Start(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
-		wantReason(t, ask(server.Client()), redisstore.ReasonMemory)
+		wantReason(t, ask(server.Client()), ratelimit.FailureMemory)
 	})
 	t.Run("auth", func(t *testing.T) {
-		wantReason(t, ask(redistest.Start(t, "--requirepass", "x").Client()), redisstore.ReasonAuth)
+		wantReason(t, ask(redistest.Start(t, "--requirepass", "x").Client()), ratelimit.FailureAuth)
 	})
 	t.Run("script", func(t *testing.T) {
 		server := redistest.Start(t)
@@ -70,10 +70,10 @@ func TestReasons(t *testing.T) {
 		key := client.Keys(t.Context(), "*").Val()[0]
 		server.Do("del", key)
 		server.Do("lpush", key, "a list of somebody else's")
-		wantReason(t, ask(client), redisstore.ReasonScript)
+		wantReason(t, ask(client), ratelimit.FailureScript)
 	})
 	t.Run("cluster", func(t *testing.T) {
-		wantReason(t, ask(redistest.Start(t, "--cluster-enabled", "yes").Client()), redisstore.ReasonCluster)
+		wantReason(t, ask(redistest.Start(t, "--cluster-enabled", "yes").Client()), ratelimit.FailureCluster)
 	})
 }
 
@@ -147,7 +147,7 @@ func TestLostAnswerIsNotRetried(t *testing.T) {
 	l := limit(t, "r", 0, "10 per hour")
 	require.NoError(t, store.Apply(t.Context(), take(l, "a", 1)))
 	lost.Store(true)
-	wantReason(t, store.Apply(t.Context(), take(l, "a", 1)), redisstore.ReasonConnect)
+	wantReason(t, store.Apply(t.Context(), take(l, "a", 1)), ratelimit.FailureConnect)
 	ops := take(l, "a", 1)
 	require.NoError(t, store.Apply(t.Context(), ops))
 	assert.Equal(t, int64(7), ops[0].Result.Remaining, "the lost take must be charged once")

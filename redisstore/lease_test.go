@@ -243,7 +243,7 @@ func TestLeaseErrors(t *testing.T) {
 	key := keysOf(t, client)[0]
 	server.Do("del", key)
 	server.Do("set", key, "somebody else's")
-	wantReason(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases), redisstore.ReasonScript)
+	wantReason(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases), ratelimit.FailureScript)
 	server.Kill()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 
+	"github.com/ratelimit-go/ratelimit"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -17,7 +18,7 @@ func reload(ctx context.Context, client redis.UniversalClient, err error) {
 		return
 	}
 	switch reasonOf(err) {
-	case ReasonConnect, ReasonTimeout:
+	case ratelimit.FailureConnect, ratelimit.FailureTimeout:
 		c.ReloadState(ctx)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+
+	"github.com/ratelimit-go/ratelimit"
 )
 
 //go:embed apply.lua
@@ -59,7 +61,7 @@ func splitReply(reply string, calls []*call) error {
 		ops += len(c.arg) / opSize
 	}
 	if len(reply) < replySize*ops {
-		return &Error{ReasonScript, fmt.Errorf("a reply of %d bytes: want %d", len(reply), replySize*ops)}
+		return &Error{ratelimit.FailureScript, fmt.Errorf("a reply of %d bytes: want %d", len(reply), replySize*ops)}
 	}
 	errs := reply[replySize*ops:]
 	for _, c := range calls {
@@ -70,7 +72,7 @@ func splitReply(reply string, calls []*call) error {
 			continue
 		}
 		if failed > len(errs) {
-			return &Error{ReasonScript, fmt.Errorf("an error of %d bytes: want at most %d", failed, len(errs))}
+			return &Error{ratelimit.FailureScript, fmt.Errorf("an error of %d bytes: want at most %d", failed, len(errs))}
 		}
 		c.err, errs = &Error{reasonOf(ServerError(errs[:failed])), ServerError(errs[:failed])}, errs[failed:]
 	}

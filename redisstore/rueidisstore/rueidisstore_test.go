@@ -84,7 +84,7 @@ func TestClientsShareLimits(t *testing.T) {
 	}
 }
 
-func wantReason(t *testing.T, err error, want redisstore.Reason) {
+func wantReason(t *testing.T, err error, want ratelimit.FailureReason) {
 	t.Helper()
 	var e *redisstore.Error
 	require.ErrorAs(t, err, &e)
@@ -103,7 +103,7 @@ func TestReasons(t *testing.T) {
 		require.NoError(t, ask(store))
 		server.Pause()
 		begin := time.Now()
-		wantReason(t, ask(store), redisstore.ReasonTimeout)
+		wantReason(t, ask(store), ratelimit.FailureTimeout)
 		assert.Less(t, time.Since(begin), time.Second)
 		server.Resume()
 		require.Eventually(t, func() bool { return ask(store) == nil }, 5*time.Second, 10*time.Millisecond)
@@ -114,16 +114,16 @@ func TestReasons(t *testing.T) {
 		require.NoError(t, ask(store))
 		server.Kill()
 		require.Error(t, ask(store))
-		wantReason(t, ask(store), redisstore.ReasonConnect)
+		wantReason(t, ask(store), ratelimit.FailureConnect)
 		server.Restart()
 		require.Eventually(t, func() bool { return ask(store) == nil }, 5*time.Second, 10*time.Millisecond)
 	})
 	t.Run("readonly", func(t *testing.T) {
-		wantReason(t, ask(newStore(t, redistest.Start(t).StartReplica().Addr())), redisstore.ReasonReadOnly)
+		wantReason(t, ask(newStore(t, redistest.Start(t).StartReplica().Addr())), ratelimit.FailureReadOnly)
 	})
 	t.Run("memory", func(t *testing.T) {
 		server := redistest.Start(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
-		wantReason(t, ask(newStore(t, server.Addr())), redisstore.ReasonMemory)
+		wantReason(t, ask(newStore(t, server.Addr())), ratelimit.FailureMemory)
 	})
 	t.Run("script", func(t *testing.T) {
 		server := redistest.Start(t)
@@ -132,7 +132,7 @@ func TestReasons(t *testing.T) {
 		key := server.Client().Keys(t.Context(), "*").Val()[0]
 		server.Do("del", key)
 		server.Do("lpush", key, "a list of somebody else's")
-		wantReason(t, ask(store), redisstore.ReasonScript)
+		wantReason(t, ask(store), ratelimit.FailureScript)
 	})
 }
 
@@ -143,7 +143,7 @@ func TestLostAnswerIsNotRetried(t *testing.T) {
 	store := newStore(t, proxy(t, server.Addr(), &lose))
 	require.NoError(t, store.Apply(t.Context(), take(t, "a", "10 per hour")))
 	lose.Store(true)
-	wantReason(t, store.Apply(t.Context(), take(t, "a", "10 per hour")), redisstore.ReasonConnect)
+	wantReason(t, store.Apply(t.Context(), take(t, "a", "10 per hour")), ratelimit.FailureConnect)
 	ops := take(t, "a", "10 per hour")
 	require.NoError(t, store.Apply(t.Context(), ops))
 	assert.Equal(t, int64(7), ops[0].Result.Remaining)
