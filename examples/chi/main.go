@@ -51,6 +51,6 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("for i in $(seq 4); do curl -si -X POST http://%s/login | head -1; done\n", *addr)
+	fmt.Printf("Try, and see three times 200 and then 429:\n  for i in $(seq 4); do curl -si -X POST http://%s/login | head -1; done\n", *addr)
 	log.Fatal((&http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
 }

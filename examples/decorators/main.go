@@ -47,6 +47,6 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("for i in $(seq 11); do curl -si http://%s/items | head -1; done\n", *addr)
+	fmt.Printf("Try, and see ten times 200 and then 429:\n  for i in $(seq 11); do curl -si http://%s/items | head -1; done\n", *addr)
 	log.Fatal((&http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -33,14 +34,15 @@ type envelope struct {
 
 // denied writes the response. Retry-After and the other header fields are set already.
 func denied(w http.ResponseWriter, r *http.Request, d ratelimit.Decision) {
+	retryIn := math.Ceil(d.RetryAfter.Seconds()) // rounded up, as in Retry-After
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(http.StatusTooManyRequests)
-		_, _ = fmt.Fprintf(w, "<h1>Slow down</h1><p>Try again in %.0f seconds.</p>\n", d.RetryAfter.Seconds())
+		_, _ = fmt.Fprintf(w, "<h1>Slow down</h1><p>Try again in %.0f seconds.</p>\n", retryIn)
 		return
 	}
 	var e envelope
-	e.Error.Code, e.Error.Rule, e.Error.RetryIn = "slow_down", d.Rule, d.RetryAfter.Round(time.Second).Seconds()
+	e.Error.Code, e.Error.Rule, e.Error.RetryIn = "slow_down", d.Rule, retryIn
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusTooManyRequests)
 	_ = json.NewEncoder(w).Encode(e)
@@ -74,6 +76,6 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("for i in $(seq 6); do curl -s http://%s/; done\n", *addr)
+	fmt.Printf("Try, and see five times ok, and then an error and a line in the log:\n  for i in $(seq 6); do curl -s http://%s/; done\n", *addr)
 	log.Fatal((&http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
 }

@@ -62,6 +62,6 @@ func main() {
 	}
 	go func() { log.Fatal((&http.Server{Handler: service, ReadHeaderTimeout: 5 * time.Second}).Serve(l)) }()
 	proxy := newProxy(&url.URL{Scheme: "http", Host: l.Addr().String()})
-	fmt.Printf("curl -i http://%s/\n", *addr)
+	fmt.Printf("Try, and see that you are counted by your own address:\n  curl -i -H 'X-Forwarded-For: 203.0.113.9' http://%s/\n", *addr)
 	log.Fatal((&http.Server{Addr: *addr, Handler: proxy, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
 }

@@ -30,7 +30,7 @@ const usage = `Listening on http://%[1]s. Try:
   curl -i http://%[1]s/api/items
       200, and RateLimit says how many of 100 per minute are left
   curl -i 'http://%[1]s/api/items?per_page=1000'
-      costs 50 of them, so the second or third one is answered 429 with Retry-After
+      costs 50 of them, so the second or third of these is answered 429 with Retry-After
   for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%%{http_code}\n' -X POST 'http://%[1]s/login?user=alice'; done
       401 five times, then 429: 5 per minute for each account
   curl -i -u admin:secret http://%[1]s/admin/stats
@@ -76,8 +76,8 @@ func perPage(r *http.Request) int {
 // cost is 1 for each 20 items.
 func cost(r *http.Request) int64 { return int64((perPage(r) + 19) / 20) }
 
-// account is whose password is tried. A limiter must not read the body, so a real service
-// would take it from the query, a header, or decorate the handler behind its parser.
+// account is whose password is tried. A real service has it in the body: see Limiter.Login and
+// FormField.
 func account(r *http.Request) string { return r.URL.Query().Get("user") }
 
 // signedIn stands for real authentication.

@@ -71,6 +71,6 @@ func main() {
 		log.Fatal(err)
 	}
 	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	log.Printf("listening on http://%s", *addr)
+	fmt.Printf("Try, and see that alice has 60 per minute, and who is nobody 10:\n  curl -i -H 'X-User: alice' http://%[1]s/api/items\n  curl -i http://%[1]s/api/items\n", *addr)
 	log.Fatal(server.ListenAndServe())
 }
