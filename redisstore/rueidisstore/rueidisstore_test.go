@@ -20,9 +20,10 @@ import (
 	"github.com/ratelimit-go/ratelimit/storetest"
 )
 
+// newStore has one connection, so that what a test does to it is done to the next decision.
 func newStore(t testing.TB, addr string) *redisstore.Store {
 	t.Helper()
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: true, Dialer: net.Dialer{Timeout: time.Second}})
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: true, PipelineMultiplex: -1, Dialer: net.Dialer{Timeout: time.Second}})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	store, err := rueidisstore.New(client, redisstore.Config{})
