@@ -28,7 +28,10 @@ type ShedConfig struct {
 	// proportion to how many are, and raised again while they are not and the limit is in
 	// use. So it settles where the service works at its capacity with a queue that takes no longer than
 	// TargetLatency. Choose a time that is several times what a request takes without
-	// load: if an idle service does not meet it, the limit stays at MinInFlight.
+	// load: if an idle service does not meet it, the limit stays at MinInFlight. The time in
+	// which a client sends its body, or takes its answer, counts too, so many slow clients
+	// can lower the limit: give them deadlines (http.Server.ReadTimeout and WriteTimeout), or
+	// read bodies before.
 	//
 	// The algorithm is that of DCTCP (RFC 8257), an additive increase and a decrease in proportion
 	// to the extent of congestion, which is a congestion control of the kind that shares a
