@@ -47,7 +47,7 @@ type Config struct {
 	// means 1, so that each enforces the whole limit, and n instances admit n times as much.
 	// Where their number changes, the greatest is the strict choice.
 	Instances int
-	// StoreTimeout is how long a decision may wait for the Store. Zero means 50 ms.
+	// StoreTimeout is how long a decision may wait for the Store, 10 µs at least. Zero means 50 ms.
 	StoreTimeout time.Duration
 
 	// LeaseTTL is after what time an instance that has died no longer counts for Rule.InFlight, if
@@ -109,7 +109,7 @@ type Rule struct {
 	// fields of the response, written before, show what was reserved. If Charge panics
 	// or is negative, that is reported and the reservation is charged.
 	Charge func(Response) int64
-	// MaxWait, if not zero, is how long a request may be held, at most an hour, until its tokens are
+	// MaxWait, if not zero, is how long a request may be held, from 1 ms to 1 h, until its tokens are
 	// there, in the place of being refused: in the order in which requests come, by all
 	// instances together. A request is refused at once if it would have to wait for longer,
 	// or beyond the deadline of its context. If its client leaves, its tokens are given back, but
