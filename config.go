@@ -205,16 +205,26 @@ func (c *Config) check(m *mistakes) {
 
 // checkReplacement is check for Replace.
 func (c *Config) checkReplacement(m *mistakes) {
-	rest := *c
-	for name, set := range map[string]bool{
-		"Allow": rest.Allow != nil, "Deny": rest.Deny != nil,
-		"Store": rest.Store != nil, "OnStoreFailure": rest.OnStoreFailure != 0, "Instances": rest.Instances != 0,
-		"StoreTimeout": rest.StoreTimeout != 0, "LeaseTTL": rest.LeaseTTL != 0, "Headers": rest.Headers != 0,
-		"Denied": rest.Denied != nil, "OnDenied": rest.OnDenied != nil, "OnObserved": rest.OnObserved != nil,
-		"OnBlocked": rest.OnBlocked != nil, "OnError": rest.OnError != nil,
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{
+		{"Allow", c.Allow != nil},
+		{"Deny", c.Deny != nil},
+		{"Store", c.Store != nil},
+		{"OnStoreFailure", c.OnStoreFailure != 0},
+		{"Instances", c.Instances != 0},
+		{"StoreTimeout", c.StoreTimeout != 0},
+		{"LeaseTTL", c.LeaseTTL != 0},
+		{"Headers", c.Headers != 0},
+		{"Denied", c.Denied != nil},
+		{"OnDenied", c.OnDenied != nil},
+		{"OnObserved", c.OnObserved != nil},
+		{"OnBlocked", c.OnBlocked != nil},
+		{"OnError", c.OnError != nil},
 	} {
-		if set {
-			m.add(name, errors.New("cannot be replaced: want only Rules, Routes, ExemptRoutes and Exempt"))
+		if field.set {
+			m.add(field.name, errors.New("cannot be replaced: want only Rules, Routes, ExemptRoutes and Exempt"))
 		}
 	}
 }
