@@ -58,7 +58,8 @@ type Config struct {
 	// Headers is the form of the response fields. The zero value is the newest draft.
 	Headers HeaderForm
 	// Denied, if not nil, writes the response to a refused request in the place of the
-	// default one. The header fields, Retry-After among them, are set before.
+	// default one. The header fields, Retry-After among them, are set before. Not every refusal
+	// is a 429: see [Decision.Status].
 	Denied func(w http.ResponseWriter, r *http.Request, d Decision)
 	// OnDenied, if not nil, is called for each refused request, before the response.
 	OnDenied func(r *http.Request, d Decision)

@@ -78,6 +78,15 @@ type problem struct {
 
 const problemTypes = "https://iana.org/assignments/http-problem-types#"
 
+// Status returns the HTTP status for a refusal: 403 if the client is denied or has no identity, 503 if the
+// service is short of capacity or the store failed, 429 otherwise. It is 200 if d is an admission.
+func (d Decision) Status() int {
+	if d.Allowed {
+		return http.StatusOK
+	}
+	return problemOf(&d).status
+}
+
 func problemOf(d *Decision) problem {
 	switch d.Reason {
 	case ReasonUnidentified:

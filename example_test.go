@@ -230,7 +230,7 @@ func ExampleConfig_denied() {
 		Rules: []ratelimit.Rule{{Name: "per-client", Limits: ratelimit.MustParse("1 per minute"), Key: ratelimit.ByRemoteIP()}},
 		Denied: func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) {
 			fmt.Println("refused by", d.Rule, "with Retry-After:", w.Header().Get("Retry-After"))
-			http.Error(w, "slow down, please", http.StatusTooManyRequests)
+			http.Error(w, "slow down, please", d.Status())
 		},
 	})
 	if err != nil {

@@ -14,6 +14,27 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
+// A Denied of one's own can answer with the status of the default response.
+func TestStatusIsThatOfTheDefaultResponse(t *testing.T) {
+	for reason, want := range map[ratelimit.Reason]int{
+		ratelimit.ReasonLimit: 429, ratelimit.ReasonNever: 429, ratelimit.ReasonInFlight: 429, ratelimit.ReasonBlocked: 429,
+		ratelimit.ReasonUnidentified: 403, ratelimit.ReasonDenied: 403,
+		ratelimit.ReasonStore: 503, ratelimit.ReasonCapacity: 503, ratelimit.ReasonOverload: 503,
+	} {
+		assert.Equal(t, want, ratelimit.Decision{Reason: reason}.Status(), "reason %d", reason)
+	}
+	assert.Equal(t, 200, ratelimit.Decision{Allowed: true, Reason: ratelimit.ReasonStore}.Status())
+
+	nobody := ratelimit.ByUser(func(*http.Request) string { return "" })
+	l := newLimiter(t, ratelimit.Config{
+		Rules:  []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse("1/s"), Key: nobody, Unidentified: ratelimit.RefuseUnidentified}},
+		Denied: func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) { w.WriteHeader(d.Status()) },
+	})
+	w := httptest.NewRecorder()
+	l.Handler(ok).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	assert.Equal(t, http.StatusForbidden, w.Code)
+}
+
 // Mistakes that would silently mean something else are found, and the message says what was meant.
 func TestPlausibleMistakes(t *testing.T) {
 	r := rule("r", "1/s")

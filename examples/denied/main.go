@@ -37,14 +37,14 @@ func denied(w http.ResponseWriter, r *http.Request, d ratelimit.Decision) {
 	retryIn := math.Ceil(d.RetryAfter.Seconds()) // rounded up, as in Retry-After
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(http.StatusTooManyRequests)
+		w.WriteHeader(d.Status())
 		_, _ = fmt.Fprintf(w, "<h1>Slow down</h1><p>Try again in %.0f seconds.</p>\n", retryIn)
 		return
 	}
 	var e envelope
 	e.Error.Code, e.Error.Rule, e.Error.RetryIn = "slow_down", d.Rule, retryIn
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusTooManyRequests)
+	w.WriteHeader(d.Status())
 	_ = json.NewEncoder(w).Encode(e)
 }
 
