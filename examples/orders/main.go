@@ -11,7 +11,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -38,14 +40,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	child := flags.Bool("child", false, "only serve, until standard input ends")
 	limited := flags.Bool("limits", true, "with -serve: with the limits of policy.go")
 	addr := flags.String("addr", "127.0.0.1:0", "with -serve: address to listen on")
-	results := flags.String("out", "RESULTS.md", "where the tables are written")
-	plot := flags.String("plot", "attack.svg", "where the plot is written")
+	results := flags.String("out", "", "where the tables are written; RESULTS.md, or nowhere with -short")
+	plot := flags.String("plot", "", "where the plot is written; attack.svg, or nowhere with -short")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	size := full
 	if *short {
 		size = small
+	} else {
+		*results, *plot = cmp.Or(*results, "RESULTS.md"), cmp.Or(*plot, "attack.svg")
 	}
 	if *serve || *child {
 		if *child {
@@ -53,19 +57,23 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return serveUntil(ctx, out, *addr, size.data, *limited)
 	}
-	cmp, err := compare(ctx, out, size, max(1, *rounds))
+	c, err := compare(ctx, out, size, max(1, *rounds))
 	if err != nil {
 		return err
 	}
-	cmp.note = *note
-	if err := os.WriteFile(*results, []byte(cmp.markdown(*plot)), 0o644); err != nil {
+	c.note = *note
+	if _, err := fmt.Fprintf(out, "\n%s\n", c.tables()); err != nil {
 		return err
 	}
-	if err := os.WriteFile(*plot, []byte(cmp.svg()), 0o644); err != nil {
-		return err
+	return errors.Join(write(*results, c.markdown(*plot)), write(*plot, c.svg()))
+}
+
+// write writes text to the file of that name, if there is one.
+func write(name, text string) error {
+	if name == "" {
+		return nil
 	}
-	_, err = fmt.Fprintf(out, "\n%s\nwritten to %s and %s\n", cmp.tables(), *results, *plot)
-	return err
+	return os.WriteFile(name, []byte(text), 0o644)
 }
 
 // untilEOF returns a context that ends with r: a child does not outlive its parent.
