@@ -48,7 +48,9 @@ type Login struct {
 	Succeeded func(Response) bool
 
 	// PerPair, PerAccount, PerAddress and Total are the limits on failures. Empty means "5 per 15
-	// minutes", "20 per hour", "50 per hour" and "600 per 10 minutes".
+	// minutes", "20 per hour", "50 per hour" and "600 per 10 minutes". A burst is checked at once:
+	// where checking a password is slow, choose a Total with a smaller one, as in
+	// "600 per 10 minutes burst 50".
 	PerPair, PerAccount, PerAddress, Total Limits
 	// Penalty is for pairs that go on failing, or asking while they are refused. Nil means a block
 	// of 15 minutes for every 10 such attempts within an hour, twice as long each time, up to a

@@ -32,8 +32,9 @@ func (l *Limiter) Handler(next http.Handler) http.Handler {
 // Limit returns a decorator that enforces the limits in text, as [Parse] reads them, on
 // the handlers it is applied to: each call of Limit is one budget, shared by the
 // handlers that one decorator is given. Its name is the text, with a number if the
-// same text is used again. Limit panics if text or key is not valid, as
-// [http.ServeMux.Handle] does for a bad pattern.
+// same text is used again: so where instances share a Store and their code may differ, in a
+// rolling deployment, give rules names by [Limiter.With]. Limit panics if text or key is not
+// valid, as [http.ServeMux.Handle] does for a bad pattern.
 func (l *Limiter) Limit(text string, key Keyer) func(http.Handler) http.Handler {
 	limits := MustParse(text)
 	name := limits.String()
