@@ -139,7 +139,11 @@ func FuzzPeerAddress(f *testing.F) {
 		got, err := ratelimit.ByRemoteIP().Key(&http.Request{RemoteAddr: remote})
 		host, perr := netip.ParseAddrPort(remote)
 		if perr != nil {
-			addr, aerr := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(remote, "["), "]"))
+			inner := remote
+			if strings.HasPrefix(remote, "[") && strings.HasSuffix(remote, "]") { // one alone may be part of a zone
+				inner = remote[1:max(1, len(remote)-1)]
+			}
+			addr, aerr := netip.ParseAddr(inner)
 			if aerr != nil {
 				require.Error(t, err)
 				return
