@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"errors"
+	"math"
 	"math/bits"
 	"time"
 )
@@ -34,9 +35,12 @@ func (l Limit) patient(wait time.Duration) (larger Limit, extra int64) {
 		return l, 0
 	}
 	n, _ := bits.Div64(hi, lo, uint64(period))
+	if n > uint64(math.MaxInt64-burst) {
+		return l, 0
+	}
 	larger = l
-	larger.Burst = burst + int64(n&(1<<62-1))
-	if larger.Burst < burst || larger.check() != nil {
+	larger.Burst = burst + int64(n)
+	if larger.check() != nil {
 		return l, 0
 	}
 	return larger, int64(n)

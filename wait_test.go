@@ -361,3 +361,16 @@ func TestMaxWaitWithoutStore(t *testing.T) {
 		})
 	}
 }
+
+// Where more tokens flow in within MaxWait than can be counted, nobody has to wait.
+func TestMaxWaitBeyondCounting(t *testing.T) {
+	const count = 4_294_967_291 // a prime, so that it cannot be reduced
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{{
+		Name: "r", Limits: ratelimit.Limits{{Count: count, Period: time.Microsecond}}, Key: ratelimit.ByRemoteIP(), MaxWait: time.Hour,
+	}}})
+	d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+	require.NoError(t, err)
+	assert.True(t, d.Allowed)
+	assert.Equal(t, int64(count), d.Limit.Burst)
+	assert.Equal(t, int64(count-1), d.Remaining)
+}
