@@ -42,6 +42,7 @@ type MemoryStore struct {
 	maxKeys int64
 	mask    uint64
 	shards  []shard
+	tables  []atomic.Pointer[[]slot] // of the shards, to be read without their locks: see warm
 
 	keys     atomic.Int64 // buckets held, and room reserved for some
 	overflow overflow
@@ -82,14 +83,19 @@ func NewMemoryStore(cfg MemoryConfig) *MemoryStore {
 		cfg.MaxKeys = DefaultMaxKeys
 	}
 	shards := uint64(1) << bits.Len64(uint64(cfg.MaxKeys)/keysPerShard)
-	return &MemoryStore{
+	s := &MemoryStore{
 		seed:     newHashSeed(),
 		start:    time.Now(),
 		maxKeys:  int64(cfg.MaxKeys),
 		mask:     shards - 1,
 		shards:   make([]shard, shards),
+		tables:   make([]atomic.Pointer[[]slot], shards),
 		overflow: overflow{buckets: make(map[uint64]*bucket)},
 	}
+	for i := range s.shards {
+		s.shards[i].table = &s.tables[i]
+	}
+	return s
 }
 
 // Stats returns the store's counters. They are read one after another, not at
@@ -152,22 +158,47 @@ func simple(ops []Op) bool {
 }
 
 // applyFew is applyKnown for simple ops.
-func (s *MemoryStore) applyFew(ops []Op) bool {
+func (s *MemoryStore) applyFew(ops []Op) (known bool) {
 	now, hash := s.now(), s.seed.hash(&ops[0].Key)
+	s.warm(ops[0].Limit.id, hash)
 	sh := s.shard(hash)
 	sh.mu.Lock() // no defer: nothing below can panic, and it would cost a tenth of the whole
-	known := sh.apply(ops, hash, now)
+	now = sh.tick(now)
+	if len(ops) == 1 {
+		known = sh.applyOne(&ops[0], hash, now)
+	} else {
+		known = sh.applySeveral(ops, hash, now)
+	}
 	sh.mu.Unlock()
 	return known
 }
 
-// apply is applyFew in sh. It takes a short way through the ordinary, which is takes that are all
-// allowed, at the pace at which the buckets fill already.
-func (sh *shard) apply(ops []Op, hash uint64, now int64) bool {
+// applyOne is applyFew for one op. It takes a short way through the ordinary, which is a take that is
+// allowed, at the pace at which the bucket fills already.
+func (sh *shard) applyOne(op *Op, hash uint64, now int64) bool {
+	b := sh.find(op.Limit.id, &op.Key, hash)
+	if b == nil {
+		return false
+	}
+	var after span
+	if op.admit(b, now, &after) {
+		b.full, b.frac = now+after.ns, after.frac
+		return true
+	}
+	var t trial
+	op.try(b, now, &t)
+	if op.Result.Allowed {
+		op.apply(b, now, &t)
+	}
+	op.report(b, now)
+	return true
+}
+
+// applySeveral is applyFew for up to maxKnown ops. Its short way is for all of them or for none.
+func (sh *shard) applySeveral(ops []Op, hash uint64, now int64) bool {
 	var buckets [maxKnown]*bucket
 	var after [maxKnown]span
 	ordinary, at := true, -1
-	now = sh.tick(now)
 	for i := range ops {
 		op := &ops[i]
 		l := op.Limit
