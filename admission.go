@@ -38,14 +38,14 @@ func (a *admission) Value(key any) any {
 	return a.Context.Value(key)
 }
 
-// admit returns the admission of a request that c has found to be allowed.
-func (l *Limiter) admit(ctx context.Context, c *check, worst *Op) *admission {
-	a := &admission{Context: ctx, limiter: l, failed: c.failed}
+// admit returns the admission of a request that v has found to be allowed.
+func (l *Limiter) admit(ctx context.Context, v *verdict, worst *Op) *admission {
+	a := &admission{Context: ctx, limiter: l, failed: v.failed}
 	if worst != nil {
 		a.op = *worst
 	}
-	if len(c.ops) > 1 {
-		a.charge(c.appendTaken(nil))
+	if len(v.ops) > 1 {
+		a.charge(v.appendTaken(nil))
 	}
 	return a
 }
@@ -70,11 +70,11 @@ func DecisionFrom(ctx context.Context) (d Decision, ok bool) {
 	if a == nil {
 		return d, false
 	}
-	c := check{failed: a.failed}
+	v := verdict{failed: a.failed}
 	if a.op.Limit != nil {
-		c.ops = []Op{a.op}
+		v.ops = []Op{a.op}
 	}
-	c.decide(&d)
+	v.decide(&d)
 	return d, true
 }
 

@@ -60,12 +60,12 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 		s.admitted = true
 		ctx = s
 	}
-	a := l.admit(ctx, c, worst)
+	a := l.admit(ctx, &c.verdict, worst)
 	if taken := l.observe(r, c.observed); len(taken) > 0 {
 		a.charge(append(a.charged(), taken...))
 	}
 	controls := append([]control(nil), c.controls...)
-	l.setHeaders(w.Header(), c, a.text[:0], &a.values)
+	l.setHeaders(w.Header(), &c.verdict, a.text[:0], &a.values)
 	l.putCheck(c)
 	l.serveSettled(w, a.carry(r), next, a, controls)
 }

@@ -16,12 +16,12 @@ type denial struct {
 }
 
 // deny answers a refused request.
-func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check) {
+func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, v *verdict) {
 	var d Decision
-	c.decide(&d)
+	v.decide(&d)
 	h, m := w.Header(), new(denial)
 	secs := retryAfter(h, d.RetryAfter)
-	l.setHeaders(h, c, m.text[:0], &m.values)
+	l.setHeaders(h, v, m.text[:0], &m.values)
 	if l.cfg.OnDenied != nil {
 		l.guard(r, "OnDenied", func() error { l.cfg.OnDenied(r, d); return nil })
 	}
@@ -30,7 +30,9 @@ func (l *Limiter) deny(w http.ResponseWriter, r *http.Request, c *check) {
 		l.cfg.Denied(w, r, d)
 		return
 	}
-	m.answer(w, r, &d, c)
+	c := l.getCheck()
+	c.buf = m.answer(w, r, &d, v, c.buf[:0])
+	l.putCheck(c)
 }
 
 // begin sets the fields that every refusal has. secs is the wait, or 0 if there is none to tell.
@@ -42,25 +44,26 @@ func (m *denial) begin(h http.Header, secs int64) {
 	m.set(h, 1, "Cache-Control", "no-store")
 }
 
-// answer writes the response. The policies that refused are those of c.
-func (m *denial) answer(w http.ResponseWriter, r *http.Request, d *Decision, c *check) {
+// answer writes the response, and returns its body, which it puts into buf. The policies that
+// refused are those of v.
+func (m *denial) answer(w http.ResponseWriter, r *http.Request, d *Decision, v *verdict, buf []byte) (body []byte) {
 	p, h := problemOf(d), w.Header()
-	body, mediaType := c.buf[:0], "application/problem+json"
+	body, mediaType := buf, "application/problem+json"
 	if prefersText(r.Header["Accept"]) {
 		body, mediaType = append(p.appendDetail(body, d), '\n'), "text/plain; charset=utf-8"
 	} else {
-		body = p.appendJSON(body, d, c)
+		body = p.appendJSON(body, d, v)
 	}
-	c.buf = body
 	m.set(h, 2, "Content-Type", mediaType)
 	m.set(h, 3, "X-Content-Type-Options", "nosniff")
 	if r.Method == http.MethodHead {
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 		w.WriteHeader(p.status)
-		return
+		return body
 	}
 	w.WriteHeader(p.status)
 	_, _ = w.Write(body) // which adds the length; a client that has gone needs no answer
+	return body
 }
 
 func (m *denial) set(h http.Header, i int, name, value string) {
@@ -120,23 +123,23 @@ func (p *problem) appendDetail(b []byte, d *Decision) []byte {
 
 // appendJSON renders p by hand: rule names, the only text that is not constant, have been
 // checked to need no escapes.
-func (p *problem) appendJSON(b []byte, d *Decision, c *check) []byte {
+func (p *problem) appendJSON(b []byte, d *Decision, v *verdict) []byte {
 	b = append(append(b, `{"type":"`...), p.kind...)
 	b = append(append(b, `","title":"`...), p.title...)
 	b = strconv.AppendInt(append(b, `","status":`...), int64(p.status), 10)
 	b = p.appendDetail(append(b, `,"detail":"`...), d)
 	b = append(b, '"')
 	if d.Reason == ReasonLimit || d.Reason == ReasonNever {
-		b = c.appendViolated(b)
+		b = v.appendViolated(b)
 	}
 	return append(b, "}\n"...)
 }
 
 // appendViolated appends the names of the policies that refused, but for hidden ones.
-func (c *check) appendViolated(b []byte) []byte {
+func (v *verdict) appendViolated(b []byte) []byte {
 	sep := `,"violated-policies":[`
-	for i, p := range c.policies {
-		if !c.ops[i].Result.Allowed && !p.hidden {
+	for i, p := range v.policies {
+		if !v.ops[i].Result.Allowed && !p.hidden {
 			b = append(append(b, sep...), p.member...)
 			sep = ","
 		}

@@ -125,13 +125,13 @@ func (l *Limiter) amend(ctx context.Context, ops []Op) (err error) {
 	return err
 }
 
-// appendTaken appends the ops by which c has taken tokens, of the store or of local memory.
-func (c *check) appendTaken(ops []Op) []Op {
-	if c.failed == 0 {
-		return append(ops, c.ops...)
+// appendTaken appends the ops by which v has taken tokens, of the store or of local memory.
+func (v *verdict) appendTaken(ops []Op) []Op {
+	if v.failed == 0 {
+		return append(ops, v.ops...)
 	}
-	for i := range c.ops {
-		if op := &c.ops[i]; c.failed == UseMemory && op.isLocal() {
+	for i := range v.ops {
+		if op := &v.ops[i]; v.failed == UseMemory && op.isLocal() {
 			ops = append(ops, *op)
 		}
 	}

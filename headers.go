@@ -35,51 +35,51 @@ const maxInteger = 999_999_999_999_999
 // point to: each has a capacity of one, so that appending to one does not reach the next.
 type fieldValues [2]string
 
-// setHeaders writes the fields for c, merged with those of an outer limiter. What is written
+// setHeaders writes the fields for v, merged with those of an outer limiter. What is written
 // into buf, as far as there is room, becomes a string and must not be changed after.
-func (l *Limiter) setHeaders(h http.Header, c *check, buf []byte, values *fieldValues) {
-	if l.cfg.Headers == NoHeaders || c.refused.reason != ReasonNone || c.failed == FailOpen || c.failed == FailClosed {
+func (l *Limiter) setHeaders(h http.Header, v *verdict, buf []byte, values *fieldValues) {
+	if l.cfg.Headers == NoHeaders || v.refused.reason != ReasonNone || v.failed == FailOpen || v.failed == FailClosed {
 		return
 	}
 	if l.cfg.Headers == DraftHeaders {
-		setDraft(h, c, buf, values)
+		setDraft(h, v, buf, values)
 		return
 	}
 	worst := -1
-	for i := range c.ops {
-		if !c.policies[i].hidden && (worst < 0 || stricter(&c.ops[i], &c.ops[worst])) {
+	for i := range v.ops {
+		if !v.policies[i].hidden && (worst < 0 || stricter(&v.ops[i], &v.ops[worst])) {
 			worst = i
 		}
 	}
 	if worst >= 0 {
-		setSingle(h, l.cfg.Headers, c.policies[worst], &c.ops[worst].Result)
+		setSingle(h, l.cfg.Headers, v.policies[worst], &v.ops[worst].Result)
 	}
 }
 
-func setDraft(h http.Header, c *check, buf []byte, values *fieldValues) {
+func setDraft(h http.Header, v *verdict, buf []byte, values *fieldValues) {
 	levels := buf
-	for i, p := range c.policies {
+	for i, p := range v.policies {
 		if p.hidden {
 			continue
 		}
 		if len(levels) > 0 {
 			levels = append(levels, ", "...)
 		}
-		levels = appendLevel(levels, p, &c.ops[i].Result)
+		levels = appendLevel(levels, p, &v.ops[i].Result)
 	}
 	if len(levels) == 0 {
 		return
 	}
 	// Both are looked up first: that costs nothing as long as the header is empty.
-	values[0] = joined(h["Ratelimit-Policy"], c.policyField())
+	values[0] = joined(h["Ratelimit-Policy"], v.policyField())
 	values[1] = joined(h["Ratelimit"], unsafe.String(&levels[0], len(levels)))
 	h["Ratelimit-Policy"], h["Ratelimit"] = values[0:1:1], values[1:2:2]
 }
 
 // policyField returns the members of RateLimit-Policy. Those of a single rule are at hand.
-func (c *check) policyField() string {
+func (v *verdict) policyField() string {
 	field := ""
-	for _, p := range c.plans {
+	for _, p := range v.plans {
 		switch {
 		case field == "":
 			field = p.field

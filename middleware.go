@@ -71,6 +71,10 @@ func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 }
 
 func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handler, rules, routed []*rule) {
+	if len(rules) == 1 && len(routed) == 0 && l.memory != nil && rules[0].isPlain() {
+		l.servePlain(w, r, next, rules[0])
+		return
+	}
 	c := l.getCheck()
 	if c.collect(l, rules, r, OpTake) && c.collect(l, routed, r, OpTake) {
 		if c.controlled() {
@@ -79,21 +83,70 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		}
 		_ = l.apply(r.Context(), c) // reported there; the decision says what was chosen
 	}
-	worst := c.worst()
-	if !c.allowed(worst) {
-		l.refuse(w, r, c)
-		return
-	}
-	a := l.admit(r.Context(), c, worst)
-	l.setHeaders(w.Header(), c, a.text[:0], &a.values)
+	l.finish(w, r, next, c)
+}
+
+// finish is the end of serve: it answers or passes on a request that c has decided, and puts c back.
+func (l *Limiter) finish(w http.ResponseWriter, r *http.Request, next http.Handler, c *check) {
+	r, ok := l.answer(w, r, &c.verdict)
 	l.putCheck(c)
-	next.ServeHTTP(w, a.carry(r))
+	if ok {
+		next.ServeHTTP(w, r)
+	}
+}
+
+// servePlain is serve for what nearly every request needs: a single plain rule, and a client whose
+// buckets the MemoryStore holds. It does without a check: all that it needs is on the stack.
+func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.Handler, rl *rule) {
+	var ops [maxKnown]Op
+	var policies [maxKnown]*policy
+	var plans [1]*plan
+	var v verdict
+	switch key, ok := rl.key(l, r); {
+	case !ok:
+		v.refused = refusedBy{rule: rl, reason: ReasonUnidentified}
+	case !key.IsZero():
+		p, cost := rl.limits(l, r), rl.cost(l, r)
+		n := len(p.policies)
+		if n <= maxKnown {
+			for i := range n {
+				pol, op := &p.policies[i], &ops[i]
+				policies[i], op.Limit, op.Key, op.Cost = pol, pol.NamedLimit, key, cost
+			}
+			plans[0] = p
+			v.ops, v.policies, v.plans = ops[:n], policies[:n], plans[:]
+		}
+		if n > maxKnown || n > 0 && !l.memory.applyFew(v.ops) {
+			c := l.getCheck()
+			c.add(p, key, cost, OpTake)
+			_ = l.apply(r.Context(), c) // which fails for ops that are not valid only
+			l.finish(w, r, next, c)
+			return
+		}
+	}
+	if r, ok := l.answer(w, r, &v); ok {
+		next.ServeHTTP(w, r)
+	}
+}
+
+// answer writes the fields for a request that v admits, and returns the request to pass on. If v refuses
+// it, that is the answer, and it returns false.
+func (l *Limiter) answer(w http.ResponseWriter, r *http.Request, v *verdict) (*http.Request, bool) {
+	worst := v.worst()
+	if !v.allowed(worst) {
+		giveBack(r.Context())
+		l.deny(w, r, v)
+		return r, false
+	}
+	a := l.admit(r.Context(), v, worst)
+	l.setHeaders(w.Header(), v, a.text[:0], &a.values)
+	return a.carry(r), true
 }
 
 // refuse answers a request that c has found to be refused, and puts c back.
 func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, c *check) {
 	giveBack(r.Context())
-	l.deny(w, r, c)
+	l.deny(w, r, &c.verdict)
 	l.putCheck(c)
 }
 

@@ -117,6 +117,11 @@ func newPolicy(r *Rule, index, of int, l Limit) policy {
 	return p
 }
 
+// isPlain reports whether r takes tokens for every request, and does no more.
+func (r *rule) isPlain() bool {
+	return !r.special && r.Skip == nil && len(r.Methods) == 0 && r.mode() == Enforce
+}
+
 // applies reports whether r applies to the request, as far as its method and Skip go.
 func (r *rule) applies(l *Limiter, req *http.Request) bool {
 	if len(r.Methods) > 0 && !slices.Contains(r.Methods, req.Method) &&

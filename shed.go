@@ -242,7 +242,7 @@ func (s *Shedder) refuse(w http.ResponseWriter, r *http.Request) {
 		s.cfg.Denied(w, r, d)
 		return
 	}
-	m.answer(w, r, &d, new(check))
+	m.answer(w, r, &d, new(verdict), nil)
 }
 
 // ShedStats is the state of a [Shedder], for dashboards.
