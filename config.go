@@ -55,6 +55,14 @@ type Config struct {
 	// for longer asks the Store every third of it.
 	LeaseTTL time.Duration
 
+	// NoContext passes an admitted request on as it is, and not as a copy whose context has the
+	// decision. That saves 400 bytes and a third of the time a request takes here, for handlers that do
+	// not ask, as those of a reverse proxy: [DecisionFrom] and [SetCost] find nothing, and if a
+	// decorator or a limiter further in refuses the request, what was taken here stays taken. A
+	// request is copied nevertheless if a rule with Charge, MaxWait, InFlight or Penalty applies
+	// to it, or a rule that only observes it.
+	NoContext bool
+
 	// Headers is the form of the response fields. The zero value is the newest draft.
 	Headers HeaderForm
 	// Denied, if not nil, writes the response to a refused request in the place of the
@@ -217,6 +225,7 @@ func (c *Config) checkReplacement(m *mistakes) {
 		{"Instances", c.Instances != 0},
 		{"StoreTimeout", c.StoreTimeout != 0},
 		{"LeaseTTL", c.LeaseTTL != 0},
+		{"NoContext", c.NoContext},
 		{"Headers", c.Headers != 0},
 		{"Denied", c.Denied != nil},
 		{"OnDenied", c.OnDenied != nil},

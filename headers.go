@@ -35,13 +35,20 @@ const maxInteger = 999_999_999_999_999
 // point to: each has a capacity of one, so that appending to one does not reach the next.
 type fieldValues [2]string
 
+// fields is what the header of an admitted request points to, where no admission has it.
+type fields struct {
+	values fieldValues
+	text   [64]byte // of RateLimit
+}
+
 // setHeaders writes the fields for v, merged with those of an outer limiter. What is written
-// into buf, as far as there is room, becomes a string and must not be changed after.
+// into buf, as far as there is room, becomes a string and must not be changed after. Without values
+// to point to it makes some, if it needs them.
 func (l *Limiter) setHeaders(h http.Header, v *verdict, buf []byte, values *fieldValues) {
 	if l.cfg.Headers == NoHeaders || v.refused.reason != ReasonNone || v.failed == FailOpen || v.failed == FailClosed {
 		return
 	}
-	if l.cfg.Headers == DraftHeaders {
+	if l.cfg.Headers == DraftHeaders && len(v.ops) > 0 {
 		setDraft(h, v, buf, values)
 		return
 	}
@@ -57,6 +64,10 @@ func (l *Limiter) setHeaders(h http.Header, v *verdict, buf []byte, values *fiel
 }
 
 func setDraft(h http.Header, v *verdict, buf []byte, values *fieldValues) {
+	if values == nil {
+		f := new(fields)
+		buf, values = f.text[:0], &f.values
+	}
 	levels := buf
 	for i, p := range v.policies {
 		if p.hidden {

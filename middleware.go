@@ -138,6 +138,10 @@ func (l *Limiter) answer(w http.ResponseWriter, r *http.Request, v *verdict) (*h
 		l.deny(w, r, v)
 		return r, false
 	}
+	if l.cfg.NoContext {
+		l.setHeaders(w.Header(), v, nil, nil)
+		return r, true
+	}
 	a := l.admit(r.Context(), v, worst)
 	l.setHeaders(w.Header(), v, a.text[:0], &a.values)
 	return a.carry(r), true

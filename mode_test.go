@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -196,6 +198,31 @@ func TestReplace(t *testing.T) {
 	assert.Equal(t, 429, serve(h, get("/b")).Code, "nothing was replaced")
 	require.NoError(t, l.Replace(ratelimit.Config{Exempt: func(*http.Request) bool { return true }}))
 	assert.Equal(t, 200, serve(h, get("/b")).Code)
+}
+
+// Replace refuses every field of a Config but those that it names.
+func TestReplaceRefusesAllOtherFields(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{})
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[ratelimit.Config]()) {
+		if !field.IsExported() || slices.Contains([]string{"Rules", "Routes", "ExemptRoutes", "Exempt"}, field.Name) {
+			continue
+		}
+		var cfg ratelimit.Config
+		set := reflect.ValueOf(&cfg).Elem().FieldByIndex(field.Index)
+		switch field.Type.Kind() {
+		case reflect.Func:
+			set.Set(reflect.MakeFunc(field.Type, nil))
+		case reflect.Interface:
+			set.Set(reflect.ValueOf(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})))
+		case reflect.Pointer:
+			set.Set(reflect.New(field.Type.Elem()))
+		case reflect.Bool:
+			set.SetBool(true)
+		default:
+			set.Set(reflect.ValueOf(1).Convert(field.Type))
+		}
+		assert.ErrorContains(t, l.Replace(cfg), field.Name+": cannot be replaced")
+	}
 }
 
 // Requests, replacements, modes and decorators at once: for the race detector, and no request

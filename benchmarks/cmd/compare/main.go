@@ -14,7 +14,7 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 9, "rounds; the result is their median")
 	each := flag.Duration("time", 150*time.Millisecond, "how long each library runs in each round")
-	only := flag.String("row", "", "the one row to measure: hot, random, allowed, refused, limits, bytes or flood")
+	only := flag.String("row", "", "the one row to measure: hot, random, allowed, context, refused, limits, bytes or flood")
 	name := flag.String("subject", "", "what to be, instead: each subject is run in a process of its own, by this program")
 	flag.Parse()
 	if *name != "" {
@@ -86,6 +86,9 @@ func compare(r row, rounds int, each time.Duration) {
 		fmt.Printf("| %s | %.0f | %.0f | %.1f | %.0f | %.2f | %.2f | %s |\n", s.lib.name, took, cpu, s.allocs, s.bytes, took/fastest, cpu/least, s.lib.lacks)
 	}
 	fmt.Printf("\n%s, which is in all of these figures: %.0f ns\n", loop.name, median(alone.times))
+	if r.bar == 0 {
+		return
+	}
 	ratio := median(ours.times) / fastest
 	ok := ratio <= r.bar && math.Floor(ours.allocs+0.5) <= r.maxAllocs
 	fmt.Printf("\nbar: %.2f of the fastest peer and %.0f allocations: %s (%.2f and %.1f; by CPU time %.2f)\n",

@@ -68,9 +68,10 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func ourLimiter(perHour, maxKeys int) *ratelimit.Limiter {
+func ourLimiter(perHour, maxKeys int, noContext bool) *ratelimit.Limiter {
 	return must(ratelimit.New(ratelimit.Config{
-		Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: maxKeys}),
+		NoContext: noContext,
+		Store:     ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: maxKeys}),
 		Rules: []ratelimit.Rule{{
 			Name: "per-client", Limits: ratelimit.Limits{ratelimit.PerHour(int64(perHour))}, Key: ratelimit.ByRemoteIP(),
 		}},
@@ -78,7 +79,7 @@ func ourLimiter(perHour, maxKeys int) *ratelimit.Limiter {
 }
 
 func ourDecider(perHour, maxKeys int) func(string) bool {
-	l, ctx := ourLimiter(perHour, maxKeys), context.Background()
+	l, ctx := ourLimiter(perHour, maxKeys, true), context.Background()
 	return func(key string) bool {
 		d, _ := l.Take(ctx, "per-client", ratelimit.UserKey(key), 1)
 		return d.Allowed
@@ -86,7 +87,7 @@ func ourDecider(perHour, maxKeys int) func(string) bool {
 }
 
 func ourMiddleware(perHour int) func(http.Handler) http.Handler {
-	return ourLimiter(perHour, 0).Handler
+	return ourLimiter(perHour, 0, true).Handler
 }
 
 func goLimiterDecider(perHour, _ int) func(string) bool {

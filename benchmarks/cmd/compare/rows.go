@@ -20,7 +20,8 @@ type row struct {
 var rows = []row{
 	{"hot", "Decision, one hot key", 0.85, 0, hotKey},
 	{"random", "Decision, 100,000 random keys, parallel", 0.6, 0, randomKeys},
-	{"allowed", "Middleware, allowed", 0.35, 2, allowed},
+	{"allowed", "Middleware, allowed, nothing handed to the handler", 0.35, 2, allowed},
+	{"context", "Middleware, allowed, the decision in the request's context (ours alone)", 0, 2, withContext},
 	{"refused", "Middleware, refused", 0.5, 10, refused},
 }
 
@@ -85,9 +86,8 @@ func newRequest() *http.Request {
 	return r
 }
 
-func wrapped(lib *library, perHour int) func(int) {
-	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	h := lib.middleware(perHour)(next)
+func wrapped(wrap func(http.Handler) http.Handler) func(int) {
+	h := wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	w, r := newWriter(), newRequest()
 	return func(n int) {
 		for range n {
@@ -97,9 +97,18 @@ func wrapped(lib *library, perHour int) func(int) {
 	}
 }
 
-func allowed(lib *library) func(int) { return wrapped(lib, endless) }
+func allowed(lib *library) func(int) { return wrapped(lib.middleware(endless)) }
 
-func refused(lib *library) func(int) { return wrapped(lib, 1) }
+func refused(lib *library) func(int) { return wrapped(lib.middleware(1)) }
+
+// withContext is allowed with the decision in the request's context, which is what this library does if it is
+// not told otherwise.
+func withContext(lib *library) func(int) {
+	if lib.ours {
+		return wrapped(ourLimiter(endless, 0, false).Handler)
+	}
+	return allowed(lib)
+}
 
 // limits returns a function that decides on one key under the first n of three limits.
 func limits(n int) func(int) {
