@@ -266,8 +266,8 @@ func (op *Op) report(b *bucket, now int64) {
 }
 
 // admit is try and report for the ordinary, which is a take that is allowed, at the pace at which b
-// fills already. It puts the debt that b will have into after. Otherwise it returns false, and
-// its Result means nothing.
+// fills already. It puts the debt that b will have into after, and the answer into op's Result,
+// which must be zero. Otherwise it returns false and changes nothing.
 func (op *Op) admit(b *bucket, now int64, after *span) bool {
 	l := op.Limit
 	if op.Kind != OpTake || op.Cost < 1 || op.Cost > l.limit.Burst || b.pace != l.pace {
@@ -282,7 +282,6 @@ func (op *Op) admit(b *bucket, now int64, after *span) bool {
 		return false
 	}
 	*after = debt
-	op.Result = Result{}
 	op.Result.Allowed = true
 	op.Result.Remaining = l.tokens(l.sub(l.fill, debt))
 	op.Result.ResetAfter = debt.ceil()

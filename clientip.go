@@ -181,19 +181,28 @@ func (c *addressing) reported(r *http.Request, peer netip.Addr) netip.Addr {
 // parsePeer reads an IPv4 address and a port as net/http writes them, without a netip.AddrPort. It is
 // false for anything else.
 func parsePeer(s string) (addr [4]byte, ok bool) {
-	field, n, digits := 0, 0, 0
-	for i := range len(s) {
-		switch c := s[i]; {
-		case isDigit(c) && digits < 5 && (digits == 0 || n > 0):
-			n, digits = n*10+int(c-'0'), digits+1
-			continue
-		case digits == 0 || n > 255 || field > 3 || c != ".:"[field/3]:
+	for i := range addr {
+		n, size := digits(s)
+		if size == 0 || size == len(s) || n > 255 || s[size] != "...:"[i] {
 			return addr, false
 		}
-		addr[field] = byte(n)
-		field, n, digits = field+1, 0, 0
+		addr[i], s = byte(n), s[size+1:]
 	}
-	return addr, field == 4 && digits > 0 && n <= 65535
+	n, size := digits(s)
+	return addr, size > 0 && size == len(s) && n <= 65535
+}
+
+// digits returns the number that s begins with, of up to 5 digits without a zero in front, and its size. That
+// is 0 if there is none.
+func digits(s string) (n, size int) {
+	for size < len(s) && size < 5 && isDigit(s[size]) {
+		n = n*10 + int(s[size]-'0')
+		size++
+	}
+	if size > 1 && s[0] == '0' {
+		return 0, 0
+	}
+	return n, size
 }
 
 // parseHost reads an address, perhaps with a port, brackets or a zone.

@@ -125,22 +125,26 @@ func (l *Limiter) check(ctx context.Context, kind OpKind, p *plan, key Key, cost
 	return err
 }
 
+// onStack bounds the limits of a rule that are decided on the stack, without a check: room for more
+// would have to be cleared for each decision.
+const onStack = 3
+
 // decideKnown is one for a key whose buckets s holds, without a check. Otherwise it changes
 // nothing and returns false.
 func (s *MemoryStore) decideKnown(p []policy, kind OpKind, key Key, cost int64, d *Decision) bool {
-	if len(p) == 0 || len(p) > maxKnown || cost < 0 || key.IsZero() {
+	if len(p) == 0 || len(p) > onStack || cost < 0 || key.IsZero() {
 		return false
 	}
 	if len(p) == 1 {
 		var op [1]Op // and not a literal, which would be copied
 		op[0].Kind, op[0].Limit, op[0].Key, op[0].Cost = kind, p[0].NamedLimit, key, cost
-		if !s.applyFew(op[:]) {
+		if !s.applyOne(&op[0]) {
 			return false
 		}
 		op[0].decide(d)
 		return true
 	}
-	var few [maxKnown]Op
+	var few [onStack]Op
 	ops := few[:len(p)]
 	for i := range ops {
 		op := &ops[i]

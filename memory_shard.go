@@ -51,7 +51,8 @@ func home(slots []slot, id, hash uint64) int {
 
 // warm loads the line of the first slot of a key before the lock of its shard is asked for. What
 // it reads does not matter: a line that another processor had last is fetched faster this way than by
-// the first look at it under the lock, and nobody waits meanwhile.
+// the first look at it under the lock, and nobody waits meanwhile. For several limits, whose slots are
+// more lines than this one, it makes no difference.
 func (s *MemoryStore) warm(id, hash uint64) {
 	if slots := s.tables[hash&s.mask].Load(); slots != nil {
 		atomic.LoadUint64(&(*slots)[home(*slots, id, hash)].id)

@@ -17,7 +17,7 @@ import (
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := l.table.Load()
-		if l.unruled(w, r, next, t) {
+		if l.screens(t) && l.unruled(w, r, next, t) {
 			return
 		}
 		rules, exempt := t.routed(r)
@@ -62,7 +62,7 @@ func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if l.unruled(w, r, next, l.table.Load()) {
+			if t := l.table.Load(); l.screens(t) && l.unruled(w, r, next, t) {
 				return
 			}
 			l.serve(w, r, next, compiled, nil)
@@ -98,8 +98,8 @@ func (l *Limiter) finish(w http.ResponseWriter, r *http.Request, next http.Handl
 // servePlain is serve for what nearly every request needs: a single plain rule, and a client whose
 // buckets the MemoryStore holds. It does without a check: all that it needs is on the stack.
 func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.Handler, rl *rule) {
-	var ops [maxKnown]Op
-	var policies [maxKnown]*policy
+	var ops [onStack]Op
+	var policies [onStack]*policy
 	var plans [1]*plan
 	var v verdict
 	switch key, ok := rl.key(l, r); {
@@ -108,7 +108,7 @@ func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.H
 	case !key.IsZero():
 		p, cost := rl.limits(l, r), rl.cost(l, r)
 		n := len(p.policies)
-		if n <= maxKnown {
+		if n <= onStack {
 			for i := range n {
 				pol, op := &p.policies[i], &ops[i]
 				policies[i], op.Limit, op.Key, op.Cost = pol, pol.NamedLimit, key, cost
@@ -116,7 +116,7 @@ func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.H
 			plans[0] = p
 			v.ops, v.policies, v.plans = ops[:n], policies[:n], plans[:]
 		}
-		if n > maxKnown || n > 0 && !l.memory.applyFew(v.ops) {
+		if n > onStack || n > 0 && !l.memory.applyFew(v.ops) {
 			c := l.getCheck()
 			c.add(p, key, cost, OpTake)
 			_ = l.apply(r.Context(), c) // which fails for ops that are not valid only
@@ -152,6 +152,11 @@ func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, c *check) {
 	giveBack(r.Context())
 	l.deny(w, r, &c.verdict)
 	l.putCheck(c)
+}
+
+// screens reports whether there are requests that unruled looks for.
+func (l *Limiter) screens(t *table) bool {
+	return l.cfg.Deny != nil || l.cfg.Allow != nil || t.exempt != nil
 }
 
 // unruled serves a request whose client is denied, or that is exempt whatever its route, and

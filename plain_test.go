@@ -18,8 +18,8 @@ import (
 // A plain rule goes a way of its own through the middleware. Responses and decisions are those of the same rule with
 // a Skip that skips nothing, which goes the way of all others.
 func TestPlainRuleIsDecidedAsAnyOther(t *testing.T) {
-	const five = "9 per hour; 7 per 30 minutes; 8 per 20 minutes; 5 per 10 minutes; 100 per day"
-	for _, limits := range []string{"5 per hour burst 3", "4 per minute; 6 per hour", five} {
+	const four, five = "9 per hour; 7 per 30 minutes; 8 per 20 minutes; 5 per 10 minutes", "9 per hour; 7 per 30 minutes; 8 per 20 minutes; 5 per 10 minutes; 100 per day"
+	for _, limits := range []string{"5 per hour burst 3", "4 per minute; 6 per hour", "9 per hour; 7 per 30 minutes; 5 per 10 minutes", four, five} {
 		for _, unidentified := range []ratelimit.Unidentified{0, ratelimit.RefuseUnidentified, ratelimit.SkipUnidentified} {
 			t.Run(fmt.Sprintf("%s, unidentified %d", limits, unidentified), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

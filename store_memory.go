@@ -139,6 +139,9 @@ func (s *MemoryStore) applyKnown(ops []Op) bool {
 	if !simple(ops) {
 		return false
 	}
+	for i := range ops {
+		ops[i].Result = Result{}
+	}
 	return s.applyFew(ops)
 }
 
@@ -157,29 +160,38 @@ func simple(ops []Op) bool {
 	return true
 }
 
-// applyFew is applyKnown for simple ops.
-func (s *MemoryStore) applyFew(ops []Op) (known bool) {
+// applyFew is applyKnown for simple ops, whose Results must be zero.
+func (s *MemoryStore) applyFew(ops []Op) bool {
+	if len(ops) == 1 {
+		return s.applyOne(&ops[0])
+	}
 	now, hash := s.now(), s.seed.hash(&ops[0].Key)
-	s.warm(ops[0].Limit.id, hash)
 	sh := s.shard(hash)
 	sh.mu.Lock() // no defer: nothing below can panic, and it would cost a tenth of the whole
-	now = sh.tick(now)
-	if len(ops) == 1 {
-		known = sh.applyOne(&ops[0], hash, now)
-	} else {
-		known = sh.applySeveral(ops, hash, now)
-	}
+	known := sh.applyFew(ops, hash, now)
 	sh.mu.Unlock()
 	return known
 }
 
-// applyOne is applyFew for one op. It takes a short way through the ordinary, which is a take that is
-// allowed, at the pace at which the bucket fills already.
+// applyOne is applyFew for one op.
+func (s *MemoryStore) applyOne(op *Op) bool {
+	now, hash := s.now(), s.seed.hash(&op.Key)
+	s.warm(op.Limit.id, hash)
+	sh := s.shard(hash)
+	sh.mu.Lock() // no defer, as above
+	known := sh.applyOne(op, hash, now)
+	sh.mu.Unlock()
+	return known
+}
+
+// applyOne takes a short way through the ordinary, which is a take that is allowed, at the pace at
+// which the bucket fills already.
 func (sh *shard) applyOne(op *Op, hash uint64, now int64) bool {
 	b := sh.find(op.Limit.id, &op.Key, hash)
 	if b == nil {
 		return false
 	}
+	now = sh.tick(now)
 	var after span
 	if op.admit(b, now, &after) {
 		b.full, b.frac = now+after.ns, after.frac
@@ -194,11 +206,12 @@ func (sh *shard) applyOne(op *Op, hash uint64, now int64) bool {
 	return true
 }
 
-// applySeveral is applyFew for up to maxKnown ops. Its short way is for all of them or for none.
-func (sh *shard) applySeveral(ops []Op, hash uint64, now int64) bool {
+// applyFew takes the short way of applyOne for all ops, or for none.
+func (sh *shard) applyFew(ops []Op, hash uint64, now int64) bool {
 	var buckets [maxKnown]*bucket
 	var after [maxKnown]span
 	ordinary, at := true, -1
+	now = sh.tick(now)
 	for i := range ops {
 		op := &ops[i]
 		l := op.Limit
