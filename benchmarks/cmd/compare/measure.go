@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -12,7 +10,7 @@ import (
 	"time"
 )
 
-// A subject is one thing to be measured, in a process of its own: no library pays for what
+// A subject is one thing to be measured, in processes of its own: no library pays for what
 // another has left to the garbage collector.
 type subject struct {
 	name string // as subjectOf knows it
@@ -25,23 +23,23 @@ type subject struct {
 }
 
 // measure runs the subjects in turn, so that whatever else the machine does hits
-// all alike, each for about d in each of so many rounds.
+// all alike, each for about d in each of so many rounds. Each time it is a new process, since a decision
+// is a tenth faster or slower by where the memory of its process happens to be.
 func measure(subjects []*subject, rounds int, d time.Duration) {
-	processes := make([]*process, len(subjects))
-	for i, s := range subjects {
-		processes[i] = start(s.name, d)
-		s.allocs, s.bytes = processes[i].answer()
-	}
 	for range rounds {
-		for i, s := range subjects {
-			processes[i].ask()
-			took, cpu := processes[i].answer()
-			s.times, s.cpu = append(s.times, took), append(s.cpu, cpu)
+		for _, s := range subjects {
+			s.run(d)
 		}
 	}
-	for _, p := range processes {
-		p.end()
-	}
+}
+
+// run has another process of this program beMeasured.
+func (s *subject) run(d time.Duration) {
+	cmd := exec.Command(must(os.Executable()), "-subject", s.name, "-time", d.String())
+	cmd.Stderr = os.Stderr
+	var took, cpu float64
+	must(fmt.Sscan(string(must(cmd.Output())), &s.allocs, &s.bytes, &took, &cpu))
+	s.times, s.cpu = append(s.times, took), append(s.cpu, cpu)
 }
 
 // median is that of an odd number of rounds.
@@ -51,44 +49,15 @@ func median(times []float64) float64 {
 	return times[len(times)/2]
 }
 
-// process is another one of this program, which is beMeasured. It sleeps until it is asked.
-type process struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-func start(name string, d time.Duration) *process {
-	cmd := exec.Command(must(os.Executable()), "-subject", name, "-time", d.String())
-	cmd.Stderr = os.Stderr
-	p := &process{cmd, must(cmd.StdinPipe()), bufio.NewReader(must(cmd.StdoutPipe()))}
-	check(cmd.Start())
-	return p
-}
-
-func (p *process) ask() { must(fmt.Fprintln(p.in)) }
-
-func (p *process) answer() (x, y float64) {
-	must(fmt.Fscanln(p.out, &x, &y))
-	return x, y
-}
-
-func (p *process) end() {
-	check(p.in.Close())
-	check(p.cmd.Wait())
-}
-
-// beMeasured says how many allocations one operation makes and of how many bytes, and then, for each line that it
-// reads, how many nanoseconds it takes by the clock and of all processors, by running it for about d.
+// beMeasured says how many allocations one operation makes and of how many bytes, and how many nanoseconds it takes by
+// the clock and of all processors, by running it for about d.
 func beMeasured(run func(n int), d time.Duration) {
 	n := calibrate(run, d)
-	fmt.Println(allocsOf(run, min(n, 100_000)))
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		begin, before := time.Now(), cpuTime()
-		run(n)
-		took, cpu := time.Since(begin), cpuTime()-before
-		fmt.Println(float64(took)/float64(n), float64(cpu)/float64(n))
-	}
+	pieces, bytes := allocsOf(run, min(n, 100_000))
+	begin, before := time.Now(), cpuTime()
+	run(n)
+	took, cpu := time.Since(begin), cpuTime()-before
+	fmt.Println(pieces, bytes, float64(took)/float64(n), float64(cpu)/float64(n))
 }
 
 // calibrate returns how many operations take about d.
