@@ -136,12 +136,12 @@ func (s *MemoryStore) decideKnown(p []policy, kind OpKind, key Key, cost int64, 
 		return false
 	}
 	if len(p) == 1 {
-		var op [1]Op // and not a literal, which would be copied
-		op[0].Kind, op[0].Limit, op[0].Key, op[0].Cost = kind, p[0].NamedLimit, key, cost
-		if !s.applyOne(&op[0]) {
+		var op Op // and not a literal, which would be copied
+		op.Kind, op.Limit, op.Key, op.Cost = kind, p[0].NamedLimit, key, cost
+		if !s.applyOne(&op) {
 			return false
 		}
-		op[0].decide(d)
+		op.decide(d)
 		return true
 	}
 	var few [onStack]Op

@@ -315,3 +315,21 @@ func TestSweepWithinABatch(t *testing.T) {
 		}
 	}
 }
+
+// Slots are looked at without a lock while others fill, move and free them: for the race detector.
+func TestSlotsChangeWhileOthersLook(t *testing.T) {
+	s := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: 64})
+	limit := named(t, "r", 0, "1_000_000 per second burst 1") // full again in a microsecond
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(w), 1))
+			for range 5000 {
+				op := ratelimit.Op{Limit: limit, Key: ratelimit.UserKey(fmt.Sprint(rng.IntN(200))), Cost: 1}
+				assert.NoError(t, s.Apply(t.Context(), []ratelimit.Op{op}))
+			}
+		})
+	}
+	all.Wait()
+	assert.LessOrEqual(t, s.Stats().Keys, 64)
+}
