@@ -262,6 +262,8 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.MaxWaiting < 0 {
 		m.addf(field+".MaxWaiting", "%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)
+	} else if r.MaxWaiting > 0 && r.MaxWait == 0 {
+		m.addf(field+".MaxWaiting", "%d without MaxWait, so that no request is held: want MaxWait too", r.MaxWaiting)
 	}
 	if r.OnStoreFailure > UseMemory {
 		m.addf(field+".OnStoreFailure", "unknown policy %d: want FailOpen, FailClosed or UseMemory, or 0 for that of the Config", r.OnStoreFailure)

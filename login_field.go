@@ -14,8 +14,10 @@ const maxLoginBody = 64 << 10
 // FormField returns a function for [Login.Account] that reads a field of a posted form, from which
 // the handler can read it again. One that is there twice, or in the query too, is none, since it
 // is not known which one the handler will go by; nor is one in the query alone. A body of
-// more than 64 KiB is not read any further, and is one without the field.
+// more than 64 KiB is not read any further, and is one without the field. FormField panics if name
+// is empty.
 func FormField(name string) func(*http.Request) string {
+	mustName("FormField", name)
 	return func(r *http.Request) string {
 		if r.PostForm == nil && r.Body != nil {
 			r.Body = http.MaxBytesReader(nil, r.Body, maxLoginBody)
@@ -32,8 +34,9 @@ func FormField(name string) func(*http.Request) string {
 // the request's body, and leaves the body to the handler as it was. Case does not count in its name, as
 // in encoding/json. A field that is there twice is none, since it is not known which one the
 // handler will go by. A body of more than 64 KiB, or that is not such an object, is one
-// without the field.
+// without the field. JSONField panics if name is empty.
 func JSONField(name string) func(*http.Request) string {
+	mustName("JSONField", name)
 	return func(r *http.Request) string {
 		if r.Body == nil {
 			return ""
@@ -44,6 +47,13 @@ func JSONField(name string) func(*http.Request) string {
 			return ""
 		}
 		return jsonString(head, name)
+	}
+}
+
+// mustName panics for a field without a name: no attempt would have an account, and so all one.
+func mustName(function, name string) {
+	if name == "" {
+		panic("ratelimit: " + function + `(""): want the name of the field that has the account`)
 	}
 }
 

@@ -41,11 +41,14 @@ func TestPlausibleMistakes(t *testing.T) {
 	lower, hasty := r, r
 	lower.Methods, hasty.MaxWait = []string{"PROPFIND", "get"}, 2
 	other := rule("other", "1/s")
+	unheld := r
+	unheld.MaxWaiting = 5
 	for want, cfg := range map[string]ratelimit.Config{
 		`Routes["post /login"]: method "post" matches no request: want POST`: {Routes: map[string][]ratelimit.Rule{"post /login": {r}}},
 		`ExemptRoutes[0]: method "Get" matches no request: want GET`:         {ExemptRoutes: []string{"Get /healthz"}},
 		`Rules[0].Methods: "get" matches no request: want GET`:               {Rules: []ratelimit.Rule{lower}},
 		`Rules[0].MaxWait: 2ns: want 1ms to 1h0m0s, or 0 to refuse at once`:  {Rules: []ratelimit.Rule{hasty}},
+		`Rules[0].MaxWaiting: 5 without MaxWait`:                             {Rules: []ratelimit.Rule{unheld}},
 		`StoreTimeout: 50ns: want at least 10µs, or 0 for 50ms`:              {StoreTimeout: 50, Rules: []ratelimit.Rule{r}},
 		`Rules[1].Name: "r" is the name of another rule: want another one`:   {Rules: []ratelimit.Rule{r, r}},
 		`pattern "GET /a" conflicts with pattern "GET /a":`: {
@@ -56,6 +59,10 @@ func TestPlausibleMistakes(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		assert.NotContains(t, err.Error(), ".go:")
 	}
+	l := newLimiter(t, ratelimit.Config{})
+	assert.PanicsWithValue(t, "ratelimit: With: no rules: want at least one", func() { l.With() })
+	assert.PanicsWithValue(t, `ratelimit: FormField(""): want the name of the field that has the account`, func() { ratelimit.FormField("") })
+	assert.PanicsWithValue(t, `ratelimit: JSONField(""): want the name of the field that has the account`, func() { ratelimit.JSONField("") })
 }
 
 // Every mistake in a Keyer is found by New, and using it all the same is an error.

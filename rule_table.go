@@ -125,6 +125,9 @@ func (l *Limiter) decorate(rules []Rule) ([]*rule, error) {
 	l.changing.Lock()
 	defer l.changing.Unlock()
 	var m mistakes
+	if len(rules) == 0 {
+		m.add("With", errors.New("no rules: want at least one"))
+	}
 	names := maps.Clone(l.byName.Load().all)
 	compiled := compileRules(&m, "With", rules, &l.cfg, names)
 	if len(m) > 0 {

@@ -32,8 +32,6 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore"
 )
 
-var rules []ratelimit.Rule
-
 func main() {
 `+string(block[1])+`
 	_ = limiter
