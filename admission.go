@@ -62,9 +62,9 @@ func admissionOf(ctx context.Context) *admission {
 	return a
 }
 
-// DecisionFrom returns the decision by which a request with this context was admitted,
-// that of the innermost limiter. It is false for a request that no limiter has seen
-// or that was exempt.
+// DecisionFrom returns the decision by which a request with this context was admitted, that of
+// the innermost limiter or decorator, but for those with Config.NoContext. It is false if there is none: no
+// limiter has seen the request, or it was exempt.
 func DecisionFrom(ctx context.Context) (d Decision, ok bool) {
 	a := admissionOf(ctx)
 	if a == nil {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// A verdict is what a decision consists of: what a store has answered, and what refused besides.
+// A verdict is the ops of a decision, which have the answers once a store was asked, and what refused
+// besides. For a plain rule it is on the stack; for all else it is part of a check.
 type verdict struct {
 	ops      []Op
 	policies []*policy // of the ops
@@ -14,11 +15,11 @@ type verdict struct {
 	failed   FailurePolicy
 }
 
-// check is one decision under way. It is pooled; what it points to when it is put back is
-// compiled rules, which live as long.
+// A check is a decision under way, with what it needs until the verdict is there. It is pooled; what
+// it points to when it is put back is compiled rules, which live as long.
 type check struct {
 	verdict
-	buf      []byte    // scratch for texts
+	buf      []byte    // for the body of a refusal
 	controls []control // of rules that do more than take tokens
 	observed []observation
 	waiters  []*rule // rules that hold requests

@@ -41,7 +41,8 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	defer s.leave() // whatever happens from here on
 	if !l.lease(s, c) {
 		s.leave()
-		l.refuse(w, r, c)
+		l.refuse(w, r, &c.verdict)
+		l.putCheck(c)
 		return
 	}
 	_ = l.applyBlocks(r.Context(), c) // reported there; the decision says what was chosen
@@ -52,7 +53,8 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	}
 	if !c.allowed(worst) {
 		s.leave()
-		l.refuse(w, r, c)
+		l.refuse(w, r, &c.verdict)
+		l.putCheck(c)
 		return
 	}
 	ctx := r.Context()

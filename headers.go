@@ -45,10 +45,10 @@ type fields struct {
 // into buf, as far as there is room, becomes a string and must not be changed after. Without values
 // to point to it makes some, if it needs them.
 func (l *Limiter) setHeaders(h http.Header, v *verdict, buf []byte, values *fieldValues) {
-	if l.cfg.Headers == NoHeaders || v.refused.reason != ReasonNone || v.failed == FailOpen || v.failed == FailClosed {
+	if l.cfg.Headers == NoHeaders || len(v.ops) == 0 || v.refused.reason != ReasonNone || v.failed == FailOpen || v.failed == FailClosed {
 		return
 	}
-	if l.cfg.Headers == DraftHeaders && len(v.ops) > 0 {
+	if l.cfg.Headers == DraftHeaders {
 		setDraft(h, v, buf, values)
 		return
 	}

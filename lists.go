@@ -161,8 +161,6 @@ func (l *Limiter) denies(w http.ResponseWriter, r *http.Request) bool {
 	if key.IsZero() || !l.listed(r, l.cfg.Allow).IsZero() {
 		return false
 	}
-	c := l.getCheck()
-	c.refused = refusedBy{key: key, reason: ReasonDenied}
-	l.refuse(w, r, c)
+	l.refuse(w, r, &verdict{refused: refusedBy{key: key, reason: ReasonDenied}})
 	return true
 }

@@ -50,7 +50,7 @@ func JSONField(name string) func(*http.Request) string {
 	}
 }
 
-// mustName panics for a field without a name: no attempt would have an account, and so all one.
+// mustName panics if name is empty: no attempt would name an account, and all would count as one.
 func mustName(function, name string) {
 	if name == "" {
 		panic("ratelimit: " + function + `(""): want the name of the field that has the account`)

@@ -16,8 +16,8 @@ type shard struct {
 	now   int64 // the latest instant used; time does not go back behind it
 	slots []slot
 	used  int
-	hand  int // where sweeping goes on
-	table *atomic.Pointer[[]slot]
+	hand  int                     // where sweeping goes on
+	table *atomic.Pointer[[]slot] // slots again, in MemoryStore.tables: see warm
 }
 
 // A slot is free if its id is 0.
@@ -50,8 +50,8 @@ func home(slots []slot, id, hash uint64) int {
 }
 
 // warm loads the line of the first slot of a key before the lock of its shard is asked for. What
-// it reads does not matter: a line that another processor had last is fetched faster this way than by
-// the first look at it under the lock, and nobody waits meanwhile. For several limits, whose slots are
+// it reads does not matter: a line that another processor had last is then fetched before the lock is
+// taken, and nobody waits for it behind that lock. For several limits, whose slots are
 // more lines than this one, it makes no difference.
 func (s *MemoryStore) warm(id, hash uint64) {
 	if slots := s.tables[hash&s.mask].Load(); slots != nil {

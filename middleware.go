@@ -17,7 +17,7 @@ import (
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := l.table.Load()
-		if l.screens(t) && l.unruled(w, r, next, t) {
+		if l.unruled(w, r, next, t) {
 			return
 		}
 		rules, exempt := t.routed(r)
@@ -52,7 +52,7 @@ func (l *Limiter) Limit(text string, key Keyer) func(http.Handler) http.Handler 
 
 // With returns a decorator that enforces rules on the handlers it is applied to. Behind
 // [Limiter.Handler], or another decorator, a request it refuses is given back what the outer
-// one took; the header fields of the outer one, which are written by then, do not show it.
+// one took, unless that has Config.NoContext; the header fields of the outer one, which are written by then, do not show it.
 // With panics if there is no rule, one is not valid or its name is taken. It is for start-up, not for use
 // while requests are served.
 func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
@@ -62,7 +62,7 @@ func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if t := l.table.Load(); l.screens(t) && l.unruled(w, r, next, t) {
+			if l.unruled(w, r, next, l.table.Load()) {
 				return
 			}
 			l.serve(w, r, next, compiled, nil)
@@ -71,6 +71,9 @@ func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 }
 
 func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handler, rules, routed []*rule) {
+	if len(rules) == 0 {
+		rules, routed = routed, nil
+	}
 	if len(rules) == 1 && len(routed) == 0 && l.memory != nil && rules[0].isPlain() {
 		l.servePlain(w, r, next, rules[0])
 		return
@@ -88,7 +91,7 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 
 // finish is the end of serve: it answers or passes on a request that c has decided, and puts c back.
 func (l *Limiter) finish(w http.ResponseWriter, r *http.Request, next http.Handler, c *check) {
-	r, ok := l.answer(w, r, &c.verdict)
+	r, ok := l.conclude(w, r, &c.verdict)
 	l.putCheck(c)
 	if ok {
 		next.ServeHTTP(w, r)
@@ -124,18 +127,17 @@ func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.H
 			return
 		}
 	}
-	if r, ok := l.answer(w, r, &v); ok {
+	if r, ok := l.conclude(w, r, &v); ok {
 		next.ServeHTTP(w, r)
 	}
 }
 
-// answer writes the fields for a request that v admits, and returns the request to pass on. If v refuses
-// it, that is the answer, and it returns false.
-func (l *Limiter) answer(w http.ResponseWriter, r *http.Request, v *verdict) (*http.Request, bool) {
+// conclude writes the fields for a request that v admits, and returns the request to pass on. One that v
+// refuses it answers, and returns false.
+func (l *Limiter) conclude(w http.ResponseWriter, r *http.Request, v *verdict) (*http.Request, bool) {
 	worst := v.worst()
 	if !v.allowed(worst) {
-		giveBack(r.Context())
-		l.deny(w, r, v)
+		l.refuse(w, r, v)
 		return r, false
 	}
 	if l.cfg.NoContext {
@@ -147,16 +149,10 @@ func (l *Limiter) answer(w http.ResponseWriter, r *http.Request, v *verdict) (*h
 	return a.carry(r), true
 }
 
-// refuse answers a request that c has found to be refused, and puts c back.
-func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, c *check) {
+// refuse answers a request that v refuses.
+func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, v *verdict) {
 	giveBack(r.Context())
-	l.deny(w, r, &c.verdict)
-	l.putCheck(c)
-}
-
-// screens reports whether there are requests that unruled looks for.
-func (l *Limiter) screens(t *table) bool {
-	return l.cfg.Deny != nil || l.cfg.Allow != nil || t.exempt != nil
+	l.deny(w, r, v)
 }
 
 // unruled serves a request whose client is denied, or that is exempt whatever its route, and

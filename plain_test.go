@@ -34,15 +34,16 @@ func TestPlainRuleIsDecidedAsAnyOther(t *testing.T) {
 					}
 					other := plain
 					other.Skip = func(*http.Request) bool { return false }
-					agree(t, plain, other)
+					agree(t, ratelimit.Config{Rules: []ratelimit.Rule{plain}}, ratelimit.Config{Rules: []ratelimit.Rule{other}})
+					agree(t, ratelimit.Config{Routes: map[string][]ratelimit.Rule{"/": {plain}}}, ratelimit.Config{Rules: []ratelimit.Rule{other}})
 				})
 			})
 		}
 	}
 }
 
-// agree sends the same random requests through both rules.
-func agree(t *testing.T, a, b ratelimit.Rule) {
+// agree sends the same random requests through both limiters.
+func agree(t *testing.T, a, b ratelimit.Config) {
 	t.Helper()
 	var seen []ratelimit.Decision
 	note := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -51,10 +52,9 @@ func agree(t *testing.T, a, b ratelimit.Rule) {
 		seen = append(seen, d)
 	})
 	reports := map[string]int{}
-	under := func(rule ratelimit.Rule) http.Handler {
-		return newLimiter(t, ratelimit.Config{
-			Rules: []ratelimit.Rule{rule}, OnError: func(_ context.Context, err error) { reports[err.Error()]++ },
-		}).Handler(note)
+	under := func(cfg ratelimit.Config) http.Handler {
+		cfg.OnError = func(_ context.Context, err error) { reports[err.Error()]++ }
+		return newLimiter(t, cfg).Handler(note)
 	}
 	first, second := under(a), under(b)
 	rng, codes := rand.New(rand.NewPCG(1, 2)), map[int]int{}
