@@ -128,6 +128,17 @@ func TestNoContextKeepsWhatIsTaken(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, map[bool]int64{false: 9, true: 8}[noContext], d.Remaining)
 	}
+	// What was decided further out is still known, and nothing of what is kept.
+	outer := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("outer", "10 per hour")}})
+	inner := newLimiter(t, ratelimit.Config{NoContext: true, Rules: []ratelimit.Rule{rule("inner", "5 per hour")}})
+	serve(outer.Handler(inner.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		d, found := ratelimit.DecisionFrom(r.Context())
+		assert.True(t, found)
+		assert.Equal(t, "outer", d.Rule)
+		require.NoError(t, ratelimit.SetCost(r.Context(), "outer", 2))
+		require.Error(t, ratelimit.SetCost(r.Context(), "inner", 2))
+	}))), request("192.0.2.1:1"))
+
 	charged := rule("charged", "10 per hour")
 	charged.Charge = ratelimit.ChargeFailures
 	l := newLimiter(t, ratelimit.Config{NoContext: true, Rules: []ratelimit.Rule{charged}})

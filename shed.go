@@ -147,7 +147,8 @@ func (c *ShedConfig) check(m *mistakes) {
 //
 // Put the Shedder inside of a [Limiter]: what that refuses then needs no room here, and its quick
 // answers do not pass for those of a quick service. A request that is refused here is given back
-// what the Limiter took, though header fields that are written by then do not show it.
+// what the Limiter took, unless that has Config.NoContext; header fields that are written by then do
+// not show it.
 //
 // A refusal has a Retry-After of 1 to 3 seconds, at random, so that those who are refused
 // together do not come back together. The ResponseWriter is passed on as it is.

@@ -134,7 +134,7 @@ func (s *MemoryStore) shard(hash uint64) *shard { return &s.shards[hash&s.mask] 
 const maxKnown = 4
 
 // applyKnown is Apply for what nearly every request needs: a few limits on one key, all of
-// whose buckets the store holds. Otherwise it changes nothing and returns false.
+// whose buckets the store holds. Otherwise it changes no bucket and returns false.
 func (s *MemoryStore) applyKnown(ops []Op) bool {
 	if !simple(ops) {
 		return false
