@@ -12,8 +12,8 @@ import (
 )
 
 func main() {
-	rounds := flag.Int("rounds", 15, "rounds; the result is their median")
-	each := flag.Duration("time", 100*time.Millisecond, "how long each library runs in each round, after a start of its own")
+	rounds := flag.Int("rounds", 31, "rounds; the result is their median")
+	each := flag.Duration("time", 50*time.Millisecond, "how long each library runs in each round, after a start of its own")
 	only := flag.String("row", "", "the one row to measure: hot, random, allowed, context, refused, limits, bytes or flood")
 	name := flag.String("subject", "", "what to be, instead: each subject is run in a process of its own, by this program")
 	flag.Parse()
