@@ -158,3 +158,12 @@ func FuzzPeerAddress(f *testing.F) {
 		}
 	})
 }
+
+// IPv6Prefix keeps the proxies.
+func TestIPv6PrefixBehindProxies(t *testing.T) {
+	by := ratelimit.ByForwardedFor(ratelimit.TrustedProxies("10.0.0.0/8")).IPv6Prefix(48)
+	key, err := by.Key(request("10.0.0.1:1", "X-Forwarded-For", "2001:db8:1:2::3"))
+	require.NoError(t, err)
+	assert.Equal(t, by.KeyOf(netip.MustParseAddr("2001:db8:1:ffff::")), key)
+	assert.Equal(t, "addr:2001:db8:1::/48", key.String())
+}

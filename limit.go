@@ -88,7 +88,10 @@ func nearestLimit(f float64) Limit {
 	}
 	for _, unit := range []time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour} {
 		if n, ok := near(f * unit.Seconds()); ok {
-			return Limit{Count: n, Period: unit}
+			l := Limit{Count: n, Period: unit}
+			if count, _, _ := l.reduced(); count <= math.MaxUint32 {
+				return l // and not one that is near only because it is large
+			}
 		}
 	}
 	if f < 1e9 {

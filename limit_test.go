@@ -146,3 +146,25 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, limits, again)
 	})
 }
+
+// Rates that no unit fits are a token in so many nanoseconds, or cut to nine digits.
+func TestFromRateWithoutAUnit(t *testing.T) {
+	for every, want := range map[time.Duration]string{
+		7 * time.Millisecond: "1 per 7 milliseconds", 7 * time.Nanosecond: "1 per 7 nanoseconds", 13 * time.Microsecond: "1 per 13 microseconds",
+	} {
+		l, err := ratelimit.FromRate(rate.Every(every), 1)
+		require.NoError(t, err)
+		assert.Equal(t, want, l.String())
+		parsed, err := ratelimit.Parse(l.String())
+		require.NoError(t, err)
+		assert.Equal(t, l.Rate(), parsed[0].Rate())
+	}
+}
+
+// A bucket that takes more than 100 years to fill is refused, whatever makes it so.
+func TestBucketsThatTakeTooLongToFill(t *testing.T) {
+	for _, l := range []ratelimit.Limit{ratelimit.PerDay(1).WithBurst(40_000), ratelimit.PerDay(1).WithBurst(math.MaxInt64)} {
+		_, err := ratelimit.NameLimit("r", 0, l)
+		require.ErrorContains(t, err, "takes more than 100 years to fill: want a smaller burst")
+	}
+}

@@ -320,6 +320,8 @@ func TestJSONField(t *testing.T) {
 		{"not an object", `["email"]`, ""},
 		{"not JSON", `email=a`, ""},
 		{"cut off", `{"email":"a@b"`, "a@b"},
+		{"cut off in the value", `{"email":"a@`, ""},
+		{"a name that is none", `{email:"a@b"}`, ""},
 		{"empty", ``, ""},
 		{"too large", big, ""},
 	} {

@@ -65,6 +65,26 @@ func TestPlausibleMistakes(t *testing.T) {
 	assert.PanicsWithValue(t, `ratelimit: JSONField(""): want the name of the field that has the account`, func() { ratelimit.JSONField("") })
 }
 
+// Values that no constant has, and too many of them.
+func TestImpossibleValues(t *testing.T) {
+	r := rule("r", "1/s")
+	failing, many := r, r
+	failing.OnStoreFailure = 9
+	many.Limits = nil
+	for n := range 17 {
+		many.Limits = append(many.Limits, ratelimit.PerHour(int64(n+1)))
+	}
+	for want, cfg := range map[string]ratelimit.Config{
+		"OnStoreFailure: unknown policy 9: want FailOpen, FailClosed or UseMemory": {OnStoreFailure: 9},
+		"Instances: -1: want 1 to": {Instances: -1},
+		"Rules[0].OnStoreFailure: unknown policy 9: want FailOpen, FailClosed or UseMemory, or 0 for that of the Config": {Rules: []ratelimit.Rule{failing}},
+		"Rules[0].Limits: 17 limits: want at most 16":                                                                    {Rules: []ratelimit.Rule{many}},
+	} {
+		_, err := ratelimit.New(cfg)
+		require.ErrorContains(t, err, want)
+	}
+}
+
 // Every mistake in a Keyer is found by New, and using it all the same is an error.
 func TestKeyerMistakes(t *testing.T) {
 	trusted := ratelimit.TrustedProxies("10.0.0.1")

@@ -152,3 +152,29 @@ func TestNoContextKeepsWhatIsTaken(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, int64(10), d.Remaining, "a success is given back")
 }
+
+// A decorator is named by its text, as far as a name may be long.
+func TestDecoratorOfALongText(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{})
+	text := "1000000 per second; 20000000 per minute; 300000000 per hour; 4000000000 per day"
+	h := l.Limit(text, ratelimit.ByRemoteIP())(l.Limit(text, ratelimit.ByRemoteIP())(ok))
+	fields := serve(h, request("192.0.2.1:1")).Header().Get("RateLimit-Policy")
+	name := text[:56]
+	assert.Contains(t, fields, `"`+name+`-1";q=1000000;w=1`)
+	assert.Contains(t, fields, `"`+name+` #2-1";q=1000000;w=1`)
+}
+
+// Of a Retry-After that is there and ours the longer is sent.
+func TestLongerRetryAfterStays(t *testing.T) {
+	for there, want := range map[string]string{"100": "100", "10": "36", "36": "36", "soon": "36"} {
+		limited := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "100 per hour burst 1")}}).Handler(ok)
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", there)
+			limited.ServeHTTP(w, r)
+		})
+		serve(h, request("192.0.2.1:1"))
+		w := serve(h, request("192.0.2.1:1"))
+		require.Equal(t, 429, w.Code)
+		assert.Equal(t, []string{want}, w.Header().Values("Retry-After"), "there was %s", there)
+	}
+}
