@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -354,4 +355,15 @@ func TestFormFieldIsBounded(t *testing.T) {
 	r := attempt("10.0.0.1", strings.Repeat("x", 64<<10), "p")
 	assert.Empty(t, ratelimit.FormField("user")(r))
 	assert.Equal(t, "bob", ratelimit.FormField("user")(attempt("10.0.0.1", "bob", "p")))
+}
+
+// What a Login says nothing of is what the Config says, for its known pairs too.
+func TestLoginFailsAsTheConfigSays(t *testing.T) {
+	for policy, want := range map[ratelimit.FailurePolicy]int{ratelimit.FailOpen: 401, ratelimit.FailClosed: 503, ratelimit.UseMemory: 401} {
+		l := newLimiter(t, ratelimit.Config{
+			Store: failingStore{errors.New("down")}, OnStoreFailure: policy, OnError: func(context.Context, error) {},
+		})
+		s := newLoginServer(t, l, ratelimit.Login{})
+		assert.Equal(t, want, s.try("10.0.0.1", "alice", "guess"), "policy %v", policy)
+	}
 }
