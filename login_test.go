@@ -357,7 +357,7 @@ func TestFormFieldIsBounded(t *testing.T) {
 	assert.Equal(t, "bob", ratelimit.FormField("user")(attempt("10.0.0.1", "bob", "p")))
 }
 
-// What a Login says nothing of is what the Config says, for its known pairs too.
+// What a Login says nothing of is what the Config says.
 func TestLoginFailsAsTheConfigSays(t *testing.T) {
 	for policy, want := range map[ratelimit.FailurePolicy]int{ratelimit.FailOpen: 401, ratelimit.FailClosed: 503, ratelimit.UseMemory: 401} {
 		l := newLimiter(t, ratelimit.Config{
