@@ -1,26 +1,13 @@
 package rueidisstore_test
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
-// The README's program compiles.
 func TestReadmeCompiles(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	block := regexp.MustCompile("(?s)```go\n(.*?)```").FindSubmatch(readme)
-	require.NotNil(t, block)
-	dir, err := os.MkdirTemp(".", "_readme") // in here for the module's requirements
-	require.NoError(t, err)
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "main.go")
-	require.NoError(t, os.WriteFile(file, []byte(`package main
+	redistest.ReadmeCompiles(t, `package main
 
 import (
 	"log"
@@ -32,10 +19,8 @@ import (
 )
 
 func main() {
-`+string(block[1])+`
+%s
 	_ = store
 }
-`), 0o600))
-	out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput()
-	require.NoError(t, err, "%s", out)
+`)
 }
