@@ -30,7 +30,7 @@ type NamedLimit struct {
 	limit Limit
 	extra int64 // the part of limit.Burst that is room for those who wait
 
-	onFailure FailurePolicy // of its rule; 0 is that of the Config
+	onFailure FailurePolicy // of its rule
 	local     bool          // it is the part of one that this instance enforces while the store fails
 
 	id  uint64 // names rule and index: 56 bits of a hash of rule, and index+1

@@ -31,7 +31,7 @@ const maxInstances = 1_000_000
 // closed closes the request. Otherwise those that use memory decide, all or none, and those
 // that are open are left out.
 func (l *Limiter) fail(ctx context.Context, c *check) {
-	c.failed = l.choice(c)
+	c.failed = c.choice()
 	l.remote.policies[c.failed].Add(1)
 	if c.failed == UseMemory {
 		c.usePlans()
@@ -40,10 +40,10 @@ func (l *Limiter) fail(ctx context.Context, c *check) {
 }
 
 // choice returns what decides c.
-func (l *Limiter) choice(c *check) FailurePolicy {
+func (c *check) choice() FailurePolicy {
 	chosen := FailOpen
 	for i := range c.ops {
-		switch l.onFailure(c.ops[i].Limit) {
+		switch c.ops[i].Limit.onFailure {
 		case FailClosed:
 			return FailClosed
 		case UseMemory:
@@ -51,13 +51,6 @@ func (l *Limiter) choice(c *check) FailurePolicy {
 		}
 	}
 	return chosen
-}
-
-func (l *Limiter) onFailure(limit *NamedLimit) FailurePolicy {
-	if limit.onFailure == 0 {
-		return l.cfg.OnStoreFailure
-	}
-	return limit.onFailure
 }
 
 // usePlans puts the local plans of rules in the place of theirs. Rules without one are hidden.
@@ -86,7 +79,7 @@ func (l *Limiter) decideLocal(ctx context.Context, c *check) {
 	var ops []Op
 	for i := range c.ops {
 		op := &c.ops[i]
-		if l.onFailure(op.Limit) == UseMemory {
+		if op.Limit.onFailure == UseMemory {
 			ops = append(ops, *op)
 			continue
 		}
@@ -94,7 +87,7 @@ func (l *Limiter) decideLocal(ctx context.Context, c *check) {
 	}
 	_ = l.local().Apply(ctx, ops) // which fails for ops that are not valid only
 	for i := range c.ops {
-		if op := &c.ops[i]; l.onFailure(op.Limit) == UseMemory {
+		if op := &c.ops[i]; op.Limit.onFailure == UseMemory {
 			op.Result, ops = ops[0].Result, ops[1:]
 		}
 	}

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -148,7 +149,7 @@ func newLoginGuard(l *Limiter, login Login) (*loginGuard, []Rule, error) {
 	if err != nil {
 		return nil, nil, &ConfigError{"Login.Remember", err}
 	}
-	known.onFailure = login.OnStoreFailure
+	known.onFailure = cmp.Or(login.OnStoreFailure, l.cfg.OnStoreFailure)
 	g := &loginGuard{l: l, login: login, known: known, account: name + "-account", pair: name + "-pair"}
 	return g, g.rules(name), nil
 }

@@ -52,9 +52,9 @@ func (l *Limiter) Limit(text string, key Keyer) func(http.Handler) http.Handler 
 
 // With returns a decorator that enforces rules on the handlers it is applied to. Behind
 // [Limiter.Handler], or another decorator, a request it refuses is given back what the outer
-// one took, unless that has Config.NoContext; the header fields of the outer one, which are written by then, do not show it.
-// With panics if there is no rule, one is not valid or its name is taken. It is for start-up, not for use
-// while requests are served.
+// one took, unless that has Config.NoContext; the header fields of the outer one, which are
+// written by then, do not show it. With panics if there is no rule, or one is not valid or its name
+// is taken. It is for start-up, not for use while requests are served.
 func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 	compiled, err := l.decorate(rules)
 	if err != nil {
