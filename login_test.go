@@ -365,5 +365,9 @@ func TestLoginFailsAsTheConfigSays(t *testing.T) {
 		})
 		s := newLoginServer(t, l, ratelimit.Login{})
 		assert.Equal(t, want, s.try("10.0.0.1", "alice", "guess"), "policy %v", policy)
+		stats := l.Stats()
+		counts := map[ratelimit.FailurePolicy]int64{ratelimit.FailOpen: stats.Open, ratelimit.FailClosed: stats.Closed, ratelimit.UseMemory: stats.Local}
+		assert.Positive(t, counts[policy])
+		assert.Equal(t, counts[policy], stats.Open+stats.Closed+stats.Local, "nothing else was done instead, not even to know the pair")
 	}
 }
