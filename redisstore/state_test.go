@@ -120,7 +120,7 @@ func TestStates(t *testing.T) {
 			r.op(ratelimit.OpTake, 7, 0)
 			time.Sleep(500 * time.Millisecond)
 			r.op(ratelimit.OpTake, 1, 0)
-		}, `^\d{16}7:\d+$`},
+		}, `^\d{16}[1-7]:\d+$`},
 		"all limits":     {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) { r.op(ratelimit.OpTake, 1, 2, 1, 0) }, `^\d{16}1 \d{16}1 \d{16}1$`},
 		"the last limit": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) { r.op(ratelimit.OpTake, 1, 2) }, `^0 0 \d{16}1$`},
 		"the first limits": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {

@@ -282,7 +282,10 @@ func histories(t *testing.T, server *redistest.Server, limits string, log bool) 
 	for _, c := range children {
 		c.begin()
 	}
-	time.Sleep(60 * time.Millisecond)
+	require.Eventually(t, func() bool { // some of the calls are over, and most are still to come
+		done := server.Calls()
+		return done["eval"]+done["evalsha"] > processes*callers*calls/6
+	}, soon, time.Millisecond)
 	server.Pause()
 	time.Sleep(300 * time.Millisecond)
 	server.Resume()
