@@ -61,7 +61,9 @@ cross: ## build for 32 bits, Windows and macOS
 fmt: ## format every file
 	@$(TOOL) gofumpt -l -w .
 
-fuzz: ## run every fuzz target for FUZZTIME
+# Under Go 1.26 a duration can end in "context deadline exceeded" though nothing was found:
+# go.dev/issue/75804. A number of inputs cannot, so that is what ci gives.
+fuzz: ## run every fuzz target for FUZZTIME, a duration or a number of inputs as in 50000x
 	@$(call each,sh '$(CURDIR)/tools/fuzz.sh' $(FUZZTIME))
 
 bench: ## run the benchmarks that match BENCH, COUNT times; go tool benchstat reads the output
@@ -95,7 +97,7 @@ examples: ## build and vet the examples
 
 # test comes last, so that the last lines are the results of the tests.
 ci: ## all that must pass; .ci/run runs it
-	@for step in lint examples cover 'fuzz FUZZTIME=5s' test; do \
+	@for step in lint examples cover 'fuzz FUZZTIME=50000x' test; do \
 		printf '\n==== make %s\n' "$$step"; \
 		$(MAKE) --no-print-directory $$step || exit 1; \
 	done

@@ -1,9 +1,9 @@
 #!/bin/sh
-# usage: fuzz.sh DURATION
+# usage: fuzz.sh TIME
 #
-# Runs every fuzz target of the module in the current directory for DURATION, one
-# after another, as go test -fuzz takes one target of one package at a time.
-# A target that fails does not keep the others from running.
+# Runs every fuzz target of the module in the current directory for TIME (a duration, or a
+# number of inputs as in 50000x), one after another, as go test -fuzz takes one target of
+# one package at a time. A target that fails does not keep the others from running.
 set -eu
 
 go=${GO:-go}
