@@ -64,16 +64,21 @@ func (l *Limiter) rule(name string) *rule {
 // Take takes cost tokens from the buckets of key under the named rule, all of them or none, and
 // returns the decision. It needs no request, so the rule's Key, Cost, Skip and LimitsFor do not
 // count, nor do the controls that need one, such as InFlight. It never waits: if the rule has a
-// MaxWait, tokens that are not there yet are a refusal here. The error says that there is no such
-// rule, that key or cost is not valid, or that the store failed ([*StoreError]); then the Decision
-// is what OnStoreFailure makes of it.
+// MaxWait, tokens that are not there yet are a refusal here. A rule that is [Off] allows everything.
+// One that only observes the key takes the tokens that are there and allows everything too: what is
+// left of the Decision, as its Reason and RetryAfter, is that of a rule that enforces, and OnObserved,
+// which is for requests, is not called.
+//
+// The error says that there is no such rule, that key or cost is not valid, or that the store failed
+// ([*StoreError]). If the store failed the Decision is what OnStoreFailure makes of it, and is to be obeyed
+// all the same; otherwise it is not allowed.
 func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d Decision, err error) {
 	err = l.one(ctx, OpTake, rule, key, cost, &d)
 	return d, err
 }
 
-// Peek returns the decision that Take would return for one token, and takes none. Its errors are
-// those of [Limiter.Take].
+// Peek returns the decision that Take would return for one token if the rule were enforced, whatever
+// its mode, and takes none. Its errors are those of [Limiter.Take].
 func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (d Decision, err error) {
 	err = l.one(ctx, OpPeek, rule, key, 1, &d)
 	return d, err
@@ -103,6 +108,9 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 	p := r.plan
 	if kind == OpReset && r.LimitsFor != nil {
 		p = r.everyLimit()
+	}
+	if mode := r.mode(); mode != Enforce && kind == OpTake && !r.enforces(mode, key) {
+		return l.takeObserved(ctx, mode, p, key, cost, d)
 	}
 	if r.MaxWait > 0 || r.penalty != nil {
 		return l.oneControlled(ctx, r, p, kind, key, cost, d)

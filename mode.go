@@ -1,6 +1,8 @@
 package ratelimit
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/http"
@@ -17,9 +19,10 @@ const (
 	// Observe counts as Enforce does, but refuses nobody: OnObserved is told what would have
 	// been refused, and nothing of it shows in responses. What a request costs is taken after
 	// the enforced rules have admitted it, in a step of its own, so each observed rule is
-	// one more call of the Store. Its InFlight, MaxWait and Penalty do nothing.
+	// one more call of the Store. Its InFlight, MaxWait and Penalty do nothing. What
+	// [Limiter.Take] does is written there.
 	Observe
-	// Off does not apply the rule at all.
+	// Off does not apply the rule at all, in Take neither.
 	Off
 
 	somePercent // and 1 to 99 percent more
@@ -89,6 +92,17 @@ type observation struct {
 	plan *plan
 	key  Key
 	cost int64
+}
+
+// takeObserved is Limiter.Take for a rule whose mode does not refuse the key.
+func (l *Limiter) takeObserved(ctx context.Context, mode Mode, p *plan, key Key, cost int64, d *Decision) error {
+	if mode == Off {
+		d.Allowed = true
+		return nil
+	}
+	err := l.check(ctx, OpTake, p, key, cost, d)
+	d.Allowed = !errors.Is(err, ErrInvalidOp)
+	return err
 }
 
 // observe has the observed rules of a request counted, and returns what was taken.

@@ -76,6 +76,49 @@ func TestOff(t *testing.T) {
 	assert.Equal(t, int64(1), remaining(t, l, "r"))
 }
 
+// Take heeds the mode too, since whoever switches a rule off may not know where it is asked.
+func TestTakeHeedsTheMode(t *testing.T) {
+	r := rule("r", "2 per hour")
+	r.Penalty = &ratelimit.Penalty{After: ratelimit.PerHour(1)}
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}, OnObserved: func(*http.Request, ratelimit.Decision) { t.Error("observed") }})
+	key := ratelimit.UserKey("alice")
+	take := func(mode ratelimit.Mode, cost int64) ratelimit.Decision {
+		require.NoError(t, l.SetMode("r", mode))
+		d, err := l.Take(t.Context(), "r", key, cost)
+		require.NoError(t, err)
+		d.RetryAfter, d.ResetAfter = d.RetryAfter.Round(time.Minute), d.ResetAfter.Round(time.Minute)
+		return d
+	}
+	want := ratelimit.Decision{Allowed: true, Rule: "r", Limit: ratelimit.Limit{Count: 2, Period: time.Hour, Burst: 2}, Key: key}
+
+	assert.Equal(t, ratelimit.Decision{Allowed: true}, take(ratelimit.Off, 3), "off")
+	d, err := l.Peek(t.Context(), "r", key)
+	require.NoError(t, err)
+	want.Remaining = 2
+	assert.Equal(t, want, d, "off takes nothing")
+
+	want.Remaining, want.ResetAfter = 0, time.Hour
+	assert.Equal(t, want, take(ratelimit.Observe, 2), "observed and admitted")
+	want.Reason, want.RetryAfter = ratelimit.ReasonLimit, 30*time.Minute
+	for range 3 {
+		assert.Equal(t, want, take(ratelimit.Observe, 1), "observed and not admitted, which is no offence")
+	}
+	var enforced []bool
+	for percent := range 100 {
+		d := take(ratelimit.EnforcePercent(percent), 1)
+		enforced = append(enforced, !d.Allowed)
+		require.NoError(t, l.Unblock(t.Context(), "r", key))
+	}
+	assert.Equal(t, []bool{false, true}, slices.Compact(enforced), "from some percentage on")
+	assert.Equal(t, ratelimit.ReasonBlocked, take(ratelimit.Enforce, 1).Reason, "enforced")
+	assert.Equal(t, want, take(ratelimit.Observe, 1), "a block holds nobody who is only observed")
+
+	require.NoError(t, l.SetMode("r", ratelimit.Observe))
+	d, err = l.Take(t.Context(), "r", ratelimit.Key{}, 1)
+	require.ErrorIs(t, err, ratelimit.ErrInvalidOp)
+	assert.Equal(t, ratelimit.Decision{}, d)
+}
+
 // What an observed rule has taken is settled, and given back, as if it were enforced.
 func TestObservedIsSettled(t *testing.T) {
 	failures := charged("failures", "5 per hour", ratelimit.ChargeFailures)
