@@ -83,11 +83,8 @@ func (b *blocks) find(who offender) (wait time.Duration, ask bool) {
 	if b.count.Load() == 0 {
 		return 0, false
 	}
-	s, h := b.place(&who)
-	s.mu.RLock()
-	known := s.held[h]
-	s.mu.RUnlock()
-	if known == nil || known.offender != who {
+	known := b.look(who)
+	if known == nil {
 		return 0, false
 	}
 	now := b.now()
@@ -99,6 +96,27 @@ func (b *blocks) find(who offender) (wait time.Duration, ask bool) {
 		return 0, true
 	}
 	return time.Duration(known.told - now), false
+}
+
+// look returns what is known of who, or nil.
+func (b *blocks) look(who offender) *blocked {
+	s, h := b.place(&who)
+	s.mu.RLock()
+	known := s.held[h]
+	s.mu.RUnlock()
+	if known == nil || known.offender != who {
+		return nil
+	}
+	return known
+}
+
+// holds reports whether find would say that who is blocked. It makes nobody ask the store.
+func (b *blocks) holds(who offender) bool {
+	if b.count.Load() == 0 {
+		return false
+	}
+	known, now := b.look(who), b.now()
+	return known != nil && now < known.end && now-known.checked < blockRecheck
 }
 
 // claim makes the caller the one who asks the store about a block, unless somebody else is.

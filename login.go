@@ -71,8 +71,10 @@ type Login struct {
 // as [Limiter.With] does. One decorator may be given several handlers, which share its limits.
 // It is for the route that checks passwords, as "POST /login", and not for the form.
 //
-// An attempt is one more call of the Store, to look whether its pair is known, and a
-// successful one is another. All counting is in the Store, and so for all instances.
+// A failed attempt takes three calls of the Store: to look whether its pair is known, to decide, and to
+// count the failure against Penalty. One that succeeds takes four, of which the last two, after the handler, give back
+// what was reserved and clear what the success makes good. A refused one takes three, and none once its pair
+// is blocked. All counting is in the Store, and so for all instances.
 func (l *Limiter) Login(login Login) func(http.Handler) http.Handler {
 	g, rules, err := newLoginGuard(l, login)
 	if err != nil {
@@ -227,8 +229,7 @@ func (g *loginGuard) attempt(r *http.Request) *attempt {
 	if a.pair.IsZero() || !a.named {
 		return a
 	}
-	ops := g.ask(a, Op{Kind: OpPeek, Limit: g.known, Key: a.pair, Cost: 1})
-	a.known = ops != nil && !ops[0].Result.Allowed && !ops[0].Result.Overflow
+	a.known = g.isKnown(a)
 	return a
 }
 
@@ -239,20 +240,31 @@ func (g *loginGuard) done(a *attempt) {
 	if !a.succeeded || !a.named {
 		return
 	}
-	_ = g.l.Reset(a.ctx, g.account, a.account) // reported there
+	l := g.l
+	c := l.getCheck()
+	defer l.putCheck(c)
+	c.add(l.rule(g.account).plan, a.account, 0, OpReset)
 	if !a.pair.IsZero() {
-		_ = g.l.Reset(a.ctx, g.pair, a.pair)
-		g.ask(a, Op{Kind: OpReset, Limit: g.known, Key: a.pair}, Op{Kind: OpTake, Limit: g.known, Key: a.pair, Cost: 1})
+		pair := l.rule(g.pair)
+		c.add(pair.plan, a.pair, 0, OpReset)
+		c.ops = pair.penalty.resets(c.ops, a.pair)
+		defer l.blocks.lift(pair.offender(a.pair))
+		c.ops = append(c.ops, Op{Kind: OpReset, Limit: g.known, Key: a.pair}, Op{Kind: OpTake, Limit: g.known, Key: a.pair, Cost: 1})
 	}
+	_ = l.apply(a.ctx, c) // reported there
 }
 
-// ask has the store do ops. It returns nil if it could not.
-func (g *loginGuard) ask(a *attempt, ops ...Op) []Op {
-	c := g.l.getCheck()
-	defer g.l.putCheck(c)
-	c.ops = append(c.ops, ops...)
-	if err := g.l.apply(a.ctx, c); err != nil || c.failed != 0 {
-		return nil
+// isKnown asks the store whether the pair of a is known.
+func (g *loginGuard) isKnown(a *attempt) bool {
+	l := g.l
+	if pair := l.rule(g.pair); pair.enforces(pair.mode(), a.pair) && l.blocks.holds(pair.offender(a.pair)) {
+		return false // it is refused whether it is known or not
 	}
-	return slices.Clone(c.ops)
+	c := l.getCheck()
+	defer l.putCheck(c)
+	c.ops = append(c.ops, Op{Kind: OpPeek, Limit: g.known, Key: a.pair, Cost: 1})
+	if err := l.apply(a.ctx, c); err != nil || c.failed != 0 {
+		return false
+	}
+	return !c.ops[0].Result.Allowed && !c.ops[0].Result.Overflow
 }

@@ -291,6 +291,51 @@ func TestLoginWithoutStore(t *testing.T) {
 	}
 }
 
+// What is to be done in the store for one attempt is done together.
+func TestLoginCallsOfTheStore(t *testing.T) {
+	store := newTripStore()
+	l := newLimiter(t, ratelimit.Config{Store: store, OnStoreFailure: ratelimit.FailClosed})
+	s := newLoginServer(t, l, ratelimit.Login{})
+	calls := func(address, user, password string, status int) int64 {
+		before := store.trips.Load()
+		assert.Equal(t, status, s.try(address, user, password))
+		return store.trips.Load() - before
+	}
+	assert.Equal(t, int64(4), calls("10.0.0.1", "alice", "secret", 200), "an unknown pair succeeds")
+	assert.Equal(t, int64(4), calls("10.0.0.1", "alice", "secret", 200), "a known pair succeeds")
+	for range 5 {
+		assert.Equal(t, int64(3), calls("10.0.0.2", "alice", "guess", 401))
+	}
+	for range 4 {
+		assert.Equal(t, int64(3), calls("10.0.0.2", "alice", "guess", 429))
+	}
+	assert.Equal(t, int64(4), calls("10.0.0.2", "alice", "guess", 429), "which blocks the pair")
+	assert.Equal(t, int64(0), calls("10.0.0.2", "alice", "guess", 429), "blocked")
+	assert.Equal(t, int64(3), calls("10.0.0.2", "bob", "guess", 401), "another pair")
+}
+
+// A block that was lifted in another process is noticed here.
+func TestLoginUnblockedElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := ratelimit.Config{Store: newTripStore(), OnStoreFailure: ratelimit.FailClosed}
+		here, there := newLimiter(t, cfg), newLimiter(t, cfg)
+		login := ratelimit.Login{Penalty: &ratelimit.Penalty{After: ratelimit.PerHour(1), For: time.Hour}}
+		s := newLoginServer(t, here, login)
+		newLoginServer(t, there, login)
+		for range 6 {
+			s.try("10.0.0.1", "alice", "guess")
+		}
+		require.Len(t, here.Blocked(), 1)
+		require.NoError(t, there.Unblock(t.Context(), "login-pair", here.Blocked()[0].Key))
+		require.NoError(t, there.Reset(t.Context(), "login-pair", here.Blocked()[0].Key))
+		for range 11 {
+			time.Sleep(time.Second)
+			s.try("10.0.0.1", "alice", "secret")
+		}
+		assert.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+	})
+}
+
 func TestLoginMistakes(t *testing.T) {
 	var errs []string
 	l := newLimiter(t, ratelimit.Config{OnError: func(_ context.Context, err error) { errs = append(errs, err.Error()) }})

@@ -75,7 +75,7 @@ func SetCost(ctx context.Context, rule string, n int64) error {
 		return fmt.Errorf("ratelimit: SetCost: negative cost %d", n)
 	}
 	for a := admissionOf(ctx); a != nil; a = admissionOf(a.Context) {
-		if a.setCost(rule, n) {
+		if a.setCosts([]ruleCost{{rule, n}}) {
 			return nil
 		}
 	}
@@ -117,8 +117,15 @@ func (c *charges) lower(i int, n int64) int64 {
 	return n - missed
 }
 
-// setCost makes n what the named rule has taken, and reports whether it has taken anything.
-func (a *admission) setCost(rule string, n int64) bool {
+// ruleCost is what the named rule is to have taken.
+type ruleCost struct {
+	rule string
+	n    int64
+}
+
+// setCosts makes costs what their rules have taken, by one call of the store, and reports whether
+// these have taken anything.
+func (a *admission) setCosts(costs []ruleCost) bool {
 	a.mu.Lock() // the store is asked under it, but nobody else than this request waits for it
 	defer a.mu.Unlock()
 	c := a.limiter.getCheck()
@@ -126,22 +133,17 @@ func (a *admission) setCost(rule string, n int64) bool {
 	found := false
 	var raised []int
 	charged := a.charged()
-	for i := range charged {
-		op := &charged[i]
-		if op.Limit.rule != rule {
-			continue
+	for _, local := range []bool{false, true} { // an order that amend leaves as it is
+		for i := range charged {
+			j := slices.IndexFunc(costs, func(c ruleCost) bool { return c.rule == charged[i].Limit.rule })
+			if j < 0 || charged[i].isLocal() != local {
+				continue
+			}
+			found = true
+			if a.change(c, i, costs[j].n) {
+				raised = append(raised, i)
+			}
 		}
-		found = true
-		switch change := *op; {
-		case n < op.Cost:
-			change.Kind, change.Cost = OpCredit, a.charges.lower(i, op.Cost-n)
-			c.ops = append(c.ops, change)
-		case n > op.Cost:
-			change.Kind, change.Cost = OpDrain, n-op.Cost
-			c.ops = append(c.ops, change.asks(), change)
-			raised = append(raised, i)
-		}
-		op.Cost = n
 	}
 	if len(c.ops) == 0 {
 		return found
@@ -158,6 +160,23 @@ func (a *admission) setCost(rule string, n int64) bool {
 		}
 	}
 	return found
+}
+
+// change adds to c what makes n the cost of the i-th op, and reports whether it is a drain.
+func (a *admission) change(c *check, i int, n int64) bool {
+	op := &a.charged()[i]
+	change := *op
+	op.Cost = n
+	switch {
+	case n < change.Cost:
+		change.Kind, change.Cost = OpCredit, a.charges.lower(i, change.Cost-n)
+		c.ops = append(c.ops, change)
+	case n > change.Cost:
+		change.Kind, change.Cost = OpDrain, n-change.Cost
+		c.ops = append(c.ops, change.asks(), change)
+		return true
+	}
+	return false
 }
 
 // asks returns the op that finds out how much of what a drain wants is there.
@@ -182,6 +201,7 @@ func (op *Op) had() int64 {
 func (l *Limiter) settle(r *http.Request, a *admission, controls []control, res Response) {
 	defer a.close()
 	res.Request = r
+	var costs []ruleCost
 	for _, ctl := range controls {
 		res.Cost = a.cost(ctl.rule.Name, ctl.cost)
 		if p := ctl.rule.penalty; p != nil && p.Offence != nil && !ctl.observed {
@@ -199,8 +219,9 @@ func (l *Limiter) settle(r *http.Request, a *admission, controls []control, res 
 			n = cost
 			return nil
 		})
-		a.setCost(ctl.rule.Name, n)
+		costs = append(costs, ruleCost{ctl.rule.Name, n})
 	}
+	a.setCosts(costs)
 }
 
 // cost returns what the named rule has taken, or reserved if it has taken nothing.
