@@ -245,7 +245,7 @@ func (op *Op) try(b *bucket, now int64, t *trial) {
 func (op *Op) apply(b *bucket, now int64, t *trial) {
 	switch {
 	case op.Kind == OpPeek, takes(op.Kind) && op.Cost == 0:
-	case takes(op.Kind) && t.terms != op.Limit:
+	case takes(op.Kind) && t.terms != op.Limit && t.after.atMost(t.terms.fill):
 		b.set(now, convert(t.after, t.terms.pace, op.Limit.pace), op.Limit.pace)
 	default:
 		b.set(now, t.after, t.terms.pace)

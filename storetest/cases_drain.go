@@ -13,6 +13,7 @@ func drainCases() []testCase {
 		{"a drain takes tokens", takes, drainTakes},
 		{"a drain stops at empty", never, drainStops},
 		{"a drain of part of a token", takes, drainPart},
+		{"a drain of more debt than a lowered limit has room for", never, drainLowered},
 		{"a drain in a batch", "A refused batch takes no token anywhere, and ops see what those before them left.", drainInBatch},
 	}
 }
@@ -45,6 +46,18 @@ func drainPart(c *check) {
 	c.advance(c.unit() + c.unit()/2)
 	c.wantDebt("a drain of 1 where 1½ are left", l, c.one(drain(l, user("a"), 1)), 4*c.unit()+c.unit()/2)
 	c.wantDebt("a drain of 1 where ½ is left", l, c.one(drain(l, user("a"), 1)), 5*c.unit())
+}
+
+// drainLowered leaves open at what rate old debts are paid: the drain changes nothing of it.
+func drainLowered(c *check) {
+	for i, after := range []string{"1 per hour", "1 per day", "10 per year", "50 per second"} {
+		before, after := c.named("r", i, "1000 per second"), c.named("r", i, after)
+		c.restart()
+		c.apply(take(before, user("a"), 1000))
+		wait := c.one(peek(after, user("a"), 1)).RetryAfter
+		c.wantLeft("a drain of 1 from 0", after, c.one(drain(after, user("a"), 1)), 0)
+		c.wantRefused("a take after the drain", c.one(take(after, user("a"), 1)), wait)
+	}
 }
 
 func drainInBatch(c *check) {
