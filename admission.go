@@ -28,6 +28,20 @@ func (a *admission) carry(r *http.Request) *http.Request {
 	return &a.request
 }
 
+// pass has next serve given, which is r or a copy of it.
+func pass(w http.ResponseWriter, r, given *http.Request, next http.Handler) {
+	next.ServeHTTP(w, given)
+	keepForm(r, given)
+}
+
+// keepForm gives r the form that a handler has parsed in a copy of it: net/http, which knows
+// r only, removes the files of the form.
+func keepForm(r, given *http.Request) {
+	if r.MultipartForm == nil {
+		r.MultipartForm = given.MultipartForm
+	}
+}
+
 type admissionKey struct{}
 
 // Value implements [context.Context].

@@ -69,7 +69,9 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	controls := append([]control(nil), c.controls...)
 	l.setHeaders(w.Header(), &c.verdict, a.text[:0], &a.values)
 	l.putCheck(c)
-	l.serveSettled(w, a.carry(r), next, a, controls)
+	given := a.carry(r)
+	l.serveSettled(w, given, next, a, controls)
+	keepForm(r, given)
 }
 
 // serveSettled serves a request that was admitted, and settles what it costs whatever the handler

@@ -91,7 +91,9 @@ func (l *Limiter) Login(login Login) func(http.Handler) http.Handler {
 			}
 			a := g.attempt(r)
 			defer g.done(a)
-			l.serve(w, r.WithContext(context.WithValue(r.Context(), attemptKey{}, a)), next, compiled, nil)
+			given := r.WithContext(context.WithValue(r.Context(), attemptKey{}, a))
+			l.serve(w, given, next, compiled, nil)
+			keepForm(r, given)
 		})
 	}
 }

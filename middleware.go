@@ -91,10 +91,10 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 
 // finish is the end of serve: it answers or passes on a request that c has decided, and puts c back.
 func (l *Limiter) finish(w http.ResponseWriter, r *http.Request, next http.Handler, c *check) {
-	r, ok := l.conclude(w, r, &c.verdict)
+	given, ok := l.conclude(w, r, &c.verdict)
 	l.putCheck(c)
 	if ok {
-		next.ServeHTTP(w, r)
+		pass(w, r, given, next)
 	}
 }
 
@@ -127,8 +127,8 @@ func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.H
 			return
 		}
 	}
-	if r, ok := l.conclude(w, r, &v); ok {
-		next.ServeHTTP(w, r)
+	if given, ok := l.conclude(w, r, &v); ok {
+		pass(w, r, given, next)
 	}
 }
 
