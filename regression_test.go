@@ -73,4 +73,10 @@ func TestResetOfChosenLimits(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, l.Reset(t.Context(), "r", key))
 	assert.Equal(t, http.StatusOK, serve(h, req).Code)
+
+	serve(h, req)
+	assert.Equal(t, http.StatusTooManyRequests, serve(h, req).Code)
+	require.NoError(t, l.Replace(ratelimit.Config{Rules: []ratelimit.Rule{r}}))
+	require.NoError(t, l.Reset(t.Context(), "r", key))
+	assert.Equal(t, http.StatusOK, serve(h, req).Code, "nothing was chosen since the rule was replaced")
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -107,7 +106,7 @@ func newPolicy(r *Rule, index, of int, l Limit) policy {
 		p.name += "-" + strconv.Itoa(index+1)
 	}
 	p.secs = int64((l.Period + 1e9 - 1) / 1e9)
-	p.quota = int64(float64(l.Count) * (float64(p.secs) * 1e9 / float64(l.Period)))
+	p.quota = int64(min(float64(l.Count)*(float64(p.secs)*1e9/float64(l.Period)), maxInteger))
 	if int64(l.Period) == p.secs*1e9 {
 		p.quota = l.Count
 	}
@@ -221,23 +220,12 @@ func (r *rule) choose(limits Limits) *plan {
 	return p
 }
 
-// everyLimit returns a plan with a limit for each place among the limits that r has had for
-// some request. Its numbers are those of any of them: it is for resets.
+// everyLimit returns a plan with a limit for each place that LimitsFor may have chosen one for, here,
+// in another process, or before r was replaced. Its numbers mean nothing: it is for resets.
 func (r *rule) everyLimit() *plan {
-	places := map[int]policy{}
-	collect := func(p *plan) {
-		for _, pol := range p.policies {
-			places[pol.index] = pol
-		}
-	}
-	collect(r.plan)
-	r.chosen.Range(func(_, p any) bool {
-		collect(p.(*plan))
-		return true
-	})
 	every := new(plan)
-	for _, i := range slices.Sorted(maps.Keys(places)) {
-		every.policies = append(every.policies, places[i])
+	for i := range maxLimits {
+		every.policies = append(every.policies, newPolicy(&r.Rule, i, maxLimits, PerSecond(1)))
 	}
 	return every
 }
