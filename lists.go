@@ -97,30 +97,47 @@ func (l *List) Contains(r *http.Request) bool {
 	return !key.IsZero()
 }
 
-// find returns the key by which the client of r is on l, or the zero Key. The error is that of a
-// Keyer that failed.
+// find returns the key by which the client of r is on l, or the zero Key. The error is that of the
+// functions of Address or Key, if they have failed.
 func (l *List) find(r *http.Request) (Key, error) {
 	e := l.entries.Load()
 	if e == nil {
 		return Key{}, nil
 	}
-	var errs error
-	if addr, err := l.Address.Addr(r); err == nil {
+	addr, errAddr := safeAddr(l.Address, r)
+	if errAddr == nil {
 		key := l.Address.KeyOf(addr)
 		if _, ok := e.keys[key]; ok || e.has(addr) {
 			return key, nil
 		}
 	}
+	var errKey error
 	if l.Key != nil && len(e.keys) > 0 {
-		key, err := safeKey(l.Key, r)
-		if _, ok := e.keys[key]; ok && err == nil {
+		var key Key
+		key, errKey = safeKey(l.Key, r)
+		if _, ok := e.keys[key]; ok && errKey == nil {
 			return key, nil
 		}
-		if !errors.Is(err, ErrNoIdentity) {
-			errs = err
-		}
 	}
-	return Key{}, errs
+	return Key{}, errors.Join(failure("Address", errAddr), failure("Key", errKey))
+}
+
+// failure returns err, of the named field, unless it is that there is no identity.
+func failure(field string, err error) error {
+	if err == nil || errors.Is(err, ErrNoIdentity) {
+		return nil
+	}
+	return fmt.Errorf("ratelimit: list: %s: %w", field, err)
+}
+
+// safeAddr is c.Addr, where the functions of Proxies may panic.
+func safeAddr(c ClientIP, r *http.Request) (addr netip.Addr, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return c.Addr(r)
 }
 
 // has reports whether addr, which is canonical, is within a prefix.
@@ -150,7 +167,7 @@ func (l *Limiter) listed(r *http.Request, list *List) Key {
 	}
 	key, err := list.find(r)
 	if err != nil {
-		l.report(r.Context(), fmt.Errorf("ratelimit: list: Key: %w", err))
+		l.report(r.Context(), err)
 	}
 	return key
 }

@@ -175,6 +175,21 @@ func TestListKeyFails(t *testing.T) {
 	assert.Equal(t, "[ratelimit: list: Key: panic: key ratelimit: list: Key: no session]", fmt.Sprint(errs))
 }
 
+// So are the functions of its Address.
+func TestListAddressFails(t *testing.T) {
+	var errs []string
+	broken := ratelimit.ByForwardedFor(ratelimit.TrustedProxiesFunc(func(netip.Addr) bool { panic("proxies") }))
+	list := &ratelimit.List{Address: broken, Key: ratelimit.ByHeader("User")}
+	user, err := ratelimit.ByHeader("User").Key(request("192.0.2.1:1", "User", "alice"))
+	require.NoError(t, err)
+	require.NoError(t, list.Replace([]string{"203.0.113.9"}, user))
+	l := newLimiter(t, ratelimit.Config{Deny: list, OnError: func(_ context.Context, err error) { errs = append(errs, err.Error()) }})
+	assert.Equal(t, 200, serve(l.Handler(ok), request("192.0.2.1:1", "X-Forwarded-For", "203.0.113.9")).Code)
+	assert.Equal(t, []string{"ratelimit: list: Address: panic: proxies"}, errs)
+	assert.Equal(t, 403, serve(l.Handler(ok), request("192.0.2.1:1", "User", "alice")).Code, "the key is looked up all the same")
+	assert.False(t, list.Contains(request("192.0.2.1:1")))
+}
+
 // A list is replaced whole while requests are served.
 func TestListReplacedUnderLoad(t *testing.T) {
 	l := listOf(t, []string{"10.0.0.0/8"})
