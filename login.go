@@ -132,11 +132,18 @@ func newLoginGuard(l *Limiter, login Login) (*loginGuard, []Rule, error) {
 	if name == "" {
 		name = "login"
 	}
+	var m mistakes
 	if login.Account == nil {
-		return nil, nil, &ConfigError{"Login.Account", errors.New(`nil: want a function, such as FormField("email")`)}
+		m.add("Login.Account", errors.New(`nil: want a function, such as FormField("email")`))
+	}
+	for _, err := range login.Address.check() {
+		m.add("Login.Address", err)
 	}
 	if login.Remember < 0 || login.Remember > year {
-		return nil, nil, &ConfigError{"Login.Remember", errors.New("want a time of at most a year, or 0 for 30 days")}
+		m.addf("Login.Remember", "%v: want at most a year, or 0 for 30 days", login.Remember)
+	}
+	if len(m) > 0 {
+		return nil, nil, errors.Join(m...)
 	}
 	if login.Remember == 0 {
 		login.Remember = 30 * 24 * time.Hour

@@ -342,6 +342,11 @@ func TestLoginMistakes(t *testing.T) {
 	assert.PanicsWithValue(t, `ratelimit: Login.Account: nil: want a function, such as FormField("email")`, func() { l.Login(ratelimit.Login{}) })
 	assert.Panics(t, func() { l.Login(ratelimit.Login{Account: ratelimit.FormField("u"), Remember: -1}) })
 	assert.Panics(t, func() { l.Login(ratelimit.Login{Account: ratelimit.FormField("u"), PerPair: ratelimit.Limits{{}}}) })
+	assert.PanicsWithValue(t, `ratelimit: Login.Account: nil: want a function, such as FormField("email")
+ratelimit: Login.Address: trusted proxy "proxy": want an address or a prefix such as 10.0.0.0/8
+ratelimit: Login.Remember: 8761h0m0s: want at most a year, or 0 for 30 days`, func() {
+		l.Login(ratelimit.Login{Address: ratelimit.ByForwardedFor(ratelimit.TrustedProxies("proxy")), Remember: 8761 * time.Hour})
+	}, "all at once")
 	l.Login(ratelimit.Login{Account: ratelimit.FormField("u")})
 	assert.Panics(t, func() { l.Login(ratelimit.Login{Account: ratelimit.FormField("u")}) }, "the names are taken")
 	s := newLoginServer(t, l, ratelimit.Login{Name: "other", Account: func(*http.Request) string { panic("x") }})
