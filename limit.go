@@ -66,7 +66,8 @@ func (l Limit) Rate() rate.Limit {
 // FromRate returns the Limit of r tokens per second and the given burst, as package
 // golang.org/x/time/rate has them. [rate.Inf] is [Unlimited], whatever the burst.
 // A rate that is not a whole number per second, minute, hour or day, nor one token
-// in a whole number of nanoseconds, is cut to 9 significant digits, never rounded up.
+// in a whole number of nanoseconds, is cut to 9 significant digits. None is rounded up by more than one
+// part in 10^12, which tells such numbers from what floating point makes of them.
 func FromRate(r rate.Limit, burst int) (Limit, error) {
 	f := float64(r)
 	switch {
@@ -125,10 +126,12 @@ func (l Limit) check() error {
 		return fmt.Errorf("burst %d: want at least 1, or 0 for the same as the count", l.Burst)
 	case l.IsUnlimited():
 		return nil
+	case l.Period > maxFill:
+		return fmt.Errorf("period %v: want at most 100 years", l.Period)
 	}
 	count, period, burst := l.reduced()
 	if count > math.MaxUint32 {
-		return fmt.Errorf("%d per %v cannot be kept exactly: want a rounder number, such as %d", l.Count, l.Period, l.Count/1000*1000)
+		return fmt.Errorf("%d per %v cannot be kept exactly: want a rounder number, such as %d", l.Count, l.Period, l.rounder())
 	}
 	hi, lo := bits.Mul64(uint64(burst), uint64(period))
 	if hi >= uint64(count) {
@@ -138,6 +141,21 @@ func (l Limit) check() error {
 		return fmt.Errorf("a bucket of %d takes more than 100 years to fill: want a smaller burst", burst)
 	}
 	return nil
+}
+
+// rounder returns a count that can be kept exactly, with as many of the digits of l's as can be, or the
+// greatest one if there is none.
+func (l Limit) rounder() int64 {
+	for unit := int64(10); unit <= l.Count; unit *= 10 {
+		near := Limit{Count: l.Count / unit * unit, Period: l.Period}
+		if count, _, _ := near.reduced(); count <= math.MaxUint32 {
+			return near.Count
+		}
+		if unit > math.MaxInt64/10 {
+			break
+		}
+	}
+	return math.MaxUint32
 }
 
 // reduced returns the count and the period in nanoseconds in lowest terms, and the burst.

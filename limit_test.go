@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,41 @@ func TestFromRateWithoutAUnit(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, l.Rate(), parsed[0].Rate())
 	}
+}
+
+// The number that a mistake suggests is right.
+func TestRounderNumbers(t *testing.T) {
+	for text, want := range map[string]string{
+		"100000000190000 per hour": "100000000100000",
+		"562949953421312 per 1s":   "562949953400000",
+		"5000000001 per second":    "5000000000",
+		"5000000001 per 7 ms":      "5000000000",
+	} {
+		_, err := ratelimit.Parse(text)
+		require.ErrorContains(t, err, "cannot be kept exactly: want a rounder number, such as "+want, text)
+	}
+	for _, l := range []ratelimit.Limit{
+		{Count: 5_000_000_001, Period: 7}, {Count: math.MaxInt64 - 1, Period: 1}, {Count: math.MaxInt64, Period: 7919},
+		{Count: 100_000_000_190_000, Period: time.Hour, Burst: 1},
+	} {
+		_, err := ratelimit.NameLimit("r", 0, l)
+		require.Error(t, err)
+		_, text, found := strings.Cut(err.Error(), "such as ")
+		require.True(t, found, "%v", err)
+		l.Count, err = strconv.ParseInt(text, 10, 64)
+		require.NoError(t, err)
+		_, err = ratelimit.NameLimit("r", 0, l)
+		require.NoError(t, err)
+	}
+}
+
+// Numbers that no calendar has and no field can show.
+func TestExtremeLimits(t *testing.T) {
+	_, err := ratelimit.NameLimit("r", 0, ratelimit.Limit{Count: 1000, Period: math.MaxInt64, Burst: 1})
+	require.ErrorContains(t, err, "period 2562047h47m16.854775807s: want at most 100 years")
+	r := ratelimit.Rule{Name: "r", Limits: ratelimit.Limits{{Count: 3 << 61, Period: 1 << 31, Burst: 1}}, Key: ratelimit.ByRemoteIP()}
+	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(ok)
+	assert.Equal(t, []string{`"r";q=999999999999999;w=3`}, serve(h, request("192.0.2.1:1")).Header()["Ratelimit-Policy"])
 }
 
 // A bucket that takes more than 100 years to fill is refused, whatever makes it so.

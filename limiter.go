@@ -109,6 +109,9 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 	if kind == OpReset && r.LimitsFor != nil {
 		p = r.everyLimit()
 	}
+	if len(p.policies) == 0 && (key.IsZero() || cost < 0) {
+		return fmt.Errorf("%w: rule %q: cost %d for the key %v: want a key, and a cost of 0 or more", ErrInvalidOp, name, cost, key)
+	}
 	if mode := r.mode(); mode != Enforce && kind == OpTake && !r.enforces(mode, key) {
 		return l.takeObserved(ctx, mode, p, key, cost, d)
 	}

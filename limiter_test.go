@@ -317,3 +317,18 @@ func TestClientThatHangsUpIsCharged(t *testing.T) {
 	assert.Equal(t, 200, serve(h, request("192.0.2.1:1").WithContext(gone)).Code)
 	assert.Equal(t, 429, serve(h, request("192.0.2.1:1")).Code)
 }
+
+// Take needs a key and a cost even where there is nothing to take.
+func TestTakeOfNothing(t *testing.T) {
+	busy := ratelimit.Rule{Name: "busy", Key: ratelimit.ByRemoteIP(), InFlight: 1}
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("unlimited", "unlimited"), busy}})
+	for _, name := range []string{"unlimited", "busy"} {
+		d, err := l.Take(t.Context(), name, ratelimit.UserKey("a"), 1)
+		require.NoError(t, err)
+		assert.True(t, d.Allowed)
+		_, err = l.Take(t.Context(), name, ratelimit.UserKey("a"), -1)
+		require.ErrorIs(t, err, ratelimit.ErrInvalidOp)
+		_, err = l.Take(t.Context(), name, ratelimit.Key{}, 1)
+		require.ErrorIs(t, err, ratelimit.ErrInvalidOp)
+	}
+}
