@@ -91,8 +91,9 @@ type Config struct {
 type Rule struct {
 	_ [0]func()
 
-	// Name is the name of the policy in header fields and of its buckets in the store: 1
-	// to 64 printable ASCII characters, different for each rule.
+	// Name is the name of the policy in header fields, where -1, -2 and so on is added if there are
+	// several limits, and of its buckets in the store: 1 to 64 printable ASCII characters
+	// without quotes and backslashes, different for each rule.
 	Name string
 	// Limits must all admit a request. A limit's buckets are known by its place in Limits, so
 	// its numbers may change while what was spent stays spent. A rule with InFlight needs none.
@@ -122,12 +123,13 @@ type Rule struct {
 	// MaxWait, if not zero, is how long a request may be held, from 1 ms to 1 h, until its tokens are
 	// there, in the place of being refused: in the order in which requests come, by all
 	// instances together. A request is refused at once if it would have to wait for longer,
-	// or beyond the deadline of its context. If its client leaves, its tokens are given back, but
+	// or beyond the deadline of its context. A wait is for whole tokens: a limit whose token takes longer than
+	// MaxWait to come holds nobody. If its client leaves, its tokens are given back, but
 	// not if others wait behind it. What a Charge, SetCost or a refusal further in gives back is for
 	// whoever comes next, who may then go on together with the last of those who wait.
 	MaxWait time.Duration
 	// MaxWaiting is how many requests may be held by a rule with MaxWait in this process; more are
-	// refused. Zero means 100.
+	// refused. Zero means 100. A rule that [Limiter.Replace] puts in its place counts its own.
 	MaxWaiting int
 	// InFlight, if not zero, is how many requests of a key may be in flight, at most a million: from
 	// before their tokens are taken until the handler has ended, whatever way it ends. Time in
@@ -190,7 +192,12 @@ func (m *mistakes) addf(field, format string, args ...any) {
 }
 
 func (c *Config) check(m *mistakes) {
-	_, memory := c.Store.(*MemoryStore)
+	store, memory := c.Store.(*MemoryStore)
+	if memory && store == nil {
+		m.add("Store", errors.New("a nil *MemoryStore: want NewMemoryStore, or no Store at all"))
+	} else if memory && store.shards == nil {
+		m.add("Store", errors.New("a MemoryStore that NewMemoryStore has not made: want NewMemoryStore"))
+	}
 	switch {
 	case c.OnStoreFailure > UseMemory:
 		m.addf("OnStoreFailure", "unknown policy %d: want FailOpen, FailClosed or UseMemory", c.OnStoreFailure)
@@ -260,6 +267,8 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.MaxWait != 0 && (r.MaxWait < minMaxWait || r.MaxWait > maxMaxWait) {
 		m.addf(field+".MaxWait", "%v: want %v to %v, or 0 to refuse at once", r.MaxWait, minMaxWait, maxMaxWait)
+	} else if err := r.Limits.checkWait(r.MaxWait); err != nil && r.LimitsFor == nil {
+		m.add(field+".MaxWait", err)
 	}
 	if r.MaxWaiting < 0 {
 		m.addf(field+".MaxWaiting", "%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)

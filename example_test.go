@@ -63,6 +63,7 @@ func ExampleNew() {
 	// Output:
 	// ratelimit: Rules[0].Key: no Key: want for example ByRemoteIP()
 	// ratelimit: Rules[1].Key: ByHeader("API Key"): want a name of letters, digits and hyphens
+	// ratelimit: Rules[1].Name: "per-client" is the name of another rule: want another one (a decorator can wrap several handlers)
 }
 
 // One handler of many, limited by a decorator.

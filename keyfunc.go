@@ -137,6 +137,13 @@ type constant Key
 
 func (k constant) Key(*http.Request) (Key, error) { return found(Key(k)) }
 
+func (k constant) check() []error {
+	if Key(k).IsZero() {
+		return []error{errors.New(`Constant(""): want a name, such as "everybody"`)}
+	}
+	return nil
+}
+
 // countsAll reports whether k does not tell clients apart: what is too much is then the service's.
 func countsAll(k Keyer) bool {
 	switch k := k.(type) {

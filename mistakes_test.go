@@ -43,14 +43,22 @@ func TestPlausibleMistakes(t *testing.T) {
 	other := rule("other", "1/s")
 	unheld := r
 	unheld.MaxWaiting = 5
+	nobody, again := r, r
+	nobody.Key, again.Methods = ratelimit.Constant(""), []string{"get"}
+	var none *ratelimit.MemoryStore
 	for want, cfg := range map[string]ratelimit.Config{
-		`Routes["post /login"]: method "post" matches no request: want POST`: {Routes: map[string][]ratelimit.Rule{"post /login": {r}}},
-		`ExemptRoutes[0]: method "Get" matches no request: want GET`:         {ExemptRoutes: []string{"Get /healthz"}},
-		`Rules[0].Methods: "get" matches no request: want GET`:               {Rules: []ratelimit.Rule{lower}},
-		`Rules[0].MaxWait: 2ns: want 1ms to 1h0m0s, or 0 to refuse at once`:  {Rules: []ratelimit.Rule{hasty}},
-		`Rules[0].MaxWaiting: 5 without MaxWait`:                             {Rules: []ratelimit.Rule{unheld}},
-		`StoreTimeout: 50ns: want at least 10µs, or 0 for 50ms`:              {StoreTimeout: 50, Rules: []ratelimit.Rule{r}},
-		`Rules[1].Name: "r" is the name of another rule: want another one`:   {Rules: []ratelimit.Rule{r, r}},
+		`Routes["post /login"]: method "post" matches no request: want POST`:                                                  {Routes: map[string][]ratelimit.Rule{"post /login": {r}}},
+		`Routes["post\t/login"]: method "post" matches no request: want POST`:                                                 {Routes: map[string][]ratelimit.Rule{"post\t/login": {r}}},
+		`Rules[0].Key: Constant(""): want a name, such as "everybody"`:                                                        {Rules: []ratelimit.Rule{nobody}},
+		"Rules[0].Methods: \"get\" matches no request: want GET\nratelimit: Rules[1].Name: \"r\" is the name of another rule": {Rules: []ratelimit.Rule{again, r}},
+		`Store: a nil *MemoryStore: want NewMemoryStore, or no Store at all`:                                                  {Store: none},
+		`Store: a MemoryStore that NewMemoryStore has not made: want NewMemoryStore`:                                          {Store: new(ratelimit.MemoryStore)},
+		`ExemptRoutes[0]: method "Get" matches no request: want GET`:                                                          {ExemptRoutes: []string{"Get /healthz"}},
+		`Rules[0].Methods: "get" matches no request: want GET`:                                                                {Rules: []ratelimit.Rule{lower}},
+		`Rules[0].MaxWait: 2ns: want 1ms to 1h0m0s, or 0 to refuse at once`:                                                   {Rules: []ratelimit.Rule{hasty}},
+		`Rules[0].MaxWaiting: 5 without MaxWait`:                                                                              {Rules: []ratelimit.Rule{unheld}},
+		`StoreTimeout: 50ns: want at least 10µs, or 0 for 50ms`:                                                               {StoreTimeout: 50, Rules: []ratelimit.Rule{r}},
+		`Rules[1].Name: "r" is the name of another rule: want another one`:                                                    {Rules: []ratelimit.Rule{r, r}},
 		`pattern "GET /a" conflicts with pattern "GET /a":`: {
 			Routes: map[string][]ratelimit.Rule{"GET /a": {other}}, ExemptRoutes: []string{"GET /a"},
 		},

@@ -70,13 +70,14 @@ func compileRules(m *mistakes, field string, rules []Rule, cfg *Config, names ma
 	for i, r := range rules {
 		at, before := fmt.Sprintf("%s[%d]", field, i), len(*m)
 		r.check(m, at)
+		if names[r.Name] != nil && validName(r.Name) {
+			m.addf(at+".Name", "%q is the name of another rule: want another one (a decorator can wrap several handlers)", r.Name)
+		}
 		if len(*m) > before {
+			names[r.Name] = new(rule) // which nobody uses, since there are mistakes
 			continue
 		}
 		c := compileRule(r, cfg)
-		if names[r.Name] != nil {
-			m.addf(at+".Name", "%q is the name of another rule: want another one (a decorator can wrap several handlers)", r.Name)
-		}
 		names[r.Name] = c
 		compiled = append(compiled, c)
 	}
@@ -101,7 +102,7 @@ func (t *table) add(m *mistakes, field, pattern string, rt *route) {
 			m.addf(field, "%s", withoutPlaces(fmt.Sprint(p)))
 		}
 	}()
-	if method, _, _ := strings.Cut(pattern, " "); wrongCase(method) {
+	if method := pattern[:max(strings.IndexAny(pattern, " \t"), 0)]; wrongCase(method) {
 		m.addf(field, "method %q matches no request: want %s", method, strings.ToUpper(method))
 	}
 	t.routes.Handle(pattern, http.NotFoundHandler())

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/bits"
 	"time"
@@ -44,6 +45,28 @@ func (l Limit) patient(wait time.Duration) (larger Limit, extra int64) {
 		return l, 0
 	}
 	return larger, int64(n)
+}
+
+// checkWait reports that no request would be held for wait, if that is so.
+func (ls Limits) checkWait(wait time.Duration) error {
+	if wait == 0 || len(ls) > 0 && ls.check() != nil {
+		return nil
+	}
+	least := time.Duration(math.MaxInt64)
+	for _, l := range ls {
+		if _, extra := l.patient(wait); extra > 0 || l.IsUnlimited() {
+			return nil
+		}
+		count, period, _ := l.reduced()
+		least = min(least, pace{uint32(count), period}.timeOf(1).ceil())
+	}
+	switch {
+	case len(ls) == 0:
+		return fmt.Errorf("%v without Limits, so that no request is held: want Limits too", wait)
+	case wait < least:
+		return fmt.Errorf("%v is less than a token takes to come, so that no request is held: want at least %v", wait, least)
+	}
+	return fmt.Errorf("%v: a bucket with what flows in meanwhile takes more than 100 years to fill: want a smaller burst", wait)
 }
 
 // shown returns the limit without the room for those who wait.

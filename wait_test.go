@@ -264,7 +264,7 @@ func TestMaxWaitIsExact(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(seed, 3))
 				limit := ratelimit.Limit{Count: 1 + rnd.Int64N(9), Period: time.Duration(1 + rnd.Int64N(int64(7*time.Second))), Burst: 1 + rnd.Int64N(4)}
-				wait := time.Duration(rnd.Int64N(int64(10 * time.Second)))
+				wait := limit.Period/time.Duration(limit.Count) + time.Millisecond + time.Duration(rnd.Int64N(int64(10*time.Second)))
 				r := ratelimit.Rule{Name: "r", Limits: ratelimit.Limits{limit}, Key: ratelimit.ByRemoteIP(), MaxWait: wait, MaxWaiting: 1000}
 				h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(ok)
 				line := waitingLine{limit: limit, debt: new(big.Rat), last: time.Now()}
@@ -362,15 +362,33 @@ func TestMaxWaitWithoutStore(t *testing.T) {
 	}
 }
 
-// Where more tokens flow in within MaxWait than can be counted, nobody has to wait.
-func TestMaxWaitBeyondCounting(t *testing.T) {
-	const count = 4_294_967_291 // a prime, so that it cannot be reduced
-	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{{
-		Name: "r", Limits: ratelimit.Limits{{Count: count, Period: time.Microsecond}}, Key: ratelimit.ByRemoteIP(), MaxWait: time.Hour,
-	}}})
-	d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
-	require.NoError(t, err)
-	assert.True(t, d.Allowed)
-	assert.Equal(t, int64(count), d.Limit.Burst)
-	assert.Equal(t, int64(count-1), d.Remaining)
+// A MaxWait that holds nobody is a mistake.
+func TestMaxWaitThatHoldsNobody(t *testing.T) {
+	const prime = 4_294_967_291 // so that it cannot be reduced
+	for _, tc := range []struct {
+		name   string
+		limits ratelimit.Limits
+		wait   time.Duration
+		want   string // "" if somebody is held
+	}{
+		{"the time of a token", ratelimit.MustParse("7 per minute"), 8571428572, ""},
+		{"a nanosecond less", ratelimit.MustParse("7 per minute"), 8571428571, "8.571428571s is less than a token takes to come, so that no request is held: want at least 8.571428572s"},
+		{"one of two limits", ratelimit.MustParse("1 per hour; 1 per second"), 2 * time.Second, ""},
+		{"neither of two limits", ratelimit.MustParse("1 per hour; 1 per minute"), 2 * time.Second, "2s is less than a token takes to come, so that no request is held: want at least 1m0s"},
+		{"no limits", nil, time.Second, "1s without Limits, so that no request is held: want Limits too"},
+		{"more than can be counted", ratelimit.Limits{{Count: prime, Period: time.Microsecond}}, time.Hour, "1h0m0s: a bucket with what flows in meanwhile takes more than 100 years to fill: want a smaller burst"},
+		{"more than 100 years", ratelimit.MustParse("1 per hour burst 876000"), time.Hour, "1h0m0s: a bucket with what flows in meanwhile takes more than 100 years to fill: want a smaller burst"},
+		{"unlimited", ratelimit.Limits{ratelimit.Unlimited()}, time.Second, ""},
+	} {
+		r := ratelimit.Rule{Name: "r", Limits: tc.limits, Key: ratelimit.ByRemoteIP(), MaxWait: tc.wait, InFlight: 1}
+		_, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{r}})
+		if tc.want == "" {
+			require.NoError(t, err, tc.name)
+			continue
+		}
+		require.EqualError(t, err, "ratelimit: Rules[0].MaxWait: "+tc.want, tc.name)
+		r.LimitsFor = func(*http.Request) ratelimit.Limits { return nil }
+		_, err = ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{r}})
+		require.NoError(t, err, "%s, but who knows of other limits", tc.name)
+	}
 }
