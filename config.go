@@ -11,7 +11,8 @@ import (
 )
 
 // Config is what [New] compiles into a [Limiter]. Its functions, and those of its rules, are called by
-// many goroutines at once; if one panics, that is reported to OnError and touches that request only.
+// many goroutines at once; if one panics, that is reported to OnError and touches that request only. Denied
+// alone is like a handler: its panic is net/http's.
 // The zero Config has no rules and admits everything.
 type Config struct {
 	_ [0]func() // not comparable, and no literals without field names
@@ -34,7 +35,7 @@ type Config struct {
 	// Store keeps the buckets. Nil means a new [MemoryStore].
 	//
 	// Any other Store may fail, so it is not asked for every decision: what it has refused is
-	// refused here until the wait is over, and when it has failed five times in a row it is
+	// refused here until the wait is over (but for what a Penalty has to count), and when it has failed five times in a row it is
 	// left alone but for a probe now and then (see [ErrStoreDown]). A Credit or Reset
 	// through another process is thus not seen here by a client who has been refused, for up
 	// to 10 seconds.
@@ -47,7 +48,9 @@ type Config struct {
 	// means 1, so that each enforces the whole limit, and n instances admit n times as much.
 	// Where their number changes, the greatest is the strict choice.
 	Instances int
-	// StoreTimeout is how long a decision may wait for the Store, 10 µs at least. Zero means 50 ms.
+	// StoreTimeout is how long a call of the Store may take, 10 µs at least. Zero means 50 ms. A request makes
+	// one, and more if a rule for it has a Charge, InFlight or Penalty or only observes it, or if it is
+	// behind a [Limiter.Login].
 	StoreTimeout time.Duration
 
 	// LeaseTTL is after what time an instance that has died no longer counts for Rule.InFlight, if
@@ -67,8 +70,8 @@ type Config struct {
 	// Headers is the form of the response fields. The zero value is the newest draft.
 	Headers HeaderForm
 	// Denied, if not nil, writes the response to a refused request in the place of the
-	// default one. The header fields, Retry-After among them, are set before. Not every refusal
-	// is a 429: see [Decision.Status].
+	// default one. The header fields are set before, with Retry-After where waiting helps. Not
+	// every refusal is a 429: see [Decision.Status].
 	Denied func(w http.ResponseWriter, r *http.Request, d Decision)
 	// OnDenied, if not nil, is called for each refused request, before the response.
 	OnDenied func(r *http.Request, d Decision)

@@ -16,7 +16,8 @@
 // that says who is counted. A [Limit] is a token bucket; [Parse] reads it from text.
 //
 // All limits that apply to a request are decided in one step: all of them are charged, or none is.
-// A refused request costs nothing, and is answered with status 429 and a Retry-After that suffices.
+// A refused request costs nothing, and is answered with status 429 and a Retry-After that suffices for
+// the limits that were asked.
 //
 // # Identity
 //
@@ -48,8 +49,8 @@
 //
 // # Errors and concurrency
 //
-// Every mistake in a Config is reported by [New], all at once. After that nothing panics on a
-// request: errors and panics of the functions in a Config are reported to its OnError, and touch that
-// request only. Types are safe for concurrent use where they say so, which are all that serve
+// Every mistake in a Config that can be seen at start is reported by [New], all at once. After that
+// nothing panics on a request: errors and panics of the functions in a Config are reported to its
+// OnError, and touch that request only. Denied alone is like a handler: its panic is net/http's. Types are safe for concurrent use where they say so, which are all that serve
 // requests. No goroutine outlives a call, and nothing needs closing.
 package ratelimit

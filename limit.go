@@ -15,7 +15,9 @@ import (
 // at most Burst of them. "100 per minute" admits 100 requests at once, and then one
 // every 600 milliseconds; so it may admit up to 200 in the first minute.
 //
-// The zero Limit is not valid, so that a forgotten limit is found at start-up.
+// Limits are exact or refused: Count over Period (in nanoseconds), in lowest terms, must have a numerator below
+// 2^32, and a bucket must be full within 100 years. The zero Limit is not valid, so that a forgotten limit is
+// found at start-up.
 type Limit struct {
 	// Count is the number of tokens added per Period.
 	Count int64

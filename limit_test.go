@@ -174,7 +174,9 @@ func TestRounderNumbers(t *testing.T) {
 		require.ErrorContains(t, err, "cannot be kept exactly: want a rounder number, such as "+want, text)
 	}
 	for _, l := range []ratelimit.Limit{
-		{Count: 5_000_000_001, Period: 7}, {Count: math.MaxInt64 - 1, Period: 1}, {Count: math.MaxInt64, Period: 7919},
+		{Count: 5_000_000_001, Period: 7},
+		{Count: math.MaxInt64 - 1, Period: 1},
+		{Count: math.MaxInt64, Period: 7919},
 		{Count: 100_000_000_190_000, Period: time.Hour, Burst: 1},
 	} {
 		_, err := ratelimit.NameLimit("r", 0, l)

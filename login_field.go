@@ -14,8 +14,8 @@ const maxLoginBody = 64 << 10
 // FormField returns a function for [Login.Account] that reads a field of a posted form, from which
 // the handler can read it again. One that is there twice, or in the query too, is none, since it
 // is not known which one the handler will go by; nor is one in the query alone. A body of
-// more than 64 KiB is not read any further, and is one without the field. FormField panics if name
-// is empty.
+// more than 64 KiB is not read any further, and is one without the field: the handler finds an empty
+// form, and no error. FormField panics if name is empty.
 func FormField(name string) func(*http.Request) string {
 	mustName("FormField", name)
 	return func(r *http.Request) string {
@@ -33,8 +33,8 @@ func FormField(name string) func(*http.Request) string {
 // JSONField returns a function for [Login.Account] that reads a string from the object that is
 // the request's body, and leaves the body to the handler as it was. Case does not count in its name, as
 // in encoding/json. A field that is there twice is none, since it is not known which one the
-// handler will go by. A body of more than 64 KiB, or that is not such an object, is one
-// without the field. JSONField panics if name is empty.
+// handler will go by. A body of more than 64 KiB, or that is no object up to the field, is one
+// without it. JSONField panics if name is empty.
 func JSONField(name string) func(*http.Request) string {
 	mustName("JSONField", name)
 	return func(r *http.Request) string {

@@ -53,7 +53,9 @@ func (l *Limiter) Limit(text string, key Keyer) func(http.Handler) http.Handler 
 // With returns a decorator that enforces rules on the handlers it is applied to. Behind
 // [Limiter.Handler], or another decorator, a request it refuses is given back what the outer
 // one took, unless that has Config.NoContext; the header fields of the outer one, which are
-// written by then, do not show it. With panics if there is no rule, or one is not valid or its name
+// written by then, do not show it. A handler that goes on after a decorator within it has refused a part
+// of its work, as for a batch, has been given back the whole: let it pass on requests without the
+// context of its own. With panics if there is no rule, or one is not valid or its name
 // is taken. It is for start-up, not for use while requests are served.
 func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 	compiled, err := l.decorate(rules)
@@ -187,7 +189,8 @@ type Explanation struct {
 
 // Explain returns the limits that [Limiter.Handler] would ask about r, and what is left of
 // each. It takes nothing. Rules of decorators are not among them. There are none for a request that
-// is exempt, or that is refused for lack of an identity. The error is that of the store
+// is exempt, or that is refused for lack of an identity. What else may refuse the request does not
+// show: Config.Deny, blocks (see [Limiter.Blocked]) and InFlight. The error is that of the store
 // ([*StoreError]).
 func (l *Limiter) Explain(r *http.Request) ([]Explanation, error) {
 	c := l.getCheck()

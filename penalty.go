@@ -15,7 +15,9 @@ import (
 // 429 and the end of the block as its RetryAfter; the Store is asked once in 10 seconds
 // whether the block still holds. If the Store fails, the blocks that are known hold all the
 // same. What a blocked key asks for costs it nothing, is no offence, and does not make the
-// block any longer.
+// block any longer. The limits are not asked meanwhile: where they need longer than the block to
+// admit it again, whoever comes back at its end is refused once more, which is another offence. Let
+// For be as long as a token of the limits takes.
 //
 // Whoever shares a key shares its block: think of the users behind one address, and do not
 // let a stranger's requests be counted under somebody's name. Requests without identity,

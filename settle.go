@@ -68,8 +68,9 @@ func ChargeSuccesses(res Response) int64 { return res.Cost - ChargeFailures(res)
 // as the bucket has it. A rule with a Charge is still charged what that says.
 //
 // The error says that n is negative or that no rule of that name has taken anything for the
-// request, as when it does not apply, when its limiter has Config.NoContext, or when the Store has
-// failed and the rule has not decided in memory.
+// request, as when it does not apply, when its limiter has Config.NoContext and passed the request on
+// as it is, or when the Store had failed and the rule has not decided in memory. If the Store fails now,
+// that is reported to OnError, the change is lost, and the error is nil.
 func SetCost(ctx context.Context, rule string, n int64) error {
 	if n < 0 {
 		return fmt.Errorf("ratelimit: SetCost: negative cost %d", n)

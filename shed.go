@@ -56,7 +56,7 @@ type ShedConfig struct {
 	Denied func(w http.ResponseWriter, r *http.Request, d Decision)
 	// OnDenied, if not nil, is called for each refused request, before the response.
 	OnDenied func(r *http.Request, d Decision)
-	// OnError, if not nil, is called when a function in this ShedConfig panics. Nil logs it
+	// OnError, if not nil, is called when a function in this ShedConfig panics, but for Denied. Nil logs it
 	// with [log/slog], at most once every 10 seconds.
 	OnError func(ctx context.Context, err error)
 }

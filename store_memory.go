@@ -24,7 +24,7 @@ type MemoryConfig struct {
 
 // MemoryStore is a [Store] in the memory of one process. It starts no goroutine and
 // needs no closing. Its clock is the monotonic one: setting the system's time
-// changes nothing.
+// changes nothing. The zero MemoryStore is not usable: call [NewMemoryStore].
 //
 // Memory is bounded by MaxKeys, and forgetting never forgives: a bucket is
 // forgotten only when it is full again and so equal to a new one. Each new key

@@ -1,8 +1,8 @@
 // Package rueidisstore is package redisstore with a client of rueidis, which pipelines
 // the commands of all callers by itself. See there for everything else.
 //
-// It pays on a Cluster, where each decision is a script of its own. On one server package
-// redisstore has many decisions made by one script, and the clients hardly differ.
+// It pays most on a Cluster, where each decision is a script of its own. On one server package
+// redisstore has many decisions made by one script, and the clients differ less.
 package rueidisstore
 
 import (
