@@ -109,9 +109,6 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 	if kind == OpReset && r.LimitsFor != nil {
 		p = r.everyLimit()
 	}
-	if len(p.policies) == 0 && (key.IsZero() || cost < 0) {
-		return fmt.Errorf("%w: rule %q: cost %d for the key %v: want a key, and a cost of 0 or more", ErrInvalidOp, name, cost, key)
-	}
 	if mode := r.mode(); mode != Enforce && kind == OpTake && !r.enforces(mode, key) {
 		return l.takeObserved(ctx, mode, p, key, cost, d)
 	}
@@ -126,6 +123,9 @@ func (l *Limiter) one(ctx context.Context, kind OpKind, name string, key Key, co
 
 // check is one for keys that are new to the store, and for all other stores.
 func (l *Limiter) check(ctx context.Context, kind OpKind, p *plan, key Key, cost int64, d *Decision) error {
+	if err := p.checkTake(key, cost); err != nil {
+		return err
+	}
 	c := l.getCheck()
 	defer l.putCheck(c)
 	c.add(p, key, cost, kind)
@@ -134,6 +134,14 @@ func (l *Limiter) check(ctx context.Context, kind OpKind, p *plan, key Key, cost
 		c.decide(d)
 	}
 	return err
+}
+
+// checkTake finds what CheckOps would find if p had a limit.
+func (p *plan) checkTake(key Key, cost int64) error {
+	if len(p.policies) == 0 && (key.IsZero() || cost < 0) {
+		return fmt.Errorf("%w: cost %d for the key %v: want a key, and a cost of 0 or more", ErrInvalidOp, cost, key)
+	}
+	return nil
 }
 
 // onStack bounds the limits of a rule that are decided on the stack, without a check: room for more

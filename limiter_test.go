@@ -321,8 +321,10 @@ func TestClientThatHangsUpIsCharged(t *testing.T) {
 // Take needs a key and a cost even where there is nothing to take.
 func TestTakeOfNothing(t *testing.T) {
 	busy := ratelimit.Rule{Name: "busy", Key: ratelimit.ByRemoteIP(), InFlight: 1}
-	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("unlimited", "unlimited"), busy}})
-	for _, name := range []string{"unlimited", "busy"} {
+	feared := busy
+	feared.Name, feared.Penalty = "feared", &ratelimit.Penalty{After: ratelimit.PerHour(1)}
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("unlimited", "unlimited"), busy, feared}})
+	for _, name := range []string{"unlimited", "busy", "feared"} {
 		d, err := l.Take(t.Context(), name, ratelimit.UserKey("a"), 1)
 		require.NoError(t, err)
 		assert.True(t, d.Allowed)

@@ -178,6 +178,9 @@ func (r *rule) maxWaiting() int64 {
 // oneControlled is one for a rule that holds requests or blocks keys: what would have to wait is
 // refused.
 func (l *Limiter) oneControlled(ctx context.Context, r *rule, p *plan, kind OpKind, key Key, cost int64, d *Decision) error {
+	if err := p.checkTake(key, cost); err != nil {
+		return err
+	}
 	s := suspect{rule: r, key: key}
 	suspected := r.penalty != nil && (kind == OpTake || kind == OpPeek)
 	if suspected {
