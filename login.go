@@ -89,11 +89,13 @@ func (l *Limiter) Login(login Login) func(http.Handler) http.Handler {
 			if l.unruled(w, r, next, l.table.Load()) {
 				return
 			}
-			a := g.attempt(r)
-			defer g.done(a)
+			a := &attempt{ctx: r.Context(), account: NamedKey("account", "none")}
+			// Account may put another Body in the place of the request's. net/http looks at that of r.
 			given := r.WithContext(context.WithValue(r.Context(), attemptKey{}, a))
+			g.read(a, given)
+			defer g.done(a)
 			l.serve(w, given, next, compiled, nil)
-			keepForm(r, given)
+			handBack(r, given)
 		})
 	}
 }
@@ -218,9 +220,8 @@ func (g *loginGuard) chargeFailures(res Response) int64 {
 	return 0
 }
 
-// attempt reads who tries to log in, and looks whether the pair is known.
-func (g *loginGuard) attempt(r *http.Request) *attempt {
-	a := &attempt{ctx: r.Context(), account: NamedKey("account", "none")}
+// read reads who tries to log in, and looks whether the pair is known.
+func (g *loginGuard) read(a *attempt, r *http.Request) {
 	g.l.guard(r, "Login: Account", func() error {
 		if name := strings.ToLower(strings.TrimSpace(g.login.Account(r))); name != "" {
 			a.account, a.named = UserKey(name), true
@@ -235,11 +236,7 @@ func (g *loginGuard) attempt(r *http.Request) *attempt {
 		return err
 	})
 	a.pair = JoinKeys(a.account, a.address)
-	if a.pair.IsZero() || !a.named {
-		return a
-	}
-	a.known = g.isKnown(a)
-	return a
+	a.known = !a.pair.IsZero() && a.named && g.isKnown(a)
 }
 
 // done remembers a success, and clears what failures it makes good. Of attempts whose account is not

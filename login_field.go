@@ -20,7 +20,9 @@ func FormField(name string) func(*http.Request) string {
 	mustName("FormField", name)
 	return func(r *http.Request) string {
 		if r.PostForm == nil && r.Body != nil {
-			r.Body = http.MaxBytesReader(nil, r.Body, maxLoginBody)
+			body := r.Body
+			r.Body = http.MaxBytesReader(nil, body, maxLoginBody)
+			defer func() { r.Body = body }() // of which nothing was read if it is no form
 		}
 		value := r.PostFormValue(name)
 		if len(r.Form[name]) > 1 { // with those of the query
@@ -42,7 +44,11 @@ func JSONField(name string) func(*http.Request) string {
 			return ""
 		}
 		head, err := io.ReadAll(io.LimitReader(r.Body, maxLoginBody+1))
-		r.Body = &readAgain{io.MultiReader(bytes.NewReader(head), r.Body), r.Body}
+		rest := io.Reader(r.Body)
+		if err != nil {
+			rest = failing{err} // net/http tells it once only
+		}
+		r.Body = &readAgain{io.MultiReader(bytes.NewReader(head), rest), r.Body}
 		if err != nil || len(head) > maxLoginBody {
 			return ""
 		}
@@ -85,6 +91,11 @@ func jsonString(object []byte, name string) string {
 	}
 	return found
 }
+
+// failing is what comes behind the head of a body that could not be read to its end.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // readAgain is a body of which the head has been read before.
 type readAgain struct {

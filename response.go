@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -45,6 +46,13 @@ func (rec *recorder) writer() http.ResponseWriter {
 	_, reader := rec.w.(io.ReaderFrom)
 	base := recording{rec}
 	switch {
+	case flusher && hijacker && pusher: // of those who wrap both
+		return struct {
+			recording
+			recordingFlusher
+			recordingHijacker
+			http.Pusher
+		}{base, recordingFlusher{rec}, recordingHijacker{rec}, rec.w.(http.Pusher)}
 	case flusher && hijacker && reader: // HTTP/1
 		return struct {
 			recording
@@ -81,13 +89,25 @@ func (rec *recorder) writer() http.ResponseWriter {
 type recording struct{ *recorder }
 
 // Unwrap is what [http.ResponseController] looks for.
-func (rec recording) Unwrap() http.ResponseWriter { return rec.w }
+func (rec recording) Unwrap() http.ResponseWriter {
+	return beneath{rec, recordingFlusher{rec.recorder}, recordingHijacker{rec.recorder}}
+}
+
+// beneath is between a recording and what it records: an ability that only the ResponseWriters further
+// down have is found by [http.ResponseController], and what it does is seen here.
+type beneath struct {
+	recording
+	recordingFlusher
+	recordingHijacker
+}
+
+func (b beneath) Unwrap() http.ResponseWriter { return b.w }
 
 func (rec recording) Header() http.Header { return rec.w.Header() }
 
 func (rec recording) WriteHeader(status int) {
+	rec.w.WriteHeader(status) // which panics if there is no such status
 	rec.wrote(status)
-	rec.w.WriteHeader(status)
 }
 
 func (rec recording) Write(b []byte) (int, error) {
@@ -106,7 +126,7 @@ func (rec recording) WriteString(s string) (int, error) {
 
 // wrote notes the first status that is not informational.
 func (rec *recorder) wrote(status int) {
-	if rec.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+	if rec.status == 0 && !rec.hijacked && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		rec.status = status
 	}
 }
@@ -117,14 +137,17 @@ func (f recordingFlusher) Flush() { _ = f.FlushError() }
 
 // FlushError is what [http.ResponseController] looks for.
 func (f recordingFlusher) FlushError() error {
-	f.rec.wrote(http.StatusOK)
-	return http.NewResponseController(f.rec.w).Flush()
+	err := http.NewResponseController(f.rec.w).Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		f.rec.wrote(http.StatusOK)
+	}
+	return err
 }
 
 type recordingHijacker struct{ rec *recorder }
 
 func (h recordingHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := h.rec.w.(http.Hijacker).Hijack()
+	conn, rw, err := http.NewResponseController(h.rec.w).Hijack()
 	h.rec.hijacked = h.rec.hijacked || err == nil
 	return conn, rw, err
 }
@@ -132,8 +155,10 @@ func (h recordingHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 type recordingReader struct{ rec *recorder }
 
 func (r recordingReader) ReadFrom(src io.Reader) (int64, error) {
-	r.rec.wrote(http.StatusOK)
 	n, err := r.rec.w.(io.ReaderFrom).ReadFrom(src)
+	if n > 0 { // or there is no header yet, and the handler may write another status
+		r.rec.wrote(http.StatusOK)
+	}
 	r.rec.bytes += n
 	return n, err
 }
