@@ -31,15 +31,16 @@ func (a *admission) carry(r *http.Request) *http.Request {
 // pass has next serve given, which is r or a copy of it.
 func pass(w http.ResponseWriter, r, given *http.Request, next http.Handler) {
 	next.ServeHTTP(w, given)
-	keepForm(r, given)
+	handBack(r, given)
 }
 
-// keepForm gives r the form that a handler has parsed in a copy of it: net/http, which knows
-// r only, removes the files of the form.
-func keepForm(r, given *http.Request) {
+// handBack gives r what is looked for in it when a handler has served a copy: the form, whose files net/http
+// removes, and the pattern, which a ServeMux further in has set.
+func handBack(r, given *http.Request) {
 	if r.MultipartForm == nil {
 		r.MultipartForm = given.MultipartForm
 	}
+	r.Pattern = given.Pattern
 }
 
 type admissionKey struct{}

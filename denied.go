@@ -54,6 +54,7 @@ func (m *denial) answer(w http.ResponseWriter, r *http.Request, d *Decision, v *
 	} else {
 		body = p.appendJSON(body, d, v)
 	}
+	delete(h, "Content-Length") // of what was not served, as in http.Error
 	m.set(h, 2, "Content-Type", mediaType)
 	m.set(h, 3, "X-Content-Type-Options", "nosniff")
 	if r.Method == http.MethodHead {

@@ -123,10 +123,10 @@ func appendLevel(b []byte, p *policy, res *Result) []byte {
 
 // joined returns members as one line, after those that an outer limiter wrote.
 func joined(outer []string, members string) string {
-	if len(outer) == 0 || outer[0] == "" {
+	if len(outer) == 0 || len(outer) == 1 && outer[0] == "" {
 		return members
 	}
-	return outer[0] + ", " + members
+	return strings.Join(outer, ", ") + ", " + members
 }
 
 // setSingle writes the fields of the older forms, unless an outer limiter left less.

@@ -211,10 +211,13 @@ func checkParts(name string, keyers []Keyer) []error {
 }
 
 func checkToken(what, name string) []error {
-	if isToken(name) {
-		return nil
+	if !isToken(name) {
+		return []error{fmt.Errorf("%s(%q): want a name of letters, digits and hyphens", what, name)}
 	}
-	return []error{fmt.Errorf("%s(%q): want a name of letters, digits and hyphens", what, name)}
+	if what == "ByHeader" && (name == "Host" || name == "Transfer-Encoding") { // in the form of the field's name
+		return []error{fmt.Errorf("ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc", name)}
+	}
+	return nil
 }
 
 // isToken reports whether s is a token of RFC 9110, section 5.6.2.

@@ -334,3 +334,69 @@ func TestTakeOfNothing(t *testing.T) {
 		require.ErrorIs(t, err, ratelimit.ErrInvalidOp)
 	}
 }
+
+// A path for which a ServeMux would redirect to an exempt one is not exempt: what is behind the limiter may be
+// no ServeMux, and serve it. Rules of routes apply to it, since they would be escaped.
+func TestUncleanPathsAreNotExempt(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{
+		Rules:        []ratelimit.Rule{rule("all", "4 per hour")},
+		Routes:       map[string][]ratelimit.Rule{"/login": {rule("login", "1 per hour")}},
+		ExemptRoutes: []string{"GET /healthz", "/public/"},
+	})
+	codes := func(path string) []int {
+		var all []int
+		for range 3 {
+			r := request("192.0.2.1:1")
+			r.URL.Path = path
+			all = append(all, serve(l.Handler(ok), r).Code)
+		}
+		return all
+	}
+	assert.Equal(t, []int{200, 200, 200}, codes("/healthz"))
+	assert.Equal(t, []int{200, 200, 200}, codes("/public/a"))
+	assert.Equal(t, []int{200, 429, 429}, codes("//login"))
+	assert.Equal(t, []int{200, 200, 200}, codes("/search/../healthz"))
+	for _, path := range []string{"//healthz", "/public", "/x/../healthz"} {
+		assert.Equal(t, []int{429, 429, 429}, codes(path), path)
+	}
+}
+
+// A middleware around the limiter sees the pattern that a ServeMux within has found.
+func TestPatternIsSeenOutside(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /items/{id}", ok)
+	charge := charged("r", "10 per hour", ratelimit.ChargeFailures)
+	for _, r := range []ratelimit.Rule{rule("r", "10 per hour"), charge} {
+		req := request("192.0.2.1:1")
+		req.URL.Path = "/items/7"
+		serve(newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(mux), req)
+		assert.Equal(t, "GET /items/{id}", req.Pattern)
+	}
+}
+
+// What an outer middleware has set for the response that is not given does not break the refusal, and
+// what it has said of limits stays.
+func TestRefusalWithinAnotherMiddleware(t *testing.T) {
+	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1 per hour")}}).Handler(ok)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		w.Header()["Ratelimit"] = []string{`"a";r=1;t=1`, `"b";r=0;t=9`}
+		if r.URL.Path == "/first" {
+			w.Header().Del("Content-Length")
+		}
+		h.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	for _, path := range []string{"/first", "/second"} {
+		resp, err := http.Get(srv.URL + path)
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		_ = resp.Body.Close()
+		assert.Equal(t, []string{`"a";r=1;t=1, "b";r=0;t=9, "r";r=0;t=3600`}, resp.Header["Ratelimit"])
+		if path == "/second" {
+			assert.Equal(t, 429, resp.StatusCode)
+			assert.Contains(t, string(body), "quota-exceeded")
+		}
+	}
+}

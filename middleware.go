@@ -13,7 +13,9 @@ import (
 //
 // The ResponseWriter is passed on as it is, but for requests to which a rule applies that goes by the
 // response (Charge, or the Offence of a Penalty): these are given one that counts what is written,
-// and that has the abilities which those of net/http have.
+// and that has the abilities which those of net/http have, but for [http.CloseNotifier]. An
+// [http.MaxBytesReader] that is given it cannot close the connection: put [http.MaxBytesHandler] around
+// the limiter there.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := l.table.Load()

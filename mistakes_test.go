@@ -46,11 +46,14 @@ func TestPlausibleMistakes(t *testing.T) {
 	nobody, again := r, r
 	nobody.Key, again.Methods = ratelimit.Constant(""), []string{"get"}
 	var none *ratelimit.MemoryStore
+	host := r
+	host.Key = ratelimit.ByHeader("host")
 	for want, cfg := range map[string]ratelimit.Config{
 		`Routes["post /login"]: method "post" matches no request: want POST`:                                                  {Routes: map[string][]ratelimit.Rule{"post /login": {r}}},
 		`Routes["post\t/login"]: method "post" matches no request: want POST`:                                                 {Routes: map[string][]ratelimit.Rule{"post\t/login": {r}}},
 		`Rules[0].Key: Constant(""): want a name, such as "everybody"`:                                                        {Rules: []ratelimit.Rule{nobody}},
 		"Rules[0].Methods: \"get\" matches no request: want GET\nratelimit: Rules[1].Name: \"r\" is the name of another rule": {Rules: []ratelimit.Rule{again, r}},
+		`Rules[0].Key: ByHeader("Host"): net/http does not keep it in Request.Header: want a KeyFunc`:                         {Rules: []ratelimit.Rule{host}},
 		`Store: a nil *MemoryStore: want NewMemoryStore, or no Store at all`:                                                  {Store: none},
 		`Store: a MemoryStore that NewMemoryStore has not made: want NewMemoryStore`:                                          {Store: new(ratelimit.MemoryStore)},
 		`ExemptRoutes[0]: method "Get" matches no request: want GET`:                                                          {ExemptRoutes: []string{"Get /healthz"}},

@@ -23,6 +23,12 @@ type route struct {
 	exempt bool
 }
 
+// matched is the handler of every pattern. A request for which a ServeMux finds another one does not
+// match: its path is not clean, or lacks a slash at its end.
+type matched struct{}
+
+func (matched) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
 // names is rules by their names. It is immutable.
 type names struct {
 	few []*rule // all of them, if there are so few that looking at each is faster than a map
@@ -105,7 +111,7 @@ func (t *table) add(m *mistakes, field, pattern string, rt *route) {
 	if method := pattern[:max(strings.IndexAny(pattern, " \t"), 0)]; wrongCase(method) {
 		m.addf(field, "method %q matches no request: want %s", method, strings.ToUpper(method))
 	}
-	t.routes.Handle(pattern, http.NotFoundHandler())
+	t.routes.Handle(pattern, matched{})
 	t.patterns[pattern] = rt
 }
 
@@ -114,8 +120,11 @@ func (t *table) routed(r *http.Request) (rules []*rule, exempt bool) {
 	if t.routes == nil {
 		return nil, false
 	}
-	_, pattern := t.routes.Handler(r)
+	h, pattern := t.routes.Handler(r)
 	if rt := t.patterns[pattern]; rt != nil {
+		if _, exact := h.(matched); rt.exempt && !exact {
+			return nil, false // a ServeMux would redirect there, but what is around it may not be one
+		}
 		return rt.rules, rt.exempt
 	}
 	return nil, false
