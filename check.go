@@ -23,6 +23,7 @@ type check struct {
 	controls []control // of rules that do more than take tokens
 	observed []observation
 	waiters  []*rule // rules that hold requests
+	holds    []held  // the ops by which this one is held
 	permits  []permit
 	suspects []suspect
 }

@@ -128,8 +128,9 @@ type Rule struct {
 	// instances together. A request is refused at once if it would have to wait for longer,
 	// or beyond the deadline of its context. A wait is for whole tokens: a limit whose token takes longer than
 	// MaxWait to come holds nobody. If its client leaves, its tokens are given back, but
-	// not if others wait behind it. What a Charge, SetCost or a refusal further in gives back is for
-	// whoever comes next, who may then go on together with the last of those who wait.
+	// not if others wait behind it; over HTTP/1, net/http does not notice that before the body of the
+	// request has been read. What a Charge, SetCost or a refusal further in gives back is for whoever comes
+	// next, who may then go on together with the last of those who wait.
 	MaxWait time.Duration
 	// MaxWaiting is how many requests may be held by a rule with MaxWait in this process; more are
 	// refused. Zero means 100. A rule that [Limiter.Replace] puts in its place counts its own.

@@ -49,7 +49,8 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	wait := c.showWaits()
 	worst := c.worst()
 	if c.allowed(worst) && wait > 0 && !l.hold(r.Context(), c, wait) {
-		c.refused = refusedBy{rule: c.waiters[0], key: worst.Key, reason: ReasonLimit, wait: wait}
+		c.refuseHeld()
+		worst = c.worst()
 	}
 	if !c.allowed(worst) {
 		s.leave()
@@ -71,7 +72,7 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	l.putCheck(c)
 	given := a.carry(r)
 	l.serveSettled(w, given, next, a, controls)
-	keepForm(r, given)
+	handBack(r, given)
 }
 
 // serveSettled serves a request that was admitted, and settles what it costs whatever the handler

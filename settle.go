@@ -133,6 +133,7 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 	defer a.limiter.putCheck(c)
 	found := false
 	var raised []int
+	var wanted []int64
 	charged := a.charged()
 	for _, local := range []bool{false, true} { // an order that amend leaves as it is
 		for i := range charged {
@@ -142,25 +143,51 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 			}
 			found = true
 			if a.change(c, i, costs[j].n) {
-				raised = append(raised, i)
+				raised, wanted = append(raised, i), append(wanted, c.ops[len(c.ops)-1].Cost)
 			}
 		}
 	}
 	if len(c.ops) == 0 {
 		return found
 	}
+	a.spareLine(c.ops)
 	err := a.limiter.amend(a.Context, c.ops) // reported there
 	for i := range c.ops {
 		if op := &c.ops[i]; op.Kind == OpDrain {
 			had := int64(0) // if the store failed it may have taken all, or nothing
 			if err == nil {
-				had = c.ops[i-1].had()
+				had = min(c.ops[i-1].had(), op.Cost)
 			}
-			a.charges.raise(raised[0], op.Cost, had)
-			raised = raised[1:]
+			a.charges.raise(raised[0], wanted[0], had)
+			raised, wanted = raised[1:], wanted[1:]
 		}
 	}
 	return found
+}
+
+// spareLine lowers the drains among ops to what is there for everybody: what is there for those who wait
+// (MaxWait) would be owed beyond empty.
+func (a *admission) spareLine(ops []Op) {
+	var asks []Op
+	var of []*Op
+	for i := range ops {
+		if op := &ops[i]; op.Kind == OpDrain && op.Limit.extra > 0 {
+			ask := *op
+			ask.Kind, ask.Cost = OpPeek, min(op.Cost, op.Limit.shown().Burst)+op.Limit.extra
+			asks, of = append(asks, ask), append(of, op)
+		}
+	}
+	if len(asks) == 0 {
+		return
+	}
+	err := a.limiter.amend(a.Context, asks) // reported there
+	for i, op := range of {
+		own := int64(0)
+		if err == nil || op.isLocal() {
+			own = max(0, asks[i].had()-op.Limit.extra)
+		}
+		op.Cost = min(op.Cost, own)
+	}
 }
 
 // change adds to c what makes n the cost of the i-th op, and reports whether it is a drain.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -83,10 +84,17 @@ func (op *Op) wait() time.Duration {
 	if op.Kind == OpPeek {
 		left, debt = left-op.Cost, debt+l.timeOf(op.Cost).ceil()
 	}
-	if left >= l.extra || !op.Result.Allowed {
+	if left >= l.extra || !op.Result.Allowed || op.Cost == 0 {
 		return 0
 	}
 	return debt - time.Duration(l.timeOf(l.limit.Burst-l.extra).ns)
+}
+
+// held is an op whose tokens are not there yet.
+type held struct {
+	op   int
+	wait time.Duration
+	left int64 // without the room for those who wait: mostly less than nothing
 }
 
 // showWaits makes the results of c those of buckets without room for those who wait, and returns
@@ -96,13 +104,41 @@ func (c *check) showWaits() time.Duration {
 	if !c.decided() {
 		return 0
 	}
+	c.holds = c.holds[:0]
+	holding := 0
 	for i := range c.ops {
-		if op := &c.ops[i]; op.Limit.extra > 0 {
-			longest = max(longest, op.wait())
-			op.Result.Remaining = max(0, op.Result.Remaining-op.Limit.extra)
+		op := &c.ops[i]
+		if op.Limit.extra == 0 {
+			continue
+		}
+		wait := op.wait()
+		left := op.Result.Remaining - op.Limit.extra
+		op.Result.Remaining = max(left, 0)
+		if wait > 0 {
+			c.holds = append(c.holds, held{i, wait, left})
+			longest = max(longest, wait)
+			if j := slices.IndexFunc(c.waiters, func(r *rule) bool { return r.Name == op.Limit.rule }); j >= holding {
+				c.waiters[holding], c.waiters[j] = c.waiters[j], c.waiters[holding]
+				holding++
+			}
 		}
 	}
+	c.waiters = c.waiters[:holding] // others hold nobody
 	return longest
+}
+
+// refuseHeld makes the answers of c, whose tokens were given back, those of a refusal by the limits that
+// would have held it.
+func (c *check) refuseHeld() {
+	for _, h := range c.holds {
+		res := &c.ops[h.op].Result
+		res.Allowed, res.RetryAfter, res.Remaining = false, h.wait, h.left
+	}
+	for i := range c.ops {
+		op := &c.ops[i]
+		op.Result.Remaining = max(op.Result.Remaining+op.Cost, 0)
+		op.Result.ResetAfter = max(op.Result.ResetAfter-time.Duration(op.Limit.timeOf(op.Cost).ns), 0)
+	}
 }
 
 // hold holds a request until its tokens are there, and reports whether it may go on. It may
@@ -211,6 +247,11 @@ func (l *Limiter) oneControlled(ctx context.Context, r *rule, p *plan, kind OpKi
 			l.credit(ctx, c.appendTaken(nil))
 		}
 		d.Allowed, d.Reason, d.RetryAfter = false, ReasonLimit, wait
+		for i := range p.policies {
+			if cost > p.policies[i].shown().Burst { // only who is held has so many
+				d.Reason, d.RetryAfter = ReasonNever, 0
+			}
+		}
 	}
 	return err
 }
