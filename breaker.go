@@ -172,6 +172,24 @@ func (b *breaker) done(now int64, t ticket, failed bool) transition {
 	return b.counted(now, s, failed)
 }
 
+// doneAgain is done for a failure that has been reported for another call, so that it is not one more in a row.
+func (b *breaker) doneAgain(now int64, t ticket) transition {
+	if breakerState(b.state.Load()).phase() == phaseClosed {
+		return unchanged
+	}
+	return b.done(now, t, true)
+}
+
+// spare says that the call that t was given to has told nothing of the store. If it was the probe, another
+// call may be one at once.
+func (b *breaker) spare(now int64, t ticket) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := breakerState(b.state.Load()); s.phase() == phaseProbing && s.era() == t {
+		b.retryAt.Store(now)
+	}
+}
+
 // probed handles the outcome of the probe.
 func (b *breaker) probed(now int64, t ticket, failed bool) transition {
 	if failed {

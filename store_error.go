@@ -13,7 +13,13 @@ import (
 //
 //	FailureReason() FailureReason
 //
-// that tells one of these. Otherwise the reason is found from what packages net and context return.
+// that tells one of these. Otherwise the reason is found from what packages net and context return. If it
+// sends several calls as one, its error may also have a method
+//
+//	Repeated() bool
+//
+// that is false the first time for what has failed once, and true each time thereafter: only the first is then
+// counted as a failure when five in a row take the Store out of use.
 type FailureReason string
 
 // The reasons.
@@ -74,6 +80,13 @@ func newStoreError(err error) *StoreError {
 		reason = FailureOther
 	}
 	return &StoreError{reason, err}
+}
+
+// repeats reports whether err is the failure of a call that another caller has been told of.
+func repeats(err error) (again bool) {
+	defer func() { _ = recover() }() // it is the Store's error
+	var tells interface{ Repeated() bool }
+	return errors.As(err, &tells) && tells.Repeated()
 }
 
 func reasonOf(err error) FailureReason {

@@ -51,9 +51,15 @@ func (s *remote) apply(ctx context.Context, ops []Op) (transition, *StoreError) 
 	now = int64(time.Since(s.start))
 	s.refused.learn(now, since, ops, err != nil)
 	if err != nil && err.Reason == FailureInvalid {
-		return unchanged, s.count(unchanged, err) // which says nothing of the store; a probe is given up after a while
+		s.breaker.spare(now, ticket) // it says nothing of the store
+		return unchanged, s.count(unchanged, err)
 	}
-	change := s.breaker.done(now, ticket, err != nil)
+	change := unchanged
+	if err != nil && repeats(err.Err) {
+		change = s.breaker.doneAgain(now, ticket)
+	} else {
+		change = s.breaker.done(now, ticket, err != nil)
+	}
 	return change, s.count(change, err)
 }
 

@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -36,6 +37,91 @@ func (m *mortal) Apply(ctx context.Context, ops []ratelimit.Op) error {
 
 func newMortal() *mortal {
 	return &mortal{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})}
+}
+
+// trip is the error of several calls that were sent as one.
+type trip struct{ told atomic.Bool }
+
+func (e *trip) Error() string  { return "broken pipe" }
+func (e *trip) Repeated() bool { return e.told.Swap(true) }
+
+// A store that sends the calls of many as one is not dead when one of these fails.
+func TestOneTripIsOneFailure(t *testing.T) {
+	var failure error
+	var told []string
+	l := newLimiter(t, ratelimit.Config{
+		Store: storeFunc(func(context.Context, []ratelimit.Op) error { return failure }), OnStoreFailure: ratelimit.FailClosed,
+		Rules: []ratelimit.Rule{rule("r", "10 per hour")},
+		OnError: func(_ context.Context, err error) {
+			var change *ratelimit.StoreChange
+			if errors.As(err, &change) {
+				told = append(told, string(change.State))
+			}
+		},
+	})
+	for trips := range 5 {
+		failure = fmt.Errorf("wrapped: %w", &trip{})
+		assert.Empty(t, told, "after %d trips", trips)
+		for range 100 {
+			_, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+			require.Error(t, err)
+		}
+	}
+	assert.Equal(t, []string{"down"}, told)
+	assert.EqualValues(t, 401, l.Stats().Failures[ratelimit.FailureOther], "each call is counted, but those it was not asked for")
+}
+
+type panickingError struct{}
+
+func (panickingError) Error() string  { return "x" }
+func (panickingError) Repeated() bool { panic("repeated") }
+
+// A Repeated that panics says nothing.
+func TestRepeatedPanics(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{
+		Store: storeFunc(func(context.Context, []ratelimit.Op) error { return panickingError{} }), OnStoreFailure: ratelimit.FailOpen,
+		Rules: []ratelimit.Rule{rule("r", "10 per hour")}, OnError: func(context.Context, error) {},
+	})
+	for range 6 {
+		d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+		require.Error(t, err)
+		assert.True(t, d.Allowed)
+	}
+	assert.Equal(t, ratelimit.StoreDown, l.Stats().Store)
+}
+
+// Promise 13: a store that is back is in use soon, whatever a probe for a rule beyond its range says.
+func TestProbeOfAnInvalidRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMortal()
+		big := rule("big", "10 per second")
+		big.OnStoreFailure = ratelimit.FailOpen
+		l := newLimiter(t, ratelimit.Config{
+			Store: storeFunc(func(ctx context.Context, ops []ratelimit.Op) error {
+				if ops[0].Limit.Rule() == "big" {
+					return ratelimit.ErrInvalidOp
+				}
+				return store.Apply(ctx, ops)
+			}),
+			OnStoreFailure: ratelimit.FailClosed, Rules: []ratelimit.Rule{rule("r", "1000 per second"), big},
+			OnError: func(context.Context, error) {},
+		})
+		store.dead.Store(true)
+		for range 5 {
+			_, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+			require.Error(t, err)
+		}
+		store.dead.Store(false)
+		began := time.Now()
+		for l.Stats().Store == ratelimit.StoreDown {
+			require.Less(t, time.Since(began), 2*time.Second)
+			for range 50 {
+				_, _ = l.Take(t.Context(), "big", ratelimit.UserKey("a"), 1)
+				time.Sleep(time.Millisecond)
+			}
+			_, _ = l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+		}
+	})
 }
 
 // Promise 13: a dead store is not asked on every request, and is back in use soon.

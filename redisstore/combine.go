@@ -107,9 +107,13 @@ func (b *combiner) leave(c *call) bool {
 func (b *combiner) send(c *call) {
 	err := errors.New("the client panicked")
 	defer func() {
+		var failed *Error
+		if err != nil {
+			failed = newSharedError(err)
+		}
 		for _, o := range c.lead {
-			if err != nil {
-				o.err = newError(err)
+			if failed != nil {
+				o.err = failed
 			}
 			if o != c {
 				o.ready <- struct{}{}

@@ -331,6 +331,30 @@ func TestBrokenConnection(t *testing.T) {
 	})
 }
 
+// A script that fails for several is one failure, and for one it is that one's.
+func TestFailureOfOneScriptIsTold(t *testing.T) {
+	withCrowd(t, func(c *crowd) {
+		c.fill()
+		for n := range 3 {
+			c.call(n, 0)
+		}
+		known := &Error{Reason: ratelimit.FailureTimeout, Err: errors.New("of the client")}
+		for range maxLanes + 1 {
+			c.answer(known)
+		}
+		repeated := func(n int) bool {
+			var e *Error
+			require.ErrorAs(c, c.errs[n], &e)
+			assert.Equal(c, ratelimit.FailureTimeout, e.Reason)
+			return e.Repeated()
+		}
+		assert.Equal(c, []bool{false, true, true}, []bool{repeated(0), repeated(1), repeated(2)})
+		assert.Equal(c, []bool{false, false}, []bool{repeated(-1), repeated(-2)})
+		assert.False(c, known.Repeated())
+		assert.False(c, known.Repeated(), "it may be returned again for another failure")
+	})
+}
+
 func TestPanicOfTheClient(t *testing.T) {
 	withCrowd(t, func(c *crowd) {
 		c.server.panic = true

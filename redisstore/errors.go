@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -17,6 +18,8 @@ type Error struct {
 	Reason ratelimit.FailureReason
 	// Err is the error of the client.
 	Err error
+
+	told *atomic.Bool // of a script that decided for several callers
 }
 
 // Error returns the reason and the text of the client's error.
@@ -28,12 +31,23 @@ func (e *Error) Unwrap() error { return e.Err }
 // FailureReason is how package ratelimit learns the reason.
 func (e *Error) FailureReason() ratelimit.FailureReason { return e.Reason }
 
+// Repeated is how package ratelimit learns that it was told of a failure before: those whose decisions were sent as
+// one script all have its error, and it is false for the first of them who asks. So one broken connection
+// is one failure, and not as many as there are callers.
+func (e *Error) Repeated() bool { return e.told != nil && e.told.Swap(true) }
+
 func newError(err error) *Error {
 	var known *Error
 	if errors.As(err, &known) {
 		return known
 	}
 	return &Error{Reason: reasonOf(err), Err: err}
+}
+
+// newSharedError is newError for all whose decisions err is the outcome of.
+func newSharedError(err error) *Error {
+	e := newError(err)
+	return &Error{Reason: e.Reason, Err: e.Err, told: new(atomic.Bool)}
 }
 
 // reasons are told by the first word of the server's error. An error inside the script has

@@ -40,7 +40,7 @@ func (c goRedis) send(ctx context.Context, args []any) (string, error) {
 	}
 	var answer redis.Error
 	if errors.As(err, &answer) {
-		return "", &Error{reasonOf(ServerError(answer.Error())), err}
+		return "", &Error{Reason: reasonOf(ServerError(answer.Error())), Err: err}
 	}
 	reload(ctx, c.UniversalClient, err)
 	return "", err

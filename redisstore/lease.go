@@ -64,7 +64,7 @@ func (s *Store) lease(ctx context.Context, kind ratelimit.LeaseKind, leases []ra
 		return "", newError(err)
 	}
 	if len(reply) != len(leases) {
-		return "", &Error{ratelimit.FailureScript, fmt.Errorf("a reply of %d bytes: want %d", len(reply), len(leases))}
+		return "", &Error{Reason: ratelimit.FailureScript, Err: fmt.Errorf("a reply of %d bytes: want %d", len(reply), len(leases))}
 	}
 	for i := range leases {
 		leases[i].Granted = reply[i] != leaseRefused

@@ -61,7 +61,7 @@ func splitReply(reply string, calls []*call) error {
 		ops += len(c.arg) / opSize
 	}
 	if len(reply) < replySize*ops {
-		return &Error{ratelimit.FailureScript, fmt.Errorf("a reply of %d bytes: want %d", len(reply), replySize*ops)}
+		return &Error{Reason: ratelimit.FailureScript, Err: fmt.Errorf("a reply of %d bytes: want %d", len(reply), replySize*ops)}
 	}
 	errs := reply[replySize*ops:]
 	for _, c := range calls {
@@ -72,9 +72,9 @@ func splitReply(reply string, calls []*call) error {
 			continue
 		}
 		if failed > len(errs) {
-			return &Error{ratelimit.FailureScript, fmt.Errorf("an error of %d bytes: want at most %d", failed, len(errs))}
+			return &Error{Reason: ratelimit.FailureScript, Err: fmt.Errorf("an error of %d bytes: want at most %d", failed, len(errs))}
 		}
-		c.err, errs = &Error{reasonOf(ServerError(errs[:failed])), ServerError(errs[:failed])}, errs[failed:]
+		c.err, errs = &Error{Reason: reasonOf(ServerError(errs[:failed])), Err: ServerError(errs[:failed])}, errs[failed:]
 	}
 	return nil
 }
