@@ -15,7 +15,7 @@ func (l *Limiter) PermitsHeld() (permits, holders int) {
 		s := &l.permits.shards[i]
 		s.mu.Lock()
 		for _, n := range s.held {
-			permits += n
+			permits += n.held
 			holders++
 		}
 		s.mu.Unlock()

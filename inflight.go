@@ -50,9 +50,13 @@ const permitShards = 16
 
 type permitShard struct {
 	mu   sync.Mutex
-	held map[holder]int // nil until the first
-	_    [48]byte       // a cache line for each
+	held map[holder]tally // nil until the first
+	_    [48]byte         // a cache line for each
 }
+
+// A tally is how many permits are held, and how many of these by requests that have gone on: the others
+// still ask the store, and may be refused.
+type tally struct{ held, going int }
 
 // shardSet is a set of shards, a bit for each.
 type shardSet uint16
@@ -69,7 +73,7 @@ func (p *permits) take(want []permit) (missing *permit, wait time.Duration) {
 	defer p.unlock(locked)
 	for i := range want {
 		w := &want[i]
-		if n := p.shards[w.shard].held[w.holder]; n >= w.rule.InFlight {
+		if n := p.shards[w.shard].held[w.holder].held; n >= w.rule.InFlight {
 			if d := w.rule.permitWait(n); d > wait {
 				missing, wait = w, d
 			}
@@ -81,28 +85,47 @@ func (p *permits) take(want []permit) (missing *permit, wait time.Duration) {
 	for i := range want {
 		s := &p.shards[want[i].shard]
 		if s.held == nil {
-			s.held = map[holder]int{}
+			s.held = map[holder]tally{}
 		}
-		s.held[want[i].holder]++
+		n := s.held[want[i].holder]
+		n.held++
+		s.held[want[i].holder] = n
 	}
 	return nil, 0
 }
 
-// count returns how many are held like p.
-func (p *permits) count(of *permit) int {
-	s := &p.shards[of.shard]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.held[of.holder]
+// goOn notes that a request with what take has taken goes on, unless that are more than most says. Then it
+// returns one of which there are too many, and how many these would be.
+func (p *permits) goOn(taken []permit, most func(*rule) int) (missing *permit, n int) {
+	locked := p.lock(taken)
+	defer p.unlock(locked)
+	for i := range taken {
+		t := &taken[i]
+		if n := p.shards[t.shard].held[t.holder].going + 1; n > most(t.rule) {
+			return t, n
+		}
+	}
+	for i := range taken {
+		held, who := p.shards[taken[i].shard].held, taken[i].holder
+		n := held[who]
+		n.going++
+		held[who] = n
+	}
+	return nil, 0
 }
 
-// release gives back what take has taken.
-func (p *permits) release(taken []permit) {
+// release gives back what take has taken, of a request that has gone on or not.
+func (p *permits) release(taken []permit, going bool) {
 	locked := p.lock(taken)
 	defer p.unlock(locked)
 	for i := range taken {
 		held, who := p.shards[taken[i].shard].held, taken[i].holder
-		if held[who]--; held[who] == 0 {
+		n := held[who]
+		n.held--
+		if going {
+			n.going--
+		}
+		if held[who] = n; n.held == 0 {
 			delete(held, who)
 		}
 	}
@@ -150,6 +173,7 @@ type stay struct {
 	began    time.Time
 	held     []permit
 	tenure   *tenure // what it holds at the store, if that is a Leaser
+	going    bool    // the permits count it as one that has gone on
 	admitted bool
 	left     atomic.Bool
 }
@@ -209,7 +233,7 @@ func (s *stay) leave() {
 	if s == nil || s.left.Swap(true) {
 		return
 	}
-	defer s.limiter.permits.release(s.held)
+	s.limiter.permits.release(s.held, s.going) // first: a store that hangs must not hold them
 	if s.tenure != nil {
 		s.tenure.end()
 	}

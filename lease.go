@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -27,6 +28,7 @@ type tenure struct {
 	ctx     context.Context // of the request
 	leases  []Lease
 	known   bool           // the store has them, as far as we have heard
+	asked   bool           // the store may have them: it was asked, whatever came of it
 	armed   sync.WaitGroup // the timer, until renew has returned
 
 	mu    sync.Mutex
@@ -54,6 +56,8 @@ func (l *Limiter) lease(s *stay, c *check) bool {
 		return false
 	case err == nil:
 		t.known = true
+		l.permits.goOn(s.held, func(*rule) int { return math.MaxInt })
+		s.going = true
 	}
 	t.arm()
 	return true
@@ -63,18 +67,23 @@ func (l *Limiter) lease(s *stay, c *check) bool {
 // chosen for when the store fails. If not, c says why.
 func (l *Limiter) holdsAlone(s *stay, c *check) bool {
 	for i := range s.held {
-		p := &s.held[i]
-		switch cmp.Or(p.rule.OnStoreFailure, l.cfg.OnStoreFailure) {
-		case FailClosed:
+		if s.held[i].rule.OnStoreFailure == FailClosed {
 			c.failed = FailClosed
 			return false
-		case UseMemory:
-			if n := l.permits.count(p); n > p.rule.inFlightPart() { // p itself is counted
-				c.refuseInFlight(p, p.rule.permitWait(n))
-			}
 		}
 	}
-	return c.refused.reason == ReasonNone
+	missing, n := l.permits.goOn(s.held, func(r *rule) int {
+		if r.OnStoreFailure == UseMemory {
+			return r.inFlightPart()
+		}
+		return r.InFlight
+	})
+	if missing != nil {
+		c.refuseInFlight(missing, missing.rule.permitWait(n))
+		return false
+	}
+	s.going = true
+	return true
 }
 
 // inFlightPart is what each of Config.Instances admits by itself.
@@ -98,6 +107,7 @@ func (l *Limiter) leaseTTL() time.Duration { return cmp.Or(l.cfg.LeaseTTL, defau
 func (t *tenure) ask(kind LeaseKind) error {
 	l := t.limiter
 	change, err := l.remote.lease(t.ctx, kind, t.leases)
+	t.asked = t.asked || err == nil || err.Reason != FailureDown
 	if change != unchanged {
 		l.report(t.ctx, &StoreChange{change.state()})
 	}
@@ -148,5 +158,8 @@ func (t *tenure) end() {
 		t.armed.Done()
 	}
 	t.armed.Wait()
+	if !t.asked {
+		return
+	}
 	_ = t.ask(LeaseRelease) // reported there; if it fails, they end by themselves
 }

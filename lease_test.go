@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,6 +303,80 @@ func TestLeaseStoreDown(t *testing.T) {
 			assert.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code)
 		}
 		assert.Len(t, f.asked(), 5)
+	})
+}
+
+// Those who ask a store that hangs are in flight for themselves only once they go on: of more than the part of
+// this instance that come together, the part is admitted.
+func TestLeaseTogetherWhileTheStoreHangs(t *testing.T) {
+	for part := 1; part <= 5; part++ {
+		synctest.Test(t, func(t *testing.T) {
+			f := newLeasingStore()
+			f.fails(func(ctx context.Context, _ ratelimit.LeaseKind) error { <-ctx.Done(); return ctx.Err() })
+			l := newLimiter(t, ratelimit.Config{
+				Store: f, OnStoreFailure: ratelimit.UseMemory, Instances: 2, OnError: func(context.Context, error) {},
+				Rules: []ratelimit.Rule{atOnce("r", 2*part)},
+			})
+			var codes [600]atomic.Int64
+			var all sync.WaitGroup
+			for range part + 1 {
+				all.Go(func() { codes[serve(l.Handler(lasting), request("192.0.2.1:1", "Lasts", "1s")).Code].Add(1) })
+			}
+			all.Wait()
+			assert.Equal(t, []int64{int64(part), 1}, []int64{codes[200].Load(), codes[429].Load()})
+			requireNoneHeld(t, l)
+		})
+	}
+}
+
+// A lease that the store was not asked for is not released there, so that a store that recovers is asked for a
+// share of requests only.
+func TestLeaseNotAskedForIsNotReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newLeasingStore()
+		recovering := false
+		l := f.instance(t, ratelimit.FailOpen, func(err error) {
+			var change *ratelimit.StoreChange
+			if errors.As(err, &change) {
+				recovering = change.State == ratelimit.StoreRecovering
+			}
+		}, atOnce("r", 5))
+		h := l.Handler(ok)
+		f.fails(away)
+		for range 10 {
+			serve(h, request("192.0.2.1:1"))
+		}
+		f.fails(nil)
+		for !recovering {
+			time.Sleep(time.Millisecond)
+			serve(h, request("192.0.2.1:1"))
+		}
+		f.asked()
+		for range 100 {
+			time.Sleep(time.Millisecond)
+			serve(h, request("192.0.2.1:1"))
+		}
+		count := map[ratelimit.LeaseKind]int{}
+		for _, kind := range f.asked() {
+			count[kind]++
+		}
+		assert.Equal(t, count[acquire], count[release])
+		assert.Less(t, count[acquire], 50)
+		assert.Positive(t, count[acquire])
+		assert.Zero(t, f.leases.Len())
+	})
+}
+
+// A permit is held until the handler has ended, and no longer if the store hangs then.
+func TestPermitEndsWithTheHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newLeasingStore()
+		h := f.instance(t, ratelimit.FailOpen, func(error) {}, atOnce("r", 1)).Handler(lasting)
+		background(h, request("192.0.2.1:1", "Lasts", "1s"))
+		f.fails(func(ctx context.Context, _ ratelimit.LeaseKind) error { <-ctx.Done(); return ctx.Err() })
+		time.Sleep(time.Second + time.Millisecond)
+		assert.Equal(t, 200, serve(h, request("192.0.2.1:1")).Code)
+		time.Sleep(time.Second)
 	})
 }
 
