@@ -133,6 +133,18 @@ func (b *blocks) claim(known *blocked, now int64) bool {
 	return true
 }
 
+// unclaim says that the caller who was to ask the store about a block has not.
+func (b *blocks) unclaim(who offender) {
+	s, h := b.place(&who)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.held[h]; known != nil && known.offender == who {
+		again := *known
+		again.checked = b.now() - blockRecheck
+		s.held[h] = &again
+	}
+}
+
 // drop forgets a block, unless more is known by now.
 func (b *blocks) drop(known *blocked) {
 	s, h := b.place(&known.offender)

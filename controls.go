@@ -40,6 +40,7 @@ func (l *Limiter) serveControlled(w http.ResponseWriter, r *http.Request, next h
 	s := l.enter(r.Context(), c)
 	defer s.leave() // whatever happens from here on
 	if !l.lease(s, c) {
+		l.unasked(c)
 		s.leave()
 		l.refuse(w, r, &c.verdict)
 		l.putCheck(c)

@@ -89,6 +89,8 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 			return
 		}
 		_ = l.apply(r.Context(), c) // reported there; the decision says what was chosen
+	} else {
+		l.unasked(c)
 	}
 	l.finish(w, r, next, c)
 }

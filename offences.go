@@ -44,6 +44,15 @@ func (c *check) blocked(l *Limiter, r *rule, key Key) bool {
 	return false
 }
 
+// unasked says that c is refused before the store is asked about its suspects.
+func (l *Limiter) unasked(c *check) {
+	for _, s := range c.suspects {
+		if s.ask {
+			l.blocks.unclaim(s.rule.offender(s.key))
+		}
+	}
+}
+
 // applyBlocks is apply, which also asks whether the suspects are blocked, and counts their offences.
 // If one is blocked, c is refused.
 func (l *Limiter) applyBlocks(ctx context.Context, c *check) error {

@@ -331,3 +331,33 @@ func (s *pausingStore) Apply(ctx context.Context, ops []ratelimit.Op) error {
 	}
 	return err
 }
+
+// The one whose turn it is to ask whether a block still holds may be refused by another rule before: then it is the
+// next one's turn, and a pardon elsewhere is seen.
+func TestPardonIsSeenBehindAnotherRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newTripStore()
+		feared := rule("feared", "100 per second")
+		feared.Penalty = &ratelimit.Penalty{}
+		named := ratelimit.Rule{Name: "named", Limits: ratelimit.MustParse("100 per second"), Key: ratelimit.ByHeader("X-Key"), Unidentified: ratelimit.RefuseUnidentified}
+		busy := ratelimit.Rule{Name: "busy", Key: ratelimit.ByHeader("X-Busy"), InFlight: 1, Unidentified: ratelimit.SkipUnidentified}
+		cfg := ratelimit.Config{Store: store, OnStoreFailure: ratelimit.FailClosed, Rules: []ratelimit.Rule{feared, named, busy}}
+		here, there := newLimiter(t, cfg), newLimiter(t, cfg)
+		background(here.Handler(lasting), request("192.0.2.2:1", "X-Key", "k", "X-Busy", "b", "Lasts", "10m"))
+		for _, other := range []struct {
+			request []string
+			status  int
+		}{{nil, 403}, {[]string{"X-Key", "k", "X-Busy", "b"}, 429}} {
+			require.NoError(t, there.Block(t.Context(), "feared", theClient(t), time.Hour))
+			time.Sleep(11 * time.Second)
+			require.Equal(t, 429, serve(here.Handler(ok), request("192.0.2.1:1", "X-Key", "k")).Code)
+			require.NoError(t, there.Unblock(t.Context(), "feared", theClient(t)))
+			for range 6 {
+				time.Sleep(10*time.Second + time.Millisecond)
+				require.Equal(t, other.status, serve(here.Handler(ok), request("192.0.2.1:1", other.request...)).Code)
+			}
+			assert.Equal(t, 200, serve(here.Handler(ok), request("192.0.2.1:1", "X-Key", "k")).Code)
+		}
+		time.Sleep(10 * time.Minute)
+	})
+}
