@@ -6,8 +6,10 @@ import "sync/atomic"
 // [MemoryStore] counts nothing: see [MemoryStore.Stats].
 type Stats struct {
 	// Store is the state of the Store. The counts are of calls since the Limiter was made, where a
-	// call is the decision on one request, or one use of Take, Peek, Credit or Reset. What is changed
-	// or given back after a decision, and leases, are among those of Answered and Failures alone.
+	// call is the decision on one request, or one use of Take, Peek, Credit or Reset. What a Penalty counts,
+	// what a rule only observes, and what a Login asks before and clears after the decision are calls of their
+	// own. What is changed or given back after a decision, and leases, are among those of Answered and
+	// Failures alone.
 	Store StoreState
 	// Answered is the number of calls that the Store has decided.
 	Answered int64

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -58,17 +59,22 @@ func (g *group) onlyAsk() {
 }
 
 // applyByKey decides ops whose buckets are on different servers: one key after another,
-// giving back what was taken if a later one refuses or fails. Credits, resets and drains cannot
+// giving back what was taken if a later one refuses or fails, for which a quarter of the time is left. Credits, resets and drains cannot
 // be undone, so keys without a take come last.
 func (s *Store) applyByKey(ctx context.Context, ops []ratelimit.Op, all []terms) error {
 	groups := groupByKey(ops, all)
 	var taken []*group
 	refused := false
+	asking, cancel := ctx, func() {}
+	if until, ok := ctx.Deadline(); ok && len(groups) > 1 { // what was taken must be given back before
+		asking, cancel = context.WithDeadline(ctx, until.Add(-time.Until(until)/4))
+	}
+	defer cancel()
 	for _, g := range groups {
 		if refused {
 			g.onlyAsk()
 		}
-		if err := s.run(ctx, g.ops, g.all); err != nil {
+		if err := s.run(asking, g.ops, g.all); err != nil {
 			return errors.Join(err, s.giveBack(ctx, taken))
 		}
 		if !refused && g.refused() {

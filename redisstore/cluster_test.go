@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -33,6 +34,32 @@ func TestRing(t *testing.T) {
 	})
 	defer client.Close()
 	testShards(t, newStore(t, client, redisstore.Config{}))
+}
+
+// What was taken from a server is given back when the next one hangs until the deadline.
+func TestRingWithAServerThatHangs(t *testing.T) {
+	well, hangs := redistest.Start(t), redistest.Start(t)
+	client := redis.NewRing(&redis.RingOptions{
+		Addrs:                 map[string]string{"a": well.Addr(), "b": hangs.Addr()},
+		ContextTimeoutEnabled: true,
+		HeartbeatFrequency:    time.Hour, // or it would do without the one that hangs
+	})
+	defer client.Close()
+	store, l := newStore(t, client, redisstore.Config{}), limit(t, "r", 0, "100 per day")
+	place := map[bool]string{} // a user on each
+	for i := 0; len(place) < 2; i++ {
+		user, before := fmt.Sprint("u", i), well.Calls()["evalsha"]
+		require.NoError(t, store.Apply(t.Context(), take(l, user, 1)))
+		place[well.Calls()["evalsha"] > before] = user
+	}
+	hangs.Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	require.Error(t, store.Apply(ctx, append(take(l, place[true], 10), take(l, place[false], 10)...)))
+	ops := take(l, place[true], 0)
+	require.NoError(t, store.Apply(t.Context(), ops))
+	assert.EqualValues(t, 99, ops[0].Result.Remaining)
+	hangs.Resume()
 }
 
 // testShards has batches on keys of different servers decided.

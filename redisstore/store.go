@@ -43,15 +43,17 @@ type Config struct {
 // whose answer was lost may have been charged.
 //
 // On a Cluster, or a Ring, the buckets of one [ratelimit.Key] are together, and limits on it
-// are decided in one step. Limits on different keys are asked one key after another; what
-// was taken is given back if a later one refuses, so that for a moment another request may
-// be refused that would have been admitted. This is the only case that is not atomic.
+// are decided in one step. Limits on different keys are asked one key after another, in three
+// quarters of the time that there is; what was taken is given back if a later one refuses or fails, so
+// that for a moment another request may be refused that would have been admitted. This is the
+// only case that is not atomic.
 //
 // Time is that of the server, in microseconds. Within it every limit is kept exactly, if its
 // bucket takes less than 2^52 ticks to fill: that is true of all counts up to a million per
 // hour or 50,000 per day, and of larger round ones. Other limits admit less than they say, by
 // less than Burst/2^50 of it, and never more. A bucket of more than 2^48 tokens is refused, as an
-// invalid op. If the numbers of a limit change, what was spent stays spent, to within a token.
+// invalid op. If the numbers of a limit change, what a bucket lacked when it was last charged stays spent, to
+// within a token, and counts as having come back since then at the new rate.
 type Store struct {
 	combiner combiner
 	naming   naming
