@@ -3,7 +3,7 @@ module github.com/ratelimit-go/ratelimit/redisstore
 go 1.25.0
 
 require (
-	github.com/ratelimit-go/ratelimit v0.0.0-20261126060448-58f439651295
+	github.com/ratelimit-go/ratelimit v0.0.0-20261126082411-1cf0b8a9ff57
 	github.com/redis/go-redis/v9 v9.22.0
 	github.com/stretchr/testify v1.12.1
 )
