@@ -3,8 +3,8 @@ module github.com/ratelimit-go/ratelimit/redisstore/rueidisstore
 go 1.25.0
 
 require (
-	github.com/ratelimit-go/ratelimit v0.0.0-20261126060448-58f439651295
-	github.com/ratelimit-go/ratelimit/redisstore v0.0.0-20261126060559-9f3c5e5722b8
+	github.com/ratelimit-go/ratelimit v0.0.0-20261126082411-1cf0b8a9ff57
+	github.com/ratelimit-go/ratelimit/redisstore v0.0.0-20261126082412-800f69bb244d
 	github.com/redis/rueidis v1.0.79
 	github.com/stretchr/testify v1.12.1
 )
