@@ -1,0 +1,62 @@
+package pace
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+)
+
+// MaxFill is the longest time that a bucket may take to fill. It is also the longest time that a
+// store remembers anything.
+const MaxFill = 100 * 365 * 24 * time.Hour
+
+// Check reports why a bucket of burst tokens, filled with count tokens per period, cannot be kept:
+// the numbers mean nothing, or the arithmetic cannot keep them exactly. A burst of 0 means count.
+// The error has no prefix. It says what would be right.
+func Check(count int64, period time.Duration, burst int64) error {
+	switch {
+	case count < 1:
+		return fmt.Errorf("count %d: want at least 1", count)
+	case period <= 0:
+		return fmt.Errorf("period %v: want a positive time", period)
+	case burst < 0:
+		return fmt.Errorf("burst %d: want at least 1, or 0 for the same as the count", burst)
+	case period > MaxFill:
+		return fmt.Errorf("period %v: want at most 100 years", period)
+	}
+	n, ns := reduced(count, period)
+	if n > math.MaxUint32 {
+		return fmt.Errorf("%d per %v cannot be kept exactly: want a rounder number, such as %d", count, period, rounder(count, period))
+	}
+	if burst == 0 {
+		burst = count
+	}
+	hi, lo := bits.Mul64(uint64(burst), uint64(ns))
+	if hi < uint64(n) {
+		if fill, _ := bits.Div64(hi, lo, uint64(n)); fill <= uint64(MaxFill) {
+			return nil
+		}
+	}
+	return fmt.Errorf("a bucket of %d takes more than 100 years to fill: want a smaller burst", burst)
+}
+
+// Exact reports whether count per period, in lowest terms, has a count below 2^32.
+func Exact(count int64, period time.Duration) bool {
+	n, _ := reduced(count, period)
+	return n <= math.MaxUint32
+}
+
+// rounder returns a count that can be kept exactly and shares as many leading digits with count as
+// possible. If there is none, it returns the greatest count that can be kept.
+func rounder(count int64, period time.Duration) int64 {
+	for unit := int64(10); unit <= count; unit *= 10 {
+		if near := count / unit * unit; Exact(near, period) {
+			return near
+		}
+		if unit > math.MaxInt64/10 {
+			break
+		}
+	}
+	return math.MaxUint32
+}

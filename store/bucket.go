@@ -1,0 +1,166 @@
+package store
+
+import (
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/pace"
+)
+
+// A Bucket is the state of one token bucket, for stores written in Go. The zero Bucket is full. It
+// is 32 bytes without pointers, so copy it freely: a store applies a batch to copies, and keeps
+// them if no Take was denied.
+//
+// Instants are times since any beginning that the store chooses. They must not go back for one
+// Bucket. A Bucket is not safe for concurrent use.
+type Bucket struct {
+	full int64  // when it is full again, in nanoseconds
+	frac uint32 // and this many 1/count nanoseconds later
+	pace pace.Pace
+}
+
+// Apply judges op on b at the instant now, changes b accordingly, and reports whether op was
+// allowed. It sets the whole Result of op except Remaining and ResetAfter, which [Bucket.Report]
+// sets. A denied op leaves b as it was.
+func (b *Bucket) Apply(op *Op, now time.Duration) bool {
+	l := op.Limit
+	op.Result = Result{}
+	if op.Kind != Take || op.Cost != 1 || b.pace != l.pace {
+		return b.apply(op, int64(now))
+	}
+	// Nearly every op takes this way, which is 10 % faster for it (BenchmarkBucket).
+	debt := l.pace.Add(b.debt(int64(now)), l.one)
+	if !debt.AtMost(l.fill) {
+		op.Result.RetryAfter = l.pace.Sub(debt, l.fill).Ceil()
+		return false
+	}
+	b.full, b.frac = int64(now)+debt.NS, debt.Frac
+	op.Result.Allowed = true
+	return true
+}
+
+// Report sets Remaining and ResetAfter of op's Result to the level of b at the instant now. Call it
+// when it is certain whether the batch was applied.
+func (b *Bucket) Report(op *Op, now time.Duration) {
+	l := op.Limit
+	if b.pace != l.pace {
+		l = b.terms(l, int64(now))
+	}
+	debt := b.debt(int64(now))
+	op.Result.ResetAfter = debt.Ceil()
+	if debt.AtMost(l.fill) {
+		op.Result.Remaining = l.pace.Tokens(l.pace.Sub(l.fill, debt))
+	}
+}
+
+// Full reports whether b is full at the instant now. Only then may a store forget it.
+func (b *Bucket) Full(now time.Duration) bool {
+	return b.full < int64(now) || b.full == int64(now) && b.frac == 0
+}
+
+// apply is Apply for every op. The Result is zero.
+func (b *Bucket) apply(op *Op, now int64) bool {
+	l := op.Limit
+	if b.pace != l.pace {
+		l = b.terms(l, now)
+	}
+	debt := b.debt(now)
+	switch op.Kind {
+	case Refund:
+		debt = l.refund(debt, op.Cost)
+	case Reset:
+		debt = pace.Span{}
+	case TakeUpTo:
+		debt = l.takeUpTo(debt, op.Cost)
+	default:
+		after, ok := l.take(debt, op.Cost)
+		switch {
+		case ok:
+			debt = after
+		case op.Cost > l.burst:
+			op.Result.ExceedsBurst = true
+			return false
+		default:
+			op.Result.RetryAfter = l.pace.Sub(after, l.fill).Ceil()
+			return false
+		}
+	}
+	op.Result.Allowed = true
+	b.keep(op, now, debt, l)
+	return true
+}
+
+// keep makes debt, which op leaves under the terms l, the state of b.
+func (b *Bucket) keep(op *Op, now int64, debt pace.Span, l *Limit) {
+	charges := op.Kind == Take || op.Kind == TakeUpTo
+	switch {
+	case op.Kind == Peek, charges && op.Cost == 0:
+	case charges && l != op.Limit && debt.AtMost(l.fill):
+		b.set(now, pace.Convert(debt, l.pace, op.Limit.pace), op.Limit.pace)
+	default:
+		b.set(now, debt, l.pace)
+	}
+}
+
+// set makes debt the debt of b at pace p.
+func (b *Bucket) set(now int64, debt pace.Span, p pace.Pace) {
+	b.full, b.frac, b.pace = now+debt.NS, debt.Frac, p
+}
+
+// debt returns the time until b is full.
+func (b *Bucket) debt(now int64) pace.Span {
+	if b.full < now {
+		return pace.Span{}
+	}
+	return pace.Span{NS: b.full - now, Frac: b.frac}
+}
+
+// terms returns the limit by which to judge b: l itself, unless b was last charged at another pace.
+// The tokens spent then are paid back at the faster of both rates until l charges the bucket for
+// the first time. So a limit that is lowered does not stretch old debts, and a limit that is raised
+// helps at once. Going back and forth between two limits gives no more than the faster allows.
+func (b *Bucket) terms(l *Limit, now int64) *Limit {
+	if b.pace == l.pace || b.Full(time.Duration(now)) {
+		return l
+	}
+	if l.pace.Faster(b.pace) {
+		b.set(now, pace.Convert(b.debt(now), b.pace, l.pace), l.pace)
+		return l
+	}
+	old := *l
+	old.setPace(b.pace)
+	return &old
+}
+
+// take returns debt plus n tokens, and whether the bucket has as many. If n is more than the bucket
+// can ever hold, the span means nothing.
+func (l *Limit) take(debt pace.Span, n int64) (pace.Span, bool) {
+	switch {
+	case n == 0:
+		return debt, true
+	case n > l.burst:
+		return debt, false
+	}
+	debt = l.pace.Add(debt, l.pace.TimeOf(n))
+	return debt, debt.AtMost(l.fill)
+}
+
+// takeUpTo returns debt plus n tokens, at most the whole bucket. A debt beyond that, which a change
+// of the limit has left, stays as it is.
+func (l *Limit) takeUpTo(debt pace.Span, n int64) pace.Span {
+	after, ok := l.take(debt, n)
+	switch {
+	case ok:
+		return after
+	case l.fill.AtMost(debt):
+		return debt
+	}
+	return l.fill
+}
+
+// refund returns debt less n tokens, at least no debt.
+func (l *Limit) refund(debt pace.Span, n int64) pace.Span {
+	if n > l.pace.Tokens(debt) {
+		return pace.Span{}
+	}
+	return l.pace.Sub(debt, l.pace.TimeOf(n))
+}
