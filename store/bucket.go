@@ -19,36 +19,40 @@ type Bucket struct {
 }
 
 // Apply judges op on b at the instant now, changes b accordingly, and reports whether op was
-// allowed. It sets the whole Result of op except Remaining and ResetAfter, which [Bucket.Report]
-// sets. A denied op leaves b as it was.
+// allowed. It sets the whole Result of op. A denied op leaves b as it was.
 func (b *Bucket) Apply(op *Op, now time.Duration) bool {
 	l := op.Limit
-	op.Result = Result{}
 	if op.Kind != Take || op.Cost != 1 || b.pace != l.pace {
 		return b.apply(op, int64(now))
 	}
-	// Nearly every op takes this way, which is 10 % faster for it (BenchmarkBucket).
+	// Nearly every op takes this way, which is a third faster for it (BenchmarkBucket).
 	debt := l.pace.Add(b.debt(int64(now)), l.one)
 	if !debt.AtMost(l.fill) {
-		op.Result.RetryAfter = l.pace.Sub(debt, l.fill).Ceil()
-		return false
+		return b.apply(op, int64(now))
 	}
 	b.full, b.frac = int64(now)+debt.NS, debt.Frac
-	op.Result.Allowed = true
+	r := &op.Result
+	r.Allowed, r.ExceedsBurst, r.Overflow = true, false, false
+	r.Remaining, r.RetryAfter, r.ResetAfter = l.pace.Tokens(l.pace.Sub(l.fill, debt)), 0, debt.Ceil()
 	return true
 }
 
 // Report sets Remaining and ResetAfter of op's Result to the level of b at the instant now. Call it
-// when it is certain whether the batch was applied.
+// if b is not as [Bucket.Apply] left it: because another Take of the batch was denied, or because a
+// later op of the batch changed b.
 func (b *Bucket) Report(op *Op, now time.Duration) {
 	l := op.Limit
 	if b.pace != l.pace {
 		l = b.terms(l, int64(now))
 	}
-	debt := b.debt(int64(now))
-	op.Result.ResetAfter = debt.Ceil()
+	op.Result.setLevel(l, b.debt(int64(now)))
+}
+
+// setLevel sets Remaining and ResetAfter for a bucket of l with this debt.
+func (r *Result) setLevel(l *Limit, debt pace.Span) {
+	r.Remaining, r.ResetAfter = 0, debt.Ceil()
 	if debt.AtMost(l.fill) {
-		op.Result.Remaining = l.pace.Tokens(l.pace.Sub(l.fill, debt))
+		r.Remaining = l.pace.Tokens(l.pace.Sub(l.fill, debt))
 	}
 }
 
@@ -57,36 +61,37 @@ func (b *Bucket) Full(now time.Duration) bool {
 	return b.full < int64(now) || b.full == int64(now) && b.frac == 0
 }
 
-// apply is Apply for every op. The Result is zero.
+// apply is Apply for every op.
 func (b *Bucket) apply(op *Op, now int64) bool {
 	l := op.Limit
 	if b.pace != l.pace {
 		l = b.terms(l, now)
 	}
+	op.Result = Result{Allowed: true}
 	debt := b.debt(now)
+	after := debt
 	switch op.Kind {
 	case Refund:
-		debt = l.refund(debt, op.Cost)
+		after = l.refund(debt, op.Cost)
 	case Reset:
-		debt = pace.Span{}
+		after = pace.Span{}
 	case TakeUpTo:
-		debt = l.takeUpTo(debt, op.Cost)
+		after = l.takeUpTo(debt, op.Cost)
 	default:
-		after, ok := l.take(debt, op.Cost)
+		after, op.Result.Allowed = l.take(debt, op.Cost)
 		switch {
-		case ok:
-			debt = after
+		case op.Result.Allowed:
 		case op.Cost > l.burst:
 			op.Result.ExceedsBurst = true
-			return false
 		default:
 			op.Result.RetryAfter = l.pace.Sub(after, l.fill).Ceil()
-			return false
 		}
 	}
-	op.Result.Allowed = true
-	b.keep(op, now, debt, l)
-	return true
+	if op.Result.Allowed {
+		b.keep(op, now, after, l)
+	}
+	b.Report(op, time.Duration(now))
+	return op.Result.Allowed
 }
 
 // keep makes debt, which op leaves under the terms l, the state of b.

@@ -41,8 +41,8 @@ func Check(count int64, period time.Duration, burst int64) error {
 	return fmt.Errorf("a bucket of %d takes more than 100 years to fill: want a smaller burst", burst)
 }
 
-// Exact reports whether count per period, in lowest terms, has a count below 2^32.
-func Exact(count int64, period time.Duration) bool {
+// exact reports whether count per period, in lowest terms, has a count below 2^32.
+func exact(count int64, period time.Duration) bool {
 	n, _ := reduced(count, period)
 	return n <= math.MaxUint32
 }
@@ -51,7 +51,7 @@ func Exact(count int64, period time.Duration) bool {
 // possible. If there is none, it returns the greatest count that can be kept.
 func rounder(count int64, period time.Duration) int64 {
 	for unit := int64(10); unit <= count; unit *= 10 {
-		if near := count / unit * unit; Exact(near, period) {
+		if near := count / unit * unit; exact(near, period) {
 			return near
 		}
 		if unit > math.MaxInt64/10 {

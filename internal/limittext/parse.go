@@ -1,0 +1,214 @@
+// Package limittext reads limits from text, such as "100 per minute; 1000 per day", and writes them.
+package limittext
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/pace"
+)
+
+// A Limit is the numbers of one limit: count tokens per period, and the burst.
+type Limit = pace.Limit
+
+// Error says where a text is wrong, why, and what would be right.
+type Error struct {
+	Offset     int // in bytes
+	Reason     string
+	Suggestion string // may be empty
+}
+
+// The bounds of a text.
+const (
+	maxText   = 1024 // bytes
+	maxLimits = 16
+)
+
+// Parse returns the limits that text describes, separated by ";", "," or "|". It calls check for the
+// numbers of each limit. The text "unlimited" is the Limit of [math.MaxInt64] tokens per nanosecond.
+func Parse(text string, check func(Limit) error) ([]Limit, *Error) {
+	if len(text) > maxText {
+		return nil, &Error{maxText, "the text is too long", fmt.Sprintf("want at most %d bytes", maxText)}
+	}
+	if strings.EqualFold(strings.TrimSpace(text), "unlimited") {
+		return []Limit{{Count: math.MaxInt64, Period: 1}}, nil
+	}
+	p := parser{text: text, check: check}
+	return p.limits()
+}
+
+type parser struct {
+	text  string
+	pos   int
+	check func(Limit) error
+}
+
+func (p *parser) fail(at int, reason, suggestion string) *Error {
+	return &Error{at, reason, suggestion}
+}
+
+func (p *parser) limits() ([]Limit, *Error) {
+	var limits []Limit
+	for {
+		p.space()
+		start := p.pos
+		l, err := p.limit()
+		if err != nil {
+			return nil, err
+		}
+		if bad := p.check(l); bad != nil {
+			return nil, p.fail(start, bad.Error(), "")
+		}
+		for _, other := range limits {
+			if sameBucket(l, other) {
+				return nil, p.fail(start, "the same limit twice", "leave one out")
+			}
+		}
+		limits = append(limits, l)
+		if p.space(); p.pos == len(p.text) {
+			return limits, nil
+		}
+		if !strings.ContainsRune(";,|", rune(p.text[p.pos])) {
+			return nil, p.fail(p.pos, fmt.Sprintf("unexpected %q", p.char()), `separate limits by ";"`)
+		}
+		if len(limits) == maxLimits {
+			return nil, p.fail(p.pos, "too many limits", fmt.Sprintf("want at most %d", maxLimits))
+		}
+		p.pos++
+	}
+}
+
+func sameBucket(a, b Limit) bool {
+	return pace.Of(a.Count, a.Period) == pace.Of(b.Count, b.Period) && a.Full() == b.Full()
+}
+
+// limit reads one member. The position is at its first character.
+func (p *parser) limit() (l Limit, err *Error) {
+	if l.Count, err = p.number("count"); err != nil {
+		return l, err
+	}
+	if err = p.per(); err != nil {
+		return l, err
+	}
+	if l.Period, err = p.period(); err != nil {
+		return l, err
+	}
+	p.space()
+	if at := p.pos; p.word() == "burst" {
+		p.space()
+		n, err := p.number("burst")
+		if err != nil {
+			return l, err
+		}
+		if l.Burst = n; n == l.Count {
+			l.Burst = 0
+		}
+		return l, nil
+	} else if p.pos != at {
+		return l, p.fail(at, fmt.Sprintf("unexpected %q", p.text[at:p.pos]), `only "burst" and a number may follow the unit`)
+	}
+	return l, nil
+}
+
+func (p *parser) per() *Error {
+	p.space()
+	at := p.pos
+	if strings.HasPrefix(p.text[at:], "/") {
+		p.pos++
+		return nil
+	}
+	if len(p.text) >= at+3 && strings.EqualFold(p.text[at:at+3], "per") {
+		p.pos += 3
+		return nil
+	}
+	if w := p.word(); w != "" {
+		return p.fail(at, fmt.Sprintf("unexpected word %q", w), `write the count and then "per", as in "100 per minute"`)
+	}
+	if len(p.text) > at+1 && p.text[at] == ',' && isDigit(p.text[at+1]) {
+		return p.fail(at, "the count has a comma", `group digits as in "1_000 per hour"`)
+	}
+	return p.fail(at, `"per" or "/" is missing`, `write for example "100 per minute"`)
+}
+
+func (p *parser) period() (time.Duration, *Error) {
+	p.space()
+	at, n := p.pos, int64(1)
+	if p.pos < len(p.text) && !isLetter(p.text[p.pos]) {
+		var err *Error
+		if n, err = p.number("multiple"); err != nil {
+			return 0, err
+		}
+		p.space()
+	}
+	unitAt := p.pos
+	word := p.word()
+	for _, u := range units() {
+		for _, w := range u.words {
+			if w != word {
+				continue
+			}
+			if n > int64(math.MaxInt64/u.d) {
+				return 0, p.fail(at, "the period is too long", "want at most 100 years")
+			}
+			return time.Duration(n) * u.d, nil
+		}
+	}
+	if word == "" {
+		return 0, p.fail(unitAt, "the unit is missing", "write second, minute, hour, day, week, month or year")
+	}
+	return 0, p.fail(unitAt, fmt.Sprintf("unknown unit %q", word), "use "+nearestUnit(word))
+}
+
+// number reads a positive whole number. Its digits can be grouped by "_".
+func (p *parser) number(what string) (int64, *Error) {
+	at, n := p.pos, int64(0)
+	for ; p.pos < len(p.text); p.pos++ {
+		c := p.text[p.pos]
+		if c == '_' && p.pos > at && p.pos+1 < len(p.text) && isDigit(p.text[p.pos-1]) && isDigit(p.text[p.pos+1]) {
+			continue
+		}
+		if !isDigit(c) {
+			break
+		}
+		if n > (math.MaxInt64-9)/10 {
+			return 0, p.fail(at, "the "+what+" is too large", "")
+		}
+		n = n*10 + int64(c-'0')
+	}
+	switch {
+	case p.pos == at:
+		return 0, p.fail(at, "the "+what+" is missing: want a positive whole number", `write for example "100 per minute"`)
+	case p.pos < len(p.text) && p.text[p.pos] == '.':
+		return 0, p.fail(p.pos, "the "+what+" has a fraction", `write whole numbers: "3 per 2 seconds" for 1.5 per second`)
+	case n == 0:
+		return 0, p.fail(at, "the "+what+" is zero", "want at least 1")
+	}
+	return n, nil
+}
+
+func (p *parser) space() {
+	for p.pos < len(p.text) && strings.IndexByte(" \t\r\n\v\f", p.text[p.pos]) >= 0 {
+		p.pos++
+	}
+}
+
+// word reads letters, and returns them in lower case.
+func (p *parser) word() string {
+	at := p.pos
+	for p.pos < len(p.text) && isLetter(p.text[p.pos]) {
+		p.pos++
+	}
+	return strings.ToLower(p.text[at:p.pos])
+}
+
+func (p *parser) char() string {
+	for _, r := range p.text[p.pos:] {
+		return string(r)
+	}
+	return ""
+}
+
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }

@@ -1,0 +1,161 @@
+package memory
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// A shard is one part of a Store: a hash table with open addressing and linear probing. Its slots
+// hold no pointers, so the garbage collector does not look into them. The limits of one rule on one
+// key have the same home slot, so they lie side by side and one cache miss finds them all.
+type shard struct {
+	mu    sync.Mutex
+	now   time.Duration // the latest instant used; time does not go back behind it
+	slots []slot
+	used  int
+	hand  int // where sweeping goes on
+}
+
+// A slot is free if its id is 0.
+type slot struct {
+	id  uint64 // of the limit
+	key store.Key
+	store.Bucket
+}
+
+const (
+	// sweepIdle is how long a bucket is kept after it is full. A client that returns by then finds
+	// it in its place, which is five times as fast as making it again.
+	sweepIdle = time.Minute
+
+	sweepStep = 8  // slots looked at for each new key
+	sweepFull = 64 // slots looked at for each new key when the store is full
+)
+
+// tick returns the later of now and all instants before it. Readings of the clock may arrive out of
+// order.
+func (sh *shard) tick(now time.Duration) time.Duration {
+	sh.now = max(sh.now, now)
+	return sh.now
+}
+
+// home returns where to look first in slots for the key with this hash under the limit id.
+func home(slots []slot, id, hash uint64) int {
+	hi, _ := bits.Mul64(hash^id&^0xff, uint64(len(slots)))
+	return int(hi)
+}
+
+func (sh *shard) next(i int) int {
+	if i++; i < len(sh.slots) {
+		return i
+	}
+	return 0
+}
+
+// find returns the bucket of key under the limit id, or nil. The pointer is valid until a slot
+// moves, in reserve or sweep.
+func (sh *shard) find(id uint64, key *store.Key, hash uint64) *store.Bucket {
+	if i := sh.index(id, key, hash); i >= 0 {
+		return &sh.slots[i].Bucket
+	}
+	return nil
+}
+
+// index returns the slot of key under the limit id, or -1.
+func (sh *shard) index(id uint64, key *store.Key, hash uint64) int {
+	if len(sh.slots) == 0 {
+		return -1
+	}
+	for i := home(sh.slots, id, hash); ; i = sh.next(i) {
+		sl := &sh.slots[i]
+		if sl.is(id, key) {
+			return i
+		}
+		if sl.id == 0 {
+			return -1
+		}
+	}
+}
+
+func (sl *slot) is(id uint64, key *store.Key) bool { return sl.id == id && sl.key == *key }
+
+// insert adds a full bucket for a key that find did not find. There must be a free slot left over:
+// see reserve.
+func (sh *shard) insert(id uint64, key *store.Key, hash uint64) *store.Bucket {
+	i := home(sh.slots, id, hash)
+	for sh.slots[i].id != 0 {
+		i = sh.next(i)
+	}
+	sh.used++
+	sh.slots[i] = slot{id: id, key: *key}
+	return &sh.slots[i].Bucket
+}
+
+// reserve makes the table large enough for n more buckets, at most four fifths full.
+func (sh *shard) reserve(s *Store, n int) {
+	if (sh.used+n)*5 <= len(sh.slots)*4 {
+		return
+	}
+	old := sh.slots
+	sh.slots = make([]slot, max(len(old)*5/4, (sh.used+n)*5/4)+4)
+	sh.used, sh.hand = 0, 0
+	for i := range old {
+		if sl := &old[i]; sl.id != 0 {
+			*sh.insert(sl.id, &sl.key, s.seed.Hash(&sl.key)) = sl.Bucket
+		}
+	}
+}
+
+// makeRoom drops a few idle buckets. If the store then has room for one more bucket, makeRoom sets
+// the room aside and returns true. If not, it drops any bucket that is full, and tries again.
+func (s *Store) makeRoom(sh *shard, now time.Duration) bool {
+	sh.sweep(s, now-sweepIdle, sweepStep)
+	return s.setAside() || sh.sweep(s, now, sweepFull) && s.setAside()
+}
+
+// setAside sets room for one more bucket aside, and reports whether there was any.
+func (s *Store) setAside() bool {
+	if s.keys.Add(1) <= s.maxKeys {
+		return true
+	}
+	s.keys.Add(-1)
+	return false
+}
+
+// sweep looks at the next n slots, frees those whose buckets were full at the instant now, and
+// reports whether it freed any.
+func (sh *shard) sweep(s *Store, now time.Duration, n int) bool {
+	freed := false
+	for range min(n, len(sh.slots)) {
+		if sh.hand >= len(sh.slots) {
+			sh.hand = 0
+		}
+		if sl := &sh.slots[sh.hand]; sl.id != 0 && sl.Full(now) {
+			sh.remove(s, sh.hand)
+			s.keys.Add(-1)
+			freed = true
+			continue // another bucket may have moved to this slot
+		}
+		sh.hand++
+	}
+	return freed
+}
+
+// remove frees slot i and moves the slots behind it up, so that no search ends early (Knuth, TAOCP
+// vol. 3, 6.4, algorithm R).
+func (sh *shard) remove(s *Store, i int) {
+	n := len(sh.slots)
+	for j := sh.next(i); sh.slots[j].id != 0; j = sh.next(j) {
+		sl := &sh.slots[j]
+		home := home(sh.slots, sl.id, s.seed.Hash(&sl.key))
+		if (j-home+n)%n >= (j-i+n)%n {
+			sh.slots[i] = *sl
+			i = j
+		}
+	}
+	sh.slots[i] = slot{}
+	sh.used--
+}

@@ -1,0 +1,52 @@
+package respond
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"unsafe"
+)
+
+const (
+	policyName = "Ratelimit-Policy"
+	levelName  = "Ratelimit"
+)
+
+// Values are the strings to which the slices of RateLimit-Policy and RateLimit in a header point.
+// Each slice has a capacity of one, so appending to the first does not overwrite the second.
+type Values [2]string
+
+// AppendLevel appends a member of RateLimit to b, after ", " if b is not empty. The member is
+// [Policy.Member], remaining the number of tokens left (r, at most [MaxInteger]), and seconds the
+// time in which the client may use them (t).
+func AppendLevel(b []byte, member string, remaining, seconds int64) []byte {
+	if len(b) > 0 {
+		b = append(b, ", "...)
+	}
+	b = append(append(b, member...), ";r="...)
+	b = strconv.AppendInt(b, min(remaining, MaxInteger), 10)
+	return strconv.AppendInt(append(b, ";t="...), seconds, 10)
+}
+
+// SetDraft writes RateLimit-Policy and RateLimit in the form of versions 8 to 11 of
+// draft-ietf-httpapi-ratelimit-headers. The values of outer limiters come first in the same line.
+//
+// The policies are joined by ", ", and the levels are those of [AppendLevel]. Without levels
+// SetDraft writes nothing. The header points to v, and levels becomes a string in place. Do not
+// change either of them afterwards.
+func SetDraft(h http.Header, policies string, levels []byte, v *Values) {
+	if len(levels) == 0 {
+		return
+	}
+	v[0] = joined(h[policyName], policies)
+	v[1] = joined(h[levelName], unsafe.String(&levels[0], len(levels)))
+	h[policyName], h[levelName] = v[0:1:1], v[1:2:2]
+}
+
+// joined returns members as one line, after the lines that outer limiters wrote.
+func joined(outer []string, members string) string {
+	if len(outer) == 0 || len(outer) == 1 && outer[0] == "" {
+		return members
+	}
+	return strings.Join(outer, ", ") + ", " + members
+}

@@ -1,0 +1,32 @@
+package respond
+
+import (
+	"strconv"
+	"time"
+)
+
+// MaxInteger is the largest Integer of a structured field (RFC 9651, section 3.3.1).
+const MaxInteger = 999_999_999_999_999
+
+// A Policy holds the constant texts and numbers of one limit.
+type Policy struct {
+	Member string // the quoted name, such as `"per-client"`
+	Field  string // the member of RateLimit-Policy, such as `"per-client";q=100;w=60`
+	Quota  int64  // tokens per window
+	Window int64  // in seconds
+}
+
+// NewPolicy returns the Policy of a limit of count tokens per period. The period must be positive,
+// and name must need no escapes between double quotes (RFC 9651, section 3.3.3).
+//
+// The window is the period in seconds, rounded up. If that makes it longer, the quota grows in
+// proportion, up to [MaxInteger].
+func NewPolicy(name string, count int64, period time.Duration) Policy {
+	p := Policy{Member: `"` + name + `"`, Quota: count, Window: Seconds(period)}
+	if period%time.Second != 0 {
+		p.Quota = int64(min(float64(count)*(float64(p.Window)*1e9/float64(period)), MaxInteger))
+	}
+	quota := strconv.FormatInt(min(p.Quota, MaxInteger), 10)
+	p.Field = p.Member + ";q=" + quota + ";w=" + strconv.FormatInt(p.Window, 10)
+	return p
+}

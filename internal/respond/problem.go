@@ -1,0 +1,50 @@
+package respond
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// ProblemTypes is the beginning of all registered problem types (RFC 9457, section 4.2).
+const ProblemTypes = "https://iana.org/assignments/http-problem-types#"
+
+// ReducedCapacity is the problem of a service that cannot answer the request now, for no fault of
+// the client. Do not change it.
+var ReducedCapacity = Problem{
+	Type:   ProblemTypes + "temporary-reduced-capacity",
+	Status: http.StatusServiceUnavailable,
+	Title:  "Service Unavailable",
+	Text:   "The service is short of capacity.",
+}
+
+// A Problem is a kind of denial (RFC 9457). Its strings must need no escapes in JSON.
+type Problem struct {
+	Type   string // a URI
+	Status int
+	Title  string
+	Text   string // a sentence; "Retry after 2 seconds." follows it if waiting helps
+}
+
+func (p *Problem) appendDetail(b []byte, wait time.Duration) []byte {
+	b = append(b, p.Text...)
+	if wait <= 0 {
+		return b
+	}
+	secs := Seconds(wait)
+	b = strconv.AppendInt(append(b, " Retry after "...), secs, 10)
+	if secs == 1 {
+		return append(b, " second."...)
+	}
+	return append(b, " seconds."...)
+}
+
+// appendJSON writes the document by hand: encoding/json would allocate.
+func (p *Problem) appendJSON(b []byte, wait time.Duration, extra []byte) []byte {
+	b = append(append(b, `{"type":"`...), p.Type...)
+	b = append(append(b, `","title":"`...), p.Title...)
+	b = strconv.AppendInt(append(b, `","status":`...), int64(p.Status), 10)
+	b = p.appendDetail(append(b, `,"detail":"`...), wait)
+	b = append(append(b, '"'), extra...)
+	return append(b, "}\n"...)
+}

@@ -1,0 +1,33 @@
+package shed
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/refund"
+	"github.com/ratelimit-go/ratelimit/internal/respond"
+)
+
+// A denial is what a response points to, and its body. The default body takes 197 bytes, so
+// a denied request allocates once.
+type denial struct {
+	respond.Denial
+	body [224]byte
+}
+
+func (s *Shedder) deny(w http.ResponseWriter, r *http.Request, p Priority) {
+	s.shed[p.index()].Add(1)
+	refund.All(r.Context())
+	if s.cfg.OnDenied != nil {
+		s.reporter.Call(r.Context(), "OnDenied", func() error { s.cfg.OnDenied(r, p); return nil })
+	}
+	wait := time.Duration(1+rand.IntN(3)) * time.Second
+	d := new(denial)
+	d.Begin(w.Header(), respond.RetryAfter(w.Header(), wait))
+	if s.cfg.DenyHandler != nil {
+		s.cfg.DenyHandler(w, r, wait)
+		return
+	}
+	d.Answer(w, r, &respond.ReducedCapacity, wait, nil, d.body[:0])
+}

@@ -1,0 +1,129 @@
+package shed
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/report"
+)
+
+// A Shedder bounds the requests in flight in this process. Create it with [New]. It is safe for
+// concurrent use, starts no goroutines and does not need to be closed.
+type Shedder struct {
+	cfg      Config
+	reporter *report.Reporter
+	start    time.Time
+
+	_        [64]byte // every request writes the fields below, so they get a cache line of their own
+	inFlight atomic.Int64
+	limit    atomic.Int64 // for Normal requests
+	shed     [priorities]atomic.Int64
+
+	adapting sync.Mutex // guards adaptive
+	adaptive adaptive
+}
+
+// New returns a Shedder for cfg. If cfg is invalid, the error joins one error per mistake. Each
+// begins with the field, such as "shed: MaxInFlight: 0: want 1 to 1000000".
+func New(cfg Config) (*Shedder, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	lower, upper := cfg.bounds()
+	s := &Shedder{
+		cfg:      cfg,
+		reporter: report.New("shed", "load shedder", cfg.OnError),
+		start:    time.Now(),
+		adaptive: newAdaptive(lower, upper, cfg.TargetLatency),
+	}
+	s.limit.Store(int64(upper))
+	return s, nil
+}
+
+// Handler returns a handler that passes a request on to next if there is room for its priority, and
+// denies it with status 503 otherwise. All handlers of s share its limit. A request is in flight
+// until next returns, panics or exits. A hijacked connection stops counting when next returns.
+//
+// Put [http.TimeoutHandler] around the returned handler: inside, it returns while the work goes on.
+// A denial has a Retry-After of 1 to 3 seconds, at random, to spread the retries. Outer limiters
+// refund the request, but their response fields do not show it. Handler does not wrap w.
+func (s *Shedder) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.exempt(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if p := s.priority(r); !s.enter(p) {
+			s.deny(w, r, p)
+			return
+		}
+		defer s.leave(s.now())
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Shedder) exempt(r *http.Request) (exempt bool) {
+	if s.cfg.Exempt != nil {
+		s.reporter.Call(r.Context(), "Exempt", func() error { exempt = s.cfg.Exempt(r); return nil })
+	}
+	return exempt
+}
+
+func (s *Shedder) priority(r *http.Request) (p Priority) {
+	if s.cfg.Priority != nil {
+		s.reporter.Call(r.Context(), "Priority", func() error { p = s.cfg.Priority(r).known(); return nil })
+	}
+	return p
+}
+
+// enter takes a place for a request, if there is room. A denial writes no shared memory here, so a
+// flood of denied requests does not slow down the allowed ones.
+func (s *Shedder) enter(p Priority) bool {
+	room := s.room(p)
+	for {
+		n := s.inFlight.Load()
+		if n >= room {
+			return false
+		}
+		if s.inFlight.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// room returns how many requests may be in flight, including a new one of priority p. It is at
+// least 1, so a Shedder without requests always allows one.
+func (s *Shedder) room(p Priority) int64 {
+	switch p {
+	case Critical:
+		return int64(s.cfg.MaxInFlight)
+	case Normal:
+		return s.limit.Load()
+	}
+	return max(s.limit.Load()*3/4, 1)
+}
+
+// leave frees the place of a request that began at the given time.
+func (s *Shedder) leave(began time.Duration) {
+	n := s.inFlight.Add(-1) + 1
+	// While another goroutine holds the lock, this request is not observed. A sample is enough.
+	if s.cfg.TargetLatency == 0 || !s.adapting.TryLock() {
+		return
+	}
+	defer s.adapting.Unlock()
+	s.adaptive = s.adaptive.observe(began, s.now(), int(n))
+	if limit := int64(s.adaptive.limit); limit != s.limit.Load() {
+		s.limit.Store(limit)
+	}
+}
+
+// now returns the time since start. It is zero if the limit does not adapt, which saves 25 of 40 ns
+// (BenchmarkShedder/fixed).
+func (s *Shedder) now() time.Duration {
+	if s.cfg.TargetLatency == 0 {
+		return 0
+	}
+	return time.Since(s.start)
+}
