@@ -7,26 +7,28 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/ratelimit-go/ratelimit"
 )
 
-func benchLimiter(b *testing.B, limits string) *ratelimit.Limiter {
+// endless allows every request of a benchmark.
+const endless = "1000000 per second burst 1000000000"
+
+func benchLimiter(b *testing.B, limits ...string) *ratelimit.Limiter {
 	b.Helper()
-	l, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
-		Name: "per-client", Limits: ratelimit.MustParse(limits), Key: ratelimit.ByRemoteIP(),
-	}}})
+	var rules []ratelimit.Rule
+	for i := 0; i < len(limits); i += 2 {
+		rules = append(rules, ratelimit.Rule{Name: limits[i], Limits: ratelimit.MustParse(limits[i+1])})
+	}
+	l, err := ratelimit.New(ratelimit.Config{Rules: rules})
 	if err != nil {
 		b.Fatal(err)
 	}
 	return l
 }
 
-const endless = "1000000 per second burst 1000000000"
-
 func benchTake(b *testing.B, limits string) {
-	l := benchLimiter(b, limits)
+	l := benchLimiter(b, "per-client", limits)
 	key := ratelimit.AddrKey(netip.MustParseAddr("192.0.2.1"))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -35,22 +37,13 @@ func benchTake(b *testing.B, limits string) {
 }
 
 func BenchmarkTake(b *testing.B) { benchTake(b, endless) }
-func BenchmarkTakeThree(b *testing.B) {
+
+func BenchmarkTakeThreeLimits(b *testing.B) {
 	benchTake(b, endless+"; 50000000 per minute burst 1000000000; 3000000000 per hour")
 }
 
-func BenchmarkApply(b *testing.B) {
-	s := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
-	named, _ := ratelimit.NameLimit("r", 0, ratelimit.MustParse(endless)[0])
-	ops := []ratelimit.Op{{Limit: named, Key: ratelimit.AddrKey(netip.MustParseAddr("192.0.2.1")), Cost: 1}}
-	b.ReportAllocs()
-	for b.Loop() {
-		_ = s.Apply(context.Background(), ops)
-	}
-}
-
 func BenchmarkTakeManyKeys(b *testing.B) {
-	l := benchLimiter(b, endless)
+	l := benchLimiter(b, "per-client", endless)
 	keys := make([]ratelimit.Key, 100_000)
 	for i := range keys {
 		keys[i] = ratelimit.AddrKey(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
@@ -73,9 +66,9 @@ func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
-func benchHandler(b *testing.B, limits string) {
-	h := benchLimiter(b, limits).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	r := httptest.NewRequest("GET", "/", nil)
+func benchServe(b *testing.B, l *ratelimit.Limiter) {
+	h := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	w := &discard{h: http.Header{}}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -84,49 +77,43 @@ func benchHandler(b *testing.B, limits string) {
 	}
 }
 
-func BenchmarkAllowed(b *testing.B) { benchHandler(b, endless) }
-func BenchmarkRefused(b *testing.B) { benchHandler(b, "1 per day") }
+func BenchmarkAllowed(b *testing.B) { benchServe(b, benchLimiter(b, "per-client", endless)) }
 
-// BenchmarkTakeText makes the key from text in each decision.
-func BenchmarkTakeText(b *testing.B) {
-	l, text := benchLimiter(b, endless), "198.51.100.23"
-	b.ReportAllocs()
-	for b.Loop() {
-		_, _ = l.Take(context.Background(), "per-client", ratelimit.UserKey(text), 1)
-	}
+func BenchmarkAllowedThreeLimits(b *testing.B) {
+	benchServe(b, benchLimiter(b, "per-client", endless+"; 50000000 per minute burst 1000000000; 3000000000 per hour"))
 }
 
-func BenchmarkShedder(b *testing.B) {
-	for name, target := range map[string]time.Duration{"fixed": 0, "adaptive": time.Second} {
-		s, err := ratelimit.NewShedder(ratelimit.ShedConfig{MaxInFlight: 1000, TargetLatency: target})
-		if err != nil {
-			b.Fatal(err)
-		}
-		h := s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-		r := httptest.NewRequest("GET", "/", nil)
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				w := httptest.NewRecorder()
-				for pb.Next() {
-					h.ServeHTTP(w, r)
-				}
-			})
+// The ordinary configuration: one rule for everything and one for the route, on the same address.
+// The order of names must not matter.
+func BenchmarkAllowedTwoRules(b *testing.B) {
+	for _, names := range [][2]string{{"everything", "items"}, {"items", "everything"}} {
+		b.Run(names[0]+" first", func(b *testing.B) {
+			benchServe(b, benchLimiter(b, names[0], endless, names[1], endless))
 		})
 	}
 }
 
-// BenchmarkInFlight is a request to which nothing but a limit on those in flight applies.
+func BenchmarkDenied(b *testing.B) { benchServe(b, benchLimiter(b, "per-client", "1 per day")) }
+
+func BenchmarkDeniedTwoRules(b *testing.B) {
+	benchServe(b, benchLimiter(b, "everything", endless, "items", "1 per day"))
+}
+
+// A rule with controls takes the general way.
 func BenchmarkInFlight(b *testing.B) {
-	l, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{Name: "r", InFlight: 1000, Key: ratelimit.ByRemoteIP()}}})
+	l, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{Name: "r", InFlight: 1000}}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	h := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	r := httptest.NewRequest("GET", "/", nil)
-	w := &discard{h: http.Header{}}
-	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(w, r)
+	benchServe(b, l)
+}
+
+func BenchmarkMethods(b *testing.B) {
+	l, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{
+		{Name: "r", Limits: ratelimit.MustParse(endless), Methods: []string{"GET"}},
+	}})
+	if err != nil {
+		b.Fatal(err)
 	}
+	benchServe(b, l)
 }

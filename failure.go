@@ -2,48 +2,63 @@ package ratelimit
 
 import (
 	"context"
+	"log/slog"
 	"math"
-	"math/bits"
-	"slices"
-	"time"
+
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// FailurePolicy is what a [Limiter] does when its [Store] fails. The zero value is no choice: it is
-// a mistake in a [Config] with a Store that may fail, and means that of the Config in a [Rule] or
-// [Login].
-type FailurePolicy uint8
+// ask makes the store decide ops, and reports its error. The store is not a MemoryStore.
+func (l *Limiter) ask(ctx context.Context, ops []store.Op) error {
+	err := l.guard.Apply(ctx, ops)
+	if err == nil {
+		return nil
+	}
+	l.reportStore(ctx, err)
+	return err
+}
 
-const (
-	// FailOpen admits the request.
-	FailOpen FailurePolicy = iota + 1
-	// FailClosed refuses it with status 503.
-	FailClosed
-	// UseMemory decides in the memory of this process instead, where each instance enforces the
-	// part of the limits that Config.Instances says. Buckets there begin full, and know
-	// nothing of those in the Store.
-	UseMemory
-)
-
-// maxInstances bounds Config.Instances.
-const maxInstances = 1_000_000
-
-// fail decides c in the place of a store that has failed, as its rules have chosen. A rule that is
-// closed closes the request. Otherwise those that use memory decide, all or none, and those
-// that are open are left out.
-func (l *Limiter) fail(ctx context.Context, c *check) {
-	c.failed = c.choice()
-	l.remote.policies[c.failed].Add(1)
-	if c.failed == UseMemory {
-		c.usePlans()
-		l.decideLocal(ctx, c)
+// reportStore reports an error of the store, unless the store was not called.
+func (l *Limiter) reportStore(ctx context.Context, err *store.Error) {
+	if err.Reason != store.ReasonDown {
+		l.reporter.Report(ctx, err)
 	}
 }
 
-// choice returns what decides c.
-func (c *check) choice() FailurePolicy {
+// storeState tells the user of a change of the store's state.
+func (l *Limiter) storeState(ctx context.Context, s store.State) {
+	if hook := l.cfg.Hooks.StoreState; hook != nil {
+		l.reporter.Call(ctx, "StoreState", func() error { hook(ctx, s); return nil })
+		return
+	}
+	level := slog.LevelInfo
+	if s == store.Down {
+		level = slog.LevelError
+	}
+	slog.Log(ctx, level, "rate limiter: store", "state", s)
+}
+
+// fail decides v instead of a store that has failed, as its rules have chosen. If any rule is
+// FailClosed, the request is denied. Otherwise the rules with UseMemory decide, all or none, and
+// the rules with FailOpen are left out.
+func (l *Limiter) fail(ctx context.Context, v *verdict, err error) {
+	v.failed, v.err, v.field = v.choice(), err, ""
+	switch v.failed {
+	case FailClosed:
+		l.failedClosed.Add(1)
+	case UseMemory:
+		l.failedToMemory.Add(1)
+		l.decideHere(ctx, v)
+	default:
+		l.failedOpen.Add(1)
+	}
+}
+
+// choice returns what decides v while the store fails.
+func (v *verdict) choice() FailurePolicy {
 	chosen := FailOpen
-	for i := range c.ops {
-		switch c.ops[i].Limit.onFailure {
+	for _, p := range v.from {
+		switch p.rule.onFail {
 		case FailClosed:
 			return FailClosed
 		case UseMemory:
@@ -53,110 +68,107 @@ func (c *check) choice() FailurePolicy {
 	return chosen
 }
 
-// usePlans puts the local plans of rules in the place of theirs. Rules without one are hidden.
-func (c *check) usePlans() {
-	n := 0
-	for i, p := range c.plans {
-		c.plans[i] = p.local
-		for j := range p.policies {
-			if p.local != nil {
-				c.policies[n] = &p.local.policies[j]
-				c.ops[n].Limit = c.policies[n].NamedLimit
-			} else {
-				c.policies[n] = &policy{NamedLimit: p.policies[j].NamedLimit, hidden: true}
-			}
-			n++
-		}
-		if p.local == nil {
-			c.plans[i] = new(plan)
-		}
-	}
-}
-
-// decideLocal has local memory decide the ops of c that use it. The others are allowed, with more
-// left than any bucket holds, so they are never the strictest, and cost nothing.
-func (l *Limiter) decideLocal(ctx context.Context, c *check) {
-	var ops []Op
-	for i := range c.ops {
-		op := &c.ops[i]
-		if op.Limit.onFailure == UseMemory {
-			ops = append(ops, *op)
+// decideHere makes the memory of the process decide the ops of rules that use it. The other ops are
+// allowed and cost nothing. They have more left than any bucket holds, so they are never the
+// strictest.
+func (l *Limiter) decideHere(ctx context.Context, v *verdict) {
+	var ops []store.Op
+	for i := range v.ops {
+		op := &v.ops[i]
+		switch p := v.from[i]; {
+		case p.rule.onFail != UseMemory:
+			open := *p
+			open.quiet = true
+			v.from[i] = &open
+			op.Cost, op.Result = 0, store.Result{Allowed: true, Remaining: math.MaxInt64}
 			continue
+		case p.local != nil:
+			v.from[i] = p.local
+			op.Limit = p.local.Limit
 		}
-		op.Cost, op.Result = 0, Result{Allowed: true, Remaining: math.MaxInt64}
+		ops = append(ops, *op)
 	}
-	_ = l.local().Apply(ctx, ops) // which fails for ops that are not valid only
-	for i := range c.ops {
-		if op := &c.ops[i]; op.Limit.onFailure == UseMemory {
-			op.Result, ops = ops[0].Result, ops[1:]
+	_ = l.local().tables.Apply(ctx, ops) // it fails only for invalid ops
+	for i := range v.ops {
+		if v.from[i].rule.onFail == UseMemory {
+			v.ops[i].Result, ops = ops[0].Result, ops[1:]
 		}
 	}
 }
 
-func (op *Op) isLocal() bool { return op.Limit != nil && op.Limit.local }
+// taken returns the ops by which v has taken tokens, in the store or in local memory.
+func (v *verdict) taken() charged {
+	if v.failed == "" {
+		return charged{v.ops, v.from}
+	}
+	var taken charged
+	for i, p := range v.from {
+		if v.failed == UseMemory && p.here {
+			taken.ops, taken.from = append(taken.ops, v.ops[i]), append(taken.from, p)
+		}
+	}
+	return taken
+}
 
-// amend applies ops, which are credits and drains of what was taken before, where it was taken: in
-// the store or, if that had failed, in local memory. If the store fails now, which is the error, they
-// are lost. It reorders ops, but not those of one rule.
-func (l *Limiter) amend(ctx context.Context, ops []Op) (err error) {
+// charged is ops that have taken tokens, with their policies.
+type charged struct {
+	ops  []store.Op
+	from []*policy
+}
+
+// amend applies ops, which refund and charge what was taken before, where it was taken: in the store
+// or in local memory. If the store fails now, the ops are lost, and amend returns its error. It
+// reorders ops and from, except those of one rule.
+func (l *Limiter) amend(ctx context.Context, ops []store.Op, from []*policy) (err error) {
 	if l.memory != nil {
-		return l.memory.Apply(ctx, ops)
+		return l.memory.tables.Apply(ctx, ops)
 	}
 	there := 0
 	for i := range ops {
-		if !ops[i].isLocal() {
+		if !from[i].here {
 			ops[there], ops[i] = ops[i], ops[there]
+			from[there], from[i] = from[i], from[there]
 			there++
 		}
 	}
 	if there > 0 {
-		err = l.askRemote(ctx, ops[:there])
+		err = l.ask(ctx, ops[:there])
 	}
 	if there < len(ops) {
-		_ = l.local().Apply(ctx, ops[there:])
+		_ = l.local().tables.Apply(ctx, ops[there:]) // it fails only for invalid ops
 	}
 	return err
 }
 
-// appendTaken appends the ops by which v has taken tokens, of the store or of local memory.
-func (v *verdict) appendTaken(ops []Op) []Op {
-	if v.failed == 0 {
-		return append(ops, v.ops...)
-	}
-	for i := range v.ops {
-		if op := &v.ops[i]; v.failed == UseMemory && op.isLocal() {
-			ops = append(ops, *op)
-		}
-	}
-	return ops
+// Stats is a snapshot of the counters of a [Limiter] whose Store can fail. A Limiter with a
+// [MemoryStore] counts nothing: see [MemoryStore.Stats]. The counts are of calls since the Limiter
+// was made. docs/operating.md says what a call is.
+type Stats struct {
+	// Store is the state of the Store.
+	Store store.State
+	// Answered is the number of calls that the Store has decided.
+	Answered int64
+	// CachedDenials is the number of calls that were denied without a call of the Store, because it
+	// had denied the same and the wait was not over.
+	CachedDenials int64
+	// FailedOpen, FailedClosed and FailedToMemory are the numbers of calls that the Store did not
+	// decide, by what decided instead.
+	FailedOpen, FailedClosed, FailedToMemory int64
+	// Failures counts the failures of the Store by reason.
+	Failures map[store.Reason]int64
+	// Changes counts how often the Store came into each state.
+	Changes map[store.State]int64
 }
 
-// part returns the limits that each of n instances enforces by itself.
-func (ls Limits) part(n int) Limits {
-	parts := slices.Clone(ls)
-	for i, l := range parts {
-		parts[i] = l.part(int64(n))
+// Stats returns the counters. It reads them one after another, not at one instant.
+func (l *Limiter) Stats() Stats {
+	if l.guard == nil {
+		return Stats{Store: store.Up}
 	}
-	return parts
-}
-
-// part returns an n-th of l: its rate exactly, and its burst rounded down, but 1 at least. A
-// bucket that would take longer than any may to fill is the slowest there is.
-func (l Limit) part(n int64) Limit {
-	if n <= 1 || l.IsUnlimited() {
-		return l
+	g := l.guard.Stats()
+	return Stats{
+		Store: g.State, Answered: g.Answered, CachedDenials: g.Remembered,
+		FailedOpen: l.failedOpen.Load(), FailedClosed: l.failedClosed.Load(), FailedToMemory: l.failedToMemory.Load(),
+		Failures: g.Failures, Changes: g.Changes,
 	}
-	_, _, burst := l.reduced()
-	part := Limit{Count: l.Count, Period: l.Period}
-	hi, lo := bits.Mul64(uint64(l.Period), uint64(n))
-	if l.Count%n == 0 || hi > 0 || lo > math.MaxInt64 {
-		part.Count /= n
-	} else {
-		part.Period = time.Duration(lo)
-	}
-	part = part.WithBurst(max(burst/n, 1))
-	if part.check() != nil {
-		return Limit{Count: 1, Period: maxFill}
-	}
-	return part
 }

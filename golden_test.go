@@ -91,7 +91,7 @@ func compareGolden(t *testing.T, name, response string) {
 type exchange struct {
 	name   string
 	cfg    ratelimit.Config
-	inner  ratelimit.HeaderForm // of a limiter further in, if there are innerRules
+	inner  ratelimit.Headers // of a limiter further in, if there are innerRules
 	nested []ratelimit.Rule
 	before int    // requests before the one whose response counts
 	method string // "" is GET
@@ -100,20 +100,20 @@ type exchange struct {
 
 func exchanges() []exchange {
 	two := ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "2 per minute")}}
-	form := func(f ratelimit.HeaderForm) ratelimit.Config {
+	form := func(f ratelimit.Headers) ratelimit.Config {
 		return ratelimit.Config{Headers: f, Rules: []ratelimit.Rule{rule("per-client", "2 per minute; 10 per hour"), rule("daily", "1000 per day")}}
 	}
 	costly := rule("per-client", "2 per minute")
 	costly.Cost = func(*http.Request) int64 { return 3 }
 	nobody := rule("per-user", "2 per minute")
-	nobody.Key, nobody.Unidentified = ratelimit.ByUser(func(*http.Request) string { return "" }), ratelimit.RefuseUnidentified
+	nobody.Key, nobody.OnMissingKey = ratelimit.ByUser(func(*http.Request) string { return "" }), ratelimit.DenyRequest
 	hidden := rule("secret", "1 per minute")
-	hidden.Hidden = true
+	hidden.OmitHeaders = true
 	failing := func(p ratelimit.FailurePolicy) ratelimit.Config {
-		return ratelimit.Config{Rules: two.Rules, Store: failingStore{errors.New("down")}, OnStoreFailure: p, OnError: func(context.Context, error) {}}
+		return ratelimit.Config{Rules: two.Rules, Store: failingStore{errors.New("down")}, OnStoreFailure: p, Hooks: ratelimit.Hooks{Error: func(context.Context, error) {}}}
 	}
 	several := ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "5 per second; 100 per minute burst 20; 1000 per hour"), rule("writes", "2 per minute; 20 per day")}}
-	penalized := ratelimit.Config{Rules: []ratelimit.Rule{penalized(ratelimit.Penalty{After: ratelimit.PerHour(2), For: time.Hour})}}
+	offender := ratelimit.Config{Rules: []ratelimit.Rule{blocking(ratelimit.Block{After: ratelimit.PerHour(2), For: time.Hour})}}
 	deny := new(ratelimit.List)
 	if err := deny.Replace([]string{"192.0.2.0/24"}); err != nil {
 		panic(err)
@@ -135,10 +135,10 @@ func exchanges() []exchange {
 		{name: "store failed closed text", cfg: failing(ratelimit.FailClosed), accept: "text/plain"},
 		{name: "store failed open", cfg: failing(ratelimit.FailOpen)},
 		{name: "store failed memory", cfg: failing(ratelimit.UseMemory), before: 2},
-		{name: "blocked by this request", cfg: penalized, before: 2},
-		{name: "blocked json", cfg: penalized, before: 3},
-		{name: "blocked text", cfg: penalized, before: 3, accept: "text/plain"},
-		{name: "blocked nested", cfg: ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "9 per minute")}}, nested: penalized.Rules, before: 3},
+		{name: "blocked by this request", cfg: offender, before: 2},
+		{name: "blocked json", cfg: offender, before: 3},
+		{name: "blocked text", cfg: offender, before: 3, accept: "text/plain"},
+		{name: "blocked nested", cfg: ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "9 per minute")}}, nested: offender.Rules, before: 3},
 		{name: "denied json", cfg: denied},
 		{name: "denied text", cfg: denied, accept: "text/plain"},
 		{name: "draft allowed", cfg: form(ratelimit.DraftHeaders)},
@@ -147,8 +147,8 @@ func exchanges() []exchange {
 		{name: "draft 7 refused", cfg: form(ratelimit.Draft7Headers), before: 2},
 		{name: "draft 6 allowed", cfg: form(ratelimit.Draft6Headers)},
 		{name: "draft 6 refused", cfg: form(ratelimit.Draft6Headers), before: 2},
-		{name: "x allowed", cfg: form(ratelimit.XHeaders)},
-		{name: "x refused", cfg: form(ratelimit.XHeaders), before: 2},
+		{name: "x allowed", cfg: form(ratelimit.LegacyHeaders)},
+		{name: "x refused", cfg: form(ratelimit.LegacyHeaders), before: 2},
 		{name: "no headers allowed", cfg: form(ratelimit.NoHeaders)},
 		{name: "no headers refused", cfg: form(ratelimit.NoHeaders), before: 2},
 		{name: "several rules allowed", cfg: several},
@@ -158,8 +158,8 @@ func exchanges() []exchange {
 		{name: "nested allowed", cfg: two, nested: inner},
 		{name: "nested refused within", cfg: two, nested: inner, before: 1},
 		{name: "nested draft 6 allowed", cfg: form(ratelimit.Draft6Headers), nested: inner, inner: ratelimit.Draft6Headers},
-		{name: "nested x allowed", cfg: form(ratelimit.XHeaders), nested: inner, inner: ratelimit.XHeaders},
-		{name: "nested x refused within", cfg: form(ratelimit.XHeaders), nested: inner, inner: ratelimit.XHeaders, before: 1},
+		{name: "nested x allowed", cfg: form(ratelimit.LegacyHeaders), nested: inner, inner: ratelimit.LegacyHeaders},
+		{name: "nested x refused within", cfg: form(ratelimit.LegacyHeaders), nested: inner, inner: ratelimit.LegacyHeaders, before: 1},
 	}
 }
 

@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
+
+	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
 // A Keyer says who made a request.
 //
-// Key must be safe for concurrent use. It returns [ErrNoIdentity], or the zero
-// Key, for a request that has no such identity: what happens then is the choice
-// of the [Rule]. Any other error, and a panic, is reported to the OnError function of the
-// [Config] and then treated as no identity. It must not consume the request's body.
+// Key must be safe for concurrent use and must not consume the body of the request. It returns
+// [ErrNoKey], or the zero Key, if the request has no such key. Rule.OnMissingKey then decides. Any
+// other error, and a panic, is reported to Hooks.Error and then treated like a missing key.
 type Keyer interface {
 	Key(r *http.Request) (Key, error)
 }
@@ -24,17 +26,87 @@ type KeyFunc func(r *http.Request) (Key, error)
 // Key returns f(r).
 func (f KeyFunc) Key(r *http.Request) (Key, error) { return f(r) }
 
-// ErrNoIdentity is returned by a [Keyer] for a request that does not carry the
-// identity it looks for.
-var ErrNoIdentity = errors.New("ratelimit: the request has no such identity")
+// ErrNoKey means that a request does not carry the key that a [Keyer] looks for.
+var ErrNoKey = errors.New("ratelimit: the request has no such key")
 
-// A checker is a Keyer that may have been made by mistake. New asks it.
+// ByClientIP counts by the address of the client, found as Config.ClientIP says. A rule without a
+// Key counts by it. IPv6 clients are counted by /64 unless Config.ClientIP says otherwise.
+func ByClientIP() Keyer { return clientIP{} }
+
+// ByIP counts by the address of the client, found as src says, whatever Config.ClientIP is.
+func ByIP(src clientip.Source) Keyer { return byAddr{src} }
+
+// ByUser counts by the name or number of a user, which user returns. "" means that the request has
+// none. Use it behind authentication, and return what authentication established. If user returns
+// what the client merely claims, one client can make itself a thousand users. For a login form,
+// where there is only a claim, see package login.
+func ByUser(user func(r *http.Request) string) Keyer {
+	return byText{"ByUser", user, UserKey}
+}
+
+// ByValue is [ByUser] for a key of your own kind, such as a tenant: see [ValueKey].
+func ByValue(name string, value func(r *http.Request) string) Keyer {
+	return byText{"ByValue", value, func(s string) Key { return ValueKey(name, s) }}
+}
+
+// ByHeader counts by the value of a header field, such as an API key that an outer handler has
+// checked. The value is hashed. A missing field, an empty field and several lines are no key. If no
+// handler checks the field, each client can have as many keys as it likes.
+func ByHeader(name string) Keyer { return byHeader(http.CanonicalHeaderKey(name)) }
+
+// ByCookie counts by the value of a cookie, such as a session that an outer handler has checked. The
+// value is hashed. A missing cookie, an empty cookie and several of that name are no key.
+func ByCookie(name string) Keyer { return byCookie(name) }
+
+// ByPattern counts by the [http.ServeMux] pattern that the request matched. Wrap the handler inside
+// the mux: around the mux there is no pattern yet, and a request without a pattern has no key. It
+// never counts by the path, because a client can make as many paths as it likes.
+func ByPattern() Keyer { return byPattern{} }
+
+// Global counts all requests together under the given name.
+func Global(name string) Keyer { return global(ValueKey("global", name)) }
+
+// FirstOf is the first key that the request has, such as the user or else the address. An error
+// other than [ErrNoKey] ends the search.
+func FirstOf(keyers ...Keyer) Keyer { return firstOf(slices.Clone(keyers)) }
+
+// AllOf is all keys together, such as each user on each route. If the request lacks one of them, it
+// lacks the combination.
+func AllOf(keyers ...Keyer) Keyer { return allOf(slices.Clone(keyers)) }
+
+// A checker is a Keyer that can hold mistakes, which New reports.
 type checker interface{ check() []error }
+
+// A binder is a Keyer that depends on Config.ClientIP.
+type binder interface {
+	bind(src clientip.Source) Keyer
+}
+
+// bindKeyer returns k for a Config with this ClientIP. A nil k is ByClientIP.
+func bindKeyer(k Keyer, src clientip.Source) Keyer {
+	switch k := k.(type) {
+	case nil:
+		return byAddr{src}
+	case binder:
+		return k.bind(src)
+	}
+	return k
+}
+
+func bindAll(keyers []Keyer, src clientip.Source) []Keyer {
+	bound := make([]Keyer, len(keyers))
+	for i, k := range keyers {
+		if bound[i] = k; k != nil {
+			bound[i] = bindKeyer(k, src)
+		}
+	}
+	return bound
+}
 
 func checkKeyer(k Keyer) []error {
 	switch k := k.(type) {
 	case nil:
-		return []error{errors.New("no Key: want for example ByRemoteIP()")}
+		return []error{errors.New("a nil Keyer: want for example ByClientIP()")}
 	case KeyFunc:
 		if k == nil {
 			return []error{errors.New("a nil KeyFunc: want a function")}
@@ -45,156 +117,149 @@ func checkKeyer(k Keyer) []error {
 	return nil
 }
 
-// ByUser counts by the name or number of a user, which user returns; "" means that the
-// request has none. Use it behind authentication, and return what authentication
-// established, never what the client merely claims, or one client makes itself a
-// thousand users. For a login form, where only a claim exists, add a limit by address.
-func ByUser(user func(r *http.Request) string) Keyer {
-	return textKeyer{"ByUser", user, UserKey}
+type clientIP struct{}
+
+func (clientIP) bind(src clientip.Source) Keyer { return byAddr{src} }
+
+func (clientIP) Key(*http.Request) (Key, error) {
+	return Key{}, errors.New("ratelimit: ByClientIP() outside of a Config or a decorator: want ByIP with a clientip.Source")
 }
 
-// ByNamed is [ByUser] for a kind of identity of your own, such as a tenant: see [NamedKey].
-func ByNamed(name string, value func(r *http.Request) string) Keyer {
-	return textKeyer{"ByNamed", value, func(s string) Key { return NamedKey(name, s) }}
+type byAddr struct{ src clientip.Source }
+
+func (b byAddr) check() []error { return unjoin(b.src.Err()) }
+
+func (b byAddr) Key(r *http.Request) (Key, error) {
+	addr, err := b.src.Addr(r)
+	if err != nil {
+		if errors.Is(err, clientip.ErrNoAddr) {
+			err = ErrNoKey
+		}
+		return Key{}, err
+	}
+	if addr.Is4() {
+		return key.Addr(addr, 32), nil
+	}
+	return PrefixKey(b.src.Prefix(addr)), nil
 }
 
-type textKeyer struct {
+type byText struct {
 	name string
 	text func(*http.Request) string
 	key  func(string) Key
 }
 
-func (k textKeyer) check() []error {
-	if k.text == nil {
-		return []error{fmt.Errorf("%s(nil): want a function", k.name)}
+func (b byText) check() []error {
+	if b.text == nil {
+		return []error{fmt.Errorf("%s(nil): want a function", b.name)}
 	}
 	return nil
 }
 
-func (k textKeyer) Key(r *http.Request) (Key, error) {
-	if k.text == nil {
-		return Key{}, errors.New("ratelimit: " + k.name + "(nil)")
+func (b byText) Key(r *http.Request) (Key, error) {
+	if b.text == nil {
+		return Key{}, errors.New("ratelimit: " + b.name + "(nil)")
 	}
-	return found(k.key(k.text(r)))
+	return present(b.key(b.text(r)))
 }
 
-func found(k Key) (Key, error) {
+func present(k Key) (Key, error) {
 	if k.IsZero() {
-		return k, ErrNoIdentity
+		return k, ErrNoKey
 	}
 	return k, nil
 }
 
-// ByHeader counts by the value of a header field, such as an API key that has been checked
-// before. The value is hashed. No field, an empty one, and several lines are no identity.
-// A field that nobody checks lets each client be as many as it likes.
-func ByHeader(name string) Keyer { return headerKeyer(http.CanonicalHeaderKey(name)) }
+type byHeader string
 
-type headerKeyer string
-
-func (h headerKeyer) check() []error { return checkToken("ByHeader", string(h)) }
-
-func (h headerKeyer) Key(r *http.Request) (Key, error) {
-	if v := r.Header[string(h)]; len(v) == 1 && v[0] != "" {
-		return hashKey(kindHeader, string(h), v[0]), nil
+func (b byHeader) check() []error {
+	if b == "Host" || b == "Transfer-Encoding" {
+		return []error{fmt.Errorf("ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc", string(b))}
 	}
-	return Key{}, ErrNoIdentity
+	return checkToken("ByHeader", string(b))
 }
 
-// ByCookie counts by the value of a cookie, such as a session that has been checked before.
-// The value is hashed. No such cookie, an empty one, and several are no identity.
-func ByCookie(name string) Keyer { return cookieKeyer(name) }
-
-type cookieKeyer string
-
-func (c cookieKeyer) check() []error { return checkToken("ByCookie", string(c)) }
-
-func (c cookieKeyer) Key(r *http.Request) (Key, error) {
-	if v := r.CookiesNamed(string(c)); len(v) == 1 && v[0].Value != "" {
-		return hashKey(kindCookie, string(c), v[0].Value), nil
+func (b byHeader) Key(r *http.Request) (Key, error) {
+	if v := r.Header[string(b)]; len(v) == 1 && v[0] != "" {
+		return key.Hashed(key.Header, string(b), v[0]), nil
 	}
-	return Key{}, ErrNoIdentity
+	return Key{}, ErrNoKey
 }
 
-// ByPattern counts by the pattern of [http.ServeMux] that matched, so the handler must be
-// wrapped inside the mux. It is never the path, of which a client can make as many
-// as it likes. A request that matched no pattern has no identity.
-func ByPattern() Keyer { return patternKeyer{} }
+type byCookie string
 
-type patternKeyer struct{}
+func (b byCookie) check() []error { return checkToken("ByCookie", string(b)) }
 
-func (patternKeyer) Key(r *http.Request) (Key, error) {
-	if r.Pattern == "" {
-		return Key{}, ErrNoIdentity
+func (b byCookie) Key(r *http.Request) (Key, error) {
+	if v := r.CookiesNamed(string(b)); len(v) == 1 && v[0].Value != "" {
+		return key.Hashed(key.Cookie, string(b), v[0].Value), nil
 	}
-	return textKey(kindPattern, r.Pattern), nil
+	return Key{}, ErrNoKey
 }
 
-// Constant counts everybody together, under the given name.
-func Constant(name string) Keyer { return constant(NamedKey("constant", name)) }
+type byPattern struct{}
 
-type constant Key
+func (byPattern) Key(r *http.Request) (Key, error) { return present(key.Text(key.Pattern, r.Pattern)) }
 
-func (k constant) Key(*http.Request) (Key, error) { return found(Key(k)) }
+type global Key
 
-func (k constant) check() []error {
-	if Key(k).IsZero() {
-		return []error{errors.New(`Constant(""): want a name, such as "everybody"`)}
+func (g global) Key(*http.Request) (Key, error) { return present(Key(g)) }
+
+func (g global) check() []error {
+	if Key(g).IsZero() {
+		return []error{errors.New(`Global(""): want a name, such as "everybody"`)}
 	}
 	return nil
 }
-
-// countsAll reports whether k does not tell clients apart: what is too much is then the service's.
-func countsAll(k Keyer) bool {
-	switch k := k.(type) {
-	case constant, patternKeyer:
-		return true
-	case combined:
-		return !slices.ContainsFunc(k, func(part Keyer) bool { return !countsAll(part) })
-	}
-	return false
-}
-
-// FirstOf is the first identity that the request has: by user if there is one, and by
-// address if not, for example. An error that is not [ErrNoIdentity] ends the search.
-func FirstOf(keyers ...Keyer) Keyer { return firstOf(keyers) }
 
 type firstOf []Keyer
 
 func (f firstOf) check() []error { return checkParts("FirstOf", f) }
 
+func (f firstOf) bind(src clientip.Source) Keyer { return firstOf(bindAll(f, src)) }
+
 func (f firstOf) Key(r *http.Request) (Key, error) {
 	for _, k := range f {
-		key, err := k.Key(r)
-		if err == nil && !key.IsZero() {
-			return key, nil
+		got, err := k.Key(r)
+		if err == nil && !got.IsZero() {
+			return got, nil
 		}
-		if err != nil && !errors.Is(err, ErrNoIdentity) {
+		if err != nil && !errors.Is(err, ErrNoKey) {
 			return Key{}, err
 		}
 	}
-	return Key{}, ErrNoIdentity
+	return Key{}, ErrNoKey
 }
 
-// Combine is all identities together: each user on each route, for example. If the request
-// lacks one of them, it lacks the combination.
-func Combine(keyers ...Keyer) Keyer { return combined(keyers) }
+type allOf []Keyer
 
-type combined []Keyer
+func (a allOf) check() []error { return checkParts("AllOf", a) }
 
-func (c combined) check() []error { return checkParts("Combine", c) }
+func (a allOf) bind(src clientip.Source) Keyer { return allOf(bindAll(a, src)) }
 
-func (c combined) Key(r *http.Request) (Key, error) {
+func (a allOf) Key(r *http.Request) (Key, error) {
 	var buf [8]Key
 	keys := buf[:0]
-	for _, k := range c {
-		key, err := k.Key(r)
+	for _, k := range a {
+		got, err := k.Key(r)
 		if err != nil {
 			return Key{}, err
 		}
-		keys = append(keys, key)
+		keys = append(keys, got)
 	}
-	return found(JoinKeys(keys...))
+	return present(JoinKeys(keys...))
+}
+
+// countsAll reports whether k does not tell clients apart. Requests over the limit then say that the
+// service is short of capacity, not that a client sends too many.
+func countsAll(k Keyer) bool {
+	switch k := k.(type) {
+	case global, byPattern:
+		return true
+	case allOf:
+		return !slices.ContainsFunc(k, func(part Keyer) bool { return !countsAll(part) })
+	}
+	return false
 }
 
 func checkParts(name string, keyers []Keyer) []error {
@@ -211,22 +276,8 @@ func checkParts(name string, keyers []Keyer) []error {
 }
 
 func checkToken(what, name string) []error {
-	if !isToken(name) {
+	if !routes.IsToken(name) {
 		return []error{fmt.Errorf("%s(%q): want a name of letters, digits and hyphens", what, name)}
 	}
-	if what == "ByHeader" && (name == "Host" || name == "Transfer-Encoding") { // in the form of the field's name
-		return []error{fmt.Errorf("ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc", name)}
-	}
 	return nil
-}
-
-// isToken reports whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !isDigit(c) && !isLetter(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
 }

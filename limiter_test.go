@@ -15,26 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/store"
 )
-
-var ok = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-
-func rule(name, limits string) ratelimit.Rule {
-	return ratelimit.Rule{Name: name, Limits: ratelimit.MustParse(limits), Key: ratelimit.ByRemoteIP()}
-}
-
-func newLimiter(t testing.TB, cfg ratelimit.Config) *ratelimit.Limiter {
-	t.Helper()
-	l, err := ratelimit.New(cfg)
-	require.NoError(t, err)
-	return l
-}
-
-func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
-}
 
 // The mission: request 101 of a real client is refused, with a wait that is true.
 func TestRequest101(t *testing.T) {
@@ -78,10 +61,10 @@ func TestResponses(t *testing.T) {
 }
 
 func TestHeaderForms(t *testing.T) {
-	for form, want := range map[ratelimit.HeaderForm]http.Header{
+	for form, want := range map[ratelimit.Headers]http.Header{
 		ratelimit.Draft7Headers: {"Ratelimit-Policy": {"2;w=60"}, "Ratelimit": {"limit=2, remaining=1, reset=30"}},
 		ratelimit.Draft6Headers: {"Ratelimit-Limit": {"2"}, "Ratelimit-Remaining": {"1"}, "Ratelimit-Reset": {"30"}},
-		ratelimit.XHeaders:      {"X-Ratelimit-Limit": {"2"}, "X-Ratelimit-Remaining": {"1"}, "X-Ratelimit-Reset": {"946684830"}},
+		ratelimit.LegacyHeaders: {"X-Ratelimit-Limit": {"2"}, "X-Ratelimit-Remaining": {"1"}, "X-Ratelimit-Reset": {"946684830"}},
 		ratelimit.NoHeaders:     {},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -109,10 +92,9 @@ func TestRoutesAndMethods(t *testing.T) {
 	}
 	assert.Equal(t, 200, do("POST", "/login/a"))
 	assert.Equal(t, 429, do("POST", "/login/b"), "B2: one bucket for all names")
-	all, err := l.Explain(httptest.NewRequest("POST", "/login/c", nil))
-	require.NoError(t, err)
+	all := l.Explain(httptest.NewRequest("POST", "/login/c", nil))
 	require.Len(t, all, 2)
-	assert.Equal(t, int64(9), all[0].Result.Remaining, "a refusal costs nothing anywhere")
+	assert.Equal(t, int64(9), all[0].Remaining, "a refusal costs nothing anywhere")
 	assert.Equal(t, []int{200, 200, 200, 429}, []int{do("GET", "/x"), do("HEAD", "/x"), do("GET", "/none"), do("HEAD", "/")}, "B3")
 	assert.Equal(t, 200, do("FOO", "/x"), "B4: only the rule for everything")
 	for range 20 {
@@ -128,19 +110,19 @@ func TestDecorators(t *testing.T) {
 		assert.True(t, found)
 		assert.Equal(t, "1 per hour", d.Rule)
 	})
-	first, second := l.Limit("1/hour", ratelimit.ByRemoteIP()), l.Limit("1 per hour", ratelimit.ByRemoteIP())
+	first, second := l.Limit("1/hour", ratelimit.ByClientIP()), l.Limit("1 per hour", ratelimit.ByClientIP())
 	h := l.Handler(first(seen))
 	r := request("192.0.2.1:1")
 	assert.Equal(t, `"all";r=9;t=3240, "1 per hour";r=0;t=3600`, serve(h, r).Header().Get("RateLimit"))
 	assert.Equal(t, 429, serve(h, r).Code)
 	assert.Equal(t, 200, serve(second(ok), r).Code, "each call is a budget of its own")
-	key, _ := ratelimit.ByRemoteIP().Key(r)
+	key, _ := ratelimit.ByIP(clientip.Remote()).Key(r)
 	d, err := l.Peek(context.Background(), "all", key)
 	require.NoError(t, err)
 	assert.Equal(t, int64(9), d.Remaining)
 	require.NoError(t, l.Reset(context.Background(), "1 per hour", key))
 	assert.Equal(t, 200, serve(h, r).Code, "unblocked by hand")
-	assert.Panics(t, func() { l.Limit("1 per fortnight", ratelimit.ByRemoteIP()) })
+	assert.Panics(t, func() { l.Limit("1 per fortnight", ratelimit.ByClientIP()) })
 	assert.Panics(t, func() { l.With(rule("all", "1 per hour")) })
 	_, found := ratelimit.DecisionFrom(context.Background())
 	assert.False(t, found)
@@ -154,19 +136,19 @@ func TestUserFunctions(t *testing.T) {
 		Key:       ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { panic("key") }),
 		Cost:      func(*http.Request) int64 { return -1 },
 		Skip:      func(*http.Request) bool { panic("skip") },
-		LimitsFor: func(*http.Request) ratelimit.Limits { return ratelimit.Limits{{}} },
+		LimitsFor: func(context.Context, ratelimit.Key) ratelimit.Limits { return ratelimit.Limits{{}} },
 	}
 	cfg := ratelimit.Config{
 		Rules: []ratelimit.Rule{failing}, Exempt: func(*http.Request) bool { panic("exempt") },
-		OnError: func(_ context.Context, err error) { reported = append(reported, err.Error()); panic("reporting") },
+		Hooks: ratelimit.Hooks{Error: func(_ context.Context, err error) { reported = append(reported, err.Error()); panic("reporting") }},
 	}
 	w := serve(newLimiter(t, cfg).Handler(ok), request("@"))
 	assert.Equal(t, 200, w.Code)
 	assert.Equal(t, `"f";r=4;t=2880`, w.Header().Get("RateLimit"), "counted with cost 1 in the shared bucket")
 	assert.Len(t, reported, 5)
-	for choice, status := range map[ratelimit.Unidentified]int{ratelimit.RefuseUnidentified: 403, ratelimit.SkipUnidentified: 200} {
+	for choice, status := range map[ratelimit.MissingKey]int{ratelimit.DenyRequest: 403, ratelimit.SkipRule: 200} {
 		anonymous := rule("a", "1 per hour")
-		anonymous.Unidentified = choice
+		anonymous.OnMissingKey = choice
 		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{anonymous}}).Handler(ok)
 		serve(h, request("@"))
 		assert.Equal(t, status, serve(h, request("@")).Code)
@@ -175,11 +157,12 @@ func TestUserFunctions(t *testing.T) {
 
 func TestPlansAndCost(t *testing.T) {
 	plan := rule("plan", "1 per hour")
-	plan.LimitsFor = func(r *http.Request) ratelimit.Limits {
-		switch r.Header.Get("Plan") {
-		case "pro":
+	plan.Key = ratelimit.ByUser(func(r *http.Request) string { return r.Header.Get("Plan") + r.RemoteAddr })
+	plan.LimitsFor = func(_ context.Context, key ratelimit.Key) ratelimit.Limits {
+		switch key {
+		case ratelimit.UserKey("pro192.0.2.1:1"):
 			return ratelimit.Limits{ratelimit.PerHour(5)}
-		case "free":
+		case ratelimit.UserKey("free192.0.2.2:1"):
 			return nil
 		}
 		return ratelimit.Limits{ratelimit.Unlimited()}
@@ -195,7 +178,7 @@ func TestPlansAndCost(t *testing.T) {
 
 type failingStore struct{ err error }
 
-func (s failingStore) Apply(context.Context, []ratelimit.Op) error {
+func (s failingStore) Apply(context.Context, []store.Op) error {
 	if s.err == nil {
 		panic("store")
 	}
@@ -210,7 +193,7 @@ func TestStoreFailure(t *testing.T) {
 			var reported []error
 			h := newLimiter(t, ratelimit.Config{
 				Rules: []ratelimit.Rule{rule("r", "1 per hour")}, Store: failingStore{err}, OnStoreFailure: policy,
-				OnError: func(_ context.Context, err error) { reported = append(reported, err) },
+				Hooks: ratelimit.Hooks{Error: func(_ context.Context, err error) { reported = append(reported, err) }},
 			}).Handler(ok)
 			got := []int{serve(h, request("192.0.2.1:1")).Code}
 			w := serve(h, request("192.0.2.1:1"))
@@ -226,20 +209,20 @@ func TestConfigMistakes(t *testing.T) {
 	_, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{
 			{},
-			{Name: "a\n", Limits: ratelimit.Limits{{Count: -1}}, Key: ratelimit.ByForwardedFor(ratelimit.TrustedProxies("10.0.0.0/x", "0.0.0.0/0"))},
-			{Name: "b", Limits: ratelimit.Limits{ratelimit.Unlimited(), ratelimit.PerDay(1)}, Key: ratelimit.FirstOf(nil, ratelimit.ByUser(nil), ratelimit.Combine())},
+			{Name: "a\n", Limits: ratelimit.Limits{{Count: -1}}, Key: ratelimit.ByIP(clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/x", "0.0.0.0/0")))},
+			{Name: "b", Limits: ratelimit.Limits{ratelimit.Unlimited(), ratelimit.PerDay(1)}, Key: ratelimit.FirstOf(nil, ratelimit.ByUser(nil), ratelimit.AllOf())},
 			rule("c", "1/s"), rule("c", "1/s"),
-			{Name: "d", Limits: ratelimit.MustParse("1/s"), Key: ratelimit.ByRemoteIP().IPv6Prefix(8), Methods: []string{" "}, Unidentified: 9},
+			{Name: "d", Limits: ratelimit.MustParse("1/s"), Key: ratelimit.ByIP(clientip.Remote().IPv6Prefix(8)), Methods: []string{" "}, OnMissingKey: "x"},
 		},
 		Routes: map[string][]ratelimit.Rule{"nonsense pattern": {}},
-		Store:  failingStore{}, StoreTimeout: -1, Headers: 99,
+		Store:  failingStore{}, StoreTimeout: -1, Headers: "x",
 	})
 	var one *ratelimit.ConfigError
 	require.ErrorAs(t, err, &one)
 	for _, want := range []string{
-		"OnStoreFailure", "StoreTimeout", "Headers", "Rules[0].Name", "Rules[0].Limits", "Rules[0].Key", "Rules[1].Name", "Rules[1].Limits",
+		"OnStoreFailure", "StoreTimeout", "Headers", "Rules[0].Name", "Rules[0].Limits", "Rules[1].Name", "Rules[1].Limits",
 		`"10.0.0.0/x"`, `"0.0.0.0/0" trusts everybody`, "unlimited beside", "argument 1", "argument 2: ByUser(nil)", "argument 3", "Rules[4].Name",
-		"IPv6Prefix(8)", "Rules[5].Methods", "Rules[5].Unidentified", `Routes["nonsense pattern"]`,
+		"IPv6Prefix(8)", "Rules[5].Methods", "Rules[5].OnMissingKey", `Routes["nonsense pattern"]`,
 	} {
 		assert.ErrorContains(t, err, want)
 	}
@@ -267,24 +250,24 @@ func TestResponseWriterIsNotWrapped(t *testing.T) {
 func TestTakeWithoutHTTP(t *testing.T) {
 	var denied ratelimit.Decision
 	l := newLimiter(t, ratelimit.Config{
-		Rules:    []ratelimit.Rule{rule("emails", "2 per hour"), {Name: "hidden", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByRemoteIP(), Hidden: true}},
-		OnDenied: func(_ *http.Request, d ratelimit.Decision) { denied = d },
-		Denied: func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) {
+		Rules: []ratelimit.Rule{rule("emails", "2 per hour"), {Name: "hidden", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByClientIP(), OmitHeaders: true}},
+		Hooks: ratelimit.Hooks{Denied: func(_ *http.Request, d ratelimit.Decision) { denied = d }},
+		DenyHandler: func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) {
 			http.Error(w, d.Rule, http.StatusTeapot)
 		},
 	})
 	ctx, alice := context.Background(), ratelimit.UserKey("alice")
 	d, err := l.Take(ctx, "emails", alice, 2)
 	require.NoError(t, err)
-	assert.Equal(t, ratelimit.Decision{Allowed: true, Rule: "emails", Limit: ratelimit.Limit{Count: 2, Period: time.Hour, Burst: 2}, Key: alice, ResetAfter: time.Hour}, d)
+	assert.Equal(t, ratelimit.Decision{Allowed: true, Rule: "emails", Mode: ratelimit.Enforce, Limit: ratelimit.Limit{Count: 2, Period: time.Hour, Burst: 2}, Key: alice, ResetAfter: time.Hour}, d)
 	d, err = l.Take(ctx, "emails", alice, 1)
 	require.NoError(t, err)
 	assert.Equal(t, ratelimit.ReasonLimit, d.Reason)
-	require.NoError(t, l.Credit(ctx, "emails", alice, 1))
+	require.NoError(t, l.Refund(ctx, "emails", alice, 1))
 	_, err = l.Take(ctx, "nothing", alice, 1)
 	require.Error(t, err)
 	_, err = l.Take(ctx, "emails", alice, -1)
-	require.ErrorIs(t, err, ratelimit.ErrInvalidOp)
+	require.ErrorIs(t, err, store.ErrInvalidOp)
 	h := l.Handler(ok)
 	assert.Equal(t, `"emails";r=1;t=1800`, serve(h, request("192.0.2.1:1")).Header().Get("RateLimit"), "K13")
 	w := serve(h, request("192.0.2.1:1"))
@@ -296,7 +279,7 @@ func TestTakeWithoutHTTP(t *testing.T) {
 // ctxStore is a Store that would give up if its context were done.
 type ctxStore struct{ ratelimit.Store }
 
-func (s ctxStore) Apply(ctx context.Context, ops []ratelimit.Op) error {
+func (s ctxStore) Apply(ctx context.Context, ops []store.Op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -310,7 +293,7 @@ func (s ctxStore) Apply(ctx context.Context, ops []ratelimit.Op) error {
 func TestClientThatHangsUpIsCharged(t *testing.T) {
 	h := newLimiter(t, ratelimit.Config{
 		Rules: []ratelimit.Rule{rule("r", "1 per hour")}, Store: ctxStore{ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})},
-		OnStoreFailure: ratelimit.FailOpen, OnError: func(_ context.Context, err error) { t.Error(err) },
+		OnStoreFailure: ratelimit.FailOpen, Hooks: ratelimit.Hooks{Error: func(_ context.Context, err error) { t.Error(err) }},
 	}).Handler(ok)
 	gone, hangUp := context.WithCancel(context.Background())
 	hangUp()
@@ -320,18 +303,18 @@ func TestClientThatHangsUpIsCharged(t *testing.T) {
 
 // Take needs a key and a cost even where there is nothing to take.
 func TestTakeOfNothing(t *testing.T) {
-	busy := ratelimit.Rule{Name: "busy", Key: ratelimit.ByRemoteIP(), InFlight: 1}
+	busy := ratelimit.Rule{Name: "busy", Key: ratelimit.ByClientIP(), InFlight: 1}
 	feared := busy
-	feared.Name, feared.Penalty = "feared", &ratelimit.Penalty{After: ratelimit.PerHour(1)}
+	feared.Name, feared.Block = "feared", &ratelimit.Block{After: ratelimit.PerHour(1)}
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("unlimited", "unlimited"), busy, feared}})
 	for _, name := range []string{"unlimited", "busy", "feared"} {
 		d, err := l.Take(t.Context(), name, ratelimit.UserKey("a"), 1)
 		require.NoError(t, err)
 		assert.True(t, d.Allowed)
 		_, err = l.Take(t.Context(), name, ratelimit.UserKey("a"), -1)
-		require.ErrorIs(t, err, ratelimit.ErrInvalidOp)
+		require.ErrorIs(t, err, store.ErrInvalidOp)
 		_, err = l.Take(t.Context(), name, ratelimit.Key{}, 1)
-		require.ErrorIs(t, err, ratelimit.ErrInvalidOp)
+		require.ErrorIs(t, err, store.ErrInvalidOp)
 	}
 }
 
@@ -365,7 +348,7 @@ func TestUncleanPathsAreNotExempt(t *testing.T) {
 func TestPatternIsSeenOutside(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /items/{id}", ok)
-	charge := charged("r", "10 per hour", ratelimit.ChargeFailures)
+	charge := counting("r", "10 per hour", ratelimit.Failures)
 	for _, r := range []ratelimit.Rule{rule("r", "10 per hour"), charge} {
 		req := request("192.0.2.1:1")
 		req.URL.Path = "/items/7"

@@ -1,231 +1,187 @@
 package ratelimit
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
-// rule is a compiled Rule.
-type rule struct {
-	Rule
-	plan    *plan         // of Limits
-	byPeer  bool          // Key is ByRemoteIP()
-	forAll  bool          // Key counts everybody together
-	penalty *penalty      // of Penalty
-	special bool          // it does more than take tokens
-	modeNow atomic.Uint32 // a Mode
-	waiting atomic.Int64  // requests that it holds
-	served  atomic.Int64  // how long requests took of late, with InFlight, in nanoseconds
-	chosen  sync.Map      // text of limits to *plan, for LimitsFor
-	nchosen atomic.Int32
-	parts   int // Config.Instances
+// Rule is a named policy: which requests to count, by which key, up to which limits, and what to do
+// beyond them. It needs a Name, and Limits or InFlight. The zero value of every other field is the
+// ordinary case. The functions of a Rule must be safe for concurrent use.
+type Rule struct {
+	_ [0]func()
+
+	// What is limited.
+
+	// Name names the policy in header fields, followed by -1, -2 and so on if there are several
+	// limits, and its buckets in the store. It is 1 to 64 printable ASCII characters without quotes
+	// and backslashes, different for each rule.
+	Name string
+	// Limits must all allow a request. The buckets of a limit are known by its place in Limits, so
+	// when its numbers change, each key keeps what it has spent. A rule with InFlight needs none.
+	Limits Limits
+	// LimitsFor, if non-nil, chooses the limits of a key, such as by the plan of a user. Nil or empty
+	// limits mean Limits. Take, Peek and Explain call it too.
+	LimitsFor func(ctx context.Context, key Key) Limits
+	// Key says who is counted. Nil means [ByClientIP].
+	Key Keyer
+	// OnMissingKey says what happens to a request that has no key. Empty means [ShareKey].
+	OnMissingKey MissingKey
+
+	// To which requests it applies.
+
+	// Methods, if not empty, are the only methods that the rule applies to. GET stands for HEAD too.
+	Methods []string
+	// Skip, if non-nil, reports whether the rule does not apply to the request.
+	Skip func(r *http.Request) bool
+
+	// How much a request costs.
+
+	// Cost, if non-nil, returns the number of tokens that the request costs. Nil means 1. A negative
+	// cost is reported as an error and counts as 1.
+	Cost func(r *http.Request) int64
+	// CountOnly, if non-nil, reports whether a response counts, such as [Failures] or [StatusIn]. If
+	// not, the tokens that Cost reserved are refunded.
+	CountOnly func(Response) bool
+	// ResponseCost, if non-nil, returns the final cost of a request after its handler has returned or
+	// panicked. Until then the request holds the tokens that Cost reserved. The difference is
+	// refunded, or taken as far as tokens are left. If ResponseCost panics or returns a negative
+	// number, that is reported and the reservation is charged. Set it or CountOnly, not both.
+	ResponseCost func(Response) int64
+
+	// What happens instead of a denial, or beyond it.
+
+	// MaxWait, from 1 ms to 1 h, is how long a request may be held until its tokens are there instead
+	// of being denied. All instances together hold requests in the order in which they came. A
+	// request is denied at once if it would wait longer, or beyond the deadline of its context.
+	MaxWait time.Duration
+	// MaxWaiting is how many requests a rule with MaxWait holds per process. More are denied. Zero
+	// means 100.
+	MaxWaiting int
+	// InFlight is how many requests of a key may be in flight, a million at most. A request counts
+	// from before its tokens are taken until its handler returns, panics or exits. A denial costs
+	// nothing. Its status is 503 if Key counts all clients together, and 429 otherwise. If the Store
+	// is a [store.Leaser], all instances count together. Otherwise each process counts for itself.
+	InFlight int
+	// Block, if non-nil, blocks keys that keep exceeding the rule.
+	Block *Block
+
+	// How it is operated.
+
+	// Mode says whether the rule denies requests. Empty means [Enforce]. See [Limiter.SetMode].
+	Mode Mode
+	// OnStoreFailure says what happens to the rule when the Store fails. Empty means the policy of
+	// the Config. If any rule of a request is FailClosed, the request is denied. Otherwise the rules
+	// with UseMemory decide, and the rules with FailOpen do not apply.
+	OnStoreFailure FailurePolicy
+	// OmitHeaders keeps the rule out of header fields and bodies, so that a client cannot see how
+	// busy another client is.
+	OmitHeaders bool
 }
 
-// plan is the limits of a rule with their texts. It is immutable.
-type plan struct {
-	local    *plan    // takes its place while the store fails, with UseMemory
-	policies []policy // none if unlimited
-	field    string   // the members of RateLimit-Policy, "" if the rule is hidden
+// Budget is a limit that only [Limiter.Take], [Limiter.Wait] and [Limiter.Apply] meet. Its fields
+// mean the same as in [Rule]. Its Name must differ from the names of all rules.
+type Budget struct {
+	_ [0]func()
+
+	Name           string
+	Limits         Limits
+	LimitsFor      func(ctx context.Context, key Key) Limits
+	MaxWait        time.Duration
+	OnStoreFailure FailurePolicy
 }
 
-// policy is one limit of a plan.
-type policy struct {
-	*NamedLimit
-	name   string // in header fields
-	member string // name as an item of a list
-	level  string // the beginning of its member of RateLimit
-	field  string // its member of RateLimit-Policy
-	quota  int64
-	secs   int64 // window
-	hidden bool
+func (b *Budget) rule() Rule {
+	return Rule{
+		Name: b.Name, Limits: b.Limits, LimitsFor: b.LimitsFor, MaxWait: b.MaxWait,
+		OnStoreFailure: b.OnStoreFailure, OmitHeaders: true,
+	}
 }
 
-// maxChosen bounds the limits that a rule remembers for LimitsFor. Others are compiled
-// for each request.
-const maxChosen = 1024
+// MissingKey is what a [Rule] does with a request without a key.
+type MissingKey string
 
-// compileRule compiles a rule that has been checked, for a Limiter of cfg.
-func compileRule(r Rule, cfg *Config) *rule {
-	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
-	r.OnStoreFailure = cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure)
-	c := &rule{Rule: r, byPeer: r.Key == Keyer(ClientIP{}), forAll: countsAll(r.Key), parts: cfg.Instances}
-	c.plan = c.newPlan(r.Limits)
-	c.special = r.Charge != nil || r.MaxWait > 0 || r.InFlight > 0 || r.Penalty != nil
-	c.penalty = compilePenalty(&r)
-	c.modeNow.Store(uint32(r.Mode))
-	return c
-}
+const (
+	// ShareKey counts all such requests in one bucket of the rule.
+	ShareKey MissingKey = "share"
+	// DenyRequest denies them with status 403.
+	DenyRequest MissingKey = "deny"
+	// SkipRule does not apply the rule to them.
+	SkipRule MissingKey = "skip"
+)
 
-// newPlan compiles limits that have been checked.
-func (r *rule) newPlan(limits Limits) *plan {
-	p := newPlan(&r.Rule, limits)
-	if r.OnStoreFailure == UseMemory {
-		p.local = newPlan(&r.Rule, limits.part(r.parts))
-		for i := range p.local.policies {
-			p.local.policies[i].local = true
+func (r *Rule) check(m *mistakes, field string) {
+	if !validName(r.Name) {
+		m.addf(field+".Name", "%q: want 1 to 64 printable ASCII characters without quotes and backslashes", r.Name)
+	}
+	if len(r.Limits) > 0 || r.InFlight <= 0 {
+		if err := r.Limits.check(); err != nil {
+			m.add(field+".Limits", err)
 		}
 	}
-	return p
-}
-
-func newPlan(r *Rule, limits Limits) *plan {
-	p := new(plan)
-	var fields []string
-	for i, l := range limits {
-		if l.IsUnlimited() {
-			continue
+	if r.Key != nil {
+		for _, err := range checkKeyer(r.Key) {
+			m.add(field+".Key", err)
 		}
-		pol := newPolicy(r, i, len(limits), l)
-		pol.hidden = r.Hidden
-		p.policies = append(p.policies, pol)
-		fields = append(fields, pol.field)
 	}
-	if !r.Hidden {
-		p.field = strings.Join(fields, ", ")
+	switch r.OnMissingKey {
+	case "", ShareKey, DenyRequest, SkipRule:
+	default:
+		m.addf(field+".OnMissingKey", "unknown choice %q: want ShareKey, DenyRequest or SkipRule", r.OnMissingKey)
 	}
-	return p
-}
-
-// newPolicy compiles a limit that has been checked.
-func newPolicy(r *Rule, index, of int, l Limit) policy {
-	larger, extra := l.patient(r.MaxWait)
-	named, err := NameLimit(r.Name, index, larger)
-	if err != nil {
-		panic(err) // unreachable: Limits.check has seen it
+	if r.CountOnly != nil && r.ResponseCost != nil {
+		m.add(field+".CountOnly", errors.New("set beside ResponseCost: want one of them"))
 	}
-	named.extra, named.onFailure = extra, r.OnStoreFailure
-	p := policy{NamedLimit: named, name: r.Name}
-	if of > 1 {
-		p.name += "-" + strconv.Itoa(index+1)
+	if !r.OnStoreFailure.valid() {
+		m.addf(field+".OnStoreFailure",
+			"unknown policy %q: want FailOpen, FailClosed or UseMemory, or none for that of the Config", r.OnStoreFailure)
 	}
-	p.secs = int64((l.Period + 1e9 - 1) / 1e9)
-	p.quota = int64(min(float64(l.Count)*(float64(p.secs)*1e9/float64(l.Period)), maxInteger))
-	if int64(l.Period) == p.secs*1e9 {
-		p.quota = l.Count
+	if r.Block != nil {
+		r.Block.check(m, field+".Block")
 	}
-	p.member = `"` + p.name + `"`
-	p.level = p.member + ";r="
-	p.field = p.member + `;q=` + strconv.FormatInt(min(p.quota, maxInteger), 10) + ";w=" + strconv.FormatInt(p.secs, 10)
-	return p
-}
-
-// isPlain reports whether r takes tokens for every request, and does no more.
-func (r *rule) isPlain() bool {
-	return !r.special && r.Skip == nil && len(r.Methods) == 0 && r.mode() == Enforce
-}
-
-// applies reports whether r applies to the request, as far as its method and Skip go.
-func (r *rule) applies(l *Limiter, req *http.Request) bool {
-	if len(r.Methods) > 0 && !slices.Contains(r.Methods, req.Method) &&
-		(req.Method != http.MethodHead || !slices.Contains(r.Methods, http.MethodGet)) {
-		return false
+	if _, _, ok := r.Mode.parse(); !ok {
+		m.addf(field+".Mode", "unknown mode %q: want Enforce, DryRun, Off or EnforcePercent", r.Mode)
 	}
-	if r.Skip == nil {
-		return true
-	}
-	skip := false
-	l.guard(req, r.Name+": Skip", func() error { skip = r.Skip(req); return nil })
-	return !skip
-}
-
-// key returns the key to count req by, and false if it is to be refused. The zero Key
-// means that the rule does not apply.
-func (r *rule) key(l *Limiter, req *http.Request) (Key, bool) {
-	var key Key
-	var err error
-	if r.byPeer {
-		key, err = ClientIP{}.Key(req) // which calls nothing that may panic
-	} else {
-		key, err = safeKey(r.Key, req)
-	}
-	if err == nil && !key.IsZero() {
-		return key, true
-	}
-	if err != nil && !errors.Is(err, ErrNoIdentity) {
-		l.report(req.Context(), fmt.Errorf("ratelimit: rule %q: Key: %w", r.Name, err))
-	}
-	switch r.Unidentified {
-	case RefuseUnidentified:
-		return Key{}, false
-	case SkipUnidentified:
-		return Key{}, true
-	}
-	return unidentifiedKey(), true
-}
-
-func unidentifiedKey() Key { return Key{head: uint64(kindUnidentified)} }
-
-func safeKey(k Keyer, req *http.Request) (key Key, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+	for _, method := range r.Methods {
+		if err := routes.CheckMethod(method); err != nil {
+			m.add(field+".Methods", err)
 		}
-	}()
-	return k.Key(req)
+	}
+	r.checkBounds(m, field)
 }
 
-// cost returns what req costs.
-func (r *rule) cost(l *Limiter, req *http.Request) int64 {
-	if r.Cost == nil {
-		return 1
+// checkBounds finds numbers that are out of range, or that have no effect.
+func (r *Rule) checkBounds(m *mistakes, field string) {
+	if r.InFlight < 0 || r.InFlight > maxInFlight {
+		m.addf(field+".InFlight", "%d: want 1 to %d, or 0 for any number", r.InFlight, maxInFlight)
 	}
-	n := int64(1)
-	l.guard(req, r.Name+": Cost", func() error {
-		cost := r.Cost(req)
-		if cost < 0 {
-			return fmt.Errorf("negative cost %d", cost)
+	if r.MaxWait != 0 && (r.MaxWait < minMaxWait || r.MaxWait > maxMaxWait) {
+		m.addf(field+".MaxWait", "%v: want %v to %v, or 0 to deny at once", r.MaxWait, minMaxWait, maxMaxWait)
+	} else if err := r.Limits.checkWait(r.MaxWait); err != nil && r.LimitsFor == nil {
+		m.add(field+".MaxWait", err)
+	}
+	if r.MaxWaiting < 0 {
+		m.addf(field+".MaxWaiting", "%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)
+	} else if r.MaxWaiting > 0 && r.MaxWait == 0 {
+		m.addf(field+".MaxWaiting", "%d without MaxWait, so that no request is held: want MaxWait too", r.MaxWaiting)
+	}
+}
+
+func validName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
 		}
-		n = cost
-		return nil
-	})
-	return n
+	}
+	return s != "" && len(s) <= 64
 }
 
-// limits returns the plan for req.
-func (r *rule) limits(l *Limiter, req *http.Request) *plan {
-	if r.LimitsFor == nil {
-		return r.plan
-	}
-	p := r.plan
-	l.guard(req, r.Name+": LimitsFor", func() error {
-		limits := r.LimitsFor(req)
-		if len(limits) == 0 {
-			return nil
-		}
-		if err := limits.check(); err != nil {
-			return err
-		}
-		p = r.choose(limits)
-		return nil
-	})
-	return p
-}
-
-func (r *rule) choose(limits Limits) *plan {
-	text := limits.String()
-	if p, ok := r.chosen.Load(text); ok {
-		return p.(*plan)
-	}
-	p := r.newPlan(limits)
-	if r.nchosen.Add(1) <= maxChosen {
-		r.chosen.Store(text, p)
-	}
-	return p
-}
-
-// everyLimit returns a plan with a limit for each place that LimitsFor may have chosen one for, here,
-// in another process, or before r was replaced. Its numbers mean nothing: it is for resets.
-func (r *rule) everyLimit() *plan {
-	every := new(plan)
-	for i := range maxLimits {
-		every.policies = append(every.policies, newPolicy(&r.Rule, i, maxLimits, PerSecond(1)))
-	}
-	return every
+// call calls a function of the rule, and reports its error or panic.
+func (r *rule) call(l *Limiter, ctx context.Context, what string, f func() error) {
+	l.reporter.Call(ctx, fmt.Sprintf("%s: %s", r.Name, what), f)
 }

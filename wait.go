@@ -2,51 +2,27 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
 	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// A rule that holds requests (MaxWait) has buckets that are larger than its limits say, by the
-// tokens that flow in while a request is held. A request that finds more than these
-// tokens goes on at once; one that has to use them waits until the bucket would have had
-// its own without them. So the waiting line is in the bucket: requests are served in the
-// order in which they were decided, by all instances together, and nobody polls.
-// This is the burst of nginx's limit_req without nodelay.
+// A rule with MaxWait has buckets that are larger than its limits say, by the tokens that flow in
+// while a request is held. A request that finds more than these extra tokens goes on at once. A
+// request that has to use them waits until the bucket would have had its tokens without them. So the
+// queue is in the bucket: all instances together serve requests in the order in which they were
+// decided, and no instance polls. This is the burst of nginx's limit_req without nodelay.
 
-// maxMaxWait bounds Rule.MaxWait. A client, or a proxy, gives up long before.
-const maxMaxWait = time.Hour
+const (
+	maxMaxWait = time.Hour        // a client, or a proxy, gives up long before
+	minMaxWait = time.Millisecond // a number without a unit is less
 
-const minMaxWait = time.Millisecond // a number without a unit is less
-
-// defaultMaxWaiting is Rule.MaxWaiting if that is zero.
-const defaultMaxWaiting = 100
-
-// patient returns l with a bucket that also holds what flows in within wait, and how much that
-// is. It is l itself if there is no such bucket.
-func (l Limit) patient(wait time.Duration) (larger Limit, extra int64) {
-	if wait <= 0 {
-		return l, 0
-	}
-	count, period, burst := l.reduced()
-	hi, lo := bits.Mul64(uint64(count), uint64(wait))
-	if hi >= uint64(period) {
-		return l, 0
-	}
-	n, _ := bits.Div64(hi, lo, uint64(period))
-	if n > uint64(math.MaxInt64-burst) {
-		return l, 0
-	}
-	larger = l
-	larger.Burst = burst + int64(n)
-	if larger.check() != nil {
-		return l, 0
-	}
-	return larger, int64(n)
-}
+	defaultMaxWaiting = 100
+)
 
 // checkWait reports that no request would be held for wait, if that is so.
 func (ls Limits) checkWait(wait time.Duration) error {
@@ -55,11 +31,13 @@ func (ls Limits) checkWait(wait time.Duration) error {
 	}
 	least := time.Duration(math.MaxInt64)
 	for _, l := range ls {
-		if _, extra := l.patient(wait); extra > 0 || l.IsUnlimited() {
+		if l.IsUnlimited() {
 			return nil
 		}
-		count, period, _ := l.reduced()
-		least = min(least, pace{uint32(count), period}.timeOf(1).ceil())
+		if _, extra := pace.Limit(l).Extend(wait); extra > 0 {
+			return nil
+		}
+		least = min(least, pace.Of(l.Count, l.Period).TimeOf(1).Ceil())
 	}
 	switch {
 	case len(ls) == 0:
@@ -67,39 +45,32 @@ func (ls Limits) checkWait(wait time.Duration) error {
 	case wait < least:
 		return fmt.Errorf("%v is less than a token takes to come, so that no request is held: want at least %v", wait, least)
 	}
-	return fmt.Errorf("%v: a bucket with what flows in meanwhile takes more than 100 years to fill: want a smaller burst", wait)
+	return fmt.Errorf("%v: a bucket with the tokens that flow in meanwhile takes more than 100 years to fill: want a smaller burst", wait)
 }
 
-// shown returns the limit without the room for those who wait.
-func (l *NamedLimit) shown() Limit {
-	limit := l.limit
-	limit.Burst -= l.extra
-	return limit
-}
-
-// wait returns how long a request that op allowed, or would allow, is to be held: never too
-// short, and less than 2 ns too long.
-func (op *Op) wait() time.Duration {
-	l, left, debt := op.Limit, op.Result.Remaining, op.Result.ResetAfter
-	if op.Kind == OpPeek {
-		left, debt = left-op.Cost, debt+l.timeOf(op.Cost).ceil()
+// wait returns how long a request that op allowed, or would allow, is to be held: never too short,
+// and less than 2 ns too long.
+func (p *policy) wait(op *store.Op) time.Duration {
+	left, debt := op.Result.Remaining, op.Result.ResetAfter
+	if op.Kind == store.Peek {
+		left, debt = left-op.Cost, debt+p.pace.TimeOf(op.Cost).Ceil()
 	}
-	if left >= l.extra || !op.Result.Allowed || op.Cost == 0 {
+	if left >= p.extra || !op.Result.Allowed || op.Cost == 0 {
 		return 0
 	}
-	return debt - time.Duration(l.timeOf(l.limit.Burst-l.extra).ns)
+	return debt - time.Duration(p.pace.TimeOf(p.shown().Burst).NS)
 }
 
-// held is an op whose tokens are not there yet.
-type held struct {
+// A hold is a limit whose tokens are not there yet.
+type hold struct {
 	op   int
 	wait time.Duration
-	left int64 // without the room for those who wait: mostly less than nothing
+	left int64 // without the extra room, and so usually negative
 }
 
-// showWaits makes the results of c those of buckets without room for those who wait, and returns
-// how long the request is to be held. If a store that failed has left any results they mean nothing.
-func (c *check) showWaits() time.Duration {
+// showWaits makes the Results of c those of buckets without extra room, and returns how long the
+// request is to be held.
+func (c *call) showWaits() time.Duration {
 	longest := time.Duration(0)
 	if !c.decided() {
 		return 0
@@ -107,29 +78,39 @@ func (c *check) showWaits() time.Duration {
 	c.holds = c.holds[:0]
 	holding := 0
 	for i := range c.ops {
-		op := &c.ops[i]
-		if op.Limit.extra == 0 {
+		op, p := &c.ops[i], c.from[i]
+		if p.extra == 0 {
 			continue
 		}
-		wait := op.wait()
-		left := op.Result.Remaining - op.Limit.extra
+		wait := p.wait(op)
+		left := op.Result.Remaining - p.extra
 		op.Result.Remaining = max(left, 0)
 		if wait > 0 {
-			c.holds = append(c.holds, held{i, wait, left})
+			c.holds = append(c.holds, hold{i, wait, left})
 			longest = max(longest, wait)
-			if j := slices.IndexFunc(c.waiters, func(r *rule) bool { return r.Name == op.Limit.rule }); j >= holding {
+			if j := slices.Index(c.waiters, p.rule); j >= holding {
 				c.waiters[holding], c.waiters[j] = c.waiters[j], c.waiters[holding]
 				holding++
 			}
 		}
 	}
-	c.waiters = c.waiters[:holding] // others hold nobody
+	c.waiters = c.waiters[:holding] // the other rules hold no request
 	return longest
 }
 
-// refuseHeld makes the answers of c, whose tokens were given back, those of a refusal by the limits that
-// would have held it.
-func (c *check) refuseHeld() {
+// hold holds a request until its tokens are there. If the request may not go on, hold refunds its
+// tokens and makes c a denial: too many requests are held, or the client leaves, or it would leave
+// before.
+func (l *Limiter) hold(ctx context.Context, c *call) {
+	wait := c.showWaits()
+	if wait > 0 && c.allowed(c.strictest()) && !l.sleep(ctx, c, wait) {
+		c.denyHeld()
+	}
+}
+
+// denyHeld makes the answers of c, whose tokens were refunded, a denial by the limits that would
+// have held it.
+func (c *call) denyHeld() {
 	for _, h := range c.holds {
 		res := &c.ops[h.op].Result
 		res.Allowed, res.RetryAfter, res.Remaining = false, h.wait, h.left
@@ -137,68 +118,70 @@ func (c *check) refuseHeld() {
 	for i := range c.ops {
 		op := &c.ops[i]
 		op.Result.Remaining = max(op.Result.Remaining+op.Cost, 0)
-		op.Result.ResetAfter = max(op.Result.ResetAfter-time.Duration(op.Limit.timeOf(op.Cost).ns), 0)
+		back := time.Duration(c.from[i].pace.TimeOf(op.Cost).NS)
+		op.Result.ResetAfter = max(op.Result.ResetAfter-back, 0)
 	}
 }
 
-// hold holds a request until its tokens are there, and reports whether it may go on. It may
-// not if too many are held, or if the client leaves or would leave before: then tokens are given back.
-func (l *Limiter) hold(ctx context.Context, c *check, wait time.Duration) bool {
+// sleep waits for the turn of a request, and reports whether it may go on. If not, it refunds the
+// tokens.
+func (l *Limiter) sleep(ctx context.Context, c *call, wait time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-		l.credit(ctx, c.ops)
+		l.refund(ctx, charged{c.ops, c.from})
 		return false
 	}
 	for i, r := range c.waiters {
 		if r.waiting.Add(1) > r.maxWaiting() {
-			leave(c.waiters[:i+1])
-			l.credit(ctx, c.ops)
+			leaveQueue(c.waiters[:i+1])
+			l.refund(ctx, charged{c.ops, c.from})
 			return false
 		}
 	}
-	defer leave(c.waiters)
+	defer leaveQueue(c.waiters)
 	began, timer := time.Now(), time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-		l.stepOut(ctx, c.ops, time.Since(began))
+		l.stepOut(ctx, c, time.Since(began))
 		return false
 	}
 }
 
-// stepOut gives back what a request has taken that was held for so long, when its client has left.
-// What others stand in line behind for it does not: they go on no earlier for it, so whoever
-// got its tokens would go on together with the last of them, and clients who come and leave could
-// gather a line into a burst. [rate.Reservation.Cancel] withholds the same.
-func (l *Limiter) stepOut(ctx context.Context, ops []Op, held time.Duration) {
-	var others []Op
-	for _, op := range ops {
-		if op.Limit.extra == 0 {
-			others = append(others, op)
+// stepOut refunds what a request has taken whose client left after it was held for some time. The
+// tokens of a queue are refunded only if no request stands behind: the turns of later requests are
+// fixed, so refunded tokens would let a newcomer go on together with the last of them, and a client
+// could join and leave again and again to build a burst. [rate.Reservation.Cancel] does the same.
+func (l *Limiter) stepOut(ctx context.Context, c *call, held time.Duration) {
+	var others charged
+	for i, p := range c.from {
+		op := c.ops[i]
+		if p.extra == 0 {
+			others.ops, others.from = append(others.ops, op), append(others.from, p)
 			continue
 		}
-		// The first of these is refused, and so is the other, if anybody has taken a token since.
-		take, credit := op, op
-		take.Kind, take.Cost = OpTake, op.leftAfter(held)
-		credit.Kind, credit.Cost = OpCredit, op.Cost+take.Cost
-		_ = l.amend(ctx, []Op{take, credit}) // reported there
+		// If any request has taken a token since, the Take is denied, and the Refund with it.
+		take, back := op, op
+		take.Kind, take.Cost = store.Take, p.leftAfter(&op, held)
+		back.Kind, back.Cost = store.Refund, op.Cost+take.Cost
+		_ = l.amend(ctx, []store.Op{take, back}, []*policy{p, p}) // reported there
 	}
-	l.credit(ctx, others)
+	l.refund(ctx, others)
 }
 
-// leftAfter returns how many tokens there are if nobody has touched the bucket since op took from
-// it, so long ago. In doubt, which is a nanosecond, it is one more.
-func (op *Op) leftAfter(d time.Duration) int64 {
-	l := op.Limit
-	debt := span{ns: int64(max(op.Result.ResetAfter-d-1, 0))}
-	if !debt.atMost(l.fill) {
+// leftAfter returns how many tokens there are if no op has touched the bucket since op took from it,
+// d ago. In doubt, which is a nanosecond, it is one more.
+func (p *policy) leftAfter(op *store.Op, d time.Duration) int64 {
+	fill := p.pace.TimeOf(p.Burst())
+	debt := pace.Span{NS: int64(max(op.Result.ResetAfter-d-1, 0))}
+	if !debt.AtMost(fill) {
 		return 0
 	}
-	return l.tokens(l.sub(l.fill, debt))
+	return p.pace.Tokens(p.pace.Sub(fill, debt))
 }
 
-func leave(rules []*rule) {
+func leaveQueue(rules []*rule) {
 	for _, r := range rules {
 		r.waiting.Add(-1)
 	}
@@ -209,49 +192,4 @@ func (r *rule) maxWaiting() int64 {
 		return defaultMaxWaiting
 	}
 	return int64(r.MaxWaiting)
-}
-
-// oneControlled is one for a rule that holds requests or blocks keys: what would have to wait is
-// refused.
-func (l *Limiter) oneControlled(ctx context.Context, r *rule, p *plan, kind OpKind, key Key, cost int64, d *Decision) error {
-	if err := p.checkTake(key, cost); err != nil {
-		return err
-	}
-	s := suspect{rule: r, key: key}
-	suspected := r.penalty != nil && (kind == OpTake || kind == OpPeek)
-	if suspected {
-		wait := time.Duration(0)
-		if wait, s.ask = l.blocks.find(r.offender(key)); wait > 0 {
-			d.Reason, d.Rule, d.Key, d.RetryAfter = ReasonBlocked, r.Name, key, wait
-			return nil
-		}
-	}
-	c := l.getCheck()
-	defer l.putCheck(c)
-	if suspected {
-		c.suspects = append(c.suspects, s)
-	}
-	c.add(p, key, cost, kind)
-	if r.penalty != nil && kind == OpReset {
-		c.ops = r.penalty.resets(c.ops, key)
-		defer l.blocks.lift(r.offender(key))
-	}
-	err := l.applyBlocks(ctx, c)
-	if errors.Is(err, ErrInvalidOp) {
-		return err
-	}
-	wait := c.showWaits()
-	c.decide(d)
-	if wait > 0 && d.Allowed {
-		if kind == OpTake {
-			l.credit(ctx, c.appendTaken(nil))
-		}
-		d.Allowed, d.Reason, d.RetryAfter = false, ReasonLimit, wait
-		for i := range p.policies {
-			if cost > p.policies[i].shown().Burst { // only who is held has so many
-				d.Reason, d.RetryAfter = ReasonNever, 0
-			}
-		}
-	}
-	return err
 }

@@ -7,6 +7,7 @@
 set -eu
 
 go=${GO:-go}
+grep -rq '^func Fuzz' --include='*_test.go' . || exit 0
 
 # go test -list prints the names of a package's targets, then a line "ok PACKAGE ...".
 list=$("$go" test -list '^Fuzz' ./...)

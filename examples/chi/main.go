@@ -23,7 +23,7 @@ func byRoute(r *http.Request) string { return chi.RouteContext(r.Context()).Rout
 
 func newHandler() (http.Handler, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
-		Name: "everything", Limits: ratelimit.MustParse("30 per minute"), Key: ratelimit.ByRemoteIP(),
+		Name: "everything", Limits: ratelimit.MustParse("30 per minute"), Key: ratelimit.ByClientIP(),
 	}}})
 	if err != nil {
 		return nil, err
@@ -33,11 +33,11 @@ func newHandler() (http.Handler, error) {
 	r := chi.NewRouter()
 	r.Use(limiter.Handler)
 	// With stands behind the routing, so the pattern is known there: each route has ten.
-	each := limiter.Limit("10 per minute", ratelimit.Combine(ratelimit.ByRemoteIP(), ratelimit.ByNamed("route", byRoute)))
+	each := limiter.Limit("10 per minute", ratelimit.AllOf(ratelimit.ByClientIP(), ratelimit.ByValue("route", byRoute)))
 	r.With(each).Get("/items/{id}", page)
 	r.With(each).Get("/users/{id}", page)
 	r.Group(func(r chi.Router) {
-		r.Use(limiter.With(ratelimit.Rule{Name: "login", Limits: ratelimit.MustParse("3 per minute"), Key: ratelimit.ByRemoteIP()}))
+		r.Use(limiter.With(ratelimit.Rule{Name: "login", Limits: ratelimit.MustParse("3 per minute"), Key: ratelimit.ByClientIP()}))
 		r.Post("/login", page)
 		r.Post("/password", page)
 	})

@@ -5,7 +5,7 @@
 //	curl -i -X POST localhost:8080/reports  # 2 per minute
 //	curl -i localhost:8080/                 # only the 30 per minute for everything
 //
-// What a decorator refuses is given back to the limit for everything.
+// If a decorator denies a request, the limit for everything is refunded.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 func newHandler() (http.Handler, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
-		Name: "everything", Limits: ratelimit.MustParse("30 per minute"), Key: ratelimit.ByRemoteIP(),
+		Name: "everything", Limits: ratelimit.MustParse("30 per minute"),
 	}}})
 	if err != nil {
 		return nil, err
@@ -28,9 +28,9 @@ func newHandler() (http.Handler, error) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintln(w, r.Pattern)
 	})
-	reading := limiter.Limit("10 per minute", ratelimit.ByRemoteIP()) // one budget for both routes
+	reading := limiter.Limit("10 per minute") // one budget for both routes
 	writing := limiter.With(ratelimit.Rule{
-		Name: "reports", Limits: ratelimit.MustParse("2 per minute"), Key: ratelimit.ByRemoteIP(),
+		Name: "reports", Limits: ratelimit.MustParse("2 per minute"),
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /items", reading(page))

@@ -1,5 +1,5 @@
-// Command denied answers refused requests in a way of its own: a page for browsers, the
-// error envelope of its API for everybody else. And it logs some of them.
+// Command denied writes its own responses to denied requests: a page for browsers, and the error
+// envelope of its API for other clients. It also logs some of them.
 //
 //	for i in $(seq 6); do curl -s localhost:8080/; done
 //	for i in $(seq 6); do curl -s -H 'Accept: text/html' localhost:8080/; done
@@ -23,7 +23,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// envelope is what this API's errors look like.
+// envelope is the form of this API's errors.
 type envelope struct {
 	Error struct {
 		Code    string  `json:"code"`
@@ -32,7 +32,7 @@ type envelope struct {
 	} `json:"error"`
 }
 
-// denied writes the response. Retry-After and the other header fields are set already.
+// denied writes the response. The limiter has set Retry-After and the other header fields.
 func denied(w http.ResponseWriter, r *http.Request, d ratelimit.Decision) {
 	retryIn := math.Ceil(d.RetryAfter.Seconds()) // rounded up, as in Retry-After
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
@@ -53,15 +53,15 @@ func newHandler(logs io.Writer) (http.Handler, error) {
 	sometimes := rate.Sometimes{First: 1, Interval: time.Second} // a flood must not fill the disk
 	limiter, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{{
-			Name: "per-client", Limits: ratelimit.MustParse("5 per minute"), Key: ratelimit.ByRemoteIP(),
+			Name: "per-client", Limits: ratelimit.MustParse("5 per minute"),
 		}},
-		Denied: denied,
-		OnDenied: func(r *http.Request, d ratelimit.Decision) {
-			// Key.String quotes and shortens what a client chose; the path does not, so it is not logged.
+		DenyHandler: denied,
+		Hooks: ratelimit.Hooks{Denied: func(r *http.Request, d ratelimit.Decision) {
+			// A Key is safe in a log: it quotes and bounds what a client chose. A path is not.
 			sometimes.Do(func() {
-				logger.InfoContext(r.Context(), "refused", "rule", d.Rule, "key", d.Key.String(), "retry_after", d.RetryAfter.Round(time.Second))
+				logger.InfoContext(r.Context(), "denied", "rule", d.Rule, "key", d.Key, "retry_after", d.RetryAfter.Round(time.Second))
 			})
-		},
+		}},
 	})
 	if err != nil {
 		return nil, err

@@ -21,15 +21,15 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/clientip"
 )
 
 // newService returns the service behind proxies.
-func newService(proxies ratelimit.Proxies) (http.Handler, error) {
-	limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
-		Name:   "per-client",
-		Limits: ratelimit.MustParse("10 per minute"),
-		Key:    ratelimit.ByForwardedFor(proxies),
-	}}})
+func newService(proxies clientip.Proxies) (http.Handler, error) {
+	limiter, err := ratelimit.New(ratelimit.Config{
+		ClientIP: clientip.ForwardedFor(proxies),
+		Rules:    []ratelimit.Rule{{Name: "per-client", Limits: ratelimit.MustParse("10 per minute")}},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func newProxy(service *url.URL) http.Handler {
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address of the proxy")
 	flag.Parse()
-	service, err := newService(ratelimit.TrustedHops(1))
+	service, err := newService(clientip.TrustedHops(1))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/clientip"
 )
 
 // ask sends a request through the proxy and returns status and body.
@@ -31,7 +31,7 @@ func ask(t *testing.T, proxy, forwarded string) (int, string) {
 }
 
 // start runs service and proxy.
-func start(t *testing.T, proxies ratelimit.Proxies) string {
+func start(t *testing.T, proxies clientip.Proxies) string {
 	service, err := newService(proxies)
 	require.NoError(t, err)
 	behind := httptest.NewServer(service)
@@ -44,7 +44,7 @@ func start(t *testing.T, proxies ratelimit.Proxies) string {
 }
 
 func TestForgedAddressesAreNotBelieved(t *testing.T) {
-	proxy := start(t, ratelimit.TrustedHops(1))
+	proxy := start(t, clientip.TrustedHops(1))
 	for i := range 12 {
 		code, body := ask(t, proxy, fmt.Sprintf("203.0.113.%d", i))
 		if i < 10 {
@@ -58,7 +58,7 @@ func TestForgedAddressesAreNotBelieved(t *testing.T) {
 
 // The client is another proxy here, which is named, too: each client behind it has a budget.
 func TestClientsBehindProxiesAreApart(t *testing.T) {
-	proxy := start(t, ratelimit.TrustedProxies("127.0.0.1"))
+	proxy := start(t, clientip.TrustedProxies("127.0.0.1"))
 	for i := range 3 {
 		code, body := ask(t, proxy, "203.0.113.7")
 		require.Equal(t, http.StatusOK, code)

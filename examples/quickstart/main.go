@@ -43,18 +43,17 @@ const usage = `Listening on http://%[1]s. Try:
 `
 
 func newHandler() (http.Handler, error) {
-	byAddress := ratelimit.ByRemoteIP()
 	limiter, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{
-			{Name: "per-client", Limits: ratelimit.MustParse("100 per minute"), Key: byAddress, Cost: cost},
+			{Name: "per-client", Limits: ratelimit.MustParse("100 per minute"), Cost: cost},
 		},
 		Routes: map[string][]ratelimit.Rule{
 			"POST /login": {
 				{Name: "login-account", Limits: ratelimit.MustParse("5 per minute"), Key: ratelimit.ByUser(account)},
-				{Name: "login-address", Limits: ratelimit.MustParse("20 per minute"), Key: byAddress},
+				{Name: "login-address", Limits: ratelimit.MustParse("20 per minute")},
 			},
-			"POST /webhooks":   {{Name: "webhooks", Limits: ratelimit.MustParse("10 per second; 100 per minute"), Key: byAddress}},
-			"GET /admin/stats": {{Name: "admin", Limits: ratelimit.MustParse("10 per minute"), Key: ratelimit.ByUser(signedIn), Unidentified: ratelimit.RefuseUnidentified}},
+			"POST /webhooks":   {{Name: "webhooks", Limits: ratelimit.MustParse("10 per second; 100 per minute")}},
+			"GET /admin/stats": {{Name: "admin", Limits: ratelimit.MustParse("10 per minute"), Key: ratelimit.ByUser(signedIn), OnMissingKey: ratelimit.DenyRequest}},
 		},
 	})
 	if err != nil {
@@ -81,8 +80,7 @@ func perPage(r *http.Request) int {
 // cost is 1 for each 20 items.
 func cost(r *http.Request) int64 { return int64((perPage(r) + 19) / 20) }
 
-// account is whose password is tried. A real service has it in the body: see Limiter.Login and
-// FormField.
+// account is whose password is tried. A real service has it in the body: see package login.
 func account(r *http.Request) string { return r.URL.Query().Get("user") }
 
 // signedIn stands for real authentication.

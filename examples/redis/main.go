@@ -40,7 +40,7 @@ func newHandler(client redis.UniversalClient, timeout time.Duration) (http.Handl
 		OnStoreFailure: ratelimit.UseMemory, // while Redis is away, each instance by itself
 		Instances:      instances,           // enforces its part of the limit
 		Rules: []ratelimit.Rule{{
-			Name: "per-client", Limits: ratelimit.MustParse("10 per minute"), Key: ratelimit.ByRemoteIP(),
+			Name: "per-client", Limits: ratelimit.MustParse("10 per minute"), Key: ratelimit.ByClientIP(),
 		}},
 	})
 	if err != nil {
@@ -49,7 +49,7 @@ func newHandler(client redis.UniversalClient, timeout time.Duration) (http.Handl
 	return limiter.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d, _ := ratelimit.DecisionFrom(r.Context())
 		where := "of all"
-		if d.StoreFailed {
+		if d.StoreErr != nil {
 			where = "of this instance alone, without Redis"
 		}
 		_, _ = fmt.Fprintf(w, "%d left %s", d.Remaining, where)

@@ -11,6 +11,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"log"
@@ -26,23 +27,29 @@ var plans = map[string]ratelimit.Limits{
 	"pro":  ratelimit.MustParse("10 per second; 1000 per hour"),
 }
 
-// planOf stands for a look-up in a table of customers.
-var planOf = map[string]string{"alice": "free", "bob": "pro"}
+// planOf stands for a table of customers, by the keys under which the limiter counts them.
+var planOf = map[ratelimit.Key]string{
+	ratelimit.UserKey("alice"): "free",
+	ratelimit.UserKey("bob"):   "pro",
+}
 
 func userOf(r *http.Request) string {
-	if user := r.Header.Get("X-User"); planOf[user] != "" {
+	if user := r.Header.Get("X-User"); planOf[ratelimit.UserKey(user)] != "" {
 		return user
 	}
 	return ""
 }
+
+// limitsFor returns the limits of the customer's plan. Other clients have the limits of the rule.
+func limitsFor(_ context.Context, key ratelimit.Key) ratelimit.Limits { return plans[planOf[key]] }
 
 func newHandler() (http.Handler, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{
 		Routes: map[string][]ratelimit.Rule{"/api/": {{
 			Name:      "api",
 			Limits:    ratelimit.MustParse("10 per minute"),
-			LimitsFor: func(r *http.Request) ratelimit.Limits { return plans[planOf[userOf(r)]] },
-			Key:       ratelimit.FirstOf(ratelimit.ByUser(userOf), ratelimit.ByRemoteIP()),
+			LimitsFor: limitsFor,
+			Key:       ratelimit.FirstOf(ratelimit.ByUser(userOf), ratelimit.ByClientIP()),
 		}}},
 	})
 	if err != nil {

@@ -1,0 +1,284 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/internal/recorder"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// Response is how a request was answered, for the functions of a [Rule], a [Block] and a login that
+// depend on the response.
+type Response struct {
+	// Request is the request that the handler was given.
+	Request *http.Request
+	// Status is the status code. It is 200 if the handler wrote none, 500 if it panicked before it
+	// wrote one, and 101 if it hijacked the connection.
+	Status int
+	// Header is the header of the response. It must not be changed.
+	Header http.Header
+	// Bytes is the number of bytes of the body that were written.
+	Bytes int64
+	// Duration is how long the handler took.
+	Duration time.Duration
+	// Panicked reports that the handler did not return.
+	Panicked bool
+	// Hijacked reports that the handler hijacked the connection. The response ends there.
+	Hijacked bool
+	// Cost is what was reserved for the rule, or what [SetCost] has made of it, in tokens.
+	Cost int64
+}
+
+// Failures reports whether res has a status of 400 or more, or the handler panicked. It is for
+// [Rule].CountOnly and [Block].When.
+func Failures(res Response) bool { return res.Status >= 400 || res.Panicked }
+
+// StatusIn returns a function that reports whether a response has one of the given status codes. It
+// is for [Rule].CountOnly and [Block].When. With 401 and 403 only failed logins count.
+func StatusIn(codes ...int) func(Response) bool {
+	codes = slices.Clone(codes)
+	return func(res Response) bool { return slices.Contains(codes, res.Status) }
+}
+
+// SetCost makes n tokens the cost of the request with this context under the named rule, instead of
+// what was reserved: rows returned, bytes sent, milliseconds used. The handler may call it several
+// times, from one goroutine at a time. The excess is refunded at once. What is missing is taken as
+// far as the bucket has it. If the rule has a CountOnly or ResponseCost, that decides in the end.
+//
+// The error says that n is negative, or that no rule of that name has taken anything: it does not
+// apply, or the Store failed and the rule did not decide in memory. If the Store fails now, the
+// change is lost, Hooks.Error is told, and the error is nil.
+func SetCost(ctx context.Context, rule string, n int64) error {
+	if n < 0 {
+		return fmt.Errorf("ratelimit: SetCost: negative cost %d", n)
+	}
+	for a := admissionOf(ctx); a != nil; a = admissionOf(a.Context) {
+		if a.setCosts([]ruleCost{{rule, n}}) {
+			return nil
+		}
+	}
+	return fmt.Errorf("ratelimit: SetCost: %w: no rule %q was charged for this request", ErrNoRule, rule)
+}
+
+// responseOf returns the Response that rec has recorded.
+func responseOf(rec *recorder.Recorder, h http.Header, d time.Duration, panicked bool) Response {
+	answer := rec.Answer()
+	res := Response{
+		Status: answer.Status, Header: h, Bytes: answer.Bytes,
+		Duration: d, Panicked: panicked, Hijacked: answer.Hijacked,
+	}
+	switch {
+	case res.Status != 0:
+	case res.Hijacked:
+		res.Status = http.StatusSwitchingProtocols
+	case panicked:
+		res.Status = http.StatusInternalServerError
+	default:
+		res.Status = http.StatusOK
+	}
+	return res
+}
+
+// A settlement is a rule whose response decides, as it applies to one request.
+type settlement struct {
+	rule     *rule
+	key      Key
+	cost     int64 // what was reserved
+	observed bool  // the rule denies and blocks no request
+}
+
+// charges reports whether the response decides what a request costs.
+func (r *rule) charges() bool { return r.CountOnly != nil || r.ResponseCost != nil }
+
+// finalCost returns what the request costs in the end.
+func (r *rule) finalCost(l *Limiter, res Response) int64 {
+	n := res.Cost // also if the function fails: a mistake there must not open a door
+	what := "ResponseCost"
+	if r.CountOnly != nil {
+		what = "CountOnly"
+	}
+	r.call(l, res.Request.Context(), what, func() error {
+		if r.CountOnly != nil {
+			if !r.CountOnly(res) {
+				n = 0
+			}
+			return nil
+		}
+		cost := r.ResponseCost(res)
+		if cost < 0 {
+			return errors.New("negative cost")
+		}
+		n = cost
+		return nil
+	})
+	return n
+}
+
+// settle charges what the response says, and counts violations.
+func (l *Limiter) settle(r *http.Request, a *admission, settling []settlement, res Response) {
+	defer a.close()
+	res.Request = r
+	var costs []ruleCost
+	for _, s := range settling {
+		res.Cost = a.cost(s.rule.Name, s.cost)
+		if b := s.rule.Block; b != nil && b.When != nil && !s.observed {
+			l.judge(r, s, res)
+		}
+		if s.rule.charges() {
+			costs = append(costs, ruleCost{s.rule.Name, s.rule.finalCost(l, res)})
+		}
+	}
+	a.setCosts(costs)
+}
+
+// cost returns what the named rule has taken, or reserved if it has taken nothing.
+func (a *admission) cost(rule string, reserved int64) int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return reserved
+	}
+	for _, op := range a.all().ops {
+		if op.Limit.Rule() == rule {
+			return op.Cost
+		}
+	}
+	return reserved
+}
+
+func (c *charges) missed(i int) int64 {
+	if c.short == nil {
+		return 0
+	}
+	return c.short[i]
+}
+
+// raise notes that the cost of the i-th op was raised by n tokens, of which the bucket had some.
+func (c *charges) raise(i int, n, had int64) {
+	if c.short == nil && had < n {
+		c.short = make([]int64, len(c.ops))
+	}
+	if had < n {
+		c.short[i] += n - had
+	}
+}
+
+// lower notes that the cost of the i-th op was lowered by n tokens. It returns how many of them are
+// to be refunded.
+func (c *charges) lower(i int, n int64) int64 {
+	missed := min(c.missed(i), n)
+	if missed > 0 {
+		c.short[i] -= missed
+	}
+	return n - missed
+}
+
+// ruleCost is what the named rule is to have taken.
+type ruleCost struct {
+	rule string
+	n    int64
+}
+
+// setCosts makes costs what their rules have taken, by one call of the store, and reports whether
+// the rules have taken anything.
+func (a *admission) setCosts(costs []ruleCost) bool {
+	a.mu.Lock() // held during the call of the store, but only this request waits for it
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	c := a.limiter.newCall()
+	defer a.limiter.free(c)
+	found := false
+	var raised []int
+	var wanted []int64
+	all := a.all()
+	for _, here := range []bool{false, true} { // an order that amend leaves as it is
+		for i, p := range all.from {
+			j := slices.IndexFunc(costs, func(c ruleCost) bool { return c.rule == p.rule.Name })
+			if j < 0 || p.here != here {
+				continue
+			}
+			found = true
+			if all.change(c, i, costs[j].n) {
+				raised, wanted = append(raised, i), append(wanted, c.ops[len(c.ops)-1].Cost)
+			}
+		}
+	}
+	if len(c.ops) == 0 {
+		return found
+	}
+	a.spareQueue(c)
+	err := a.limiter.amend(a.Context, c.ops, c.from) // reported there
+	for i := range c.ops {
+		if op := &c.ops[i]; op.Kind == store.TakeUpTo {
+			had := int64(0) // if the store failed, it may have taken all or nothing
+			if err == nil {
+				had = min(c.from[i].had(&c.ops[i-1]), op.Cost)
+			}
+			all.raise(raised[0], wanted[0], had)
+			raised, wanted = raised[1:], wanted[1:]
+		}
+	}
+	return found
+}
+
+// spareQueue lowers the TakeUpTo ops of c to the tokens that are there for all requests. The rest of
+// the bucket is room for requests that wait (MaxWait), and must not be charged.
+func (a *admission) spareQueue(c *call) {
+	var asks charged
+	var of []int
+	for i := range c.ops {
+		if op, p := &c.ops[i], c.from[i]; op.Kind == store.TakeUpTo && p.extra > 0 {
+			ask := *op
+			ask.Kind, ask.Cost = store.Peek, min(op.Cost, p.shown().Burst)+p.extra
+			asks.ops, asks.from, of = append(asks.ops, ask), append(asks.from, p), append(of, i)
+		}
+	}
+	if len(asks.ops) == 0 {
+		return
+	}
+	err := a.limiter.amend(a.Context, asks.ops, asks.from) // reported there
+	for i, at := range of {
+		op, p, own := &c.ops[at], c.from[at], int64(0)
+		if err == nil || p.here {
+			own = max(0, p.had(&asks.ops[i])-p.extra)
+		}
+		op.Cost = min(op.Cost, own)
+	}
+}
+
+// change adds to v what makes n the cost of the i-th op. It reports whether that is a TakeUpTo.
+func (c *charges) change(v *call, i int, n int64) bool {
+	op, p := &c.ops[i], c.from[i]
+	before := op.Cost
+	op.Cost = n
+	switch {
+	case n < before:
+		v.addOne(p, op.Key, c.lower(i, before-n), store.Refund)
+	case n > before:
+		// A Peek in the same step tells how many tokens there are.
+		v.addOne(p, op.Key, min(n-before, p.Burst()), store.Peek)
+		v.addOne(p, op.Key, n-before, store.TakeUpTo)
+		return true
+	}
+	return false
+}
+
+// had returns how many tokens of its cost a Peek has found: whole tokens, and never too many.
+func (p *policy) had(op *store.Op) int64 {
+	switch wait := op.Result.RetryAfter; {
+	case op.Result.Allowed:
+		return op.Cost
+	case wait <= 0 || wait > p.pace.TimeOf(p.Burst()).Ceil():
+		return 0
+	default:
+		return max(op.Cost-p.pace.Tokens(pace.Span{NS: int64(wait) - 1})-1, 0)
+	}
+}

@@ -1,0 +1,255 @@
+package ratelimit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/internal/respond"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// rule is a compiled Rule. Except for chosen, which caches, it is immutable.
+type rule struct {
+	Rule
+	*counters
+	plan     *plan // of Limits
+	mode     Mode  // Enforce, DryRun or Off
+	percent  int   // of keys for which a DryRun is enforced: see EnforcePercent
+	onFail   FailurePolicy
+	parts    int             // Config.Instances
+	byClient bool            // Key is the client's address, found as Config.ClientIP says
+	direct   bool            // Key calls no function of the user, so it cannot panic
+	forAll   bool            // Key counts all clients together
+	block    *blocks.Buckets // nil without a Block
+	settles  bool            // the response decides what the request costs, or whether it offends
+	plain    bool            // it takes tokens for every request, and does no more
+	simple   bool            // Take needs only its buckets
+	chosen   sync.Map        // text of limits to *plan, for LimitsFor
+	nchosen  atomic.Int32
+}
+
+// counters are what is counted under the name of a rule. They outlive the compiled rule.
+type counters struct {
+	waiting atomic.Int64 // requests that it holds
+	meter   inflight.Meter
+}
+
+// plan is the limits of a rule. It is immutable.
+type plan struct {
+	policies []policy // none if unlimited
+	field    string   // the members of RateLimit-Policy; empty if the rule omits headers
+}
+
+// policy is one limit of a plan, with its texts.
+type policy struct {
+	*store.Limit
+	respond.Policy
+	rule  *rule
+	pace  pace.Pace
+	extra int64   // the part of Burst that is room for requests that wait
+	local *policy // replaces it while the store fails, with UseMemory; nil means itself
+	here  bool    // it is enforced by this process alone, while the store fails
+	quiet bool    // it stays out of header fields and bodies
+}
+
+// maxChosen is how many limits a rule remembers for LimitsFor. It compiles others for each request.
+const maxChosen = 1024
+
+// compileRule compiles r, which has been checked, for a Limiter of cfg.
+func compileRule(r Rule, cfg *Config, c *counters) *rule {
+	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
+	compiled := &rule{
+		onFail: cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure), parts: cfg.Instances, counters: c,
+		byClient: isClientIP(r.Key, cfg.ClientIP),
+	}
+	r.Key = bindKeyer(r.Key, cfg.ClientIP)
+	compiled.direct = r.Key == Keyer(byAddr{}) || r.Key == Keyer(byAddr{clientip.Remote()})
+	compiled.forAll = countsAll(r.Key)
+	compiled.mode, compiled.percent, _ = r.Mode.parse()
+	r.Mode = cmp.Or(r.Mode, Enforce)
+	compiled.Rule = r
+	compiled.plan = compiled.newPlan(r.Limits)
+	compiled.block = compileBlock(&r)
+	compiled.settles = r.CountOnly != nil || r.ResponseCost != nil || r.Block != nil && r.Block.When != nil
+	compiled.simple = r.MaxWait == 0 && r.Block == nil && r.LimitsFor == nil && compiled.mode == Enforce
+	compiled.plain = compiled.simple && !compiled.settles && r.InFlight == 0 && r.Skip == nil && len(r.Methods) == 0 &&
+		(r.OnMissingKey == "" || r.OnMissingKey == ShareKey)
+	return compiled
+}
+
+// isClientIP reports whether k counts by the address that src finds.
+func isClientIP(k Keyer, src clientip.Source) bool {
+	switch k := k.(type) {
+	case nil, clientIP:
+		return true
+	case byAddr:
+		return k.src == src
+	}
+	return false
+}
+
+// newPlan compiles limits that have been checked.
+func (r *rule) newPlan(limits Limits) *plan {
+	p := new(plan)
+	var fields []string
+	for i, l := range limits {
+		if l.IsUnlimited() {
+			continue
+		}
+		pol := r.newPolicy(i, len(limits), l)
+		if r.onFail == UseMemory {
+			local := r.newPolicy(i, len(limits), l.share(r.parts))
+			local.here = true
+			pol.local = &local
+		}
+		p.policies = append(p.policies, pol)
+		fields = append(fields, pol.Field)
+	}
+	if !r.OmitHeaders {
+		p.field = strings.Join(fields, ", ")
+	}
+	return p
+}
+
+// newPolicy compiles a limit that has been checked.
+func (r *rule) newPolicy(index, of int, l Limit) policy {
+	larger, extra := pace.Limit(l).Extend(r.MaxWait)
+	limit, err := store.NewLimit(r.Name, index, larger.Count, larger.Period, larger.Burst)
+	if err != nil {
+		panic(err) // unreachable: Limits.check has seen it
+	}
+	name := r.Name
+	if of > 1 {
+		name += "-" + strconv.Itoa(index+1)
+	}
+	return policy{
+		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
+		pace: pace.Of(l.Count, l.Period), extra: extra, quiet: r.OmitHeaders,
+	}
+}
+
+// shown returns the limit as the user wrote it, with Burst filled in.
+func (p *policy) shown() Limit {
+	return Limit{Count: p.Limit.Count(), Period: p.Period(), Burst: p.Burst() - p.extra}
+}
+
+// applies reports whether the rule applies to req, as far as its method and Skip go.
+func (r *rule) applies(l *Limiter, req *http.Request) bool {
+	if len(r.Methods) > 0 && !slices.Contains(r.Methods, req.Method) &&
+		(req.Method != http.MethodHead || !slices.Contains(r.Methods, http.MethodGet)) {
+		return false
+	}
+	if r.Skip == nil {
+		return true
+	}
+	skip := false
+	r.call(l, req.Context(), "Skip", func() error { skip = r.Skip(req); return nil })
+	return !skip
+}
+
+// keyOf returns the key by which to count req, and false if the request is to be denied. The zero
+// Key means that the rule does not apply.
+func (r *rule) keyOf(l *Limiter, req *http.Request) (Key, bool) {
+	var k Key
+	var err error
+	if r.direct {
+		k, err = r.Key.(byAddr).Key(req)
+	} else {
+		k, err = safeKey(r.Key, req)
+	}
+	if err == nil && !k.IsZero() {
+		return k, true
+	}
+	if err != nil && !errors.Is(err, ErrNoKey) {
+		l.reporter.Report(req.Context(), fmt.Errorf("ratelimit: rule %q: Key: %w", r.Name, err))
+	}
+	switch r.OnMissingKey {
+	case DenyRequest:
+		return Key{}, false
+	case SkipRule:
+		return Key{}, true
+	}
+	return key.Nobody(), true
+}
+
+func safeKey(k Keyer, req *http.Request) (got Key, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return k.Key(req)
+}
+
+// cost returns what req costs before it is served.
+func (r *rule) cost(l *Limiter, req *http.Request) int64 {
+	if r.Cost == nil {
+		return 1
+	}
+	n := int64(1)
+	r.call(l, req.Context(), "Cost", func() error {
+		cost := r.Cost(req)
+		if cost < 0 {
+			return fmt.Errorf("negative cost %d", cost)
+		}
+		n = cost
+		return nil
+	})
+	return n
+}
+
+// limitsOf returns the plan for key.
+func (r *rule) limitsOf(l *Limiter, ctx context.Context, k Key) *plan {
+	if r.LimitsFor == nil {
+		return r.plan
+	}
+	p := r.plan
+	r.call(l, ctx, "LimitsFor", func() error {
+		limits := r.LimitsFor(ctx, k)
+		if len(limits) == 0 {
+			return nil
+		}
+		if err := limits.check(); err != nil {
+			return err
+		}
+		p = r.choose(limits)
+		return nil
+	})
+	return p
+}
+
+func (r *rule) choose(limits Limits) *plan {
+	text := limits.String()
+	if p, ok := r.chosen.Load(text); ok {
+		return p.(*plan)
+	}
+	p := r.newPlan(limits)
+	if r.nchosen.Add(1) <= maxChosen {
+		r.chosen.Store(text, p)
+	}
+	return p
+}
+
+// everyLimit returns a plan with a limit for each place that LimitsFor can have chosen one for: in
+// this process, in another, or before the rule was replaced. Its numbers mean nothing. It is for
+// resets.
+func (r *rule) everyLimit() *plan {
+	every := new(plan)
+	for i := range maxLimits {
+		every.policies = append(every.policies, r.newPolicy(i, maxLimits, PerSecond(1)))
+	}
+	return every
+}

@@ -1,0 +1,26 @@
+package guard
+
+import (
+	"context"
+
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// CanLease reports whether the store is a [store.Leaser].
+func (g *Guard) CanLease() bool { return g.leaser != nil }
+
+// Lease lets the store acquire, renew or release leases. Call it only if [Guard.CanLease] is true.
+// Its errors are as with [Guard.Apply]. While the store recovers, Lease calls it for a growing
+// share of acquisitions, and for all renewals and releases.
+func (g *Guard) Lease(ctx context.Context, kind store.LeaseKind, leases []store.Lease) *store.Error {
+	allow := g.breaker.allow
+	if kind != store.Acquire {
+		allow = g.breaker.allowFollowUp
+	}
+	t, ok := allow(g.now())
+	if !ok {
+		return g.notCalled()
+	}
+	failure := g.call(ctx, func(ctx context.Context) error { return g.leaser.Lease(ctx, kind, leases) })
+	return g.finish(ctx, g.breaker.done(g.now(), t, failure != nil), failure)
+}

@@ -1,0 +1,24 @@
+// Package login protects a login route: it limits failed attempts for each account, for each client
+// address, for each pair of both, and in total.
+//
+//	guard, err := login.New(limiter, login.Config{Account: login.FormField("email")})
+//	...
+//	mux.Handle("POST /login", guard.Handler(checkPassword))
+//
+// Only failures count.
+//
+//	attack                            stopped by
+//	one address, one account          the pair: PerPair failures, then a block that doubles each time
+//	many addresses, one account       the account: PerAccount failures from unknown addresses
+//	one address, many accounts        the address: PerAddress failures, whatever the accounts
+//	many addresses, many accounts     the total: Total failures from unknown addresses
+//
+// A successful login clears the failures of its account and of its pair. From then on the pair is
+// known for Remember, and only the limit of the pair applies to it. So strangers can use up the
+// attempts at an account or from an address, but they cannot lock its owner out of an address from
+// which the account was used before. The failures of the address are not cleared, because an
+// attacker with one account could clear them by logging in.
+//
+// See the OWASP Authentication Cheat Sheet and NIST SP 800-63B, section 3.2.2, which asks for at
+// most 100 failures in a row on one account.
+package login

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/tools/internal/repo"
+)
+
+// testModule runs command, a "go test ./..." without -json, in m. It prints a line per package
+// and the whole output of tests that failed.
+func testModule(s *screen, root string, m repo.Module, command []string) totals {
+	start := time.Now()
+	result := totals{modules: 1}
+	command = append(command[:len(command)-1:len(command)-1], "-json", command[len(command)-1])
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = filepath.Join(root, filepath.FromSlash(m.Dir))
+	// GOWORK: each module is tested as its users get it, without a workspace around it.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "PWD="+cmd.Dir)
+	var other bytes.Buffer // such as "go: downloading ..."
+	cmd.Stderr = &other
+	events, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		read(s, events, &result)
+		err = cmd.Wait()
+	}
+	if err != nil && result.failed == 0 {
+		result.failed++
+		s.print(fmt.Sprintf("FAIL\t%s [%v]\n", m.Path, err))
+	}
+	if result.failed > 0 {
+		s.print(other.String())
+	}
+	s.print(fmt.Sprintf("-- %s: %s in %s\n", m.Dir, result.counts(), seconds(time.Since(start))))
+	return result
+}
+
+// read prints what the packages in a stream of go test -json say, and adds to result.
+func read(s *screen, stream io.Reader, result *totals) {
+	packages := newPackages()
+	lines := bufio.NewReader(stream)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			text, done := packages.line(line)
+			s.print(text)
+			result.add(done)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
