@@ -16,7 +16,7 @@ import (
 // it too. It takes 512 bytes, beyond which the runtime allocates more slowly.
 type admission struct {
 	context.Context
-	limiter *Limiter
+	engine  *engine
 	op      store.Op     // that decided; without Limit if none did
 	from    *policy      // of op
 	more    *charges     // if there are other ops, or the store failed
@@ -37,6 +37,33 @@ type charges struct {
 	err    error // of the store
 }
 
+func (c *charges) missed(i int) int64 {
+	if c.short == nil {
+		return 0
+	}
+	return c.short[i]
+}
+
+// raise notes that the cost of the i-th op was raised by n tokens, of which the bucket had some.
+func (c *charges) raise(i int, n, had int64) {
+	if c.short == nil && had < n {
+		c.short = make([]int64, len(c.ops))
+	}
+	if had < n {
+		c.short[i] += n - had
+	}
+}
+
+// lower notes that the cost of the i-th op was lowered by n tokens. It returns how many of them are
+// to be refunded.
+func (c *charges) lower(i int, n int64) int64 {
+	missed := min(c.missed(i), n)
+	if missed > 0 {
+		c.short[i] -= missed
+	}
+	return n - missed
+}
+
 // A wideAdmission is an admission with room for the ops of several limits, in one allocation.
 type wideAdmission struct {
 	admission
@@ -47,19 +74,19 @@ type wideAdmission struct {
 }
 
 // admit returns the admission of a request that v allows, and a buffer for the text of its fields.
-func (l *Limiter) admit(ctx context.Context, v *verdict, worst int) (*admission, []byte) {
+func (e *engine) admit(ctx context.Context, v *verdict, worst int) (*admission, []byte) {
 	n := len(v.ops)
 	if n > 1 && n <= maxPlain && v.failed == "" {
 		w := new(wideAdmission)
 		w.charges.ops, w.charges.from = w.ops[:n:n], w.from[:n:n]
 		copy(w.charges.ops, v.ops)
 		copy(w.charges.from, v.from)
-		w.Context, w.limiter, w.more = ctx, l, &w.charges
+		w.Context, w.engine, w.more = ctx, e, &w.charges
 		w.op, w.admission.from = v.ops[worst], v.from[worst]
 		return &w.admission, w.text[:0]
 	}
 	a := new(admission)
-	a.Context, a.limiter = ctx, l
+	a.Context, a.engine = ctx, e
 	if worst >= 0 {
 		a.op, a.from = v.ops[worst], v.from[worst]
 	}
@@ -91,6 +118,32 @@ func admissionOf(ctx context.Context) *admission {
 	return a
 }
 
+// DecisionFrom returns the decision by which the request with this context was allowed. Of several
+// limiters and decorators it is the innermost. It returns false if there is none: no limiter has
+// seen the request, or the request was exempt.
+func DecisionFrom(ctx context.Context) (d Decision, ok bool) {
+	a := admissionOf(ctx)
+	if a == nil {
+		return d, false
+	}
+	a.decide(&d)
+	return d, true
+}
+
+// Decisions returns the decisions by which the request with this context was allowed, one for each
+// rule that applied: the rules of the innermost limiter or decorator first.
+func Decisions(ctx context.Context) iter.Seq[Decision] {
+	return func(yield func(Decision) bool) {
+		for a := admissionOf(ctx); a != nil; a = admissionOf(a.Context) {
+			for d := range a.decisions() {
+				if !yield(d) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Outer implements [refund.Charge].
 func (a *admission) Outer() context.Context { return a.Context }
 
@@ -105,7 +158,7 @@ func (a *admission) Refund() {
 	for i := range all.ops {
 		all.ops[i].Cost -= all.missed(i)
 	}
-	a.limiter.refund(a.Context, all.charged)
+	a.engine.refund(a.Context, all.charged)
 	a.closed = true
 }
 
@@ -148,27 +201,4 @@ func (a *admission) decisions() iter.Seq[Decision] {
 	v := verdict{outcome: &outcome{failed: all.failed, err: all.err}}
 	v.ops, v.from = append(v.ops, all.ops...), append(v.from, all.from...)
 	return v.decisions()
-}
-
-// refund refunds what ops have taken.
-func (l *Limiter) refund(ctx context.Context, taken charged) {
-	c := l.newCall()
-	defer l.free(c)
-	for i := range taken.ops {
-		if op := &taken.ops[i]; op.Cost > 0 {
-			c.addOne(taken.from[i], op.Key, op.Cost, store.Refund)
-		}
-	}
-	if len(c.ops) > 0 {
-		_ = l.amend(ctx, c.ops, c.from) // reported there
-	}
-}
-
-// handBack copies to r what net/http reads from it after the handler has served a copy: the
-// multipart form, to remove its files, and the pattern that an inner mux has matched.
-func handBack(r, given *http.Request) {
-	if r.MultipartForm == nil {
-		r.MultipartForm = given.MultipartForm
-	}
-	r.Pattern = given.Pattern
 }

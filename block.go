@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,85 +10,9 @@ import (
 
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/rank"
 	"github.com/ratelimit-go/ratelimit/store"
 )
-
-// A Block blocks a key of its [Rule] that keeps exceeding the rule. A violation is a request that
-// the limits of the rule deny or, with When, a response. The first block lasts For. Each repetition
-// doubles it, up to Max. The zero Block blocks only by [Limiter.Block].
-//
-// The limiter denies a blocked key with status 429 and the end of the block as RetryAfter, usually
-// without a call of the Store. A request of a blocked key costs nothing and is no violation. Clients
-// that share a key share its block. Requests without a key are never blocked. See docs/abuse.md.
-type Block struct {
-	_ [0]func()
-
-	// After is how many violations lead to a block, and in what time, such as "10 per 10 minutes". It
-	// is a token bucket: the violation that takes its last token blocks the key, and fills it again.
-	// The zero Limit blocks no key.
-	After Limit
-	// For is how long the first block lasts, at least a second. Zero means a minute. All times here
-	// are rounded up to milliseconds. Let For be at least as long as a token of the limits takes.
-	For time.Duration
-	// Max is how long a block lasts at most, a year or less. Zero means an hour, or For if longer.
-	Max time.Duration
-	// Forget is how long a key must go without a block for the next block to be half as long: a
-	// second to 90 days. Zero means a day.
-	Forget time.Duration
-	// When, if non-nil, reports whether a response is a violation too, such as a failed login. It is
-	// called when the handler has returned or panicked. If it panics itself, there is no violation.
-	When func(Response) bool
-}
-
-// Blocked is a key that is blocked under a rule with a [Block].
-type Blocked struct {
-	// Rule is the name of the rule.
-	Rule string
-	// Key is the key that is blocked.
-	Key Key
-	// Until is when the block ends.
-	Until time.Time
-	// Times is how often the key was blocked, this time included, except blocks that are forgotten.
-	// It is 0 if the key was blocked by hand or by another process.
-	Times int
-}
-
-func (b *Block) check(m *mistakes, field string) {
-	if b.After != (Limit{}) {
-		if err := b.After.check(); err != nil {
-			m.add(field+".After", err)
-		} else if b.After.IsUnlimited() {
-			m.add(field+".After", errors.New("unlimited: want a number of violations, or the zero Limit if none is to block"))
-		}
-	} else if b.When != nil {
-		m.add(field+".After", errors.New("a When, but no number of violations that blocks: want for example PerMinute(10)"))
-	}
-	for _, mistake := range b.policy().Check() {
-		m.add(field+"."+mistake.Field, mistake.Err)
-	}
-}
-
-func (b *Block) policy() blocks.Policy {
-	return blocks.Policy{
-		AfterCount: b.After.Count, AfterPeriod: b.After.Period, AfterBurst: b.After.Burst,
-		For: b.For, Max: b.Max, Forget: b.Forget,
-	}
-}
-
-// compileBlock compiles the Block of r, which has been checked. It returns nil if there is none.
-func compileBlock(r *Rule) *blocks.Buckets {
-	if r.Block == nil {
-		return nil
-	}
-	return blocks.Compile(r.Name, r.Block.policy())
-}
-
-// A suspect is a key of a rule with a Block, as it applies to one request.
-type suspect struct {
-	rule *rule
-	key  Key
-	ask  bool // it was blocked recently, and this request has to ask the store whether it still is
-}
 
 // addBlock adds ops on the buckets of the Block of r.
 func (v *verdict) addBlock(r *rule, ops ...store.Op) {
@@ -101,8 +24,8 @@ func (v *verdict) addBlock(r *rule, ops ...store.Op) {
 
 // suspect reports whether k is known to be blocked under r, and if so makes c a denial. If not, c
 // asks the store.
-func (c *call) suspect(l *Limiter, r *rule, k Key) bool {
-	wait, ask := l.known.Find(r.block.ID(k))
+func (c *call) suspect(e *engine, r *rule, k Key) bool {
+	wait, ask := e.known.Find(r.block.ID(k))
 	if wait > 0 {
 		c.denied = denial{rule: r, key: k, reason: ReasonBlocked, wait: wait}
 		return true
@@ -111,63 +34,65 @@ func (c *call) suspect(l *Limiter, r *rule, k Key) bool {
 	return false
 }
 
-// unasked lets another request ask the store about the suspects of c, which is denied before.
-func (l *Limiter) unasked(c *call) {
+// unasked notes that c is denied without a call of the store. Another request then asks the store
+// about the suspects of c.
+func (e *engine) unasked(c *call) {
+	c.ops, c.from = c.ops[:0], c.from[:0]
 	for _, s := range c.suspects {
 		if s.ask {
-			l.known.Unclaim(s.rule.block.ID(s.key))
+			e.known.Unclaim(s.rule.block.ID(s.key))
 		}
 	}
 }
 
 // applyBlocks is apply for a call with suspects: it asks whether they are blocked, and counts their
 // violations. If a suspect is blocked, it makes c a denial.
-func (l *Limiter) applyBlocks(ctx context.Context, c *call) error {
+func (e *engine) applyBlocks(ctx context.Context, c *call) error {
 	if len(c.suspects) == 0 {
-		return l.apply(ctx, &c.verdict)
+		return e.apply(ctx, &c.verdict)
 	}
-	if err := l.applyAsking(ctx, c); err != nil {
+	if err := e.applyAsking(ctx, c); err != nil {
 		return err
 	}
 	if c.denied.reason == ReasonNone && c.decided() {
 		for _, s := range c.suspects {
 			if c.exceeds(s) {
-				c.block(s, l.offend(ctx, s.rule, s.key))
+				c.block(s, e.offend(ctx, s.rule, s.key))
 			}
 		}
 		return nil
 	}
 	if c.denied.reason == ReasonBlocked && c.took() {
-		l.refund(ctx, c.taken())
+		e.refund(ctx, c.taken())
 	}
 	return nil
 }
 
 // applyAsking is apply, which also asks whether the suspects are blocked, unless all blocks are
 // known.
-func (l *Limiter) applyAsking(ctx context.Context, c *call) error {
-	if l.known.Complete() && !slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.ask }) {
-		return l.apply(ctx, &c.verdict)
+func (e *engine) applyAsking(ctx context.Context, c *call) error {
+	if e.known.Complete() && !slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.ask }) {
+		return e.apply(ctx, &c.verdict)
 	}
-	n, then := len(c.ops), l.known.Asking()
+	n, then := len(c.ops), e.known.Asking()
 	for _, s := range c.suspects {
 		c.addBlock(s.rule, s.rule.block.Asks(s.key))
 	}
-	err := l.apply(ctx, &c.verdict)
+	err := e.apply(ctx, &c.verdict)
 	answers := c.ops[n:]
 	c.ops, c.from = c.ops[:n], c.from[:n] // fields, decisions and refunds are made of these
 	if err != nil {
 		return err
 	}
 	for i, s := range c.suspects {
-		c.block(s, l.stillBlocked(c, s, &answers[i].Result, then))
+		c.block(s, e.stillBlocked(c, s, &answers[i].Result, then))
 	}
 	return nil
 }
 
 // took reports whether c has taken what it asked for.
 func (c *call) took() bool {
-	return c.decided() && len(c.ops) > 0 && c.ops[0].Kind == store.Take && c.ops[strictest(c.ops)].Result.Allowed
+	return c.decided() && len(c.ops) > 0 && c.ops[0].Kind == store.Take && c.ops[rank.Strictest(c.ops)].Result.Allowed
 }
 
 // exceeds reports whether the limits of the suspect's rule have denied c.
@@ -190,10 +115,10 @@ func (c *call) block(s suspect, wait time.Duration) {
 
 // stillBlocked returns for how long s is blocked, as the store has answered. If the store failed, it
 // returns what this process knows.
-func (l *Limiter) stillBlocked(c *call, s suspect, answer *store.Result, then blocks.Instant) time.Duration {
+func (e *engine) stillBlocked(c *call, s suspect, answer *store.Result, then blocks.Instant) time.Duration {
 	who := s.rule.block.ID(s.key)
 	if c.failed != "" {
-		wait, _ := l.known.Find(who)
+		wait, _ := e.known.Find(who)
 		if c.failed == UseMemory && !answer.Allowed {
 			wait = max(wait, answer.RetryAfter)
 		}
@@ -201,40 +126,40 @@ func (l *Limiter) stillBlocked(c *call, s suspect, answer *store.Result, then bl
 	}
 	switch {
 	case !answer.Allowed:
-		l.known.Learn(who, s.rule.Name, then, answer.RetryAfter, 0)
+		e.known.Learn(who, s.rule.Name, then, answer.RetryAfter, 0)
 		return answer.RetryAfter
 	case s.ask:
-		l.known.Forget(who)
+		e.known.Forget(who)
 	}
 	return 0
 }
 
 // offend counts a violation of k under r, and returns for how long k is now blocked.
-func (l *Limiter) offend(ctx context.Context, r *rule, k Key) time.Duration {
+func (e *engine) offend(ctx context.Context, r *rule, k Key) time.Duration {
 	if !r.block.Counts() || k == key.Nobody() {
 		return 0
 	}
-	wait, times := r.block.Count(l.known, r.Name, k, func(ops []store.Op) (decided, shared bool) {
-		c := l.newCall()
-		defer l.free(c)
+	wait, times := r.block.Count(e.known, r.Name, k, func(ops []store.Op) (decided, shared bool) {
+		c := e.newCall()
+		defer e.free(c)
 		c.addBlock(r, ops...)
-		_ = l.apply(ctx, &c.verdict) // reported there
+		_ = e.apply(ctx, &c.verdict) // reported there
 		copy(ops, c.ops)
 		return c.decided(), c.failed == ""
 	})
-	if hook := l.cfg.Hooks.Blocked; hook != nil && times > 0 {
-		b := Blocked{Rule: r.Name, Key: k, Until: l.now().Add(wait), Times: times}
-		l.reporter.Call(ctx, "Blocked", func() error { hook(ctx, b); return nil })
+	if hook := e.cfg.Hooks.Blocked; hook != nil && times > 0 {
+		b := Blocked{Rule: r.Name, Key: k, Until: e.now().Add(wait), Times: times}
+		e.reporter.Call(ctx, "Blocked", func() error { hook(ctx, b); return nil })
 	}
 	return wait
 }
 
 // judge counts a response that is a violation.
-func (l *Limiter) judge(r *http.Request, s settlement, res Response) {
+func (e *engine) judge(r *http.Request, s settlement, res Response) {
 	violation := false
-	s.rule.call(l, r.Context(), "When", func() error { violation = s.rule.Block.When(res); return nil })
+	s.rule.call(e.reporter, r.Context(), "When", func() error { violation = s.rule.Block.When(res); return nil })
 	if violation {
-		l.offend(r.Context(), s.rule, s.key)
+		e.offend(r.Context(), s.rule, s.key)
 	}
 }
 
@@ -273,14 +198,14 @@ func (l *Limiter) Unblock(ctx context.Context, rule string, key Key) error {
 	return err
 }
 
-func (l *Limiter) lift(r *rule, k Key) { l.known.Lift(r.block.ID(k)) }
+func (e *engine) lift(r *rule, k Key) { e.known.Lift(r.block.ID(k)) }
 
 // applyBlock applies ops on the buckets of the Block of r.
-func (l *Limiter) applyBlock(ctx context.Context, r *rule, ops []store.Op) error {
-	c := l.newCall()
-	defer l.free(c)
+func (e *engine) applyBlock(ctx context.Context, r *rule, ops []store.Op) error {
+	c := e.newCall()
+	defer e.free(c)
 	c.addBlock(r, ops...)
-	if err := l.apply(ctx, &c.verdict); err != nil {
+	if err := e.apply(ctx, &c.verdict); err != nil {
 		return err
 	}
 	return c.err

@@ -8,43 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit/internal/pace"
 	"github.com/ratelimit-go/ratelimit/internal/recorder"
 	"github.com/ratelimit-go/ratelimit/store"
 )
-
-// Response is how a request was answered, for the functions of a [Rule], a [Block] and a login that
-// depend on the response.
-type Response struct {
-	// Request is the request that the handler was given.
-	Request *http.Request
-	// Status is the status code. It is 200 if the handler wrote none, 500 if it panicked before it
-	// wrote one, and 101 if it hijacked the connection.
-	Status int
-	// Header is the header of the response. It must not be changed.
-	Header http.Header
-	// Bytes is the number of bytes of the body that were written.
-	Bytes int64
-	// Duration is how long the handler took.
-	Duration time.Duration
-	// Panicked reports that the handler did not return.
-	Panicked bool
-	// Hijacked reports that the handler hijacked the connection. The response ends there.
-	Hijacked bool
-	// Cost is what was reserved for the rule, or what [SetCost] has made of it, in tokens.
-	Cost int64
-}
-
-// Failures reports whether res has a status of 400 or more, or the handler panicked. It is for
-// [Rule].CountOnly and [Block].When.
-func Failures(res Response) bool { return res.Status >= 400 || res.Panicked }
-
-// StatusIn returns a function that reports whether a response has one of the given status codes. It
-// is for [Rule].CountOnly and [Block].When. With 401 and 403 only failed logins count.
-func StatusIn(codes ...int) func(Response) bool {
-	codes = slices.Clone(codes)
-	return func(res Response) bool { return slices.Contains(codes, res.Status) }
-}
 
 // SetCost makes n tokens the cost of the request with this context under the named rule, instead of
 // what was reserved: rows returned, bytes sent, milliseconds used. The handler may call it several
@@ -85,25 +51,14 @@ func responseOf(rec *recorder.Recorder, h http.Header, d time.Duration, panicked
 	return res
 }
 
-// A settlement is a rule whose response decides, as it applies to one request.
-type settlement struct {
-	rule     *rule
-	key      Key
-	cost     int64 // what was reserved
-	observed bool  // the rule denies and blocks no request
-}
-
-// charges reports whether the response decides what a request costs.
-func (r *rule) charges() bool { return r.CountOnly != nil || r.ResponseCost != nil }
-
 // finalCost returns what the request costs in the end.
-func (r *rule) finalCost(l *Limiter, res Response) int64 {
+func (r *rule) finalCost(e *engine, res Response) int64 {
 	n := res.Cost // also if the function fails: a mistake there must not open a door
 	what := "ResponseCost"
 	if r.CountOnly != nil {
 		what = "CountOnly"
 	}
-	r.call(l, res.Request.Context(), what, func() error {
+	r.call(e.reporter, res.Request.Context(), what, func() error {
 		if r.CountOnly != nil {
 			if !r.CountOnly(res) {
 				n = 0
@@ -121,20 +76,40 @@ func (r *rule) finalCost(l *Limiter, res Response) int64 {
 }
 
 // settle charges what the response says, and counts violations.
-func (l *Limiter) settle(r *http.Request, a *admission, settling []settlement, res Response) {
+func (e *engine) settle(r *http.Request, a *admission, settling []settlement, res Response) {
 	defer a.close()
 	res.Request = r
 	var costs []ruleCost
 	for _, s := range settling {
 		res.Cost = a.cost(s.rule.Name, s.cost)
 		if b := s.rule.Block; b != nil && b.When != nil && !s.observed {
-			l.judge(r, s, res)
+			e.judge(r, s, res)
 		}
 		if s.rule.charges() {
-			costs = append(costs, ruleCost{s.rule.Name, s.rule.finalCost(l, res)})
+			costs = append(costs, ruleCost{s.rule.Name, s.rule.finalCost(e, res)})
 		}
 	}
 	a.setCosts(costs)
+}
+
+// observe counts a request under the rules in DryRun, and adds what they took to a.
+func (e *engine) observe(r *http.Request, a *admission, observed []observation) {
+	for _, o := range observed {
+		c := e.newCall()
+		c.add(o.plan, o.key, o.cost, 0)
+		_ = e.apply(r.Context(), &c.verdict) // reported there
+		switch worst := c.strictest(); {
+		case worst < 0: // the store failed, or the rule is unlimited
+		case c.ops[worst].Result.Allowed:
+			taken, all := c.taken(), a.all()
+			all.ops, all.from = append(all.ops, taken.ops...), append(all.from, taken.from...)
+		case e.cfg.Hooks.DryRun != nil:
+			var d Decision
+			c.decide(&d)
+			e.reporter.Call(r.Context(), "DryRun", func() error { e.cfg.Hooks.DryRun(r, d); return nil })
+		}
+		e.free(c)
+	}
 }
 
 // cost returns what the named rule has taken, or reserved if it has taken nothing.
@@ -152,33 +127,6 @@ func (a *admission) cost(rule string, reserved int64) int64 {
 	return reserved
 }
 
-func (c *charges) missed(i int) int64 {
-	if c.short == nil {
-		return 0
-	}
-	return c.short[i]
-}
-
-// raise notes that the cost of the i-th op was raised by n tokens, of which the bucket had some.
-func (c *charges) raise(i int, n, had int64) {
-	if c.short == nil && had < n {
-		c.short = make([]int64, len(c.ops))
-	}
-	if had < n {
-		c.short[i] += n - had
-	}
-}
-
-// lower notes that the cost of the i-th op was lowered by n tokens. It returns how many of them are
-// to be refunded.
-func (c *charges) lower(i int, n int64) int64 {
-	missed := min(c.missed(i), n)
-	if missed > 0 {
-		c.short[i] -= missed
-	}
-	return n - missed
-}
-
 // ruleCost is what the named rule is to have taken.
 type ruleCost struct {
 	rule string
@@ -193,8 +141,8 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 	if a.closed {
 		return false
 	}
-	c := a.limiter.newCall()
-	defer a.limiter.free(c)
+	c := a.engine.newCall()
+	defer a.engine.free(c)
 	found := false
 	var raised []int
 	var wanted []int64
@@ -215,7 +163,7 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 		return found
 	}
 	a.spareQueue(c)
-	err := a.limiter.amend(a.Context, c.ops, c.from) // reported there
+	err := a.engine.amend(a.Context, c.ops, c.from) // reported there
 	for i := range c.ops {
 		if op := &c.ops[i]; op.Kind == store.TakeUpTo {
 			had := int64(0) // if the store failed, it may have taken all or nothing
@@ -235,20 +183,20 @@ func (a *admission) spareQueue(c *call) {
 	var asks charged
 	var of []int
 	for i := range c.ops {
-		if op, p := &c.ops[i], c.from[i]; op.Kind == store.TakeUpTo && p.extra > 0 {
+		if op, p := &c.ops[i], c.from[i]; op.Kind == store.TakeUpTo && p.queue.Extra > 0 {
 			ask := *op
-			ask.Kind, ask.Cost = store.Peek, min(op.Cost, p.shown().Burst)+p.extra
+			ask.Kind, ask.Cost = store.Peek, min(op.Cost, p.shown().Burst)+p.queue.Extra
 			asks.ops, asks.from, of = append(asks.ops, ask), append(asks.from, p), append(of, i)
 		}
 	}
 	if len(asks.ops) == 0 {
 		return
 	}
-	err := a.limiter.amend(a.Context, asks.ops, asks.from) // reported there
+	err := a.engine.amend(a.Context, asks.ops, asks.from) // reported there
 	for i, at := range of {
 		op, p, own := &c.ops[at], c.from[at], int64(0)
 		if err == nil || p.here {
-			own = max(0, p.had(&asks.ops[i])-p.extra)
+			own = max(0, p.had(&asks.ops[i])-p.queue.Extra)
 		}
 		op.Cost = min(op.Cost, own)
 	}
@@ -273,12 +221,8 @@ func (c *charges) change(v *call, i int, n int64) bool {
 
 // had returns how many tokens of its cost a Peek has found: whole tokens, and never too many.
 func (p *policy) had(op *store.Op) int64 {
-	switch wait := op.Result.RetryAfter; {
-	case op.Result.Allowed:
+	if op.Result.Allowed {
 		return op.Cost
-	case wait <= 0 || wait > p.pace.TimeOf(p.Burst()).Ceil():
-		return 0
-	default:
-		return max(op.Cost-p.pace.Tokens(pace.Span{NS: int64(wait) - 1})-1, 0)
 	}
+	return p.queue.Found(op.Cost, op.Result.RetryAfter)
 }

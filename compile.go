@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,7 +17,9 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/keyer"
 	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -58,8 +61,7 @@ type policy struct {
 	*store.Limit
 	respond.Policy
 	rule  *rule
-	pace  pace.Pace
-	extra int64   // the part of Burst that is room for requests that wait
+	queue pace.Queue
 	local *policy // replaces it while the store fails, with UseMemory; nil means itself
 	here  bool    // it is enforced by this process alone, while the store fails
 	quiet bool    // it stays out of header fields and bodies
@@ -73,11 +75,11 @@ func compileRule(r Rule, cfg *Config, c *counters) *rule {
 	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
 	compiled := &rule{
 		onFail: cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure), parts: cfg.Instances, counters: c,
-		byClient: isClientIP(r.Key, cfg.ClientIP),
+		byClient: keyer.IsClientIP(r.Key, cfg.ClientIP),
 	}
-	r.Key = bindKeyer(r.Key, cfg.ClientIP)
-	compiled.direct = r.Key == Keyer(byAddr{}) || r.Key == Keyer(byAddr{clientip.Remote()})
-	compiled.forAll = countsAll(r.Key)
+	r.Key = keyer.Bind(r.Key, cfg.ClientIP)
+	compiled.direct = r.Key == Keyer(keyer.Addr{}) || r.Key == Keyer(keyer.Addr{Source: clientip.Remote()})
+	compiled.forAll = keyer.CountsAll(r.Key)
 	compiled.mode, compiled.percent, _ = r.Mode.parse()
 	r.Mode = cmp.Or(r.Mode, Enforce)
 	compiled.Rule = r
@@ -90,15 +92,12 @@ func compileRule(r Rule, cfg *Config, c *counters) *rule {
 	return compiled
 }
 
-// isClientIP reports whether k counts by the address that src finds.
-func isClientIP(k Keyer, src clientip.Source) bool {
-	switch k := k.(type) {
-	case nil, clientIP:
-		return true
-	case byAddr:
-		return k.src == src
+// compileBlock compiles the Block of r, which has been checked. It returns nil if there is none.
+func compileBlock(r *Rule) *blocks.Buckets {
+	if r.Block == nil {
+		return nil
 	}
-	return false
+	return blocks.Compile(r.Name, r.Block.policy())
 }
 
 // newPlan compiles limits that have been checked.
@@ -137,17 +136,22 @@ func (r *rule) newPolicy(index, of int, l Limit) policy {
 	}
 	return policy{
 		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
-		pace: pace.Of(l.Count, l.Period), extra: extra, quiet: r.OmitHeaders,
+		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra}, quiet: r.OmitHeaders,
 	}
 }
 
 // shown returns the limit as the user wrote it, with Burst filled in.
 func (p *policy) shown() Limit {
-	return Limit{Count: p.Limit.Count(), Period: p.Period(), Burst: p.Burst() - p.extra}
+	return Limit{Count: p.Limit.Count(), Period: p.Period(), Burst: p.Burst() - p.queue.Extra}
+}
+
+// call calls a function of the rule, and reports its error or panic.
+func (r *rule) call(rp *report.Reporter, ctx context.Context, what string, f func() error) {
+	rp.Call(ctx, fmt.Sprintf("%s: %s", r.Name, what), f)
 }
 
 // applies reports whether the rule applies to req, as far as its method and Skip go.
-func (r *rule) applies(l *Limiter, req *http.Request) bool {
+func (r *rule) applies(rp *report.Reporter, req *http.Request) bool {
 	if len(r.Methods) > 0 && !slices.Contains(r.Methods, req.Method) &&
 		(req.Method != http.MethodHead || !slices.Contains(r.Methods, http.MethodGet)) {
 		return false
@@ -156,17 +160,17 @@ func (r *rule) applies(l *Limiter, req *http.Request) bool {
 		return true
 	}
 	skip := false
-	r.call(l, req.Context(), "Skip", func() error { skip = r.Skip(req); return nil })
+	r.call(rp, req.Context(), "Skip", func() error { skip = r.Skip(req); return nil })
 	return !skip
 }
 
 // keyOf returns the key by which to count req, and false if the request is to be denied. The zero
 // Key means that the rule does not apply.
-func (r *rule) keyOf(l *Limiter, req *http.Request) (Key, bool) {
+func (r *rule) keyOf(rp *report.Reporter, req *http.Request) (Key, bool) {
 	var k Key
 	var err error
 	if r.direct {
-		k, err = r.Key.(byAddr).Key(req)
+		k, err = r.Key.(keyer.Addr).Key(req)
 	} else {
 		k, err = safeKey(r.Key, req)
 	}
@@ -174,7 +178,7 @@ func (r *rule) keyOf(l *Limiter, req *http.Request) (Key, bool) {
 		return k, true
 	}
 	if err != nil && !errors.Is(err, ErrNoKey) {
-		l.reporter.Report(req.Context(), fmt.Errorf("ratelimit: rule %q: Key: %w", r.Name, err))
+		rp.Report(req.Context(), fmt.Errorf("ratelimit: rule %q: Key: %w", r.Name, err))
 	}
 	switch r.OnMissingKey {
 	case DenyRequest:
@@ -195,12 +199,12 @@ func safeKey(k Keyer, req *http.Request) (got Key, err error) {
 }
 
 // cost returns what req costs before it is served.
-func (r *rule) cost(l *Limiter, req *http.Request) int64 {
+func (r *rule) cost(rp *report.Reporter, req *http.Request) int64 {
 	if r.Cost == nil {
 		return 1
 	}
 	n := int64(1)
-	r.call(l, req.Context(), "Cost", func() error {
+	r.call(rp, req.Context(), "Cost", func() error {
 		cost := r.Cost(req)
 		if cost < 0 {
 			return fmt.Errorf("negative cost %d", cost)
@@ -212,12 +216,12 @@ func (r *rule) cost(l *Limiter, req *http.Request) int64 {
 }
 
 // limitsOf returns the plan for key.
-func (r *rule) limitsOf(l *Limiter, ctx context.Context, k Key) *plan {
+func (r *rule) limitsOf(rp *report.Reporter, ctx context.Context, k Key) *plan {
 	if r.LimitsFor == nil {
 		return r.plan
 	}
 	p := r.plan
-	r.call(l, ctx, "LimitsFor", func() error {
+	r.call(rp, ctx, "LimitsFor", func() error {
 		limits := r.LimitsFor(ctx, k)
 		if len(limits) == 0 {
 			return nil
@@ -252,4 +256,39 @@ func (r *rule) everyLimit() *plan {
 		every.policies = append(every.policies, r.newPolicy(i, maxLimits, PerSecond(1)))
 	}
 	return every
+}
+
+// enforces reports whether r, which is not Off, denies requests of k.
+func (r *rule) enforces(k Key) bool {
+	if r.mode == Enforce || r.percent == 0 {
+		return r.mode == Enforce
+	}
+	h, b := fnv.New32a(), k.Bytes() // the same in every process
+	_, _ = h.Write([]byte(r.Name))
+	_, _ = h.Write(b[:])
+	return h.Sum32()%100 < uint32(r.percent)
+}
+
+// charges reports whether the response decides what a request costs.
+func (r *rule) charges() bool { return r.CountOnly != nil || r.ResponseCost != nil }
+
+// permit returns the permit that a request of k needs.
+func (r *rule) permit(k Key) inflight.Permit {
+	p := inflight.Permit{
+		Rule: r.Name, Key: k, Max: r.InFlight, Alone: r.InFlight, ForAll: r.forAll, Meter: &r.meter,
+	}
+	switch r.onFail {
+	case FailClosed:
+		p.Alone = 0
+	case UseMemory:
+		p.Alone = max(r.InFlight/max(r.parts, 1), 1)
+	}
+	return p
+}
+
+func (r *rule) maxWaiting() int64 {
+	if r.MaxWaiting == 0 {
+		return defaultMaxWaiting
+	}
+	return int64(r.MaxWaiting)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
@@ -91,6 +92,29 @@ type Hooks struct {
 	Error func(ctx context.Context, err error)
 }
 
+// Policy is the part of a [Config] that [Limiter.SetPolicy] can replace.
+type Policy struct {
+	_ [0]func()
+
+	Rules        []Rule
+	Routes       map[string][]Rule
+	ExemptRoutes []string
+	Exempt       func(r *http.Request) bool
+	Budgets      []Budget
+}
+
+// clone returns a copy of p that shares no slice or map of rules with it.
+func (p *Policy) clone() Policy {
+	c := Policy{
+		Rules: slices.Clone(p.Rules), ExemptRoutes: slices.Clone(p.ExemptRoutes), Exempt: p.Exempt,
+		Budgets: slices.Clone(p.Budgets), Routes: make(map[string][]Rule, len(p.Routes)),
+	}
+	for pattern, rules := range p.Routes {
+		c.Routes[pattern] = slices.Clone(rules)
+	}
+	return c
+}
+
 // Headers is the form in which responses tell clients how they stand with their limits.
 type Headers string
 
@@ -129,16 +153,6 @@ func (p FailurePolicy) valid() bool {
 	return p == "" || p == FailOpen || p == FailClosed || p == UseMemory
 }
 
-// Bounds and defaults of the options.
-const (
-	maxInstances        = 1_000_000
-	defaultStoreTimeout = 50 * time.Millisecond
-	minStoreTimeout     = 10 * time.Microsecond // a number without a unit is less
-	defaultLeaseTTL     = 30 * time.Second
-	minLeaseTTL         = time.Second
-	maxLeaseTTL         = time.Hour
-)
-
 // ConfigError is one mistake in a [Config]. [New] returns all of them, joined by [errors.Join].
 type ConfigError struct {
 	Field string // where, such as `Rules[0].Limits`
@@ -172,6 +186,16 @@ func unjoin(err error) []error {
 	}
 	return []error{err}
 }
+
+// Bounds and defaults of the options.
+const (
+	maxInstances        = 1_000_000
+	defaultStoreTimeout = 50 * time.Millisecond
+	minStoreTimeout     = 10 * time.Microsecond // a number without a unit is less
+	defaultLeaseTTL     = 30 * time.Second
+	minLeaseTTL         = time.Second
+	maxLeaseTTL         = time.Hour
+)
 
 // check finds the mistakes outside of the rules.
 func (c *Config) check(m *mistakes) {

@@ -1,16 +1,102 @@
 package ratelimit
 
 import (
-	"context"
 	"iter"
-	"math"
-	"math/bits"
-	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/rank"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/store"
 )
+
+// An engine makes decisions. It knows nothing of routes.
+type engine struct {
+	cfg      *Config
+	memory   *MemoryStore        // the store, if it is one: it cannot fail
+	guard    *guard.Guard        // calls the store, if it is another
+	local    func() *MemoryStore // decides while the store fails, with UseMemory
+	reporter *report.Reporter
+	calls    sync.Pool // of *call
+	inFlight *inflight.Counter
+	leases   *inflight.Leases // of inFlight; nil if the store has none
+	known    *blocks.Known
+
+	failedOpen, failedClosed, failedToMemory atomic.Int64 // decisions
+}
+
+// A call is one decision under way, with all that it needs until it ends. Calls are pooled.
+type call struct {
+	verdict
+	own      outcome      // of verdict
+	settling []settlement // rules whose response decides
+	observed []observation
+	waiters  []*rule // rules that hold requests
+	holds    []hold  // limits that hold this one
+	permits  []inflight.Permit
+	suspects []suspect
+	parts    []part // of Limiter.Apply
+	body     []byte // of a denial
+	extra    []byte
+}
+
+// A settlement is a rule whose response decides, as it applies to one request.
+type settlement struct {
+	rule     *rule
+	key      Key
+	cost     int64 // what was reserved
+	observed bool  // the rule denies and blocks no request
+}
+
+// An observation is a rule in DryRun, as it applies to one request.
+type observation struct {
+	rule *rule
+	plan *plan
+	key  Key
+	cost int64
+}
+
+// A hold is a limit whose tokens are not there yet.
+type hold struct {
+	op   int
+	wait time.Duration
+	left int64 // without the extra room, and so usually negative
+}
+
+// A suspect is a key of a rule with a Block, as it applies to one request.
+type suspect struct {
+	rule *rule
+	key  Key
+	ask  bool // it was blocked recently, and this request has to ask the store whether it still is
+}
+
+// A part is the ops of one Change.
+type part struct {
+	rule       *rule
+	first, end int
+	observed   bool // the rule denies nothing for this key
+}
+
+func (e *engine) newCall() *call {
+	if c, ok := e.calls.Get().(*call); ok {
+		return c
+	}
+	c := new(call)
+	c.outcome = &c.own
+	return c
+}
+
+// free makes c available for another decision. It clears only what is tested for being empty.
+func (e *engine) free(c *call) {
+	c.ops, c.from, c.own = c.ops[:0], c.from[:0], outcome{}
+	c.settling, c.observed, c.waiters = c.settling[:0], c.observed[:0], c.waiters[:0]
+	c.permits, c.suspects, c.parts = c.permits[:0], c.suspects[:0], c.parts[:0]
+	e.calls.Put(c)
+}
 
 // A verdict is the ops of a decision, each with its policy, and what decided besides limits. The ops
 // have their Results once a store has decided.
@@ -39,38 +125,6 @@ type denial struct {
 	wait   time.Duration
 }
 
-// A call is one decision under way, with all that it needs until it ends. Calls are pooled.
-type call struct {
-	verdict
-	own      outcome      // of verdict
-	settling []settlement // rules whose response decides
-	observed []observation
-	waiters  []*rule // rules that hold requests
-	holds    []hold  // limits that hold this one
-	permits  []inflight.Permit
-	suspects []suspect
-	parts    []part // of Limiter.Apply
-	body     []byte // of a denial
-	extra    []byte
-}
-
-func (l *Limiter) newCall() *call {
-	if c, ok := l.calls.Get().(*call); ok {
-		return c
-	}
-	c := new(call)
-	c.outcome = &c.own
-	return c
-}
-
-// free makes c available for another decision. It clears only what is tested for being empty.
-func (l *Limiter) free(c *call) {
-	c.ops, c.from, c.own = c.ops[:0], c.from[:0], outcome{}
-	c.settling, c.observed, c.waiters = c.settling[:0], c.observed[:0], c.waiters[:0]
-	c.permits, c.suspects, c.parts = c.permits[:0], c.suspects[:0], c.parts[:0]
-	l.calls.Put(c)
-}
-
 // add adds an op for each limit of p.
 func (v *verdict) add(p *plan, k Key, cost int64, kind store.Kind) {
 	for i := range p.policies {
@@ -85,87 +139,6 @@ func (v *verdict) addOne(pol *policy, k Key, cost int64, kind store.Kind) {
 	op.Kind, op.Limit, op.Key, op.Cost = kind, pol.Limit, k, cost
 }
 
-// collect adds the ops of all rules of set that apply to req, and what else these rules need. It
-// returns false if a rule denies the request without a call of the store.
-func (c *call) collect(l *Limiter, set *ruleSet, req *http.Request, kind store.Kind) bool {
-	var client Key // found once for all rules
-	for _, r := range set.rules {
-		if r.mode == Off || !r.applies(l, req) {
-			continue
-		}
-		k, ok := client, true
-		if !r.byClient || client.IsZero() {
-			k, ok = r.keyOf(l, req)
-		}
-		switch {
-		case !ok && r.mode == DryRun: // the rule would deny the request, so it counts nothing
-			continue
-		case !ok:
-			c.denied = denial{rule: r, reason: ReasonNoKey}
-			return false
-		case k.IsZero():
-			continue
-		case r.byClient && r.OnMissingKey != SkipRule && r.OnMissingKey != DenyRequest:
-			client = k
-		}
-		if !c.collectOne(l, r, req, k, kind) {
-			return false
-		}
-	}
-	return true
-}
-
-// collectOne adds what one rule needs for the key k.
-func (c *call) collectOne(l *Limiter, r *rule, req *http.Request, k Key, kind store.Kind) bool {
-	observed := kind == store.Take && !r.enforces(k)
-	if r.block != nil && kind == store.Take && !observed && c.suspect(l, r, k) {
-		return false
-	}
-	p, cost := r.limitsOf(l, req.Context(), k), r.cost(l, req)
-	switch {
-	case observed:
-		c.observed = append(c.observed, observation{r, p, k, cost})
-		if r.charges() {
-			c.settling = append(c.settling, settlement{r, k, cost, true})
-		}
-		return true
-	case kind == store.Take:
-		c.control(r, k, cost)
-	}
-	c.add(p, k, cost, kind)
-	return true
-}
-
-// control notes what r does besides taking tokens.
-func (c *call) control(r *rule, k Key, cost int64) {
-	if r.settles {
-		c.settling = append(c.settling, settlement{r, k, cost, false})
-	}
-	if r.MaxWait > 0 {
-		c.waiters = append(c.waiters, r)
-	}
-	if r.InFlight > 0 {
-		c.permits = append(c.permits, r.permit(k))
-	}
-}
-
-// apply makes the store decide, or what was chosen for a store that fails.
-func (l *Limiter) apply(ctx context.Context, v *verdict) error {
-	switch {
-	case len(v.ops) == 0:
-		return nil
-	case l.memory != nil:
-		return l.memory.tables.Apply(ctx, v.ops)
-	}
-	if err := store.CheckOps(v.ops); err != nil {
-		return err
-	}
-	if err := l.ask(ctx, v.ops); err != nil {
-		l.fail(ctx, v, err)
-	}
-	return nil
-}
-
 // decided reports whether the Results are those of a store, here or elsewhere.
 func (v *verdict) decided() bool { return v.failed == "" || v.failed == UseMemory }
 
@@ -175,7 +148,7 @@ func (v *verdict) strictest() int {
 	if len(v.ops) == 0 || v.denied.reason != ReasonNone || !v.decided() {
 		return -1
 	}
-	return strictest(v.ops)
+	return rank.Strictest(v.ops)
 }
 
 // allowed reports whether the request is allowed, if the op with that index decided.
@@ -219,7 +192,7 @@ func (v *verdict) decisions() iter.Seq[Decision] {
 				end++
 			}
 			d := Decision{StoreErr: v.err}
-			worst := i + strictest(v.ops[i:end])
+			worst := i + rank.Strictest(v.ops[i:end])
 			v.from[worst].decide(&d, &v.ops[worst])
 			if !yield(d) {
 				return
@@ -244,49 +217,5 @@ func (p *policy) decide(d *Decision, op *store.Op) {
 		d.Reason = ReasonExceedsBurst
 	case !res.Allowed:
 		d.Reason = ReasonLimit
-	}
-}
-
-// strictest returns the index of the op whose answer matters most, the first of several alike.
-func strictest(ops []store.Op) int {
-	worst := 0
-	for i := 1; i < len(ops); i++ { // stricter, without a call
-		a, b := &ops[i], &ops[worst]
-		if !a.Result.Allowed || !b.Result.Allowed {
-			if severity(a) > severity(b) {
-				worst = i
-			}
-		} else if scarcer(a, b) {
-			worst = i
-		}
-	}
-	return worst
-}
-
-// stricter reports whether the answer to a matters more than the answer to b.
-func stricter(a, b *store.Op) bool {
-	if a.Result.Allowed && b.Result.Allowed {
-		return scarcer(a, b)
-	}
-	return severity(a) > severity(b)
-}
-
-// scarcer reports whether a has a smaller share of its burst left than b. A store may wrongly
-// return a negative Remaining.
-func scarcer(a, b *store.Op) bool {
-	xhi, xlo := bits.Mul64(uint64(max(a.Result.Remaining, 0)), uint64(b.Limit.Burst()))
-	yhi, ylo := bits.Mul64(uint64(max(b.Result.Remaining, 0)), uint64(a.Limit.Burst()))
-	return xhi < yhi || xhi == yhi && xlo < ylo
-}
-
-// severity ranks a denial. A store may wrongly return a negative RetryAfter.
-func severity(op *store.Op) time.Duration {
-	switch res := &op.Result; {
-	case res.Allowed:
-		return -1
-	case res.ExceedsBurst:
-		return math.MaxInt64
-	default:
-		return max(res.RetryAfter, 0)
 	}
 }

@@ -1,9 +1,10 @@
 package ratelimit
 
 import (
-	"context"
-	"iter"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/respond"
@@ -77,70 +78,101 @@ func (d Decision) Status() int {
 	return problemOf(d.Reason).Status
 }
 
-// The responses to denied requests. Limits deny with the first.
-var (
-	overLimit     = quotaExceeded("Too many requests.")
-	overBurst     = quotaExceeded("The request costs more than its limit can ever allow.")
-	overInFlight  = quotaExceeded("Too many requests at once.")
-	blockedByRule = respond.Problem{
-		Type: respond.ProblemTypes + "abnormal-usage-detected", Status: http.StatusTooManyRequests,
-		Title: "Too Many Requests", Text: "Blocked because of abnormal usage.",
-	}
-	noKey  = forbidden("The request carries no identity to count it by.")
-	denied = forbidden("Access is denied.")
-)
-
-func quotaExceeded(text string) respond.Problem {
-	return respond.Problem{
-		Type: respond.ProblemTypes + "quota-exceeded", Status: http.StatusTooManyRequests,
-		Title: "Too Many Requests", Text: text,
-	}
-}
-
-func forbidden(text string) respond.Problem {
-	return respond.Problem{Type: "about:blank", Status: http.StatusForbidden, Title: "Forbidden", Text: text}
-}
-
 func problemOf(reason Reason) *respond.Problem {
 	switch reason {
 	case ReasonNoKey:
-		return &noKey
+		return &respond.NoIdentity
 	case ReasonDenied:
-		return &denied
+		return &respond.AccessDenied
 	case ReasonBlocked:
-		return &blockedByRule
+		return &respond.AbnormalUsage
 	case ReasonStore, ReasonCapacity:
 		return &respond.ReducedCapacity
 	case ReasonInFlight:
-		return &overInFlight
+		return &respond.TooManyAtOnce
 	case ReasonExceedsBurst:
-		return &overBurst
+		return &respond.ExceedsBurst
 	}
-	return &overLimit
+	return &respond.OverLimit
 }
 
-// DecisionFrom returns the decision by which the request with this context was allowed. Of several
-// limiters and decorators it is the innermost. It returns false if there is none: no limiter has
-// seen the request, or the request was exempt.
-func DecisionFrom(ctx context.Context) (d Decision, ok bool) {
-	a := admissionOf(ctx)
-	if a == nil {
-		return d, false
+// Mode says whether a [Rule] denies requests. Try a rule out with [DryRun], roll it out with
+// [EnforcePercent], and switch it off in an emergency with [Limiter.SetMode].
+type Mode string
+
+const (
+	// Enforce is the ordinary mode.
+	Enforce Mode = "enforce"
+	// DryRun counts as Enforce does but denies no request. Hooks.DryRun is told of requests that the
+	// rule would have denied. Responses do not show the rule. Each such rule is one more call of the
+	// Store, after the other rules have allowed the request. InFlight, MaxWait and Block do nothing.
+	DryRun Mode = "dry-run"
+	// Off does not apply the rule at all.
+	Off Mode = "off"
+)
+
+const enforcePrefix = "enforce "
+
+// EnforcePercent is [Enforce] for percent of all keys, always the same keys, and [DryRun] for the
+// others. From 0 down it is DryRun, and from 100 up it is Enforce. A greater percentage includes the
+// keys of a smaller one. Each rule selects different keys.
+func EnforcePercent(percent int) Mode {
+	switch {
+	case percent <= 0:
+		return DryRun
+	case percent >= 100:
+		return Enforce
 	}
-	a.decide(&d)
-	return d, true
+	return Mode(enforcePrefix + strconv.Itoa(percent) + "%")
 }
 
-// Decisions returns the decisions by which the request with this context was allowed, one for each
-// rule that applied: the rules of the innermost limiter or decorator first.
-func Decisions(ctx context.Context) iter.Seq[Decision] {
-	return func(yield func(Decision) bool) {
-		for a := admissionOf(ctx); a != nil; a = admissionOf(a.Context) {
-			for d := range a.decisions() {
-				if !yield(d) {
-					return
-				}
-			}
-		}
+// parse returns Enforce, DryRun or Off, and of which percentage of keys a DryRun is enforced. The
+// empty Mode is Enforce.
+func (m Mode) parse() (base Mode, percent int, ok bool) {
+	switch m {
+	case "", Enforce:
+		return Enforce, 100, true
+	case DryRun, Off:
+		return m, 0, true
 	}
+	digits, found := strings.CutPrefix(string(m), enforcePrefix)
+	digits, percents := strings.CutSuffix(digits, "%")
+	n, err := strconv.Atoi(digits)
+	if !found || !percents || err != nil || m != EnforcePercent(n) {
+		return "", 0, false
+	}
+	return DryRun, n, true
+}
+
+// Response is how a request was answered, for the functions of a [Rule], a [Block] and a login that
+// depend on the response.
+type Response struct {
+	// Request is the request that the handler was given.
+	Request *http.Request
+	// Status is the status code. It is 200 if the handler wrote none, 500 if it panicked before it
+	// wrote one, and 101 if it hijacked the connection.
+	Status int
+	// Header is the header of the response. It must not be changed.
+	Header http.Header
+	// Bytes is the number of bytes of the body that were written.
+	Bytes int64
+	// Duration is how long the handler took.
+	Duration time.Duration
+	// Panicked reports that the handler did not return.
+	Panicked bool
+	// Hijacked reports that the handler hijacked the connection. The response ends there.
+	Hijacked bool
+	// Cost is what was reserved for the rule, or what [SetCost] has made of it, in tokens.
+	Cost int64
+}
+
+// Failures reports whether res has a status of 400 or more, or the handler panicked. It is for
+// [Rule].CountOnly and [Block].When.
+func Failures(res Response) bool { return res.Status >= 400 || res.Panicked }
+
+// StatusIn returns a function that reports whether a response has one of the given status codes. It
+// is for [Rule].CountOnly and [Block].When. With 401 and 403 only failed logins count.
+func StatusIn(codes ...int) func(Response) bool {
+	codes = slices.Clone(codes)
+	return func(res Response) bool { return slices.Contains(codes, res.Status) }
 }

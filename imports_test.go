@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"internal/limittext": {"internal/pace"},
 	"internal/recorder":  {},
 	"internal/respond":   {},
+	"internal/routes":    {},
 	"internal/report":    {},
 	"internal/refund":    {},
 	"internal/apilist":   {}, // for tests
@@ -36,7 +37,9 @@ var mayImport = map[string][]string{
 	"internal/guard":    {"store", "internal/pace", "internal/key"},
 	"internal/blocks":   {"store", "internal/key"},
 	"internal/inflight": {"store", "internal/key"},
-	"storetest":         {"store"},
+	"internal/rank":     {"store"},
+	"internal/keyer":    {"clientip", "internal/key", "internal/routes"},
+	"storetest":         {"store", "internal/key"},
 
 	// What users import
 	"clientip": {},
@@ -44,8 +47,9 @@ var mayImport = map[string][]string{
 	".": {
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",
+		"internal/rank", "internal/keyer", "internal/routes",
 	},
-	"login": {".", "clientip"},
+	"login": {".", "clientip", "store"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

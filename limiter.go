@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -20,18 +19,8 @@ import (
 // A Limiter enforces rules on HTTP requests, and on whatever calls Take. Create one with [New]. It
 // is safe for concurrent use, starts no goroutine and does not need to be closed.
 type Limiter struct {
-	cfg      Config
-	memory   *MemoryStore        // the store, if it is one: it cannot fail
-	guard    *guard.Guard        // calls the store, if it is another
-	local    func() *MemoryStore // decides while the store fails, with UseMemory
-	reporter *report.Reporter
-	table    atomic.Pointer[table]
-	calls    sync.Pool // of *call
-	inFlight *inflight.Counter
-	leases   *inflight.Leases // of inFlight; nil if the store has none
-	known    *blocks.Known
-
-	failedOpen, failedClosed, failedToMemory atomic.Int64 // decisions
+	engine
+	table atomic.Pointer[table]
 
 	changing sync.Mutex // of all below, table, and the sets of decorators
 	source   source
@@ -46,11 +35,9 @@ func noRule(name string) error { return fmt.Errorf("ratelimit: %w: %q", ErrNoRul
 // New returns a Limiter for cfg. If cfg is invalid, the error joins a [*ConfigError] for every
 // mistake.
 func New(cfg Config) (*Limiter, error) {
-	l := &Limiter{
-		cfg: cfg, shared: map[string]*counters{},
-		reporter: report.New("ratelimit", "rate limiter", cfg.Hooks.Error),
-		inFlight: inflight.NewCounter(),
-	}
+	l := &Limiter{shared: map[string]*counters{}}
+	l.cfg, l.inFlight = &cfg, inflight.NewCounter()
+	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error)
 	l.local = sync.OnceValue(func() *MemoryStore { return NewMemoryStore(MemoryConfig{Clock: cfg.Clock}) })
 	var m mistakes
 	cfg.check(&m)
@@ -81,48 +68,52 @@ func New(cfg Config) (*Limiter, error) {
 func (l *Limiter) ClientIP() clientip.Source { return l.cfg.ClientIP }
 
 // monotonic returns Config.Clock as times since now, or nil if there is none.
-func (l *Limiter) monotonic() func() time.Duration {
-	if l.cfg.Clock == nil {
+func (e *engine) monotonic() func() time.Duration {
+	if e.cfg.Clock == nil {
 		return nil
 	}
-	start := l.cfg.Clock()
-	return func() time.Duration { return l.cfg.Clock().Sub(start) }
+	start := e.cfg.Clock()
+	return func() time.Duration { return e.cfg.Clock().Sub(start) }
 }
 
-// Take takes cost tokens from the buckets of key under the named rule or budget, all of them or
-// none, and returns the decision. It ignores the parts of a rule that need a request: Key, Cost,
-// Skip and InFlight. It never waits, even if the rule has a MaxWait: see [Limiter.Wait].
-//
-// A rule that is [Off] allows everything. A rule in [DryRun] takes the tokens that are there and
-// allows everything too. Its Reason and RetryAfter then tell what the rule would have done.
-//
-// The error is a misuse: there is no such rule ([ErrNoRule]), or key or cost is not valid
-// ([store.ErrInvalidOp]). If the store failed, OnStoreFailure has decided, and StoreErr of the
-// Decision says so.
-func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d Decision, err error) {
-	err = l.one(ctx, store.Take, rule, key, cost, &d)
-	return d, err
+// leasesOf returns how the permits of all instances are counted, or nil if the store cannot do it.
+func (e *engine) leasesOf() *inflight.Leases {
+	if e.guard == nil || !e.guard.CanLease() {
+		return nil
+	}
+	ttl := cmp.Or(e.cfg.LeaseTTL, defaultLeaseTTL)
+	return &inflight.Leases{Store: e.guard, TTL: ttl, Report: e.reporter.Report}
 }
 
-// Peek returns the decision that Take would return for one token if the rule were enforced, whatever
-// its mode. It takes no token. Its errors are those of [Limiter.Take].
-func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (d Decision, err error) {
-	err = l.one(ctx, store.Peek, rule, key, 1, &d)
-	return d, err
+// Stats is a snapshot of the counters of a [Limiter] whose Store can fail. A Limiter with a
+// [MemoryStore] counts nothing: see [MemoryStore.Stats]. The counts are of calls since the Limiter
+// was made. docs/operating.md says what a call is.
+type Stats struct {
+	// Store is the state of the Store.
+	Store store.State
+	// Answered is the number of calls that the Store has decided.
+	Answered int64
+	// CachedDenials is the number of calls that were denied without a call of the Store, because it
+	// had denied the same and the wait was not over.
+	CachedDenials int64
+	// FailedOpen, FailedClosed and FailedToMemory are the numbers of calls that the Store did not
+	// decide, by what decided instead.
+	FailedOpen, FailedClosed, FailedToMemory int64
+	// Failures counts the failures of the Store by reason.
+	Failures map[store.Reason]int64
+	// Changes counts how often the Store came into each state.
+	Changes map[store.State]int64
 }
 
-// Refund puts cost tokens back into the buckets of key under the named rule. A bucket never holds
-// more than its burst. The errors are those of [Limiter.Take], and a [*store.Error] if the store
-// failed.
-func (l *Limiter) Refund(ctx context.Context, rule string, key Key, cost int64) error {
-	_, err := l.applyOne(ctx, Change{store.Refund, rule, key, cost})
-	return err
-}
-
-// Reset makes the buckets of key under the named rule full, including buckets of limits that
-// LimitsFor has chosen. It also does what [Limiter.Unblock] does. Its errors are those of
-// [Limiter.Refund].
-func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
-	_, err := l.applyOne(ctx, Change{store.Reset, rule, key, 0})
-	return err
+// Stats returns the counters. It reads them one after another, not at one instant.
+func (l *Limiter) Stats() Stats {
+	if l.guard == nil {
+		return Stats{Store: store.Up}
+	}
+	g := l.guard.Stats()
+	return Stats{
+		Store: g.State, Answered: g.Answered, CachedDenials: g.Remembered,
+		FailedOpen: l.failedOpen.Load(), FailedClosed: l.failedClosed.Load(), FailedToMemory: l.failedToMemory.Load(),
+		Failures: g.Failures, Changes: g.Changes,
+	}
 }

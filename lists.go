@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/keyer"
 )
 
 // A List is a set of clients, by address and by [Key], that can be replaced while requests are
@@ -90,7 +91,7 @@ func (l *List) find(r *http.Request, src clientip.Source) (Key, error) {
 	var errKey error
 	if l.Key != nil && len(e.keys) > 0 {
 		var k Key
-		k, errKey = safeKey(bindKeyer(l.Key, src), r)
+		k, errKey = safeKey(keyer.Bind(l.Key, src), r)
 		if _, ok := e.keys[k]; ok && errKey == nil {
 			return k, nil
 		}
@@ -124,30 +125,8 @@ func (l *List) check(m *mistakes, field string) {
 		m.add(field+".ClientIP", err)
 	}
 	if l.Key != nil {
-		for _, err := range checkKeyer(l.Key) {
+		for _, err := range keyer.Check(l.Key) {
 			m.add(field+".Key", err)
 		}
 	}
-}
-
-// listed returns the key by which the client of r is on list, which may be nil, or the zero Key.
-func (l *Limiter) listed(r *http.Request, list *List) Key {
-	if list == nil {
-		return Key{}
-	}
-	k, err := list.find(r, l.cfg.ClientIP)
-	if err != nil {
-		l.reporter.Report(r.Context(), err)
-	}
-	return k
-}
-
-// denyListed answers a request of a client on the list Deny, and reports whether it is one.
-func (l *Limiter) denyListed(w http.ResponseWriter, r *http.Request) bool {
-	k := l.listed(r, l.cfg.Deny)
-	if k.IsZero() || !l.listed(r, l.cfg.Allow).IsZero() {
-		return false
-	}
-	l.refuse(w, r, &verdict{outcome: &outcome{denied: denial{key: k, reason: ReasonDenied}}})
-	return true
 }

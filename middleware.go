@@ -1,8 +1,10 @@
 package ratelimit
 
 import (
+	"context"
+	"errors"
 	"net/http"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
@@ -29,44 +31,44 @@ func (l *Limiter) Handler(next http.Handler) http.Handler {
 
 // serve is the life of a request. Each step is a call; a control that no rule uses costs one
 // comparison.
-func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handler, t *table, set *ruleSet) {
+func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler, t *table, set *ruleSet) {
 	switch {
 	case t.off:
 		next.ServeHTTP(w, r)
 		return
-	case l.cfg.Deny != nil && l.denyListed(w, r):
+	case e.cfg.Deny != nil && e.denyListed(w, r):
 		return
-	case set.exempt || l.exempt(t, r):
+	case set.exempt || e.exempt(t, r):
 		next.ServeHTTP(w, r)
 		return
-	case set.plain && l.memory != nil:
-		l.servePlain(w, r, next, set)
+	case set.plain && e.memory != nil:
+		e.servePlain(w, r, next, set)
 		return
 	}
-	c := l.newCall()
-	if !c.collect(l, set, r, store.Take) { // find the keys and the costs
-		l.unasked(c)
-		l.end(w, r, next, c, nil)
+	c := e.newCall()
+	if !c.collect(e, set, r, store.Take) { // find the keys and the costs
+		e.unasked(c)
+		e.end(w, r, next, c, nil)
 		return
 	}
-	s := l.enter(r.Context(), c) // take the permits for requests in flight
-	defer s.Leave()              // whatever happens from here on
+	s := e.enter(r.Context(), c, set) // take the permits for requests in flight
+	defer s.Leave()                   // whatever happens from here on
 	if c.allowed(-1) {
-		_ = l.applyBlocks(r.Context(), c) // call the store once; its error is in c
-		l.hold(r.Context(), c)            // until the tokens are there
+		_ = e.applyBlocks(r.Context(), c) // call the store once; its error is in c
+		e.hold(r.Context(), c)            // until the tokens are there
 	} else {
-		l.unasked(c)
+		e.unasked(c)
 	}
-	l.end(w, r, next, c, s)
+	e.end(w, r, next, c, s)
 }
 
 // end answers a request that c denies, or hands it on and settles what it cost. It frees c.
-func (l *Limiter) end(w http.ResponseWriter, r *http.Request, next http.Handler, c *call, s *inflight.Stay) {
+func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, c *call, s *inflight.Stay) {
 	worst := c.strictest()
 	if !c.allowed(worst) {
 		s.Leave()
-		l.refuse(w, r, &c.verdict)
-		l.free(c)
+		e.refuse(w, r, &c.verdict)
+		e.free(c)
 		return
 	}
 	ctx := r.Context()
@@ -74,22 +76,22 @@ func (l *Limiter) end(w http.ResponseWriter, r *http.Request, next http.Handler,
 		s.Allow()
 		ctx = s
 	}
-	a, text := l.admit(ctx, &c.verdict, worst)
+	a, text := e.admit(ctx, &c.verdict, worst)
 	if len(c.observed) > 0 {
-		l.observe(r, a, c.observed)
+		e.observe(r, a, c.observed)
 	}
-	l.decided(r, &c.verdict)
-	l.setFields(w.Header(), &c.verdict, text, &a.values)
+	e.decided(r, &c.verdict)
+	e.setFields(w.Header(), &c.verdict, text, &a.values)
 	settling := append([]settlement(nil), c.settling...)
-	l.free(c)
+	e.free(c)
 	given := a.carry(r)
-	l.handOn(w, given, next, a, settling)
-	handBack(r, given)
+	e.handOn(w, given, next, a, settling)
+	refund.HandBack(r, given)
 }
 
 // handOn serves a request that was allowed, and settles what it costs whatever the handler does:
 // return, panic, or end its goroutine.
-func (l *Limiter) handOn(
+func (e *engine) handOn(
 	w http.ResponseWriter, r *http.Request, next http.Handler, a *admission, settling []settlement,
 ) {
 	if len(settling) == 0 {
@@ -100,19 +102,16 @@ func (l *Limiter) handOn(
 	rec := recorder.New(w)
 	panicked := true
 	defer func() {
-		l.settle(r, a, settling, responseOf(rec, w.Header(), time.Since(begin), panicked))
+		e.settle(r, a, settling, responseOf(rec, w.Header(), time.Since(begin), panicked))
 	}()
 	next.ServeHTTP(rec.Writer(), r)
 	panicked = false
 }
 
-// maxPlain is how many limits servePlain decides.
-const maxPlain = 3
-
 // servePlain is serve for rules that only take tokens of a MemoryStore. Nearly every request is one.
 // It keeps the decision on the stack instead of in a pooled call, which saves 15 to 25 % of the time
 // that a request spends here (BenchmarkMiddleware). TestPlainWayAgrees compares both ways.
-func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.Handler, set *ruleSet) {
+func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Handler, set *ruleSet) {
 	var ops [maxPlain]store.Op
 	var from [maxPlain]*policy
 	var client Key // found once for all rules
@@ -120,12 +119,12 @@ func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.H
 	for _, rl := range set.rules {
 		k := client
 		if !rl.byClient || k.IsZero() {
-			k, _ = rl.keyOf(l, r)
+			k, _ = rl.keyOf(e.reporter, r)
 			if rl.byClient {
 				client = k
 			}
 		}
-		cost := rl.cost(l, r)
+		cost := rl.cost(e.reporter, r)
 		for i := range rl.plan.policies {
 			p, op := &rl.plan.policies[i], &ops[n]
 			from[n], op.Limit, op.Key, op.Cost = p, p.Limit, k, cost
@@ -134,87 +133,143 @@ func (l *Limiter) servePlain(w http.ResponseWriter, r *http.Request, next http.H
 		}
 	}
 	v := verdict{ops: ops[:n], from: from[:n], outcome: &set.outcome}
-	if n > 0 && !(oneKey && l.memory.tables.ApplyKnown(v.ops)) {
-		c := l.newCall()
+	if n > 0 && !(oneKey && e.memory.tables.ApplyKnown(v.ops)) {
+		c := e.newCall()
 		c.ops, c.from, c.field = append(c.ops, v.ops...), append(c.from, v.from...), set.field
-		_ = l.apply(r.Context(), &c.verdict) // it fails only for invalid ops
-		l.end(w, r, next, c, nil)
+		_ = e.apply(r.Context(), &c.verdict) // it fails only for invalid ops
+		e.end(w, r, next, c, nil)
 		return
 	}
 	worst := v.strictest()
 	if !v.allowed(worst) {
-		l.refuse(w, r, &v)
+		e.refuse(w, r, &v)
 		return
 	}
-	a, text := l.admit(r.Context(), &v, worst)
-	l.decided(r, &v)
-	l.setFields(w.Header(), &v, text, &a.values)
+	a, text := e.admit(r.Context(), &v, worst)
+	e.decided(r, &v)
+	e.setFields(w.Header(), &v, text, &a.values)
 	given := a.carry(r)
 	next.ServeHTTP(w, given)
-	handBack(r, given)
+	refund.HandBack(r, given)
+}
+
+// denyListed answers a request of a client on the list Deny, and reports whether it is one.
+func (e *engine) denyListed(w http.ResponseWriter, r *http.Request) bool {
+	k := e.listed(r, e.cfg.Deny)
+	if k.IsZero() || !e.listed(r, e.cfg.Allow).IsZero() {
+		return false
+	}
+	e.refuse(w, r, &verdict{outcome: &outcome{denied: denial{key: k, reason: ReasonDenied}}})
+	return true
+}
+
+// listed returns the key by which the client of r is on list, which may be nil, or the zero Key.
+func (e *engine) listed(r *http.Request, list *List) Key {
+	if list == nil {
+		return Key{}
+	}
+	k, err := list.find(r, e.cfg.ClientIP)
+	if err != nil {
+		e.reporter.Report(r.Context(), err)
+	}
+	return k
 }
 
 // exempt reports whether no rule applies to r, whatever its route.
-func (l *Limiter) exempt(t *table, r *http.Request) bool {
-	exempt := l.cfg.Allow != nil && !l.listed(r, l.cfg.Allow).IsZero()
+func (e *engine) exempt(t *table, r *http.Request) bool {
+	exempt := e.cfg.Allow != nil && !e.listed(r, e.cfg.Allow).IsZero()
 	if !exempt && t.exempt != nil {
-		l.reporter.Call(r.Context(), "Exempt", func() error { exempt = t.exempt(r); return nil })
+		e.reporter.Call(r.Context(), "Exempt", func() error { exempt = t.exempt(r); return nil })
 	}
 	return exempt
 }
 
-// refuse answers a request that v denies, and refunds what outer limiters took for it.
-func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, v *verdict) {
-	refund.All(r.Context())
-	l.answer(w, r, v)
+// collect adds the ops of all rules of set that apply to req, and what else these rules need. It
+// returns false if a rule denies the request without a call of the store.
+func (c *call) collect(e *engine, set *ruleSet, req *http.Request, kind store.Kind) bool {
+	var client Key // found once for all rules
+	for _, r := range set.rules {
+		if r.mode == Off || !r.applies(e.reporter, req) {
+			continue
+		}
+		k, ok := client, true
+		if !r.byClient || client.IsZero() {
+			k, ok = r.keyOf(e.reporter, req)
+		}
+		switch {
+		case !ok && r.mode == DryRun: // the rule would deny the request, so it counts nothing
+			continue
+		case !ok:
+			c.denied = denial{rule: r, reason: ReasonNoKey}
+			return false
+		case k.IsZero():
+			continue
+		case r.byClient && r.OnMissingKey != SkipRule && r.OnMissingKey != DenyRequest:
+			client = k
+		}
+		if !c.collectOne(e, r, req, k, kind) {
+			return false
+		}
+	}
+	return true
 }
 
-// Limit returns a decorator that enforces the limits in text, as [Parse] reads them, by key. Without
-// a key it counts by [ByClientIP]. Each call of Limit is one budget, which all handlers of the
-// decorator share. Its name is the text, with a number if the text is used again. So name the rules
-// by [Limiter.With] if instances share a Store and their code can differ, such as in a rolling
-// deployment. Limit panics if text or key is not valid, as [http.ServeMux.Handle] does for patterns.
-func (l *Limiter) Limit(text string, keys ...Keyer) func(http.Handler) http.Handler {
-	limits := MustParse(text)
-	by := ByClientIP()
-	if len(keys) > 1 {
-		panic("ratelimit: Limit: " + strconv.Itoa(len(keys)) + " keys: want one, such as AllOf or FirstOf of them")
-	} else if len(keys) == 1 {
-		by = keys[0]
+// collectOne adds what one rule needs for the key k.
+func (c *call) collectOne(e *engine, r *rule, req *http.Request, k Key, kind store.Kind) bool {
+	observed := kind == store.Take && !r.enforces(k)
+	if r.block != nil && kind == store.Take && !observed && c.suspect(e, r, k) {
+		return false
 	}
-	name := limits.String()
-	if len(name) > 56 {
-		name = name[:56]
+	p, cost := r.limitsOf(e.reporter, req.Context(), k), r.cost(e.reporter, req)
+	switch {
+	case observed:
+		c.observed = append(c.observed, observation{r, p, k, cost})
+		if r.charges() {
+			c.settling = append(c.settling, settlement{r, k, cost, true})
+		}
+		return true
+	case kind == store.Take:
+		c.control(r, k, cost)
 	}
-	base := name
-	for n := 2; l.table.Load().byName.find(name) != nil; n++ {
-		name = base + " #" + strconv.Itoa(n)
-	}
-	return l.With(Rule{Name: name, Limits: limits, Key: by})
+	c.add(p, k, cost, kind)
+	return true
 }
 
-// With returns a decorator that enforces rules on the handlers it is applied to. If it denies a
-// request behind [Limiter.Handler] or another decorator, the outer limiter refunds what it took.
-// Header fields that the outer limiter wrote do not show that. With panics if there is no rule, if
-// a rule is not valid, or if its name is taken. Call it during start-up only.
-func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
-	decorate, err := l.Decorator(rules...)
-	if err != nil {
-		panic(err.Error())
+// control notes what r does besides taking tokens.
+func (c *call) control(r *rule, k Key, cost int64) {
+	if r.settles {
+		c.settling = append(c.settling, settlement{r, k, cost, false})
 	}
-	return decorate
+	if r.MaxWait > 0 {
+		c.waiters = append(c.waiters, r)
+	}
+	if r.InFlight > 0 {
+		c.permits = append(c.permits, r.permit(k))
+	}
 }
 
-// Decorator is like [Limiter.With] but returns an error instead of panicking. The error joins a
-// [*ConfigError] for every mistake.
-func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, error) {
-	d, err := l.decorate(rules)
-	if err != nil {
-		return nil, err
+var errLease = errors.New("ratelimit: store: no lease")
+
+// enter takes the permits that c asks for, here and in the store. If it cannot, c is a denial.
+func (e *engine) enter(ctx context.Context, c *call, set *ruleSet) *inflight.Stay {
+	if len(c.permits) == 0 {
+		return nil
 	}
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			l.serve(w, r, next, l.table.Load(), d.set.Load())
-		})
-	}, nil
+	s, denied := e.inFlight.Enter(ctx, c.permits)
+	if denied == nil {
+		denied = s.Lease(e.leases)
+	}
+	switch {
+	case denied == nil:
+	case denied.Permit == nil:
+		c.failed, c.err = FailClosed, errLease
+	default:
+		p := denied.Permit
+		i := slices.IndexFunc(set.rules, func(r *rule) bool { return r.Name == p.Rule })
+		c.denied = denial{set.rules[i], p.Key, ReasonInFlight, denied.Wait}
+		if p.ForAll {
+			c.denied.reason = ReasonCapacity
+		}
+	}
+	return s
 }

@@ -3,125 +3,74 @@ package ratelimit
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
-	"sync/atomic"
+
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Mode says whether a [Rule] denies requests. Try a rule out with [DryRun], roll it out with
-// [EnforcePercent], and switch it off in an emergency with [Limiter.SetMode].
-type Mode string
-
-const (
-	// Enforce is the ordinary mode.
-	Enforce Mode = "enforce"
-	// DryRun counts as Enforce does but denies no request. Hooks.DryRun is told of requests that the
-	// rule would have denied. Responses do not show the rule. Each such rule is one more call of the
-	// Store, after the other rules have allowed the request. InFlight, MaxWait and Block do nothing.
-	DryRun Mode = "dry-run"
-	// Off does not apply the rule at all.
-	Off Mode = "off"
-)
-
-const enforcePrefix = "enforce "
-
-// EnforcePercent is [Enforce] for percent of all keys, always the same keys, and [DryRun] for the
-// others. From 0 down it is DryRun, and from 100 up it is Enforce. A greater percentage includes the
-// keys of a smaller one. Each rule selects different keys.
-func EnforcePercent(percent int) Mode {
-	switch {
-	case percent <= 0:
-		return DryRun
-	case percent >= 100:
-		return Enforce
+// Limit returns a decorator that enforces the limits in text, as [Parse] reads them, by key. Without
+// a key it counts by [ByClientIP]. Each call of Limit is one budget, which all handlers of the
+// decorator share. Its name is the text, with a number if the text is used again. So name the rules
+// by [Limiter.With] if instances share a Store and their code can differ, such as in a rolling
+// deployment. Limit panics if text or key is not valid, as [http.ServeMux.Handle] does for patterns.
+func (l *Limiter) Limit(text string, keys ...Keyer) func(http.Handler) http.Handler {
+	limits := MustParse(text)
+	by := ByClientIP()
+	if len(keys) > 1 {
+		panic("ratelimit: Limit: " + strconv.Itoa(len(keys)) + " keys: want one, such as AllOf or FirstOf of them")
+	} else if len(keys) == 1 {
+		by = keys[0]
 	}
-	return Mode(enforcePrefix + strconv.Itoa(percent) + "%")
-}
-
-// parse returns Enforce, DryRun or Off, and of which percentage of keys a DryRun is enforced. The
-// empty Mode is Enforce.
-func (m Mode) parse() (base Mode, percent int, ok bool) {
-	switch m {
-	case "", Enforce:
-		return Enforce, 100, true
-	case DryRun, Off:
-		return m, 0, true
+	name := limits.String()
+	if len(name) > 56 {
+		name = name[:56]
 	}
-	digits, found := strings.CutPrefix(string(m), enforcePrefix)
-	digits, percents := strings.CutSuffix(digits, "%")
-	n, err := strconv.Atoi(digits)
-	if !found || !percents || err != nil || m != EnforcePercent(n) {
-		return "", 0, false
+	base := name
+	for n := 2; l.table.Load().byName.find(name) != nil; n++ {
+		name = base + " #" + strconv.Itoa(n)
 	}
-	return DryRun, n, true
+	return l.With(Rule{Name: name, Limits: limits, Key: by})
 }
 
-// enforces reports whether r, which is not Off, denies requests of k.
-func (r *rule) enforces(k Key) bool {
-	if r.mode == Enforce || r.percent == 0 {
-		return r.mode == Enforce
+// With returns a decorator that enforces rules on the handlers it is applied to. If it denies a
+// request behind [Limiter.Handler] or another decorator, the outer limiter refunds what it took.
+// Header fields that the outer limiter wrote do not show that. With panics if there is no rule, if
+// a rule is not valid, or if its name is taken. Call it during start-up only.
+func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
+	decorate, err := l.Decorator(rules...)
+	if err != nil {
+		panic(err.Error())
 	}
-	h, b := fnv.New32a(), k.Bytes() // the same in every process
-	_, _ = h.Write([]byte(r.Name))
-	_, _ = h.Write(b[:])
-	return h.Sum32()%100 < uint32(r.percent)
+	return decorate
 }
 
-// An observation is a rule in DryRun, as it applies to one request.
-type observation struct {
-	rule *rule
-	plan *plan
-	key  Key
-	cost int64
-}
-
-// observe counts a request under the rules in DryRun, and adds what they took to a.
-func (l *Limiter) observe(r *http.Request, a *admission, observed []observation) {
-	for _, o := range observed {
-		c := l.newCall()
-		c.add(o.plan, o.key, o.cost, 0)
-		_ = l.apply(r.Context(), &c.verdict) // reported there
-		switch worst := c.strictest(); {
-		case worst < 0: // the store failed, or the rule is unlimited
-		case c.ops[worst].Result.Allowed:
-			taken, all := c.taken(), a.all()
-			all.ops, all.from = append(all.ops, taken.ops...), append(all.from, taken.from...)
-		case l.cfg.Hooks.DryRun != nil:
-			var d Decision
-			c.decide(&d)
-			l.reporter.Call(r.Context(), "DryRun", func() error { l.cfg.Hooks.DryRun(r, d); return nil })
-		}
-		l.free(c)
+// Decorator is like [Limiter.With] but returns an error instead of panicking. The error joins a
+// [*ConfigError] for every mistake.
+func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, error) {
+	d, err := l.decorate(rules)
+	if err != nil {
+		return nil, err
 	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			l.serve(w, r, next, l.table.Load(), d.set.Load())
+		})
+	}, nil
 }
 
-// Policy is the part of a [Config] that [Limiter.SetPolicy] can replace.
-type Policy struct {
-	_ [0]func()
-
-	Rules        []Rule
-	Routes       map[string][]Rule
-	ExemptRoutes []string
-	Exempt       func(r *http.Request) bool
-	Budgets      []Budget
-}
-
-// source is what the rules of a Limiter are compiled from. It is immutable.
-type source struct {
-	policy     Policy
-	decorators []*decorator
-	rules      [][]Rule // of decorators
-	modes      map[string]Mode
-	off        bool
-}
-
-// A decorator is the rules that Limiter.With was given.
-type decorator struct {
-	set atomic.Pointer[ruleSet]
+// decorate adds a decorator with these rules.
+func (l *Limiter) decorate(rules []Rule) (*decorator, error) {
+	if len(rules) == 0 {
+		return nil, &ConfigError{"With", errors.New("no rules: want at least one")}
+	}
+	d := new(decorator)
+	return d, l.change(func(s *source) error {
+		s.decorators, s.rules = append(s.decorators, d), append(s.rules, slices.Clone(rules))
+		return nil
+	})
 }
 
 // change compiles what edit makes of the source, and puts it into force for all requests from the
@@ -137,7 +86,7 @@ func (l *Limiter) change(edit func(s *source) error) error {
 	if err := edit(&s); err != nil {
 		return err
 	}
-	c := compiler{cfg: &l.cfg, source: &s, names: map[string]*rule{}, shared: l.shared}
+	c := compiler{cfg: l.cfg, source: &s, names: map[string]*rule{}, shared: l.shared}
 	t := c.table()
 	sets := make([]*ruleSet, len(s.rules))
 	for i, rules := range s.rules {
@@ -154,18 +103,6 @@ func (l *Limiter) change(edit func(s *source) error) error {
 	l.source = s
 	maps.DeleteFunc(l.shared, func(name string, _ *counters) bool { return c.names[name] == nil })
 	return nil
-}
-
-// decorate adds a decorator with these rules.
-func (l *Limiter) decorate(rules []Rule) (*decorator, error) {
-	if len(rules) == 0 {
-		return nil, &ConfigError{"With", errors.New("no rules: want at least one")}
-	}
-	d := new(decorator)
-	return d, l.change(func(s *source) error {
-		s.decorators, s.rules = append(s.decorators, d), append(s.rules, slices.Clone(rules))
-		return nil
-	})
 }
 
 // SetPolicy replaces the policy of l for all requests from the next one on. Under a rule of the same
@@ -188,53 +125,6 @@ func (l *Limiter) SetRules(rules ...Rule) error {
 			}
 		}
 		return errors.Join(errs...)
-	})
-}
-
-// replace replaces the rule of r's name, and reports whether there is one.
-func (s *source) replace(r Rule) bool {
-	in := func(rules []Rule) bool {
-		i := slices.IndexFunc(rules, func(old Rule) bool { return old.Name == r.Name })
-		if i >= 0 {
-			rules[i] = r
-		}
-		return i >= 0
-	}
-	if in(s.policy.Rules) {
-		return true
-	}
-	for _, rules := range s.policy.Routes {
-		if in(rules) {
-			return true
-		}
-	}
-	for i := range s.rules {
-		if rules := slices.Clone(s.rules[i]); in(rules) {
-			s.rules[i] = rules
-			return true
-		}
-	}
-	return false
-}
-
-// clone returns a copy of p that shares no slice or map of rules with it.
-func (p *Policy) clone() Policy {
-	c := Policy{
-		Rules: slices.Clone(p.Rules), ExemptRoutes: slices.Clone(p.ExemptRoutes), Exempt: p.Exempt,
-		Budgets: slices.Clone(p.Budgets), Routes: make(map[string][]Rule, len(p.Routes)),
-	}
-	for pattern, rules := range p.Routes {
-		c.Routes[pattern] = slices.Clone(rules)
-	}
-	return c
-}
-
-// AddBudgets adds budgets while the limiter is in use. The errors are those of [Limiter.SetPolicy].
-func (l *Limiter) AddBudgets(budgets ...Budget) error {
-	return l.change(func(s *source) error {
-		s.policy = s.policy.clone()
-		s.policy.Budgets = append(s.policy.Budgets, budgets...)
-		return nil
 	})
 }
 
@@ -262,4 +152,39 @@ func (l *Limiter) SetMode(rule string, mode Mode) error {
 // request goes on untouched, and Take, Peek and Wait allow everything. It is for this process only.
 func (l *Limiter) SetEnabled(on bool) {
 	_ = l.change(func(s *source) error { s.off = !on; return nil }) // what was compiled before has no mistakes
+}
+
+// Explain returns the decision of each limit that [Limiter.Handler] would ask about r, without taking
+// a token: Allowed says whether the limit would allow the cost of r. It returns none if r is exempt
+// or denied for lack of a key. Rules of decorators, deny lists, blocks and InFlight do not show.
+func (l *Limiter) Explain(r *http.Request) []Decision {
+	c := l.newCall()
+	defer l.free(c)
+	t := l.table.Load()
+	set := t.route(r)
+	if t.off || set.exempt || l.exempt(t, r) || !c.collect(&l.engine, set, r, store.Peek) {
+		return nil
+	}
+	_ = l.apply(r.Context(), &c.verdict) // the decisions tell its error
+	c.showWaits()
+	all := make([]Decision, len(c.ops))
+	for i := range all {
+		d := &all[i]
+		d.StoreErr = c.err
+		c.from[i].decide(d, &c.ops[i])
+		if !c.decided() {
+			d.Allowed, d.Reason, d.Local = c.failed == FailOpen, ReasonStore, false
+			d.Remaining, d.RetryAfter, d.ResetAfter = 0, 0, 0
+		}
+	}
+	return all
+}
+
+// AddBudgets adds budgets while the limiter is in use. The errors are those of [Limiter.SetPolicy].
+func (l *Limiter) AddBudgets(budgets ...Budget) error {
+	return l.change(func(s *source) error {
+		s.policy = s.policy.clone()
+		s.policy.Budgets = append(s.policy.Budgets, budgets...)
+		return nil
+	})
 }

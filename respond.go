@@ -2,23 +2,29 @@ package ratelimit
 
 import (
 	"net/http"
-	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/rank"
 	"github.com/ratelimit-go/ratelimit/internal/refund"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
+// refuse answers a request that v denies, and refunds what outer limiters took for it.
+func (e *engine) refuse(w http.ResponseWriter, r *http.Request, v *verdict) {
+	refund.All(r.Context())
+	e.answer(w, r, v)
+}
+
 // answer writes the response to a denied request.
-func (l *Limiter) answer(w http.ResponseWriter, r *http.Request, v *verdict) {
+func (e *engine) answer(w http.ResponseWriter, r *http.Request, v *verdict) {
 	var d Decision
 	v.decide(&d)
 	m := new(respond.Denial)
 	h := w.Header()
 	secs := respond.RetryAfter(h, d.RetryAfter)
-	l.setFields(h, v, m.Text[:0], &m.Values)
-	l.decided(r, v)
-	l.write(w, r, &d, v, m, secs)
+	e.setFields(h, v, m.Text[:0], &m.Values)
+	e.decided(r, v)
+	e.write(w, r, &d, v, m, secs)
 }
 
 // Deny answers a request with the limiter's own response to the denial d: Retry-After, and a problem
@@ -33,25 +39,25 @@ func (l *Limiter) Deny(w http.ResponseWriter, r *http.Request, d Decision) {
 }
 
 // write calls Hooks.Denied and writes the response. secs is for Retry-After.
-func (l *Limiter) write(
+func (e *engine) write(
 	w http.ResponseWriter, r *http.Request, d *Decision, v *verdict, m *respond.Denial, secs int64,
 ) {
-	if hook := l.cfg.Hooks.Denied; hook != nil {
+	if hook := e.cfg.Hooks.Denied; hook != nil {
 		told := *d // captured instead of d, which then stays on the stack if there is no hook
-		l.reporter.Call(r.Context(), "Denied", func() error { hook(r, told); return nil })
+		e.reporter.Call(r.Context(), "Denied", func() error { hook(r, told); return nil })
 	}
 	m.Begin(w.Header(), secs)
-	if l.cfg.DenyHandler != nil {
-		l.cfg.DenyHandler(w, r, *d)
+	if e.cfg.DenyHandler != nil {
+		e.cfg.DenyHandler(w, r, *d)
 		return
 	}
-	c := l.newCall()
+	c := e.newCall()
 	c.extra = c.extra[:0]
 	if d.Reason == ReasonLimit || d.Reason == ReasonExceedsBurst {
 		c.extra = v.appendViolated(c.extra)
 	}
 	c.body = m.Answer(w, r, problemOf(d.Reason), d.RetryAfter, c.extra, c.body[:0])
-	l.free(c)
+	e.free(c)
 }
 
 // appendViolated appends the names of the policies that denied, except quiet ones, as a member of a
@@ -71,8 +77,8 @@ func (v *verdict) appendViolated(b []byte) []byte {
 }
 
 // decided tells Hooks.Decided of v.
-func (l *Limiter) decided(r *http.Request, v *verdict) {
-	hook := l.cfg.Hooks.Decided
+func (e *engine) decided(r *http.Request, v *verdict) {
+	hook := e.cfg.Hooks.Decided
 	if hook == nil {
 		return
 	}
@@ -83,22 +89,22 @@ func (l *Limiter) decided(r *http.Request, v *verdict) {
 	decided.from = append(decided.from, v.from...)
 	var d Decision
 	decided.decide(&d)
-	l.reporter.Call(r.Context(), "Decided", func() error { hook(r, d, decided.decisions()); return nil })
+	e.reporter.Call(r.Context(), "Decided", func() error { hook(r, d, decided.decisions()); return nil })
 }
 
 // setFields writes the fields for v, merged with the fields of an outer limiter. Text that is written
 // into buf becomes a string and must not be changed afterwards.
-func (l *Limiter) setFields(h http.Header, v *verdict, buf []byte, values *respond.Values) {
+func (e *engine) setFields(h http.Header, v *verdict, buf []byte, values *respond.Values) {
 	if len(v.ops) == 0 || v.denied.reason != ReasonNone || !v.decided() {
 		return
 	}
-	switch l.cfg.Headers {
+	switch e.cfg.Headers {
 	case NoHeaders:
 	case "", DraftHeaders:
 		levels := v.appendLevels(buf)
 		respond.SetDraft(h, v.policyField(levels), levels, values)
 	default:
-		l.setStrictest(h, v)
+		e.setStrictest(h, v)
 	}
 }
 
@@ -123,9 +129,9 @@ func (p *policy) appendLevel(b []byte, res *store.Result) []byte {
 	case !res.Allowed && !res.ExceedsBurst:
 		t = respond.Seconds(res.RetryAfter)
 	case r == 0:
-		t = min(respond.Seconds(p.pace.TimeOf(1).Ceil()), respond.Seconds(res.ResetAfter))
+		t = min(respond.Seconds(p.queue.TimeOf(1).Ceil()), respond.Seconds(res.ResetAfter))
 	default:
-		t = respond.Seconds(p.pace.TimeOf(r).Ceil())
+		t = respond.Seconds(p.queue.TimeOf(r).Ceil())
 	}
 	return respond.AppendLevel(b, p.Member, r, t)
 }
@@ -149,10 +155,10 @@ func (v *verdict) policyField(levels []byte) string {
 }
 
 // setStrictest writes the fields of the older forms.
-func (l *Limiter) setStrictest(h http.Header, v *verdict) {
+func (e *engine) setStrictest(h http.Header, v *verdict) {
 	worst := -1
 	for i := range v.ops {
-		if !v.from[i].quiet && (worst < 0 || stricter(&v.ops[i], &v.ops[worst])) {
+		if !v.from[i].quiet && (worst < 0 || rank.Stricter(&v.ops[i], &v.ops[worst])) {
 			worst = i
 		}
 	}
@@ -164,20 +170,12 @@ func (l *Limiter) setStrictest(h http.Header, v *verdict) {
 		Quota: p.Quota, Window: p.Window, Limit: p.shown().Burst, Remaining: res.Remaining,
 		ResetAfter: res.ResetAfter, Allowed: res.Allowed,
 	}
-	switch l.cfg.Headers {
+	switch e.cfg.Headers {
 	case Draft7Headers:
 		respond.SetDraft7(h, s)
 	case Draft6Headers:
 		respond.SetDraft6(h, s)
 	default:
-		respond.SetLegacy(h, s, l.now())
+		respond.SetLegacy(h, s, e.now())
 	}
-}
-
-// now returns the time by which the limiter decides.
-func (l *Limiter) now() time.Time {
-	if l.cfg.Clock != nil {
-		return l.cfg.Clock()
-	}
-	return time.Now()
 }

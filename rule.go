@@ -3,10 +3,12 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/keyer"
+	"github.com/ratelimit-go/ratelimit/internal/pace"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
@@ -115,6 +117,54 @@ const (
 	SkipRule MissingKey = "skip"
 )
 
+// A Block blocks a key of its [Rule] that keeps exceeding the rule. A violation is a request that
+// the limits of the rule deny or, with When, a response. The first block lasts For. Each repetition
+// doubles it, up to Max. The zero Block blocks only by [Limiter.Block].
+//
+// The limiter denies a blocked key with status 429 and the end of the block as RetryAfter, usually
+// without a call of the Store. A request of a blocked key costs nothing and is no violation. Clients
+// that share a key share its block. Requests without a key are never blocked. See docs/abuse.md.
+type Block struct {
+	_ [0]func()
+
+	// After is how many violations lead to a block, and in what time, such as "10 per 10 minutes". It
+	// is a token bucket: the violation that takes its last token blocks the key, and fills it again.
+	// The zero Limit blocks no key.
+	After Limit
+	// For is how long the first block lasts, at least a second. Zero means a minute. All times here
+	// are rounded up to milliseconds. Let For be at least as long as a token of the limits takes.
+	For time.Duration
+	// Max is how long a block lasts at most, a year or less. Zero means an hour, or For if longer.
+	Max time.Duration
+	// Forget is how long a key must go without a block for the next block to be half as long: a
+	// second to 90 days. Zero means a day.
+	Forget time.Duration
+	// When, if non-nil, reports whether a response is a violation too, such as a failed login. It is
+	// called when the handler has returned or panicked. If it panics itself, there is no violation.
+	When func(Response) bool
+}
+
+// Blocked is a key that is blocked under a rule with a [Block].
+type Blocked struct {
+	// Rule is the name of the rule.
+	Rule string
+	// Key is the key that is blocked.
+	Key Key
+	// Until is when the block ends.
+	Until time.Time
+	// Times is how often the key was blocked, this time included, except blocks that are forgotten.
+	// It is 0 if the key was blocked by hand or by another process.
+	Times int
+}
+
+// Bounds and defaults of the numbers of a Rule.
+const (
+	maxInFlight       = 1_000_000
+	maxMaxWait        = time.Hour        // a client, or a proxy, gives up long before
+	minMaxWait        = time.Millisecond // a number without a unit is less
+	defaultMaxWaiting = 100
+)
+
 func (r *Rule) check(m *mistakes, field string) {
 	if !validName(r.Name) {
 		m.addf(field+".Name", "%q: want 1 to 64 printable ASCII characters without quotes and backslashes", r.Name)
@@ -125,7 +175,7 @@ func (r *Rule) check(m *mistakes, field string) {
 		}
 	}
 	if r.Key != nil {
-		for _, err := range checkKeyer(r.Key) {
+		for _, err := range keyer.Check(r.Key) {
 			m.add(field+".Key", err)
 		}
 	}
@@ -172,6 +222,43 @@ func (r *Rule) checkBounds(m *mistakes, field string) {
 	}
 }
 
+// checkWait reports that no request would be held for wait, if that is so.
+func (ls Limits) checkWait(wait time.Duration) error {
+	if wait == 0 || len(ls) > 0 && ls.check() != nil {
+		return nil
+	}
+	numbers := make([]pace.Limit, len(ls))
+	for i, l := range ls {
+		if l.IsUnlimited() {
+			return nil
+		}
+		numbers[i] = pace.Limit(l)
+	}
+	return pace.CheckWait(numbers, wait)
+}
+
+func (b *Block) check(m *mistakes, field string) {
+	if b.After != (Limit{}) {
+		if err := b.After.check(); err != nil {
+			m.add(field+".After", err)
+		} else if b.After.IsUnlimited() {
+			m.add(field+".After", errors.New("unlimited: want a number of violations, or the zero Limit if none is to block"))
+		}
+	} else if b.When != nil {
+		m.add(field+".After", errors.New("a When, but no number of violations that blocks: want for example PerMinute(10)"))
+	}
+	for _, mistake := range b.policy().Check() {
+		m.add(field+"."+mistake.Field, mistake.Err)
+	}
+}
+
+func (b *Block) policy() blocks.Policy {
+	return blocks.Policy{
+		AfterCount: b.After.Count, AfterPeriod: b.After.Period, AfterBurst: b.After.Burst,
+		For: b.For, Max: b.Max, Forget: b.Forget,
+	}
+}
+
 func validName(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -179,9 +266,4 @@ func validName(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= 64
-}
-
-// call calls a function of the rule, and reports its error or panic.
-func (r *rule) call(l *Limiter, ctx context.Context, what string, f func() error) {
-	l.reporter.Call(ctx, fmt.Sprintf("%s: %s", r.Name, what), f)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
@@ -19,6 +20,9 @@ type table struct {
 	byName names
 	off    bool // SetEnabled(false)
 }
+
+// maxPlain is how many limits servePlain decides.
+const maxPlain = 3
 
 // A ruleSet is the rules of one route or decorator, in one decision. It is immutable.
 type ruleSet struct {
@@ -76,6 +80,46 @@ func (t *table) route(r *http.Request) *ruleSet {
 		return t.every
 	}
 	return set
+}
+
+// source is what the rules of a Limiter are compiled from. It is immutable.
+type source struct {
+	policy     Policy
+	decorators []*decorator
+	rules      [][]Rule // of decorators
+	modes      map[string]Mode
+	off        bool
+}
+
+// replace replaces the rule of r's name, and reports whether there is one.
+func (s *source) replace(r Rule) bool {
+	in := func(rules []Rule) bool {
+		i := slices.IndexFunc(rules, func(old Rule) bool { return old.Name == r.Name })
+		if i >= 0 {
+			rules[i] = r
+		}
+		return i >= 0
+	}
+	if in(s.policy.Rules) {
+		return true
+	}
+	for _, rules := range s.policy.Routes {
+		if in(rules) {
+			return true
+		}
+	}
+	for i := range s.rules {
+		if rules := slices.Clone(s.rules[i]); in(rules) {
+			s.rules[i] = rules
+			return true
+		}
+	}
+	return false
+}
+
+// A decorator is the rules that Limiter.With was given.
+type decorator struct {
+	set atomic.Pointer[ruleSet]
 }
 
 // A compiler compiles the rules of a Limiter. Every rule must have a name of its own.

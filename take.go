@@ -4,11 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/rank"
 	"github.com/ratelimit-go/ratelimit/store"
 )
+
+// Take takes cost tokens from the buckets of key under the named rule or budget, all of them or
+// none, and returns the decision. It ignores the parts of a rule that need a request: Key, Cost,
+// Skip and InFlight. It never waits, even if the rule has a MaxWait: see [Limiter.Wait].
+//
+// A rule that is [Off] allows everything. A rule in [DryRun] takes the tokens that are there and
+// allows everything too. Its Reason and RetryAfter then tell what the rule would have done.
+//
+// The error is a misuse: there is no such rule ([ErrNoRule]), or key or cost is not valid
+// ([store.ErrInvalidOp]). If the store failed, OnStoreFailure has decided, and StoreErr of the
+// Decision says so.
+func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d Decision, err error) {
+	err = l.one(ctx, store.Take, rule, key, cost, &d)
+	return d, err
+}
+
+// Peek returns the decision that Take would return for one token if the rule were enforced, whatever
+// its mode. It takes no token. Its errors are those of [Limiter.Take].
+func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (d Decision, err error) {
+	err = l.one(ctx, store.Peek, rule, key, 1, &d)
+	return d, err
+}
+
+// Refund puts cost tokens back into the buckets of key under the named rule. A bucket never holds
+// more than its burst. The errors are those of [Limiter.Take], and a [*store.Error] if the store
+// failed.
+func (l *Limiter) Refund(ctx context.Context, rule string, key Key, cost int64) error {
+	return l.changeOne(ctx, Change{store.Refund, rule, key, cost})
+}
+
+// Reset makes the buckets of key under the named rule full, including buckets of limits that
+// LimitsFor has chosen. It also does what [Limiter.Unblock] does. Its errors are those of
+// [Limiter.Refund].
+func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
+	return l.changeOne(ctx, Change{store.Reset, rule, key, 0})
+}
+
+func (l *Limiter) changeOne(ctx context.Context, ch Change) error {
+	d, err := l.applyOne(ctx, ch)
+	if err == nil {
+		err = d.StoreErr
+	}
+	return err
+}
 
 // A Change changes what a key has spent under one rule or budget, for [Limiter.Apply].
 type Change struct {
@@ -27,7 +71,7 @@ type Change struct {
 // of [Limiter.Take].
 func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, error) {
 	ds := make([]Decision, len(changes))
-	if err := l.applyAll(ctx, changes, ds, (*Limiter).denyLate); err != nil {
+	if err := l.applyAll(ctx, changes, ds, (*engine).denyLate); err != nil {
 		return nil, err
 	}
 	return ds, nil
@@ -80,28 +124,21 @@ func (l *Limiter) oneKnown(p []policy, kind store.Kind, k Key, cost int64, d *De
 	if !l.memory.tables.ApplyKnown(ops) {
 		return false
 	}
-	worst := strictest(ops)
+	worst := rank.Strictest(ops)
 	p[worst].decide(d, &ops[worst])
 	return true
 }
 
 func (l *Limiter) applyOne(ctx context.Context, ch Change) (Decision, error) {
 	var ds [1]Decision
-	err := l.applyAll(ctx, []Change{ch}, ds[:], (*Limiter).denyLate)
+	err := l.applyAll(ctx, []Change{ch}, ds[:], (*engine).denyLate)
 	return ds[0], err
-}
-
-// A part is the ops of one Change.
-type part struct {
-	rule       *rule
-	first, end int
-	observed   bool // the rule denies nothing for this key
 }
 
 // applyAll makes changes in one step, and puts a decision for each into ds. If tokens were taken that
 // are not there yet, under a rule with MaxWait, late decides what happens.
 func (l *Limiter) applyAll(
-	ctx context.Context, changes []Change, ds []Decision, late func(*Limiter, context.Context, *call),
+	ctx context.Context, changes []Change, ds []Decision, late func(*engine, context.Context, *call),
 ) error {
 	c := l.newCall()
 	defer l.free(c)
@@ -115,7 +152,7 @@ func (l *Limiter) applyAll(
 		if err := l.applyBlocks(ctx, c); errors.Is(err, store.ErrInvalidOp) {
 			return err
 		}
-		late(l, ctx, c)
+		late(&l.engine, ctx, c)
 	} else {
 		l.unasked(c)
 	}
@@ -150,11 +187,11 @@ func (l *Limiter) prepare(ctx context.Context, c *call, ch *Change, alone bool) 
 	if p.observed && !alone {
 		kind = store.TakeUpTo
 	}
-	if takes && r.block != nil && !p.observed && c.suspect(l, r, ch.Key) {
+	if takes && r.block != nil && !p.observed && c.suspect(&l.engine, r, ch.Key) {
 		c.parts = append(c.parts, p)
 		return nil
 	}
-	limits := r.limitsOf(l, ctx, ch.Key)
+	limits := r.limitsOf(l.reporter, ctx, ch.Key)
 	if kind == store.Reset && r.LimitsFor != nil {
 		limits = r.everyLimit()
 	}
@@ -170,27 +207,16 @@ func (l *Limiter) prepare(ctx context.Context, c *call, ch *Change, alone bool) 
 	return nil
 }
 
-// denyLate refunds tokens that are not there yet, and makes c a denial.
-func (l *Limiter) denyLate(ctx context.Context, c *call) {
-	if c.showWaits() == 0 || !c.allowed(c.strictest()) {
+// decidePart sets d to the decision on one change. If another change was denied without a call of the
+// store, d is not allowed and has no Reason.
+func (c *call) decidePart(d *Decision, p *part) {
+	if len(c.ops) < p.end && c.denied.rule != p.rule {
+		d.Rule, d.Mode = p.rule.Name, p.rule.Mode
 		return
 	}
-	if c.ops[0].Kind != store.Peek {
-		l.refund(ctx, c.taken())
-	}
-	c.denyHeld()
-	for _, h := range c.holds {
-		if op := &c.ops[h.op]; op.Cost > c.from[h.op].shown().Burst { // only a held request has as many
-			op.Result.ExceedsBurst, op.Result.RetryAfter = true, 0
-		}
-	}
-}
-
-// decidePart sets d to the decision on one change.
-func (c *call) decidePart(d *Decision, p *part) {
-	v := verdict{
-		ops: c.ops[p.first:p.end], from: c.from[p.first:p.end],
-		outcome: &outcome{denied: c.denied, failed: c.failed, err: c.err},
+	v := verdict{outcome: &outcome{denied: c.denied, failed: c.failed, err: c.err}}
+	if p.end <= len(c.ops) {
+		v.ops, v.from = c.ops[p.first:p.end], c.from[p.first:p.end]
 	}
 	if c.denied.rule != p.rule {
 		v.denied = denial{}
@@ -232,7 +258,7 @@ func (e *DeniedError) Error() string {
 func (l *Limiter) Wait(ctx context.Context, rule string, key Key, cost int64) error {
 	for {
 		var d [1]Decision
-		err := l.applyAll(ctx, []Change{{store.Take, rule, key, cost}}, d[:], (*Limiter).hold)
+		err := l.applyAll(ctx, []Change{{store.Take, rule, key, cost}}, d[:], (*engine).hold)
 		switch {
 		case err != nil:
 			return err
@@ -265,30 +291,4 @@ func waitFor(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// Explain returns the decision of each limit that [Limiter.Handler] would ask about r, without taking
-// a token: Allowed says whether the limit would allow the cost of r. It returns none if r is exempt
-// or denied for lack of a key. Rules of decorators, deny lists, blocks and InFlight do not show.
-func (l *Limiter) Explain(r *http.Request) []Decision {
-	c := l.newCall()
-	defer l.free(c)
-	t := l.table.Load()
-	set := t.route(r)
-	if t.off || set.exempt || l.exempt(t, r) || !c.collect(l, set, r, store.Peek) {
-		return nil
-	}
-	_ = l.apply(r.Context(), &c.verdict) // the decisions tell its error
-	c.showWaits()
-	all := make([]Decision, len(c.ops))
-	for i := range all {
-		d := &all[i]
-		d.StoreErr = c.err
-		c.from[i].decide(d, &c.ops[i])
-		if !c.decided() {
-			d.Allowed, d.Reason, d.Local = c.failed == FailOpen, ReasonStore, false
-			d.Remaining, d.RetryAfter, d.ResetAfter = 0, 0, 0
-		}
-	}
-	return all
 }

@@ -26,9 +26,12 @@ func (b *Bucket) Apply(op *Op, now time.Duration) bool {
 		return b.apply(op, int64(now))
 	}
 	// Nearly every op takes this way, which is a third faster for it (BenchmarkBucket).
-	debt := l.pace.Add(b.debt(int64(now)), l.one)
+	before := b.debt(int64(now))
+	debt := l.pace.Add(before, l.one)
 	if !debt.AtMost(l.fill) {
-		return b.apply(op, int64(now))
+		op.Result = Result{RetryAfter: l.pace.Sub(debt, l.fill).Ceil()}
+		op.Result.setLevel(l, before)
+		return false
 	}
 	b.full, b.frac = int64(now)+debt.NS, debt.Frac
 	r := &op.Result

@@ -260,6 +260,34 @@ func TestDenialsErrOnTheSafeSide(t *testing.T) {
 	assert.Equal(t, 1, f.hits)
 }
 
+// The time until the store is called again counts from before the call.
+func TestDenialsAreBelievedFromBeforeTheCall(t *testing.T) {
+	f := newFront()
+	op := take(newLimit(t, "a", 0, 1, time.Hour, 0), user("a"), 1)
+	f.do(t, op)
+	f.before, f.after = 3*ms, 4*ms
+	f.do(t, op)
+	f.time += recheckAfter - 7*ms - 1
+	f.do(t, op)
+	assert.Equal(t, 1, f.hits)
+	f.time++
+	f.do(t, op)
+	assert.Equal(t, 1, f.hits)
+}
+
+// If the clock goes back during a call, waits still count from the later instant.
+func TestDenialsAfterAClockThatGoesBack(t *testing.T) {
+	m := newDenials(8)
+	op := take(newLimit(t, "a", 0, 1, time.Hour, 0), user("a"), 1)
+	told := op
+	told.Result = store.Result{RetryAfter: time.Hour, ResetAfter: time.Hour}
+	m.learn(50, start{at: 100}, []store.Op{told}, false)
+	ops := []store.Op{op}
+	_, denied := m.answer(100, ops)
+	require.True(t, denied)
+	assert.Equal(t, told.Result, ops[0].Result)
+}
+
 // For the cost that was denied, and while no other op touches the bucket, every answer equals the
 // answer of the store to the nanosecond.
 func TestDenialsAreExactToTheNanosecond(t *testing.T) {

@@ -135,6 +135,22 @@ func TestDenialCostsTheStoreNothing(t *testing.T) {
 	})
 }
 
+// After an error the Results mean nothing, so a denial in them is not remembered.
+func TestFailureIsNotRememberedAsDenial(t *testing.T) {
+	calls := 0
+	g := New(storeFunc(func(_ context.Context, ops []store.Op) error {
+		calls++
+		ops[0].Result = store.Result{RetryAfter: time.Hour, ResetAfter: time.Hour}
+		return context.DeadlineExceeded
+	}), Config{})
+	op := take(newLimit(t, "r", 0, 1, time.Hour, 0), user("a"), 1)
+	for range 2 {
+		_, err := apply(t.Context(), g, op)
+		require.NotNil(t, err)
+	}
+	assert.Equal(t, 2, calls)
+}
+
 // A remembered denial needs no store, so it is given while the store is down.
 func TestDenialOutlastsTheStore(t *testing.T) {
 	s := newMortal()

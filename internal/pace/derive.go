@@ -23,9 +23,9 @@ func (l Limit) Full() int64 {
 
 func (l Limit) check() error { return Check(l.Count, l.Period, l.Burst) }
 
-// Share returns an n-th of l, which has passed [Check]: its rate exactly, and its burst rounded down
-// to at least 1. If such a bucket would take too long to fill, Share returns the slowest bucket
-// there is.
+// Share returns an n-th of l, which has passed [Check]. It rounds the burst down, to at least 1. It
+// keeps the rate exactly, or rounds it down if its period would be too long for a Duration. If such
+// a bucket would take too long to fill, Share returns the slowest bucket there is.
 func (l Limit) Share(n int64) Limit {
 	if n <= 1 {
 		return l
@@ -67,9 +67,10 @@ func (l Limit) Extend(d time.Duration) (larger Limit, extra int64) {
 }
 
 // Nearest returns the count and period of a rate in tokens per second, which must be positive and
-// finite. It cuts the rate to 9 significant digits unless it is a whole number per second, minute,
-// hour or day, or one token in a whole number of nanoseconds. It rounds no rate up by more than one
-// part in 10^12, which undoes the rounding of floating point.
+// finite. A whole number per second, minute, hour or day stays as it is, and so does one token in a
+// whole number of nanoseconds. Nearest cuts any other rate to 9 significant digits, or to fewer
+// below 0.1 tokens per second. It rounds no rate up by more than one part in 10^12, which undoes
+// the rounding of floating point.
 func Nearest(rate float64) (count int64, period time.Duration) {
 	near := func(x float64) (int64, bool) {
 		n := math.Round(x)

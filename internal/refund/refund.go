@@ -1,7 +1,10 @@
-// Package refund finds in a context what outer limiters charged for a request, and refunds it.
+// Package refund carries what a limiter charged for a request in its context, and refunds it.
 package refund
 
-import "context"
+import (
+	"context"
+	"net/http"
+)
 
 // A Charge is what one limiter charged for a request. The limiter puts it into the context of the
 // request, as the value of [Key].
@@ -28,4 +31,13 @@ func All(ctx context.Context) {
 	for c := From(ctx); c != nil; c = From(c.Outer()) {
 		c.Refund()
 	}
+}
+
+// HandBack copies to r what net/http reads from it after the handler has served given, a copy of r:
+// the multipart form, to remove its files, and the pattern that an inner mux has matched.
+func HandBack(r, given *http.Request) {
+	if r.MultipartForm == nil {
+		r.MultipartForm = given.MultipartForm
+	}
+	r.Pattern = given.Pattern
 }

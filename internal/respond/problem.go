@@ -48,3 +48,27 @@ func (p *Problem) appendJSON(b []byte, wait time.Duration, extra []byte) []byte 
 	b = append(append(b, '"'), extra...)
 	return append(b, "}\n"...)
 }
+
+// The other problems of a denied request. Do not change them.
+var (
+	OverLimit     = quotaExceeded("Too many requests.")
+	ExceedsBurst  = quotaExceeded("The request costs more than its limit can ever allow.")
+	TooManyAtOnce = quotaExceeded("Too many requests at once.")
+	AbnormalUsage = Problem{
+		Type: ProblemTypes + "abnormal-usage-detected", Status: http.StatusTooManyRequests,
+		Title: "Too Many Requests", Text: "Blocked because of abnormal usage.",
+	}
+	NoIdentity   = forbidden("The request carries no identity to count it by.")
+	AccessDenied = forbidden("Access is denied.")
+)
+
+func quotaExceeded(text string) Problem {
+	return Problem{
+		Type: ProblemTypes + "quota-exceeded", Status: http.StatusTooManyRequests,
+		Title: "Too Many Requests", Text: text,
+	}
+}
+
+func forbidden(text string) Problem {
+	return Problem{Type: "about:blank", Status: http.StatusForbidden, Title: "Forbidden", Text: text}
+}

@@ -1,0 +1,149 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// A store that rejects a valid op has failed.
+func TestStoreThatRejectsValidOps(t *testing.T) {
+	for policy, want := range map[ratelimit.FailurePolicy]int{ratelimit.FailOpen: 200, ratelimit.FailClosed: 503, ratelimit.UseMemory: 200} {
+		l := newLimiter(t, ratelimit.Config{
+			Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: policy, Hooks: unreported(),
+			Store: storeFunc(func(context.Context, []store.Op) error { return store.ErrInvalidOp }),
+		})
+		assert.Equal(t, want, serve(l.Handler(ok), with()).Code)
+		d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+		require.NoError(t, err)
+		require.ErrorContains(t, d.StoreErr, "invalid op")
+		assert.Equal(t, policy != ratelimit.FailClosed, d.Allowed)
+		d, err = l.Take(t.Context(), "r", ratelimit.UserKey("a"), -1)
+		require.ErrorIs(t, err, store.ErrInvalidOp)
+		assert.Zero(t, d)
+	}
+}
+
+// Rejecting an op says nothing about the store that other limits should suffer for.
+func TestStoreThatRejectsValidOpsIsNotDown(t *testing.T) {
+	calls := 0
+	l := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: ratelimit.FailOpen, Hooks: unreported(),
+		Store: storeFunc(func(context.Context, []store.Op) error { calls++; return store.ErrInvalidOp }),
+	})
+	for range 20 {
+		serve(l.Handler(ok), with())
+	}
+	assert.Equal(t, 20, calls)
+	assert.Equal(t, store.Up, l.Stats().Store)
+}
+
+// What was taken in local memory is refunded there, and never to the store.
+func TestLocalChargesAreSettledLocally(t *testing.T) {
+	elsewhere := newMortal()
+	l := newLimiter(t, ratelimit.Config{
+		Store: elsewhere, OnStoreFailure: ratelimit.UseMemory, Hooks: unreported(),
+		Rules: []ratelimit.Rule{counting("failures", "3 per hour", ratelimit.Failures), rule("all", "100 per hour")},
+	})
+	serve(l.Handler(http.NotFoundHandler()), with())
+	elsewhere.dead.Store(true)
+	revived := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.dead.Store(false) }))
+	require.Equal(t, http.StatusOK, serve(revived, with()).Code)
+	d, err := l.Peek(t.Context(), "failures", client())
+	require.NoError(t, err)
+	require.NoError(t, d.StoreErr)
+	assert.EqualValues(t, 2, d.Remaining, "in the store")
+	elsewhere.dead.Store(true)
+	d, err = l.Peek(t.Context(), "failures", client())
+	require.NoError(t, err)
+	require.Error(t, d.StoreErr)
+	assert.EqualValues(t, 3, d.Remaining, "in local memory")
+	d, err = l.Peek(t.Context(), "all", client())
+	require.NoError(t, err)
+	require.Error(t, d.StoreErr)
+	assert.EqualValues(t, 99, d.Remaining, "in local memory")
+}
+
+// If the store and local memory decided one rule each, each gets its refund.
+func TestChargesAreSettledWhereTheyWereMade(t *testing.T) {
+	memory, calls := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), 0
+	observed := rule("observed", "9 per hour")
+	observed.Mode = ratelimit.DryRun
+	l := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{observed, rule("enforced", "9 per hour")}, OnStoreFailure: ratelimit.UseMemory, Hooks: unreported(),
+		Store: storeFunc(func(ctx context.Context, ops []store.Op) error {
+			if calls++; calls == 1 {
+				return errors.New("once")
+			}
+			return memory.Apply(ctx, ops)
+		}),
+	})
+	deny := rule("deny", "1 per hour")
+	deny.Cost = func(*http.Request) int64 { return 2 }
+	inner := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{deny}}).Handler(ok)
+	var local, there ratelimit.Decision
+	h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d, ok := ratelimit.DecisionFrom(r.Context())
+		require.True(t, ok)
+		local = d
+		there, _ = l.Peek(r.Context(), "observed", client())
+		inner.ServeHTTP(w, r)
+	}))
+	require.Equal(t, http.StatusTooManyRequests, serve(h, with()).Code)
+	assert.Equal(t, []any{true, "enforced", int64(8)}, []any{local.Local, local.Rule, local.Remaining})
+	assert.EqualValues(t, 8, there.Remaining)
+	there, err := l.Peek(t.Context(), "observed", client())
+	require.NoError(t, err)
+	require.NoError(t, there.StoreErr)
+	assert.EqualValues(t, 9, there.Remaining, "refunded to the store")
+	there, err = l.Peek(t.Context(), "enforced", client())
+	require.NoError(t, err)
+	require.NoError(t, there.StoreErr)
+	assert.EqualValues(t, 9, there.Remaining, "not taken from the store")
+	calls = 0
+	there, err = l.Peek(t.Context(), "enforced", client())
+	require.NoError(t, err)
+	require.Error(t, there.StoreErr)
+	assert.Equal(t, []any{true, int64(9)}, []any{there.Local, there.Remaining}, "refunded in local memory")
+}
+
+// What was taken from the store is not refunded to local memory, which never had it.
+func TestStoreChargesAreNotSettledLocally(t *testing.T) {
+	elsewhere := newMortal()
+	l := newLimiter(t, ratelimit.Config{
+		Store: elsewhere, OnStoreFailure: ratelimit.UseMemory, Hooks: unreported(),
+		Rules: []ratelimit.Rule{counting("failures", "3 per hour", ratelimit.Failures)},
+	})
+	elsewhere.dead.Store(true)
+	serve(l.Handler(http.NotFoundHandler()), with())
+	elsewhere.dead.Store(false)
+	dies := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.dead.Store(true) }))
+	require.Equal(t, http.StatusOK, serve(dies, with()).Code)
+	d, err := l.Peek(t.Context(), "failures", client())
+	require.NoError(t, err)
+	require.Error(t, d.StoreErr)
+	assert.EqualValues(t, 2, d.Remaining)
+}
+
+// Local memory denies a Take that would have to wait, as the store does.
+func TestTakeNeverWaitsInLocalMemory(t *testing.T) {
+	patient := rule("r", "1 per second")
+	patient.MaxWait = 10 * time.Second
+	l := deadLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient}, OnStoreFailure: ratelimit.UseMemory})
+	for _, want := range []bool{true, false, false} {
+		d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+		require.NoError(t, err)
+		require.Error(t, d.StoreErr)
+		assert.Equal(t, want, d.Allowed)
+		assert.True(t, d.Local)
+		assert.LessOrEqual(t, d.RetryAfter, time.Second, "what was denied is refunded")
+	}
+}

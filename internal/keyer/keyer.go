@@ -1,0 +1,212 @@
+// Package keyer finds the keys of requests: by client address, user, header field and so on.
+package keyer
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+
+	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/routes"
+)
+
+// A Keyer says who made a request.
+type Keyer interface {
+	Key(r *http.Request) (key.Key, error)
+}
+
+// ErrNoKey means that a request does not carry the key that a Keyer looks for.
+var ErrNoKey = errors.New("ratelimit: the request has no such key")
+
+// A checker is a Keyer that can hold mistakes.
+type checker interface{ check() []error }
+
+// A binder is a Keyer that depends on the source of addresses.
+type binder interface {
+	bind(src clientip.Source) Keyer
+}
+
+// Bind returns k for a limiter that finds addresses by src. A nil k is [ClientIP].
+func Bind(k Keyer, src clientip.Source) Keyer {
+	switch k := k.(type) {
+	case nil:
+		return Addr{src}
+	case binder:
+		return k.bind(src)
+	}
+	return k
+}
+
+func bindAll(keyers []Keyer, src clientip.Source) []Keyer {
+	bound := make([]Keyer, len(keyers))
+	for i, k := range keyers {
+		if bound[i] = k; k != nil {
+			bound[i] = Bind(k, src)
+		}
+	}
+	return bound
+}
+
+// Check returns the mistakes in k.
+func Check(k Keyer) []error {
+	if k == nil {
+		return []error{errors.New("a nil Keyer: want for example ByClientIP()")}
+	}
+	if c, ok := k.(checker); ok {
+		return c.check()
+	}
+	if v := reflect.ValueOf(k); v.Kind() == reflect.Func && v.IsNil() {
+		return []error{errors.New("a nil KeyFunc: want a function")}
+	}
+	return nil
+}
+
+// CountsAll reports whether k does not tell clients apart. Requests over the limit then say that the
+// service is short of capacity, not that a client sends too many.
+func CountsAll(k Keyer) bool {
+	switch k := k.(type) {
+	case Global, Pattern:
+		return true
+	case allOf:
+		return !slices.ContainsFunc(k, func(part Keyer) bool { return !CountsAll(part) })
+	}
+	return false
+}
+
+// IsClientIP reports whether k counts by the address that src finds.
+func IsClientIP(k Keyer, src clientip.Source) bool {
+	switch k := k.(type) {
+	case nil, ClientIP:
+		return true
+	case Addr:
+		return k.Source == src
+	}
+	return false
+}
+
+func present(k key.Key) (key.Key, error) {
+	if k.IsZero() {
+		return k, ErrNoKey
+	}
+	return k, nil
+}
+
+// ClientIP is the address of the client, once it is bound.
+type ClientIP struct{}
+
+func (ClientIP) bind(src clientip.Source) Keyer { return Addr{src} }
+
+// Key returns an error: without Bind nothing is known of proxies.
+func (ClientIP) Key(*http.Request) (key.Key, error) {
+	return key.Key{}, errors.New("ratelimit: ByClientIP() outside of a Config or a decorator: want ByIP with a clientip.Source")
+}
+
+// Addr is the address that a source finds.
+type Addr struct{ clientip.Source }
+
+func (a Addr) check() []error {
+	if joined, ok := a.Err().(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return nil
+}
+
+// Key returns the key of the address.
+func (a Addr) Key(r *http.Request) (key.Key, error) {
+	addr, err := a.Source.Addr(r)
+	if err != nil {
+		if errors.Is(err, clientip.ErrNoAddr) {
+			err = ErrNoKey
+		}
+		return key.Key{}, err
+	}
+	if addr.Is4() {
+		return key.Addr(addr, 32), nil
+	}
+	prefix := a.Prefix(addr)
+	return key.Addr(prefix.Addr(), prefix.Bits()), nil
+}
+
+// Text is a text that a function finds. Name is the name of its constructor, for mistakes.
+type Text struct {
+	Name string
+	Text func(*http.Request) string
+	Make func(string) key.Key
+}
+
+func (t Text) check() []error {
+	if t.Text == nil {
+		return []error{fmt.Errorf("%s(nil): want a function", t.Name)}
+	}
+	return nil
+}
+
+// Key returns the key of the text.
+func (t Text) Key(r *http.Request) (key.Key, error) {
+	if t.Text == nil {
+		return key.Key{}, errors.New("ratelimit: " + t.Name + "(nil)")
+	}
+	return present(t.Make(t.Text(r)))
+}
+
+// Header is the hashed value of the header field with this canonical name.
+type Header string
+
+func (h Header) check() []error {
+	if h == "Host" || h == "Transfer-Encoding" {
+		return []error{fmt.Errorf("ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc", string(h))}
+	}
+	return checkToken("ByHeader", string(h))
+}
+
+// Key returns the key of the field, if it has one line that is not empty.
+func (h Header) Key(r *http.Request) (key.Key, error) {
+	if v := r.Header[string(h)]; len(v) == 1 && v[0] != "" {
+		return key.Hashed(key.Header, string(h), v[0]), nil
+	}
+	return key.Key{}, ErrNoKey
+}
+
+// Cookie is the hashed value of the cookie with this name.
+type Cookie string
+
+func (c Cookie) check() []error { return checkToken("ByCookie", string(c)) }
+
+// Key returns the key of the cookie, if there is one that is not empty.
+func (c Cookie) Key(r *http.Request) (key.Key, error) {
+	if v := r.CookiesNamed(string(c)); len(v) == 1 && v[0].Value != "" {
+		return key.Hashed(key.Cookie, string(c), v[0].Value), nil
+	}
+	return key.Key{}, ErrNoKey
+}
+
+func checkToken(what, name string) []error {
+	if !routes.IsToken(name) {
+		return []error{fmt.Errorf("%s(%q): want a name of letters, digits and hyphens", what, name)}
+	}
+	return nil
+}
+
+// Pattern is the [http.ServeMux] pattern that the request matched.
+type Pattern struct{}
+
+// Key returns the key of the pattern.
+func (Pattern) Key(r *http.Request) (key.Key, error) {
+	return present(key.Text(key.Pattern, r.Pattern))
+}
+
+// Global is the same key for all requests.
+type Global key.Key
+
+func (g Global) check() []error {
+	if key.Key(g).IsZero() {
+		return []error{errors.New(`Global(""): want a name, such as "everybody"`)}
+	}
+	return nil
+}
+
+// Key returns g.
+func (g Global) Key(*http.Request) (key.Key, error) { return present(key.Key(g)) }

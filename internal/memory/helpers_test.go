@@ -1,0 +1,81 @@
+package memory
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+const (
+	day  = 24 * time.Hour
+	year = 365 * day
+)
+
+func newLimit(t testing.TB, rule string, index int, count int64, period time.Duration, burst int64) *store.Limit {
+	t.Helper()
+	l, err := store.NewLimit(rule, index, count, period, burst)
+	require.NoError(t, err)
+	return l
+}
+
+// per returns the first limit of a rule, with a burst of count.
+func per(t testing.TB, count int64, period time.Duration) *store.Limit {
+	t.Helper()
+	return newLimit(t, "r", 0, count, period, 0)
+}
+
+func user(name string) store.Key { return key.Text(key.User, name) }
+
+func take(l *store.Limit, k store.Key, cost int64) store.Op {
+	return store.Op{Limit: l, Key: k, Cost: cost}
+}
+
+// newStore returns a store for at most maxKeys buckets, and the instant that its clock shows.
+func newStore(maxKeys int) (s *Store, now *time.Duration) {
+	now = new(time.Duration)
+	return New(maxKeys, func() time.Duration { return *now }), now
+}
+
+// apply applies ops to s and returns them with their Results.
+func apply(t testing.TB, s *Store, ops ...store.Op) []store.Op {
+	t.Helper()
+	require.NoError(t, s.Apply(context.Background(), ops))
+	return ops
+}
+
+// level returns how many tokens the bucket has.
+func level(t testing.TB, s *Store, l *store.Limit, k store.Key) int64 {
+	t.Helper()
+	return apply(t, s, store.Op{Kind: store.Peek, Limit: l, Key: k, Cost: 1})[0].Result.Remaining
+}
+
+// A snapshot is the whole state of a store.
+type snapshot struct {
+	Stats       Stats
+	Shards      []shardSnapshot
+	OverflowNow time.Duration
+	Overflow    map[uint64]store.Bucket
+}
+
+type shardSnapshot struct {
+	Now        time.Duration
+	Slots      []slot
+	Used, Hand int
+}
+
+func snapshotOf(s *Store) snapshot {
+	snap := snapshot{Stats: s.Stats(), OverflowNow: s.overflow.now, Overflow: map[uint64]store.Bucket{}}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		snap.Shards = append(snap.Shards, shardSnapshot{sh.now, append([]slot(nil), sh.slots...), sh.used, sh.hand})
+	}
+	for id, b := range s.overflow.buckets {
+		snap.Overflow[id] = *b
+	}
+	return snap
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package memory
+
+// raceEnabled is true because the race detector makes sync.Pool drop things at random.
+const raceEnabled = true

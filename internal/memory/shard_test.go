@@ -1,0 +1,175 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// A spent key stays denied while ten times as many new keys arrive as there is room for.
+func TestFloodOfKeysMakesNoTokens(t *testing.T) {
+	s, now := newStore(2000)
+	l := per(t, 5, time.Hour)
+	victim := take(l, user("spent"), 5)
+	require.True(t, apply(t, s, victim)[0].Result.Allowed)
+	overflowed, allowed := 0, 0
+	for i := range 20_000 {
+		r := apply(t, s, take(l, user(fmt.Sprint(i)), 1))[0].Result
+		if r.Overflow {
+			if overflowed++; r.Allowed {
+				allowed++
+			}
+		}
+		require.LessOrEqual(t, s.Stats().Keys, 2000)
+	}
+	assert.False(t, apply(t, s, victim)[0].Result.Allowed)
+	assert.Equal(t, 18_001, overflowed, "every key beyond the bound")
+	assert.Equal(t, 5, allowed, "they share one bucket")
+	assert.Equal(t, Stats{Keys: 2000, MaxKeys: 2000, Overflowed: 18_001}, s.Stats())
+
+	*now += 2 * time.Hour
+	for i := range 4000 {
+		r := apply(t, s, take(l, user(fmt.Sprint("new", i)), 1))[0].Result
+		require.Equal(t, r.Overflow, s.Stats().Overflowed > 18_001)
+		if i < 1500 {
+			require.False(t, r.Overflow, "full buckets make room: %d", i)
+		}
+	}
+}
+
+// Keys without room share a bucket only under the same limit.
+func TestEachLimitHasItsOwnOverflow(t *testing.T) {
+	s, _ := newStore(1)
+	l, other := newLimit(t, "r", 0, 2, time.Hour, 0), newLimit(t, "r", 1, 2, time.Hour, 0)
+	apply(t, s, take(l, user("known"), 1))
+	for _, want := range []bool{true, true, false} {
+		assert.Equal(t, want, apply(t, s, take(l, user("a"), 1))[0].Result.Allowed)
+	}
+	got := apply(t, s, take(other, user("a"), 1))[0].Result
+	assert.Equal(t, store.Result{Allowed: true, Overflow: true, Remaining: 1, ResetAfter: 30 * time.Minute}, got)
+	assert.Equal(t, int64(4), s.Stats().Overflowed)
+}
+
+// A bucket stays in its place for a minute after it is full. Then new keys drop it, though there is
+// room for more.
+func TestIdleBucketsAreDropped(t *testing.T) {
+	s, now := newStore(1000)
+	l := per(t, 1, time.Second)
+	for i := range 100 {
+		apply(t, s, take(l, user(fmt.Sprint("old", i)), 1))
+	}
+	*now += time.Second + sweepIdle - 1
+	for i := range 100 {
+		apply(t, s, take(l, user(fmt.Sprint("young", i)), 1))
+	}
+	require.Equal(t, 200, s.Stats().Keys)
+	*now++
+	for i := range 100 {
+		apply(t, s, take(l, user(fmt.Sprint("new", i)), 1))
+	}
+	assert.Equal(t, 200, s.Stats().Keys)
+	for _, sl := range s.shards[0].slots {
+		assert.False(t, sl.id != 0 && sl.Full(*now-sweepIdle), "key %v", sl.key)
+	}
+}
+
+// An attacker looks for a key that shares a bucket with a victim. The store keeps whole keys beside
+// their hashes, so keys that share a shard or a slot share nothing else.
+func TestCollidingKeysShareNoBucket(t *testing.T) {
+	n := 100_000 // some of them have the same 32 bits of any hash
+	if raceEnabled || testing.Short() {
+		n = 20_000
+	}
+	s := New(DefaultMaxKeys, nil)
+	ops := []store.Op{{Limit: per(t, 1, time.Hour), Cost: 1}}
+	for i := range n {
+		ops[0].Key = key.Pair("k", fmt.Sprint(i))
+		require.NoError(t, s.Apply(context.Background(), ops))
+		require.Truef(t, ops[0].Result.Allowed, "key %d has the bucket of an earlier key", i)
+	}
+	assert.Equal(t, Stats{Keys: n, MaxKeys: DefaultMaxKeys}, s.Stats())
+	seen := map[store.Key]bool{}
+	for i := range n / 10 {
+		k := user(strings.Repeat("x", 30) + fmt.Sprint(i))
+		require.False(t, seen[k], "hashed keys have 176 bits")
+		seen[k] = true
+	}
+}
+
+// The worst case of collisions: with the zero seed, all short keys have the same hash.
+func TestKeysWithTheSameHash(t *testing.T) {
+	s, now := newStore(DefaultMaxKeys)
+	s.seed = key.Seed{}
+	l, first := per(t, 1000, 1000*time.Second), user("first")
+	for i := range 50 {
+		k := user(fmt.Sprint(i))
+		require.Equal(t, s.seed.Hash(&first), s.seed.Hash(&k))
+		apply(t, s, take(l, first, 1), take(l, k, int64(10*i)))
+	}
+	*now = 100*time.Second + sweepIdle // the keys 1 to 10 and first are idle
+	for i := range 200 {
+		apply(t, s, take(l, user(fmt.Sprint("new", i)), 1))
+	}
+	assert.Equal(t, 239, s.Stats().Keys)
+	for i := range 50 {
+		assert.Equal(t, min(1000, 1160-int64(10*i)), level(t, s, l, user(fmt.Sprint(i))), "key %d", i)
+	}
+	for i := range 200 {
+		assert.Equal(t, int64(999), level(t, s, l, user(fmt.Sprint("new", i))), "new key %d", i)
+	}
+}
+
+// An attacker sends keys that all meet in one shard, and so at one lock. The shard of a key depends
+// on a seed that each store chooses, so keys of any shape spread evenly.
+func TestFloodOfOneShard(t *testing.T) {
+	const n = 20_000
+	s, other := New(63*1024, nil), New(63*1024, nil)
+	l := per(t, 1, time.Hour)
+	var aimed []store.Key // at one shard of the other store
+	for i := 0; len(aimed) < n/10 && i < 100*n; i++ {
+		if k := key.Pair("k", fmt.Sprint(i)); other.shard(other.seed.Hash(&k)) == &other.shards[7] {
+			aimed = append(aimed, k)
+		}
+	}
+	require.Len(t, aimed, n/10)
+	for i := range n {
+		k := user(fmt.Sprint(i)) // all alike except a few bytes
+		if i < len(aimed) {
+			k = aimed[i]
+		}
+		apply(t, s, take(l, k, 1))
+	}
+	mean := float64(n) / float64(len(s.shards))
+	for i := range s.shards {
+		assert.InDelta(t, mean, s.shards[i].used, 8*math.Sqrt(mean), "shard %d", i) // 8 standard deviations
+	}
+}
+
+// Slots fill, move and become free while other goroutines look for theirs: for the race detector.
+func TestKeysComeAndGoAtOnce(t *testing.T) {
+	s := New(64, nil)
+	l := newLimit(t, "r", 0, 1_000_000, time.Second, 1) // full again in a microsecond
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(w), 1))
+			for range 5000 {
+				op := take(l, user(fmt.Sprint(random.IntN(200))), 1)
+				assert.NoError(t, s.Apply(t.Context(), []store.Op{op}))
+			}
+		})
+	}
+	all.Wait()
+	assert.LessOrEqual(t, s.Stats().Keys, 64)
+}
