@@ -1,3 +1,37 @@
+// Package ratelimit limits the rate of requests to net/http services.
+//
+//	limiter, err := ratelimit.New(ratelimit.Config{
+//		Rules: []ratelimit.Rule{{
+//			Name:   "per-client",
+//			Limits: ratelimit.MustParse("100 per minute"),
+//		}},
+//	})
+//	...
+//	http.ListenAndServe(":8080", limiter.Handler(mux))
+//
+// A [Limiter] is compiled from a [Config]: rules for every request, rules for routes, and a [Store]
+// for their token buckets. Its method Handler wraps a handler. Limit and With decorate single
+// handlers. Take decides without HTTP. A [Rule] has a name, one or more limits, and a [Keyer] that
+// says who is counted: the client's address by default. [Parse] reads limits from text.
+//
+// All limits of a request are decided in one step: all are charged, or none is. A denied request
+// costs nothing. It is answered with status 429, and a Retry-After that suffices for all limits.
+//
+// No header field is trusted unless Config.ClientIP names the proxies that write it: see package
+// clientip. A [Key] has a kind, so the user "192.0.2.1" is never the address 192.0.2.1.
+//
+// A rule can reserve a Cost and be charged by the response (CountOnly, ResponseCost, [SetCost]),
+// hold a burst instead of denying it (MaxWait), bound the requests in flight (InFlight), block keys
+// that keep exceeding it ([Block]), and be tried out first ([Mode]). A [List] allows or denies
+// clients whatever the rules say. Package login protects a login route. Package shed protects a
+// service from the sum of all clients.
+//
+// A [MemoryStore], the default, counts per process. A Store elsewhere, such as that of the module
+// redisstore, counts for all instances together. If it fails, a [FailurePolicy] decides.
+//
+// New reports every mistake in a Config, all at once. After that nothing panics on a request: errors
+// and panics of functions in a Config are reported to [Hooks], and affect that request only. No
+// goroutine outlives a call, and nothing needs to be closed.
 package ratelimit
 
 import (

@@ -1,0 +1,99 @@
+package ratelimit_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// snippetFrame is the file around a snippet that is not a whole program.
+const snippetFrame = `package main
+
+import (
+	"context"
+	"log"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/login"
+	"github.com/ratelimit-go/ratelimit/shed"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+var (
+	_ = log.Fatal
+	_ = slog.Info
+	_ = time.Second
+	_ = clientip.Remote
+	_ = login.New
+	_ = shed.New
+	_ store.Store
+)
+
+func snippet(
+	ctx context.Context, mux *http.ServeMux, limiter *ratelimit.Limiter, redis ratelimit.Store,
+	items, orders, checkPassword http.Handler, userOf func(*http.Request) string,
+	planOf func(context.Context, ratelimit.Key) ratelimit.Limits, rowsOf func(*http.Request) int64,
+) {
+%s
+}
+
+func main() {}
+`
+
+var (
+	goBlock  = regexp.MustCompile("(?s)```go\n(.*?)```")
+	declared = regexp.MustCompile(`(?m)^(\w+)(?:, (\w+))* :?= `)
+)
+
+// Every piece of Go in the README and in docs compiles. All are built in one call of go vet.
+func TestSnippetsCompile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds programs")
+	}
+	pages, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	dir, err := os.MkdirTemp("testdata", "snippets-")
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, os.RemoveAll(dir)) }()
+	n := 0
+	for _, page := range append(pages, "README.md") {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, block := range goBlock.FindAllSubmatch(text, -1) {
+			n++
+			sub := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.TrimSuffix(filepath.Base(page), ".md"), n))
+			require.NoError(t, os.Mkdir(sub, 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(sub, "main.go"), []byte(program(string(block[1]))), 0o600))
+		}
+	}
+	require.Greater(t, n, 8)
+	out, err := exec.CommandContext(t.Context(), "go", "vet", "./"+dir+"/...").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+// program returns a whole program for a snippet. Names that the snippet declares are used at its end.
+func program(code string) string {
+	if strings.HasPrefix(code, "package ") {
+		return code
+	}
+	code = strings.ReplaceAll(code, "\n...\n", "\n_ = err\n") // error handling left out
+	for _, line := range declared.FindAllString(code, -1) {
+		for name := range strings.SplitSeq(strings.TrimRight(line, " :="), ", ") {
+			if name != "_" {
+				code += "\n\t_ = " + name
+			}
+		}
+	}
+	return fmt.Sprintf(snippetFrame, code)
+}
