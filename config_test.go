@@ -19,11 +19,14 @@ import (
 
 // New finds mistakes that would silently mean something else, and says what was meant.
 func TestPlausibleMistakes(t *testing.T) {
-	change := func(change func(r *ratelimit.Rule)) []ratelimit.Rule {
+	type Rule = ratelimit.Rule
+	change := func(change func(r *Rule)) []Rule {
 		r := rule("r", "1/s")
 		change(&r)
-		return []ratelimit.Rule{r}
+		return []Rule{r}
 	}
+	badMethod := func(r *Rule) { r.Methods = []string{"PROPFIND", "get"} }
+	badHeader := func(r *Rule) { r.Key = ratelimit.ByHeader("host") }
 	r := rule("r", "1/s")
 	var none *ratelimit.MemoryStore
 	for want, cfg := range map[string]ratelimit.Config{
@@ -35,17 +38,17 @@ func TestPlausibleMistakes(t *testing.T) {
 		`StoreTimeout: 50ns: want at least 10µs, or 0 for 50ms`:                {StoreTimeout: 50, Rules: []ratelimit.Rule{r}},
 		`LeaseTTL: 30ns: want 1s to 1h0m0s, or 0 for 30s`:                      {LeaseTTL: 30},
 		`Rules[1].Name: "r" is the name of another rule: want another one`:     {Rules: []ratelimit.Rule{r, r}},
-		`Rules[0].Methods: "get" matches no request: want GET`:                 {Rules: change(func(r *ratelimit.Rule) { r.Methods = []string{"PROPFIND", "get"} })},
-		`Rules[0].MaxWait: 2ns: want 1ms to 1h0m0s, or 0 to deny at once`:      {Rules: change(func(r *ratelimit.Rule) { r.MaxWait = 2 })},
-		`Rules[0].MaxWait: -1ns: want 1ms to 1h0m0s`:                           {Rules: change(func(r *ratelimit.Rule) { r.MaxWait = -1 })},
-		`Rules[0].MaxWaiting: 5 without MaxWait`:                               {Rules: change(func(r *ratelimit.Rule) { r.MaxWaiting = 5 })},
-		`Rules[0].MaxWaiting: -1: want a positive number, or 0 for 100`:        {Rules: change(func(r *ratelimit.Rule) { r.MaxWaiting = -1 })},
-		`Rules[0].InFlight: -1: want 1 to 1000000, or 0 for any number`:        {Rules: change(func(r *ratelimit.Rule) { r.InFlight = -1 })},
-		`Rules[0].CountOnly: set beside ResponseCost: want one of them`:        {Rules: change(func(r *ratelimit.Rule) { r.CountOnly, r.ResponseCost = ratelimit.Failures, bytesOf })},
-		`Rules[0].Key: Global(""): want a name, such as "everybody"`:           {Rules: change(func(r *ratelimit.Rule) { r.Key = ratelimit.Global("") })},
-		`Rules[0].Key: ByHeader("Host"): net/http does not keep it in Request`: {Rules: change(func(r *ratelimit.Rule) { r.Key = ratelimit.ByHeader("host") })},
+		`Rules[0].Methods: "get" matches no request: want GET`:                 {Rules: change(badMethod)},
+		`Rules[0].MaxWait: 2ns: want 1ms to 1h0m0s, or 0 to deny at once`:      {Rules: change(func(r *Rule) { r.MaxWait = 2 })},
+		`Rules[0].MaxWait: -1ns: want 1ms to 1h0m0s`:                           {Rules: change(func(r *Rule) { r.MaxWait = -1 })},
+		`Rules[0].MaxWaiting: 5 without MaxWait`:                               {Rules: change(func(r *Rule) { r.MaxWaiting = 5 })},
+		`Rules[0].MaxWaiting: -1: want a positive number, or 0 for 100`:        {Rules: change(func(r *Rule) { r.MaxWaiting = -1 })},
+		`Rules[0].InFlight: -1: want 1 to 1000000, or 0 for any number`:        {Rules: change(func(r *Rule) { r.InFlight = -1 })},
+		`Rules[0].CountOnly: set beside ResponseCost: want one of them`:        {Rules: change(countTwice)},
+		`Rules[0].Key: Global(""): want a name, such as "everybody"`:           {Rules: change(func(r *Rule) { r.Key = ratelimit.Global("") })},
+		`Rules[0].Key: ByHeader("Host"): net/http does not keep it in Request`: {Rules: change(badHeader)},
 		"Rules[0].Methods: \"get\" matches no request: want GET\nratelimit: Rules[1].Name: \"r\" is the name of another rule": {
-			Rules: append(change(func(r *ratelimit.Rule) { r.Methods = []string{"get"} }), r),
+			Rules: append(change(func(r *Rule) { r.Methods = []string{"get"} }), r),
 		},
 		`pattern "GET /a" conflicts with pattern "GET /a":`: {
 			Routes: map[string][]ratelimit.Rule{"GET /a": {rule("other", "1/s")}}, ExemptRoutes: []string{"GET /a"},
@@ -59,7 +62,9 @@ func TestPlausibleMistakes(t *testing.T) {
 	assert.PanicsWithValue(t, "ratelimit: With: no rules: want at least one", func() { l.With() })
 }
 
-func bytesOf(res ratelimit.Response) int64 { return res.Bytes }
+func countTwice(r *ratelimit.Rule) {
+	r.CountOnly, r.ResponseCost = ratelimit.Failures, func(res ratelimit.Response) int64 { return res.Bytes }
+}
 
 // Values that no constant has, and too many of them.
 func TestImpossibleValues(t *testing.T) {
@@ -181,7 +186,9 @@ func TestClockOfTheConfig(t *testing.T) {
 	clock := &fakeClock{time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	l := newLimiter(t, ratelimit.Config{
 		Clock: clock.read, Headers: ratelimit.LegacyHeaders,
-		Rules: []ratelimit.Rule{rule("r", "1 per hour"), blocking(ratelimit.Block{After: ratelimit.PerDay(2), For: 3 * time.Hour, Max: 3 * time.Hour})},
+		Rules: []ratelimit.Rule{
+			rule("r", "1 per hour"), blocking(ratelimit.Block{After: ratelimit.PerDay(2), For: 3 * time.Hour, Max: 3 * time.Hour}),
+		},
 	})
 	h := l.Handler(ok)
 	w := serve(h, with())
@@ -241,7 +248,7 @@ func TestClockOfTheConfigWithAStoreThatFails(t *testing.T) {
 		elsewhere.dead.Store(false)
 		calls := elsewhere.calls.Load()
 		time.Sleep(time.Hour)
-		serve(h, other)
+		assert.Equal(t, 429, serve(h, other).Code, "real time does not count in local memory")
 		assert.Equal(t, calls, elsewhere.calls.Load(), "by the clock it is too early for a probe")
 		clock.now = clock.now.Add(time.Minute)
 		assert.Equal(t, 200, serve(h, other).Code)

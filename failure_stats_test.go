@@ -93,7 +93,8 @@ func TestStats(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{
 			Store: elsewhere, OnStoreFailure: ratelimit.FailOpen, Hooks: hooks,
 			Rules: []ratelimit.Rule{
-				rule("open", "1 per second"), onFailure("closed", "1 per second", ratelimit.FailClosed), onFailure("memory", "1 per second", ratelimit.UseMemory),
+				rule("open", "1 per second"), onFailure("closed", "1 per second", ratelimit.FailClosed),
+				onFailure("memory", "1 per second", ratelimit.UseMemory),
 			},
 		})
 		take := func(rule string) { _, _ = l.Take(t.Context(), rule, ratelimit.UserKey("a"), 1) }

@@ -35,14 +35,15 @@ func countedBy(by ratelimit.Keyer) ratelimit.Config {
 }
 
 func TestKeyers(t *testing.T) {
+	user, remote := ratelimit.ByUser(field("Id")), ratelimit.ByIP(clientip.Remote())
 	for _, tc := range []struct {
 		name string
 		by   ratelimit.Keyer
 		r    *http.Request
 		want string // a prefix; empty for no key
 	}{
-		{"user", ratelimit.ByUser(field("Id")), request("", "Id", "alice"), "user:alice"},
-		{"no user", ratelimit.ByUser(field("Id")), request(""), ""},
+		{"user", user, request("", "Id", "alice"), "user:alice"},
+		{"no user", user, request(""), ""},
 		{"value", ratelimit.ByValue("tenant", field("Id")), request("", "Id", "t1"), "tenant:t1"},
 		{"no value", ratelimit.ByValue("tenant", field("Id")), request(""), ""},
 		{"header", ratelimit.ByHeader("x-key"), request("", "X-Key", "v"), "header:#"},
@@ -54,17 +55,14 @@ func TestKeyers(t *testing.T) {
 		{"two cookies", ratelimit.ByCookie("sid"), request("", "Cookie", "sid=1; sid=2"), ""},
 		{"no pattern", ratelimit.ByPattern(), request(""), ""},
 		{"global", ratelimit.Global("all"), request(""), "global:all"},
-		{"function", ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { return ratelimit.UserKey("f"), nil }), request(""), "user:f"},
-		{"address", ratelimit.ByIP(clientip.Remote()), request("192.0.2.1:1"), "addr:192.0.2.1"},
-		{"unix socket", ratelimit.ByIP(clientip.Remote()), request("@"), ""},
-		{"first", ratelimit.FirstOf(ratelimit.ByUser(field("Id")), ratelimit.ByIP(clientip.Remote())), request("192.0.2.1:1"), "addr:192.0.2.1"},
-		{"first of two", ratelimit.FirstOf(ratelimit.ByUser(field("Id")), ratelimit.Global("all")), request("", "Id", "a"), "user:a"},
-		{"first of none", ratelimit.FirstOf(ratelimit.ByUser(field("Id"))), request(""), ""},
-		{
-			"all", ratelimit.AllOf(ratelimit.ByUser(field("Id")), ratelimit.ByIP(clientip.Remote())), request("192.0.2.1:1", "Id", "a"),
-			"user:a+addr:192.0.2.1",
-		},
-		{"all but one", ratelimit.AllOf(ratelimit.ByUser(field("Id")), ratelimit.ByIP(clientip.Remote())), request("192.0.2.1:1"), ""},
+		{"function", ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { return client(), nil }), request(""), "addr:192.0.2.1"},
+		{"address", remote, request("192.0.2.1:1"), "addr:192.0.2.1"},
+		{"unix socket", remote, request("@"), ""},
+		{"first", ratelimit.FirstOf(user, remote), request("192.0.2.1:1"), "addr:192.0.2.1"},
+		{"first of two", ratelimit.FirstOf(user, ratelimit.Global("all")), request("", "Id", "a"), "user:a"},
+		{"first of none", ratelimit.FirstOf(user), request(""), ""},
+		{"all", ratelimit.AllOf(user, remote), request("192.0.2.1:1", "Id", "a"), "user:a+addr:192.0.2.1"},
+		{"all but one", ratelimit.AllOf(user, remote), request("192.0.2.1:1"), ""},
 	} {
 		key, err := tc.by.Key(tc.r)
 		if tc.want == "" {
@@ -77,7 +75,7 @@ func TestKeyers(t *testing.T) {
 	}
 }
 
-// A missing key ends the search of FirstOf for no one. Another error ends it for all.
+// FirstOf goes on after a missing key. Another error ends the search.
 func TestFirstOfStopsAtAnError(t *testing.T) {
 	broken := ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { return ratelimit.Key{}, errors.New("broken") })
 	zero := ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { return ratelimit.Key{}, nil })
@@ -145,7 +143,7 @@ func TestRulesUseTheClientIPOfTheConfig(t *testing.T) {
 		{"ByClientIP", forwarded, ratelimit.ByClientIP(), "addr:2001:db8:1:2::/64"},
 		{"in FirstOf", forwarded, ratelimit.FirstOf(nobody, ratelimit.ByClientIP()), "addr:2001:db8:1:2::/64"},
 		{"in AllOf", realIP, ratelimit.AllOf(user, ratelimit.ByClientIP()), "user:alice+addr:203.0.113.9"},
-		{"deep", realIP, ratelimit.FirstOf(nobody, ratelimit.AllOf(ratelimit.FirstOf(nobody, ratelimit.ByClientIP()), user)), "addr:203.0.113.9+user:alice"},
+		{"deep", realIP, ratelimit.FirstOf(ratelimit.AllOf(ratelimit.FirstOf(ratelimit.ByClientIP()), user)), "addr:203.0.113.9+user:alice"},
 		{"ByIP of another source", forwarded, ratelimit.ByIP(realIP), "addr:203.0.113.9"},
 		{"ByIP of the peer", forwarded, ratelimit.ByIP(clientip.Remote()), "addr:10.0.0.1"},
 		{"ByIP of the zero Source", forwarded, ratelimit.ByIP(clientip.Source{}), "addr:10.0.0.1"},

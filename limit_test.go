@@ -3,8 +3,6 @@ package ratelimit_test
 import (
 	"encoding/json"
 	"math"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // mistakeIn returns the error of New for a rule with the limit l.
@@ -105,8 +104,8 @@ func TestLimitsThatAreMistakes(t *testing.T) {
 	require.NoError(t, mistakeIn(ratelimit.Unlimited()))
 }
 
-// The number that a mistake suggests is right.
-func TestSuggestedNumbersAreRight(t *testing.T) {
+// A mistake suggests a number that is right.
+func TestParseSuggestsARounderNumber(t *testing.T) {
 	for text, want := range map[string]string{
 		"100000000190000 per hour": "100000000100000",
 		"562949953421312 per 1s":   "562949953400000",
@@ -116,23 +115,21 @@ func TestSuggestedNumbersAreRight(t *testing.T) {
 		_, err := ratelimit.Parse(text)
 		require.ErrorContains(t, err, "cannot be kept exactly: want a rounder number, such as "+want, text)
 	}
-	for _, l := range []ratelimit.Limit{
-		{Count: 5_000_000_001, Period: 7},
-		{Count: math.MaxInt64 - 1, Period: 1},
-		{Count: math.MaxInt64, Period: 7919},
-		{Count: 100_000_000_190_000, Period: time.Hour, Burst: 1},
-	} {
-		err := mistakeIn(l)
-		require.Error(t, err)
-		_, text, found := strings.Cut(err.Error(), "such as ")
-		require.True(t, found, "%v", err)
-		l.Count, err = strconv.ParseInt(text, 10, 64)
-		require.NoError(t, err)
-		require.NoError(t, mistakeIn(l))
-	}
 }
 
-// Numbers that no calendar has and that no field can show.
+// A store rejects the same limits as New, and indexes that its keys cannot hold.
+func TestLimitsThatNoStoreTakes(t *testing.T) {
+	for _, l := range []ratelimit.Limit{{}, {Count: 1}, {Period: 1}, {Count: 1, Period: 1, Burst: -1}, ratelimit.Unlimited()} {
+		_, err := store.NewLimit("r", 0, l.Count, l.Period, l.Burst)
+		require.Error(t, err, l)
+	}
+	_, err := store.NewLimit("r", 254, 1, time.Second, 0)
+	require.Error(t, err)
+	_, err = store.NewLimit("r", 253, 1, time.Second, 0)
+	require.NoError(t, err)
+}
+
+// A header field cannot show every number.
 func TestExtremeLimits(t *testing.T) {
 	r := ratelimit.Rule{Name: "r", Limits: ratelimit.Limits{{Count: 3 << 61, Period: 1 << 31, Burst: 1}}}
 	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(ok)

@@ -128,7 +128,8 @@ func TestKeysOfListsUseTheClientIPOfTheConfig(t *testing.T) {
 	require.NoError(t, deny.Replace(nil, pair))
 	h := newLimiter(t, ratelimit.Config{Deny: deny, ClientIP: clientip.ForwardedFor(clientip.TrustedHops(1))}).Handler(ok)
 	assert.Equal(t, []int{403, 200, 200}, codes(h,
-		with("X-User", "alice", "X-Forwarded-For", "203.0.113.7"), with("X-User", "alice"), with("X-User", "bob", "X-Forwarded-For", "203.0.113.7")))
+		with("X-User", "alice", "X-Forwarded-For", "203.0.113.7"), with("X-User", "alice"),
+		with("X-User", "bob", "X-Forwarded-For", "203.0.113.7")))
 }
 
 // A list can name whole prefixes by key, as its ClientIP tells IPv6 clients apart.
@@ -181,7 +182,9 @@ func TestDenyAndAllow(t *testing.T) {
 
 func TestListMistakes(t *testing.T) {
 	l := listOf(t, []string{"192.0.2.1"})
-	err := l.Replace([]string{"10.0.0.0/8", "10.0.0.0/33", "example.com", "0.0.0.0/0", "::/0", "::ffff:0:0/96"}, ratelimit.UserKey("alice"), ratelimit.Key{})
+	err := l.Replace(
+		[]string{"10.0.0.0/8", "10.0.0.0/33", "example.com", "0.0.0.0/0", "::/0", "::ffff:0:0/96"},
+		ratelimit.UserKey("alice"), ratelimit.Key{})
 	for _, want := range []string{
 		`prefix 1: "10.0.0.0/33": want an address`, `prefix 2: "example.com"`, `prefix 3: "0.0.0.0/0" contains all clients`,
 		`prefix 4: "::/0" contains all clients`, `prefix 5: "::ffff:0:0/96" contains all clients`, "key 1: the zero Key",

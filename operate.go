@@ -87,11 +87,11 @@ func (l *Limiter) change(edit func(s *source) error) error {
 		return err
 	}
 	c := compiler{cfg: l.cfg, source: &s, names: map[string]*rule{}, shared: l.shared}
+	// Old decorators come first: if a new rule takes the name of an old one, the error names the new.
+	before := len(l.source.rules)
+	sets := c.ruleSets(s.rules[:before])
 	t := c.table()
-	sets := make([]*ruleSet, len(s.rules))
-	for i, rules := range s.rules {
-		sets[i] = newRuleSet(c.rules("With", rules))
-	}
+	sets = append(sets, c.ruleSets(s.rules[before:])...)
 	if len(c.mistakes) > 0 {
 		return c.err()
 	}
@@ -103,6 +103,15 @@ func (l *Limiter) change(edit func(s *source) error) error {
 	l.source = s
 	maps.DeleteFunc(l.shared, func(name string, _ *counters) bool { return c.names[name] == nil })
 	return nil
+}
+
+// ruleSets compiles the rules of decorators.
+func (c *compiler) ruleSets(decorators [][]Rule) []*ruleSet {
+	var sets []*ruleSet
+	for _, rules := range decorators {
+		sets = append(sets, newRuleSet(c.rules("With", rules)))
+	}
+	return sets
 }
 
 // SetPolicy replaces the policy of l for all requests from the next one on. Under a rule of the same

@@ -44,11 +44,15 @@ func TestSetPolicy(t *testing.T) {
 	var one *ratelimit.ConfigError
 	require.ErrorAs(t, err, &one)
 	for _, mistake := range []string{
-		`"decorated" is the name of another rule`, "Rules[1].Name", "Rules[1].Limits", `Routes["bad pattern {"]`, "ExemptRoutes[0]", "Budgets[0].Limits",
+		`Rules[0].Name: "decorated" is the name of another rule`, "Rules[1].Name", "Rules[1].Limits",
+		`Routes["bad pattern {"]`, "ExemptRoutes[0]", "Budgets[0].Limits",
 	} {
 		require.ErrorContains(t, err, mistake)
 	}
 	assert.Equal(t, 429, serve(h, at("/b")).Code, "nothing was replaced")
+	_, err = l.Decorator(rule("new", "1 per hour"), rule("all", "1 per hour"))
+	require.EqualError(t, err,
+		`ratelimit: With[1].Name: "all" is the name of another rule: want another one (a decorator can wrap several handlers)`)
 	require.NoError(t, l.SetPolicy(ratelimit.Policy{Exempt: func(*http.Request) bool { return true }}))
 	assert.Equal(t, 200, serve(h, at("/b")).Code)
 }
@@ -72,7 +76,9 @@ func TestPoliciesAreCopied(t *testing.T) {
 	assert.Equal(t, ratelimit.MustParse("1 per hour"), rules[0].Limits, "SetRules leaves the Config as it was")
 	assert.Equal(t, ratelimit.MustParse("1 per hour"), routes["/a"][0].Limits)
 
-	policy := ratelimit.Policy{Rules: rules, Routes: routes, ExemptRoutes: []string{"/free"}, Budgets: []ratelimit.Budget{{Name: "b", Limits: rules[0].Limits}}}
+	policy := ratelimit.Policy{
+		Rules: rules, Routes: routes, ExemptRoutes: []string{"/free"}, Budgets: []ratelimit.Budget{{Name: "b", Limits: rules[0].Limits}},
+	}
 	require.NoError(t, l.SetPolicy(policy))
 	rules[0], routes["/a"][0], policy.ExemptRoutes[0], policy.Budgets[0] = ratelimit.Rule{}, ratelimit.Rule{}, "x", ratelimit.Budget{}
 	require.NoError(t, l.SetMode("r", ratelimit.Off), "this compiles the policy again")
@@ -117,7 +123,8 @@ func TestSetRules(t *testing.T) {
 	require.Equal(t, []int{200, 200}, codes(h, at("/a"), at("/b")))
 	require.Equal(t, 200, serve(decorated, with()).Code)
 
-	require.NoError(t, l.SetRules(rule("route", "2 per hour"), rule("all", "3 per hour"), rule("second", "2 per hour"), rule("login-total", "1 per hour")))
+	require.NoError(t, l.SetRules(
+		rule("route", "2 per hour"), rule("all", "3 per hour"), rule("second", "2 per hour"), rule("login-total", "1 per hour")))
 	for name, want := range map[string]int64{"other": 98, "all": 1, "beside": 99, "route": 1, "first": 4, "second": 1, "login-total": 1} {
 		assert.Equal(t, want, remaining(t, l, name), "what %s has spent stays", name)
 	}
@@ -145,7 +152,12 @@ func TestSetRulesWithMistakesReplacesNothing(t *testing.T) {
 		want  []string
 		none  bool // ErrNoRule
 	}{
-		{"unknown names", []ratelimit.Rule{rule("x", "1 per hour"), rule("y", "1 per hour")}, []string{`no such rule: "x"`, `no such rule: "y"`}, true},
+		{
+			"unknown names",
+			[]ratelimit.Rule{rule("x", "1 per hour"), rule("y", "1 per hour")},
+			[]string{`no such rule: "x"`, `no such rule: "y"`},
+			true,
+		},
 		{"no name", []ratelimit.Rule{{}}, []string{`no such rule: ""`}, true},
 		{"a budget", []ratelimit.Rule{rule("budget", "1 per hour")}, []string{`no such rule: "budget"`}, true},
 		{"in the policy", []ratelimit.Rule{{Name: "all"}}, []string{"ratelimit: Rules[0].Limits: no limits"}, false},
@@ -164,6 +176,7 @@ func TestSetRulesWithMistakesReplacesNothing(t *testing.T) {
 			require.Equal(t, tc.none, errors.Is(err, ratelimit.ErrNoRule))
 			var one *ratelimit.ConfigError
 			require.Equal(t, !tc.none, errors.As(err, &one))
+			require.NoError(t, l.SetMode("all", ratelimit.Enforce), "this compiles what is in force again")
 			for _, name := range []string{"all", "route", "decorated", "budget"} {
 				require.Equal(t, int64(5), remaining(t, l, name), name)
 			}
@@ -191,7 +204,9 @@ func TestSetEnabled(t *testing.T) {
 		_, found := ratelimit.DecisionFrom(r.Context())
 		assert.Equal(t, r.Header.Get("Enabled") != "", found)
 	}))
-	alice := ratelimit.UserKey("alice")
+	alice, bob := ratelimit.UserKey("alice"), ratelimit.UserKey("bob")
+	_, err := l.Take(t.Context(), "budget", bob, 1)
+	require.NoError(t, err)
 	off := func(when string) {
 		for _, h := range []http.Handler{l.Handler(ok), decorated, l.Handler(decorated)} {
 			for _, r := range []*http.Request{with(), with(), request("192.0.2.9:1")} {
@@ -204,7 +219,7 @@ func TestSetEnabled(t *testing.T) {
 			d, err := l.Take(t.Context(), "budget", alice, 1)
 			require.NoError(t, err, when)
 			require.True(t, d.Allowed, when)
-			d, err = l.Peek(t.Context(), "budget", alice)
+			d, err = l.Peek(t.Context(), "budget", bob)
 			require.NoError(t, err, when)
 			require.True(t, d.Allowed, when)
 			require.NoError(t, l.Wait(t.Context(), "budget", alice, 2), when)
@@ -213,13 +228,14 @@ func TestSetEnabled(t *testing.T) {
 			require.True(t, ds[0].Allowed, when)
 		}
 		require.Empty(t, l.Explain(with()), when)
-		_, err := l.Take(t.Context(), "unknown", alice, 1)
+		_, err = l.Take(t.Context(), "unknown", alice, 1)
 		require.ErrorIs(t, err, ratelimit.ErrNoRule, when)
 	}
 	l.SetEnabled(false)
 	off("switched off")
 	require.NoError(t, l.SetPolicy(ratelimit.Policy{
-		Rules: []ratelimit.Rule{rule("r", "2 per hour"), observed, busy}, Budgets: []ratelimit.Budget{{Name: "budget", Limits: ratelimit.MustParse("2 per hour")}},
+		Rules:   []ratelimit.Rule{rule("r", "2 per hour"), observed, busy},
+		Budgets: []ratelimit.Budget{{Name: "budget", Limits: ratelimit.MustParse("2 per hour")}},
 	}))
 	require.NoError(t, l.SetMode("decorated", ratelimit.Enforce))
 	off("it stays off when the policy changes")

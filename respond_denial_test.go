@@ -16,7 +16,8 @@ import (
 // A client writes the name of a victim into its requests, and reads from the responses how busy the
 // victim is. A rule with OmitHeaders limits without a word, in header fields and in bodies.
 func TestOmitHeadersTellsNothingOfOthers(t *testing.T) {
-	account := ratelimit.Rule{Name: "account", Limits: ratelimit.MustParse("2 per hour"), Key: ratelimit.ByUser(field("Account")), OmitHeaders: true}
+	account := rule("account", "2 per hour")
+	account.Key, account.OmitHeaders = ratelimit.ByUser(field("Account")), true
 	for _, form := range []ratelimit.Headers{
 		ratelimit.DraftHeaders, ratelimit.Draft7Headers, ratelimit.Draft6Headers, ratelimit.LegacyHeaders, ratelimit.NoHeaders,
 	} {

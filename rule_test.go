@@ -89,7 +89,9 @@ func TestInventedMethodsAreCounted(t *testing.T) {
 	server := httptest.NewServer(l.Handler(ok))
 	defer server.Close()
 	var got []string
-	for _, line := range []string{"POST /login", "post /login", "FOO /login", "PoST /login", "get /login", "FOO /x", "post /x", "BAR /", "foo /x"} {
+	for _, line := range []string{
+		"POST /login", "post /login", "FOO /login", "PoST /login", "get /login", "FOO /x", "post /x", "BAR /", "foo /x",
+	} {
 		resp := wire(t, server, line)
 		got = append(got, fmt.Sprint(resp.StatusCode, " ", rulesIn(resp.Header)))
 	}

@@ -19,7 +19,8 @@ type Bucket struct {
 }
 
 // Apply judges op on b at the instant now, changes b accordingly, and reports whether op was
-// allowed. It sets the whole Result of op. A denied op leaves b as it was.
+// allowed. It sets the whole Result of op. A denied op takes no token. But if the limit of op is
+// faster than the limit that charged b last, b fills at the faster rate from now on.
 func (b *Bucket) Apply(op *Op, now time.Duration) bool {
 	l := op.Limit
 	if op.Kind != Take || op.Cost != 1 || b.pace != l.pace {
@@ -42,7 +43,8 @@ func (b *Bucket) Apply(op *Op, now time.Duration) bool {
 
 // Report sets Remaining and ResetAfter of op's Result to the level of b at the instant now. Call it
 // if b is not as [Bucket.Apply] left it: because another Take of the batch was denied, or because a
-// later op of the batch changed b.
+// later op of the batch changed b. Keep b afterwards: Report may make it fill faster, as Apply
+// does.
 func (b *Bucket) Report(op *Op, now time.Duration) {
 	l := op.Limit
 	if b.pace != l.pace {
@@ -125,7 +127,7 @@ func (b *Bucket) debt(now int64) pace.Span {
 // terms returns the limit by which to judge b: l itself, unless b was last charged at another pace.
 // The tokens spent then are paid back at the faster of both rates until l charges the bucket for
 // the first time. So a limit that is lowered does not stretch old debts, and a limit that is raised
-// helps at once. Going back and forth between two limits gives no more than the faster allows.
+// helps at once. Going back and forth between two limits gives at most what the faster one allows.
 func (b *Bucket) terms(l *Limit, now int64) *Limit {
 	if b.pace == l.pace || b.Full(time.Duration(now)) {
 		return l

@@ -104,7 +104,7 @@ func TestTakeUpToKeepsADebtAboveTheBurst(t *testing.T) {
 	assert.Equal(t, before, peek(&b, small, 1, 0))
 }
 
-// Changes between limits at random allow no more than the fastest limit would.
+// Changes between limits at random allow at most what the fastest limit would.
 func TestChangesCreateNoTokens(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	fastest := limit(t, 7, 3*time.Second, 20)

@@ -11,8 +11,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Ten million decisions on one bucket, more often than it fills, allow exactly floor(burst + rate*t)
-// tokens, even if a token takes no whole number of nanoseconds.
+// Ten million decisions on one bucket, more often than it fills, allow exactly floor(burst +
+// rate*t) tokens, even if a token takes no whole number of nanoseconds.
 func TestNoDriftInTenMillionDecisions(t *testing.T) {
 	decisions := 10_000_000
 	if raceEnabled || testing.Short() {

@@ -6,16 +6,17 @@
 // A [Store] has one method, Apply. It decides a batch of ops in one atomic step: all of them are
 // applied, or none. Each [Op] names a [Limit], a [Key] and a cost, and receives its [Result] in
 // place. A [Bucket] is the exact arithmetic of one bucket for stores written in Go. This is a whole
-// store:
+// store, except that it forgets nothing:
+//
+//	type Map struct {
+//		mu      sync.Mutex
+//		start   time.Time
+//		buckets map[bucketID]store.Bucket
+//	}
 //
 //	type bucketID struct {
 //		limit uint64
 //		key   store.Key
-//	}
-//
-//	type Map struct {
-//		mu      sync.Mutex
-//		buckets map[bucketID]store.Bucket
 //	}
 //
 //	func (m *Map) Apply(_ context.Context, ops []store.Op) error {
@@ -24,13 +25,35 @@
 //		}
 //		m.mu.Lock()
 //		defer m.mu.Unlock()
-//		now := time.Since(start)
-//		after := map[bucketID]store.Bucket{}
-//		...
+//		now := time.Since(m.start)
+//		denied, after := false, map[bucketID]store.Bucket{}
+//		for i := range ops {
+//			op := &ops[i]
+//			id := bucketID{op.Limit.ID(), op.Key}
+//			b, ok := after[id]
+//			if !ok {
+//				b = m.buckets[id] // a bucket that is not there is full
+//			}
+//			if !b.Apply(op, now) && op.Kind == store.Take {
+//				denied = true
+//			}
+//			after[id] = b
+//		}
+//		for i := range ops {
+//			op := &ops[i]
+//			id := bucketID{op.Limit.ID(), op.Key}
+//			b := after[id]
+//			if denied {
+//				b = m.buckets[id]
+//			}
+//			b.Report(op, now)
+//			m.buckets[id] = b
+//		}
+//		return nil
 //	}
 //
-// The package storetest holds the tests that every store must pass. The whole program is in
-// examples/store.
+// Package storetest has the tests that every store must pass. The directory examples/store has a
+// store that drops full buckets.
 //
 // A [Leaser] is a store that also counts requests in flight. A store can tell the [Reason] of its
 // failures.

@@ -20,7 +20,8 @@ type tells store.Reason
 func (e tells) Error() string               { return "failed" }
 func (e tells) FailureReason() store.Reason { return store.Reason(e) }
 
-type timeout struct{ net.Error }
+// A timeout is a net.Error.
+type timeout struct{}
 
 func (timeout) Error() string   { return "too late" }
 func (timeout) Timeout() bool   { return true }

@@ -12,7 +12,7 @@ import (
 // to remember an answer.
 //
 // The numbers of the Result must be within their bounds: no negative ones, no Remaining above the
-// burst, and no time beyond 100 years.
+// burst, and no time beyond 100 years. No other op of the batch may be on the same bucket.
 func Emptiest(op *Op, now time.Duration) Bucket {
 	l, res := op.Limit, &op.Result
 	debt := pace.Span{NS: int64(res.ResetAfter)}

@@ -11,13 +11,13 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// For buckets and ops at random, the emptiest bucket gives the answer again, and is never fuller than
-// the bucket that gave it.
+// For buckets and ops at random, the emptiest bucket gives the answer again, and is never fuller
+// than the bucket that gave it.
 func TestEmptiestGivesTheAnswerAgain(t *testing.T) {
 	for name, l := range limits(t) {
 		t.Run(name, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(3, 4))
-			for range 5000 {
+			for range 1000 {
 				b, now := anyBucket(rnd, l)
 				op := anyOp(rnd, l)
 				b.Apply(&op, now)

@@ -52,8 +52,8 @@ const (
 )
 
 // CheckLeases returns an error that wraps [ErrInvalidOp] and names the first lease that has no Key
-// or, where they count, no Max of at least 1 or no TTL of at least a millisecond. It also rejects an
-// unknown kind. Implementers of [Leaser] call it before they change anything.
+// or, where they count, no Max of at least 1 or no TTL of at least a millisecond. It also rejects
+// an unknown kind. Implementers of [Leaser] call it before they change anything.
 func CheckLeases(kind LeaseKind, leases []Lease) error {
 	if kind > Release {
 		return fmt.Errorf("%w: unknown kind of lease %d", ErrInvalidOp, kind)

@@ -2,5 +2,5 @@
 
 package store_test
 
-// raceEnabled is true because the race detector makes sync.Pool drop things at random.
+// raceEnabled says that everything is ten times slower.
 const raceEnabled = true

@@ -28,7 +28,8 @@ type Store interface {
 	Apply(ctx context.Context, ops []Op) error
 }
 
-// Key says who is counted: a comparable value of 24 bytes. Its methods are
+// Key is what a limit counts by, such as a user or an address: a comparable value of 24 bytes. Its
+// methods are
 //
 //	IsZero() bool                            // whether it identifies no client
 //	AppendBinary(b []byte) ([]byte, error)   // its canonical form for a store, 24 bytes at most

@@ -1,148 +1,80 @@
-// Package store is an example of a [ratelimit.Store] of one's own: buckets as rows of a table,
-// read and written in one transaction. Here the table is a map and the transaction a mutex; in
-// a database they would be SELECT ... FOR UPDATE and UPDATE.
+// Package mapstore is an example of a store of your own: all buckets of one process in one map,
+// under one mutex. Its test shows all that it takes to test a store.
 //
-// Its test is what every Store must pass: package storetest.
-package store
+// It drops full buckets, but has no bound: a client with many keys can fill the memory until its
+// buckets are full again. The MemoryStore of package ratelimit has a bound, and many locks.
+package mapstore
 
 import (
 	"context"
-	"math"
-	"math/big"
-	"strconv"
+	"maps"
 	"sync"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// row is a bucket: the tokens that are missing from it, and when they were counted. The zero
-// row is a full bucket.
-type row struct {
-	spent *big.Rat // exact: a float64 would drift
-	at    time.Time
+// A Store is a [store.Store]. It is safe for concurrent use. Call [New] to make one.
+type Store struct {
+	mu      sync.Mutex
+	start   time.Time
+	buckets map[id]store.Bucket
+	sweepAt int // how many buckets there are at the next sweep
 }
 
-// Table is a Store. It forgets nothing: a real one would delete rows that are full again.
-type Table struct {
-	mu   sync.Mutex
-	now  time.Time
-	rows map[string]row
+// An id names one bucket.
+type id struct {
+	limit uint64
+	key   store.Key
 }
 
-// New returns an empty Table.
-func New() *Table { return &Table{rows: map[string]row{}} }
+func idOf(op *store.Op) id { return id{op.Limit.ID(), op.Key} }
 
-// id names the row of op.
-func id(op *ratelimit.Op) string {
-	key, _ := op.Key.AppendBinary(nil) // the error is always nil
-	return strconv.Quote(op.Limit.Rule()) + " " + strconv.Itoa(op.Limit.Index()) + " " + string(key)
+// New returns an empty Store.
+func New() *Store {
+	return &Store{start: time.Now(), buckets: map[id]store.Bucket{}, sweepAt: 1000}
 }
 
-// Apply implements [ratelimit.Store]. It evaluates all ops on copies of their rows, and
-// writes the copies if no take was refused.
-func (t *Table) Apply(ctx context.Context, ops []ratelimit.Op) error {
-	if err := ratelimit.CheckOps(ops); err != nil {
+// Apply implements [store.Store]. It applies ops to copies of their buckets. If no Take is denied,
+// it keeps the copies.
+func (s *Store) Apply(_ context.Context, ops []store.Op) error {
+	if err := store.CheckOps(ops); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now := time.Now(); now.After(t.now) { // a clock that steps back stands still instead
-		t.now = now
-	}
-	before, after := map[string]row{}, map[string]row{}
-	refused := false
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Since(s.start)
+	after, denied := map[id]store.Bucket{}, false
 	for i := range ops {
 		op := &ops[i]
-		name := id(op)
-		r, seen := after[name]
-		if !seen {
-			r = t.read(name, op.Limit.Limit())
-			before[name] = r
+		b, ok := after[idOf(op)]
+		if !ok {
+			b = s.buckets[idOf(op)] // a bucket that is not there is full
 		}
-		after[name] = judge(op, r)
-		refused = refused || op.Kind == ratelimit.OpTake && !op.Result.Allowed
+		if !b.Apply(op, now) && op.Kind == store.Take {
+			denied = true
+		}
+		after[idOf(op)] = b
 	}
-	if refused {
-		after = before // as they were, counted to this instant
-	}
-	for name, r := range after {
-		t.rows[name] = r
+	if !denied {
+		maps.Copy(s.buckets, after)
 	}
 	for i := range ops {
-		report(&ops[i], after[id(&ops[i])])
+		op := &ops[i]
+		b := s.buckets[idOf(op)]
+		b.Report(op, now)
+		s.buckets[idOf(op)] = b
 	}
+	s.sweep(now)
 	return nil
 }
 
-// read returns the row of that name with what has flowed in until now.
-func (t *Table) read(name string, l ratelimit.Limit) row {
-	r, spent := t.rows[name], new(big.Rat)
-	if r.spent != nil {
-		back := new(big.Rat).Mul(big.NewRat(l.Count, int64(l.Period)), whole(int64(t.now.Sub(r.at))))
-		spent.Sub(r.spent, back)
+// sweep drops the full buckets whenever their number has doubled. So the time that it takes is a
+// constant per new bucket.
+func (s *Store) sweep(now time.Duration) {
+	if len(s.buckets) < s.sweepAt {
+		return
 	}
-	if spent.Sign() < 0 {
-		spent = new(big.Rat)
-	}
-	if burst := whole(l.Burst); spent.Cmp(burst) > 0 { // the burst was lowered
-		spent = burst
-	}
-	return row{spent, t.now}
+	maps.DeleteFunc(s.buckets, func(_ id, b store.Bucket) bool { return b.Full(now) })
+	s.sweepAt = max(1000, 2*len(s.buckets))
 }
-
-// judge fills in the Result of op but for the level, and returns the row as op leaves it.
-func judge(op *ratelimit.Op, r row) row {
-	l, spent := op.Limit.Limit(), new(big.Rat)
-	op.Result = ratelimit.Result{Allowed: true}
-	switch op.Kind {
-	case ratelimit.OpReset:
-		return row{spent, r.at}
-	case ratelimit.OpDrain:
-		if spent.Add(r.spent, whole(op.Cost)); spent.Cmp(whole(l.Burst)) > 0 {
-			spent = whole(l.Burst)
-		}
-		return row{spent, r.at}
-	case ratelimit.OpCredit:
-		if spent.Sub(r.spent, whole(op.Cost)); spent.Sign() < 0 {
-			spent = new(big.Rat)
-		}
-		return row{spent, r.at}
-	}
-	over := spent.Add(r.spent, whole(op.Cost))
-	over = new(big.Rat).Sub(over, whole(l.Burst))
-	switch {
-	case op.Cost == 0:
-	case op.Cost > l.Burst:
-		op.Result.Allowed, op.Result.Never = false, true
-	case over.Sign() > 0:
-		op.Result.Allowed, op.Result.RetryAfter = false, timeOf(l, over)
-	}
-	if !op.Result.Allowed || op.Kind == ratelimit.OpPeek {
-		return r
-	}
-	return row{spent, r.at}
-}
-
-// report fills in the level.
-func report(op *ratelimit.Op, r row) {
-	l := op.Limit.Limit()
-	left := new(big.Rat).Sub(whole(l.Burst), r.spent)
-	op.Result.Remaining = max(0, new(big.Int).Div(left.Num(), left.Denom()).Int64())
-	op.Result.ResetAfter = timeOf(l, r.spent)
-}
-
-// timeOf returns the time that so many tokens take, rounded up.
-func timeOf(l ratelimit.Limit, tokens *big.Rat) time.Duration {
-	ns := new(big.Rat).Mul(tokens, big.NewRat(int64(l.Period), l.Count))
-	up := new(big.Int).Add(ns.Num(), new(big.Int).Sub(ns.Denom(), big.NewInt(1)))
-	if up.Div(up, ns.Denom()); !up.IsInt64() {
-		return math.MaxInt64
-	}
-	return time.Duration(up.Int64())
-}
-
-func whole(n int64) *big.Rat { return big.NewRat(n, 1) }

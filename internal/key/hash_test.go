@@ -50,7 +50,8 @@ func TestHashSpreadsKeysThatAreAlike(t *testing.T) {
 	}
 }
 
-// Each bit of a key, and each of the seed, changes every bit of the hash in about half of all cases.
+// Each bit of a key, and each of the seed, changes every bit of the hash in about half of all
+// cases.
 func TestHashDependsOnEveryBit(t *testing.T) {
 	const n = 2000
 	rnd := rand.New(rand.NewPCG(1, 2))

@@ -1,4 +1,4 @@
-// Package key is the 24-byte Key that says who is counted, its text, and its keyed hash.
+// Package key is the 24-byte Key that limits count by, its text, and its keyed hash.
 package key
 
 import (
@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// A Key says who is counted. It is a small comparable value: copy it freely, or use it as a map
-// key. It is 24 bytes long whatever the client sent. Text that does not fit is replaced by a
-// SHA-256 hash of its kind and text, cut to 176 bits.
+// A Key is what a limit counts by, such as a user or an address. It is a small comparable value:
+// copy it freely, or use it as a map key. It is 24 bytes long for any input. Text that does not fit
+// is replaced by a SHA-256 hash of its kind and text, cut to 176 bits.
 //
 // A Key has a kind, so the user "192.0.2.1" is never the address 192.0.2.1. Its parts are prefixed
 // with their length, so two different identities never make the same Key.
@@ -106,7 +106,7 @@ func Hashed(kind Kind, name, value string) Key {
 }
 
 // Join returns one Key for several, in their order. It is the zero Key if any of them is, or if
-// there are none.
+// keys is empty.
 func Join(keys ...Key) Key {
 	var buf [8 * Size]byte
 	b := buf[:0]
@@ -176,7 +176,11 @@ func (k Key) Bytes() (b [Size]byte) {
 
 // of is the inverse of Bytes.
 func of(b *[Size]byte) Key {
-	return Key{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])}
+	return Key{
+		head: binary.LittleEndian.Uint64(b[:]),
+		mid:  binary.LittleEndian.Uint64(b[8:]),
+		tail: binary.LittleEndian.Uint64(b[16:]),
+	}
 }
 
 func digest(kind Kind, sum [sha256.Size]byte) Key {

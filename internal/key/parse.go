@@ -141,7 +141,8 @@ func cutName(text string) (name string, quoted bool, rest string, err error) {
 	}
 	name, rest, found := strings.Cut(text, ":")
 	if !found || name == "" || !plain(name) {
-		return "", false, "", errors.New("want a kind and text, such as user:alice, addr:192.0.2.1 or tenant:acme")
+		err = errors.New("want a kind and text, such as user:alice, addr:192.0.2.1 or tenant:acme")
+		return "", false, "", err
 	}
 	return name, false, rest, nil
 }
@@ -181,7 +182,8 @@ func parseAddr(text string) (Key, error) {
 		addr, bits = prefix.Addr(), prefix.Bits()
 	}
 	if addr.Is4In6() || addr.Zone() != "" || bits < 32 {
-		return Key{}, fmt.Errorf("%q: want an address without zone, IPv4 in its own form, and a prefix of 32 bits or more", text)
+		const want = "want an address without zone, IPv4 in its own form, and a prefix of 32 bits or more"
+		return Key{}, fmt.Errorf("%q: %s", text, want)
 	}
 	return Addr(addr, bits), nil
 }

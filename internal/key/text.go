@@ -15,8 +15,8 @@ var kindNames = [...]string{
 }
 
 // String returns k as text for logs and people, such as "addr:192.0.2.1", "user:alice" or
-// "header:#5e88...", where # and 44 digits stand for a hash. Joined keys are linked by "+". The text
-// is plain printable ASCII. Anything else in it is quoted, so no client can forge a log line.
+// "header:#5e88...", where # and 44 digits stand for a hash. Joined keys are linked by "+". The
+// text is plain printable ASCII. Anything else in it is quoted, so no client can forge a log line.
 // [Parse] reads it back.
 func (k Key) String() string {
 	b := k.Bytes()
@@ -38,7 +38,7 @@ func (k Key) String() string {
 	return kindName(kind) + ":" + plainText(string(data))
 }
 
-// MarshalText implements [encoding.TextMarshaler]. The text is that of String. The error is
+// MarshalText implements [encoding.TextMarshaler]. It returns the text of String. The error is
 // always nil.
 func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 

@@ -3,7 +3,9 @@ package memory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,6 +36,32 @@ func TestOneBucketTwiceInABatchIsChargedForBoth(t *testing.T) {
 	assert.True(t, ops[0].Result.Allowed)
 	assert.False(t, ops[1].Result.Allowed)
 	assert.Equal(t, int64(10), ops[0].Result.Remaining)
+}
+
+func TestOneBucketTwiceInABatchWithoutRoom(t *testing.T) {
+	s, _ := newStore(1)
+	l := per(t, 10, 10*time.Second)
+	apply(t, s, take(l, user("known"), 1))
+	for _, op := range apply(t, s, take(l, user("a"), 1), take(l, user("a"), 2)) {
+		assert.Equal(t, store.Result{Allowed: true, Overflow: true, Remaining: 7, ResetAfter: 3 * time.Second}, op.Result)
+	}
+}
+
+// Two batches that lock the same shards in different orders would wait for each other.
+func TestShardsAreLockedInOneOrder(t *testing.T) {
+	s, _ := newStore(10 * keysPerShard)
+	var ops []store.Op
+	for i := range 200 {
+		ops = append(ops, take(per(t, 1, time.Hour), user(fmt.Sprint(i%50)), 1))
+	}
+	places := make([]place, len(ops))
+	locked := s.hashAll(ops, places, nil)
+	want := map[uint32]bool{}
+	for i := range ops {
+		require.Equal(t, s.seed.Hash(&ops[i].Key), places[i].hash)
+		want[uint32(places[i].hash&s.mask)] = true
+	}
+	assert.Equal(t, slices.Sorted(maps.Keys(want)), locked)
 }
 
 // Making room for one op of a batch may drop the full bucket of another op. The other op must then

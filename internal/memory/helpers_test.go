@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,6 +53,42 @@ func apply(t testing.TB, s *Store, ops ...store.Op) []store.Op {
 func level(t testing.TB, s *Store, l *store.Limit, k store.Key) int64 {
 	t.Helper()
 	return apply(t, s, store.Op{Kind: store.Peek, Limit: l, Key: k, Cost: 1})[0].Result.Remaining
+}
+
+// requireSound checks what holds for the tables of every store: a search finds each bucket, there are
+// free slots, and the counters are right.
+func requireSound(t testing.TB, s *Store) {
+	t.Helper()
+	keys := int64(0)
+	for i := range s.shards {
+		sh, used := &s.shards[i], 0
+		for j := range sh.slots {
+			sl := &sh.slots[j]
+			if sl.id == 0 {
+				require.Equal(t, slot{}, *sl)
+				continue
+			}
+			used++
+			hash := s.seed.Hash(&sl.key)
+			require.Equal(t, j, sh.index(sl.id, &sl.key, hash))
+			require.Same(t, sh, s.shard(hash))
+		}
+		require.Equal(t, used, sh.used)
+		require.LessOrEqual(t, used*5, len(sh.slots)*4)
+		keys += int64(used)
+	}
+	require.Equal(t, keys, s.keys.Load())
+	require.LessOrEqual(t, keys, s.maxKeys)
+}
+
+// watchBatches returns a number that is zero until ApplyKnown leaves a decision of s to applyBatch.
+func watchBatches(s *Store) *int {
+	n := new(int)
+	s.batches = sync.Pool{New: func() any {
+		*n++
+		return new(batch)
+	}}
+	return n
 }
 
 // A snapshot is the whole state of a store.

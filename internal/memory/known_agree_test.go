@@ -33,6 +33,7 @@ func TestBothWaysAgree(t *testing.T) {
 		for range 200 {
 			d.step(t)
 		}
+		requireSound(t, d.first)
 		sum.known += d.known
 		sum.denied += d.denied
 		sum.batch += d.batch

@@ -13,17 +13,6 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// twoRules returns a limit of each of two rules. The first has the smaller ID.
-func twoRules(t testing.TB) (smaller, greater *store.Limit) {
-	t.Helper()
-	a := newLimit(t, "everything", 0, 1_000_000, time.Second, 1_000_000_000)
-	b := newLimit(t, "items", 0, 1_000_000, time.Second, 1_000_000_000)
-	if a.ID() > b.ID() {
-		a, b = b, a
-	}
-	return a, b
-}
-
 // IDs are hashes of the names of rules, so their order is an accident. Batches under several rules
 // on one key take ApplyKnown in any order of IDs.
 func TestApplyKnownTakesIDsInAnyOrder(t *testing.T) {
@@ -37,6 +26,7 @@ func TestApplyKnownTakesIDsInAnyOrder(t *testing.T) {
 		apply(t, s, take(l, k, 1))
 	}
 	left := []int64{99, 99, 99, 99}
+	batches := watchBatches(s)
 	for size := 1; size <= len(limits); size++ {
 		for _, order := range arrangements(len(limits), size) {
 			var ops []store.Op
@@ -44,14 +34,16 @@ func TestApplyKnownTakesIDsInAnyOrder(t *testing.T) {
 				ops = append(ops, take(limits[n], k, 1))
 				left[n]--
 			}
-			require.True(t, simple(ops), "%v", order)
-			require.True(t, s.ApplyKnown(ops), "%v", order)
+			apply(t, s, ops...)
 			for i, n := range order {
 				require.True(t, ops[i].Result.Allowed)
 				require.Equal(t, left[n], ops[i].Result.Remaining, "%v", order)
 			}
 		}
 	}
+	assert.Zero(t, *batches)
+	apply(t, s, take(limits[0], k, 1), take(limits[0], k, 1))
+	assert.NotZero(t, *batches, "one bucket twice is not for ApplyKnown")
 }
 
 // arrangements returns all ways to choose and arrange size of the numbers below n.
@@ -167,7 +159,11 @@ func TestDecisionsOnKnownKeysAllocateNothing(t *testing.T) {
 // BenchmarkTwoRules is the ordinary case: a limit for everything and a limit for the route, on one
 // address. The order of their IDs must not matter.
 func BenchmarkTwoRules(b *testing.B) {
-	smaller, greater := twoRules(b)
+	smaller := newLimit(b, "everything", 0, 1_000_000, time.Second, 1_000_000_000)
+	greater := newLimit(b, "items", 0, 1_000_000, time.Second, 1_000_000_000)
+	if smaller.ID() > greater.ID() {
+		smaller, greater = greater, smaller
+	}
 	for name, limits := range map[string][]*store.Limit{
 		"ascending IDs":  {smaller, greater},
 		"descending IDs": {greater, smaller},

@@ -46,6 +46,94 @@ func TestFloodOfKeysMakesNoTokens(t *testing.T) {
 			require.False(t, r.Overflow, "full buckets make room: %d", i)
 		}
 	}
+	requireSound(t, s)
+}
+
+// A store without room drops buckets as soon as they are full, not only those that are idle.
+func TestFullStoreDropsFullBuckets(t *testing.T) {
+	s, now := newStore(20)
+	l := per(t, 60, time.Minute)
+	for i := range 10 {
+		apply(t, s, take(l, user(fmt.Sprint("busy", i)), 60), take(l, user(fmt.Sprint("full", i)), 10))
+	}
+	*now = 10*time.Second - 1
+	require.True(t, apply(t, s, take(l, user("early"), 1))[0].Result.Overflow)
+	*now = 10 * time.Second
+	for i := range 10 {
+		require.False(t, apply(t, s, take(l, user(fmt.Sprint("new", i)), 60))[0].Result.Overflow, "key %d", i)
+	}
+	assert.True(t, apply(t, s, take(l, user("late"), 1))[0].Result.Overflow)
+	for i := range 10 {
+		assert.Equal(t, int64(10), level(t, s, l, user(fmt.Sprint("busy", i))))
+		assert.Equal(t, int64(0), level(t, s, l, user(fmt.Sprint("new", i))))
+	}
+	requireSound(t, s)
+}
+
+// A table keeps its size while keys come and go.
+func TestTableDoesNotGrowForEver(t *testing.T) {
+	s, now := newStore(1000)
+	l := per(t, 1, time.Second)
+	for i := range 20_000 {
+		apply(t, s, take(l, user(fmt.Sprint(i)), 1))
+		*now += time.Second // 61 seconds later the key is idle
+	}
+	assert.Less(t, s.Stats().Keys, 90)
+	assert.Less(t, len(s.shards[0].slots), 150)
+	requireSound(t, s)
+}
+
+// A search ends at the first free slot. So when a slot becomes free, the buckets behind it move up.
+// This tries all tables of six slots with four buckets, by the slots where their searches begin.
+func TestSearchesEndAfterARemoval(t *testing.T) {
+	const slots, buckets = 6, 4
+	ids := func(table int) (ids [buckets]uint64) {
+		for i := range ids {
+			first := uint64(table % slots)
+			ids[i] = (first*(math.MaxUint64/slots)+1<<16)&^0xff | uint64(i+1)
+			table /= slots
+		}
+		return ids
+	}
+	k := user("a")
+	for table := range slots * slots * slots * slots {
+		for removed := range buckets {
+			s, _ := newStore(buckets)
+			s.seed = key.Seed{} // all short keys have the hash 0
+			s.keys.Store(buckets)
+			sh := &s.shards[0]
+			sh.slots = make([]slot, slots)
+			for i, id := range ids(table) {
+				sh.insert(id, &k, 0)
+				require.Equal(t, table/[]int{1, 6, 36, 216}[i]%slots, home(sh.slots, id, 0))
+			}
+			sh.remove(s, sh.index(ids(table)[removed], &k, 0))
+			for i, id := range ids(table) {
+				require.Equal(t, i != removed, sh.find(id, &k, 0) != nil, "table %d: remove %d, then find %d", table, removed, i)
+			}
+			require.Equal(t, buckets-1, sh.used)
+		}
+	}
+}
+
+// A sweep also looks at buckets that it has moved.
+func TestSweepFindsMovedBuckets(t *testing.T) {
+	s, _ := newStore(100)
+	s.seed = key.Seed{}
+	sh := &s.shards[0]
+	sh.slots = make([]slot, 20)
+	const nearTheEnd = uint64(math.MaxUint64 / 10 * 9) // so they go on at the beginning of the table
+	for i := range 16 {
+		k := user(fmt.Sprint(i))
+		require.True(t, s.setAside())
+		sh.insert(nearTheEnd, &k, 0)
+	}
+	requireSound(t, s)
+	assert.True(t, sh.sweep(s, 0, 20))
+	assert.True(t, sh.sweep(s, 0, 20), "looks at as many slots as it may, and each bucket dropped is one")
+	assert.False(t, sh.sweep(s, 0, 20))
+	assert.Equal(t, Stats{MaxKeys: 100}, s.Stats())
+	requireSound(t, s)
 }
 
 // Keys without room share a bucket only under the same limit.
@@ -122,6 +210,7 @@ func TestKeysWithTheSameHash(t *testing.T) {
 		apply(t, s, take(l, user(fmt.Sprint("new", i)), 1))
 	}
 	assert.Equal(t, 239, s.Stats().Keys)
+	requireSound(t, s)
 	for i := range 50 {
 		assert.Equal(t, min(1000, 1160-int64(10*i)), level(t, s, l, user(fmt.Sprint(i))), "key %d", i)
 	}
@@ -172,4 +261,5 @@ func TestKeysComeAndGoAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	assert.LessOrEqual(t, s.Stats().Keys, 64)
+	requireSound(t, s)
 }

@@ -82,8 +82,7 @@ func requireBatch(t *testing.T, s *Store, ops []store.Op, exactly bool) {
 	if denied && exactly {
 		require.Equal(t, before, levels(t, s, ops))
 	}
-	stats := s.Stats()
-	require.True(t, stats.Keys >= 0 && stats.Keys <= stats.MaxKeys, "%+v", stats)
+	requireSound(t, s)
 }
 
 // levels peeks at the buckets of ops.

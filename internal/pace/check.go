@@ -27,7 +27,8 @@ func Check(count int64, period time.Duration, burst int64) error {
 	}
 	n, ns := reduced(count, period)
 	if n > math.MaxUint32 {
-		return fmt.Errorf("%d per %v cannot be kept exactly: want a rounder number, such as %d", count, period, rounder(count, period))
+		return fmt.Errorf("%d per %v cannot be kept exactly: want a rounder number, such as %d",
+			count, period, rounder(count, period))
 	}
 	if burst == 0 {
 		burst = count
@@ -48,7 +49,7 @@ func exact(count int64, period time.Duration) bool {
 }
 
 // rounder returns a count that can be kept exactly and shares as many leading digits with count as
-// possible. If there is none, it returns the greatest count that can be kept.
+// possible. If no such count exists, it returns the greatest count that can be kept.
 func rounder(count int64, period time.Duration) int64 {
 	for unit := int64(10); unit <= count; unit *= 10 {
 		if near := count / unit * unit; exact(near, period) {

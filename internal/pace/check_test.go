@@ -25,19 +25,23 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		{"a negative period", pace.Limit{Count: 1, Period: -time.Second}, "period -1s: want a positive time"},
 		{"a negative burst", pace.Limit{Count: 1, Period: 1, Burst: -1}, "burst -1: want at least 1, or 0 for the same as the count"},
 		{
-			"a period beyond 100 years", pace.Limit{Count: 1000, Period: math.MaxInt64, Burst: 1},
+			"a period beyond 100 years",
+			pace.Limit{Count: 1000, Period: math.MaxInt64, Burst: 1},
 			"period 2562047h47m16.854775807s: want at most 100 years",
 		},
 		{
-			"a burst beyond 100 years", pace.Limit{Count: 1, Period: 24 * time.Hour, Burst: 40_000},
+			"a burst beyond 100 years",
+			pace.Limit{Count: 1, Period: 24 * time.Hour, Burst: 40_000},
 			"a bucket of 40000 takes more than 100 years to fill: want a smaller burst",
 		},
 		{
-			"the greatest burst", pace.Limit{Count: 1, Period: 24 * time.Hour, Burst: math.MaxInt64},
+			"the greatest burst",
+			pace.Limit{Count: 1, Period: 24 * time.Hour, Burst: math.MaxInt64},
 			"a bucket of 9223372036854775807 takes more than 100 years to fill: want a smaller burst",
 		},
 		{
-			"too many digits", pace.Limit{Count: 4_294_967_311, Period: 24 * time.Hour},
+			"too many digits",
+			pace.Limit{Count: 4_294_967_311, Period: 24 * time.Hour},
 			"4294967311 per 24h0m0s cannot be kept exactly: want a rounder number, such as 4294967310",
 		},
 	} {

@@ -35,7 +35,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-func TestSharesAddUpToNoMoreThanTheLimit(t *testing.T) {
+func TestSharesAddUpToAtMostTheLimit(t *testing.T) {
 	for _, l := range limits {
 		for _, n := range []int64{2, 3, 7, 100, 65_537} {
 			part := l.Share(n)
@@ -50,7 +50,7 @@ func TestSharesAddUpToNoMoreThanTheLimit(t *testing.T) {
 	}
 }
 
-// The extra tokens are those that flow in meanwhile, rounded down.
+// The extra tokens are what flows in meanwhile, rounded down.
 func TestExtendHoldsWhatFlowsIn(t *testing.T) {
 	for _, l := range limits {
 		for _, d := range []time.Duration{1, time.Millisecond, time.Second, time.Hour, 30 * 24 * time.Hour} {

@@ -36,7 +36,7 @@ func TestArithmeticIsExact(t *testing.T) {
 		p := of(l)
 		require.NoError(t, pace.Check(l.Count, l.Period, l.Burst))
 		fill := p.TimeOf(l.Full())
-		for range 2000 {
+		for range 500 {
 			requireExact(t, p, fill, rnd.Int64N(l.Full())+1, anySpan(rnd, p, fill), anySpan(rnd, p, fill))
 		}
 	}

@@ -24,7 +24,8 @@ func TestKeysAreDifferentAndShort(t *testing.T) {
 		"a+b": join(user("a"), user("b")), "ab": user("ab"), "b+a": join(user("b"), user("a")), "a:b+c": join(user("a:b"), user("c")),
 		"a+b:c": join(user("a"), user("b:c")), "t/a": value("t", "a"), "t/": value("t", "/"), "user t": user("t"),
 		"long": user(long), "longer": user(long + "x"), "value long": value("t", long), "value name": value(long, "t"),
-		"nul": user("\x00"), "nuls": user("\x00\x00"), "braces": user("{a}"), "invalid": user("\xff"), "joined long": join(user(long), user("a")),
+		"nul": user("\x00"), "nuls": user("\x00\x00"), "braces": user("{a}"), "invalid": user("\xff"),
+		"joined long": join(user(long), user("a")),
 	} {
 		assert.Empty(t, distinct[k], name)
 		distinct[k] = name
@@ -125,7 +126,8 @@ func TestKeysOfDifferentKindsAreDifferent(t *testing.T) {
 	))
 	const name = "192.0.2.1"
 	for _, r := range []*http.Request{
-		with("User", name), with("Tenant", name), with("Other", name), with("X-Api-Key", name), with("Cookie", "sid="+name), with(), with("User", "addr:"+name),
+		with("User", name), with("Tenant", name), with("Other", name), with("X-Api-Key", name), with("Cookie", "sid="+name), with(),
+		with("User", "addr:"+name),
 	} {
 		assert.Equal(t, []int{200, 429}, codes(h, r, r), r.Header)
 	}

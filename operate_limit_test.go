@@ -37,8 +37,10 @@ func TestLimitMistakes(t *testing.T) {
 	assert.PanicsWithValue(t, "ratelimit: Limit: 2 keys: want one, such as AllOf or FirstOf of them", func() {
 		l.Limit("1 per hour", ratelimit.ByClientIP(), ratelimit.ByPattern())
 	})
-	assert.PanicsWithValue(t, `ratelimit: limit "1 per fortnight", offset 6: unknown unit "fortnight"; use second, minute, hour, day, week, month or year`,
-		func() { l.Limit("1 per fortnight") })
-	assert.PanicsWithValue(t, "ratelimit: With[0].Key: ByUser(nil): want a function", func() { l.Limit("1 per hour", ratelimit.ByUser(nil)) })
+	unknown := `ratelimit: limit "1 per fortnight", offset 6: unknown unit "fortnight"; use second, minute, hour, day, week, month or year`
+	assert.PanicsWithValue(t, unknown, func() { l.Limit("1 per fortnight") })
+	assert.PanicsWithValue(t, "ratelimit: With[0].Key: ByUser(nil): want a function", func() {
+		l.Limit("1 per hour", ratelimit.ByUser(nil))
+	})
 	assert.Panics(t, func() { l.Limit("") })
 }

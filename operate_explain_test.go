@@ -37,9 +37,10 @@ func TestExplain(t *testing.T) {
 		Routes: map[string][]ratelimit.Rule{"/costly": {costly}, "/deny": {deny}},
 	})
 	key := client()
+	perHour := func(n int64) ratelimit.Limit { return ratelimit.Limit{Count: n, Period: time.Hour, Burst: n} }
 	want := []ratelimit.Decision{
-		{Allowed: true, Rule: "all", Mode: ratelimit.Enforce, Limit: ratelimit.Limit{Count: 9, Period: time.Hour, Burst: 9}, Key: key, Remaining: 9},
-		{Allowed: true, Rule: "costly", Mode: ratelimit.Enforce, Limit: ratelimit.Limit{Count: 5, Period: time.Hour, Burst: 5}, Key: key, Remaining: 5},
+		{Allowed: true, Rule: "all", Mode: ratelimit.Enforce, Limit: perHour(9), Key: key, Remaining: 9},
+		{Allowed: true, Rule: "costly", Mode: ratelimit.Enforce, Limit: perHour(5), Key: key, Remaining: 5},
 		{
 			Rule: "costly", Mode: ratelimit.Enforce, Limit: ratelimit.Limit{Count: 1, Period: time.Second, Burst: 1}, Key: key, Remaining: 1,
 			Reason: ratelimit.ReasonExceedsBurst,

@@ -1,0 +1,83 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// A Map is a whole store in one map.
+type Map struct {
+	mu      sync.Mutex
+	start   time.Time
+	buckets map[bucketID]store.Bucket
+}
+
+type bucketID struct {
+	limit uint64
+	key   store.Key
+}
+
+func NewMap() *Map { return &Map{start: time.Now(), buckets: map[bucketID]store.Bucket{}} }
+
+// Apply applies ops to copies of their buckets. If no Take is denied, it keeps the copies.
+func (m *Map) Apply(_ context.Context, ops []store.Op) error {
+	if err := store.CheckOps(ops); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Since(m.start)
+	denied, after := false, map[bucketID]store.Bucket{}
+	for i := range ops {
+		op := &ops[i]
+		id := bucketID{op.Limit.ID(), op.Key}
+		b, ok := after[id]
+		if !ok {
+			b = m.buckets[id] // a bucket that is not there is full
+		}
+		if !b.Apply(op, now) && op.Kind == store.Take {
+			denied = true
+		}
+		after[id] = b
+	}
+	for i := range ops {
+		op := &ops[i]
+		id := bucketID{op.Limit.ID(), op.Key}
+		b := after[id]
+		if denied {
+			b = m.buckets[id]
+		}
+		b.Report(op, now)
+		m.buckets[id] = b
+	}
+	return nil
+}
+
+// A store for one process, its buckets in a map. It forgets nothing: examples/store has a store
+// that drops full buckets.
+func Example() {
+	limit, err := store.NewLimit("login", 0, 2, time.Minute, 0) // 2 per minute
+	if err != nil {
+		panic(err)
+	}
+	var alice store.Key
+	if err := alice.UnmarshalText([]byte("user:alice")); err != nil {
+		panic(err)
+	}
+	s := NewMap()
+	for range 3 {
+		ops := []store.Op{{Limit: limit, Key: alice, Cost: 1}}
+		if err := s.Apply(context.Background(), ops); err != nil {
+			panic(err)
+		}
+		fmt.Println(ops[0].Result.Allowed, ops[0].Result.Remaining)
+	}
+	// Output:
+	// true 1
+	// true 0
+	// false 0
+}
