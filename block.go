@@ -54,7 +54,7 @@ func (e *engine) applyBlocks(ctx context.Context, c *call) error {
 	if err := e.applyAsking(ctx, c); err != nil {
 		return err
 	}
-	if c.denied.reason == ReasonNone && c.decided() {
+	if c.denied.reason == "" && c.decided() {
 		for _, s := range c.suspects {
 			if c.exceeds(s) {
 				c.block(s, e.offend(ctx, s.rule, s.key))
@@ -222,28 +222,27 @@ func (l *Limiter) blocking(name string) (*rule, error) {
 	return r, nil
 }
 
-// BlockedUntil returns when the block of key under the named rule ends, if this process knows of one.
-// It does not call the Store.
-func (l *Limiter) BlockedUntil(rule string, key Key) (until time.Time, blocked bool) {
-	r, err := l.blocking(rule)
-	if err != nil {
-		return until, false
-	}
-	if !l.known.Holds(r.block.ID(key)) {
-		return until, false
-	}
-	left, _ := l.known.Find(r.block.ID(key))
-	return l.now().Add(left), left > 0
-}
-
-// Blocked returns the blocks that this process knows of, longest first: all blocks that it made, and
-// blocks of other processes under which it has denied a request. It knows of about 65,536 at most.
-func (l *Limiter) Blocked() []Blocked {
+// Blocked returns the blocks of the given keys that this process knows of, longest first. Without
+// keys it returns all: the blocks that this process made, and blocks of other processes under which
+// it has denied a request. It knows of about 65,536 at most. It does not call the Store.
+func (l *Limiter) Blocked(keys ...Key) []Blocked {
 	var all []Blocked
 	now := l.now()
-	l.known.Each(func(b blocks.Block) {
-		all = append(all, Blocked{b.Rule, b.Key, now.Add(b.Left), b.Times})
-	})
+	if len(keys) == 0 {
+		l.known.Each(func(b blocks.Block) {
+			all = append(all, Blocked{b.Rule, b.Key, now.Add(b.Left), b.Times})
+		})
+	}
+	for _, k := range keys {
+		for _, r := range l.table.Load().byName.all {
+			if r.block == nil {
+				continue
+			}
+			if b, ok := l.known.Get(r.block.ID(k)); ok {
+				all = append(all, Blocked{b.Rule, b.Key, now.Add(b.Left), b.Times})
+			}
+		}
+	}
 	slices.SortFunc(all, func(a, b Blocked) int {
 		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key.String(), b.Key.String()))
 	})

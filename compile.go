@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
@@ -105,7 +106,7 @@ func (r *rule) newPlan(limits Limits) *plan {
 	p := new(plan)
 	var fields []string
 	for i, l := range limits {
-		if l.IsUnlimited() {
+		if l.isUnlimited() {
 			continue
 		}
 		pol := r.newPolicy(i, len(limits), l)
@@ -172,7 +173,7 @@ func (r *rule) keyOf(rp *report.Reporter, req *http.Request) (Key, bool) {
 	if r.direct {
 		k, err = r.Key.(keyer.Addr).Key(req)
 	} else {
-		k, err = safeKey(r.Key, req)
+		err = report.Safely(func() error { k, err = r.Key.Key(req); return err })
 	}
 	if err == nil && !k.IsZero() {
 		return k, true
@@ -187,15 +188,6 @@ func (r *rule) keyOf(rp *report.Reporter, req *http.Request) (Key, bool) {
 		return Key{}, true
 	}
 	return key.Nobody(), true
-}
-
-func safeKey(k Keyer, req *http.Request) (got Key, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return k.Key(req)
 }
 
 // cost returns what req costs before it is served.
@@ -253,7 +245,7 @@ func (r *rule) choose(limits Limits) *plan {
 func (r *rule) everyLimit() *plan {
 	every := new(plan)
 	for i := range maxLimits {
-		every.policies = append(every.policies, r.newPolicy(i, maxLimits, PerSecond(1)))
+		every.policies = append(every.policies, r.newPolicy(i, maxLimits, Per(1, time.Second)))
 	}
 	return every
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/guard"
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -187,15 +189,8 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// Bounds and defaults of the options.
-const (
-	maxInstances        = 1_000_000
-	defaultStoreTimeout = 50 * time.Millisecond
-	minStoreTimeout     = 10 * time.Microsecond // a number without a unit is less
-	defaultLeaseTTL     = 30 * time.Second
-	minLeaseTTL         = time.Second
-	maxLeaseTTL         = time.Hour
-)
+// maxInstances bounds Config.Instances.
+const maxInstances = 1_000_000
 
 // check finds the mistakes outside of the rules.
 func (c *Config) check(m *mistakes) {
@@ -214,11 +209,11 @@ func (c *Config) check(m *mistakes) {
 	if c.Instances < 0 || c.Instances > maxInstances {
 		m.addf("Instances", "%d: want 1 to %d, or 0 for 1", c.Instances, maxInstances)
 	}
-	if c.StoreTimeout != 0 && c.StoreTimeout < minStoreTimeout {
-		m.addf("StoreTimeout", "%v: want at least %v, or 0 for %v", c.StoreTimeout, minStoreTimeout, defaultStoreTimeout)
+	if c.StoreTimeout != 0 && c.StoreTimeout < guard.MinTimeout {
+		m.addf("StoreTimeout", "%v: want at least %v, or 0 for %v", c.StoreTimeout, guard.MinTimeout, guard.DefaultTimeout)
 	}
-	if c.LeaseTTL != 0 && (c.LeaseTTL < minLeaseTTL || c.LeaseTTL > maxLeaseTTL) {
-		m.addf("LeaseTTL", "%v: want %v to %v, or 0 for %v", c.LeaseTTL, minLeaseTTL, maxLeaseTTL, defaultLeaseTTL)
+	if c.LeaseTTL != 0 && (c.LeaseTTL < inflight.MinTTL || c.LeaseTTL > inflight.MaxTTL) {
+		m.addf("LeaseTTL", "%v: want %v to %v, or 0 for %v", c.LeaseTTL, inflight.MinTTL, inflight.MaxTTL, inflight.DefaultTTL)
 	}
 	for _, err := range unjoin(c.ClientIP.Err()) {
 		m.add("ClientIP", err)

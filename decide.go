@@ -145,7 +145,7 @@ func (v *verdict) decided() bool { return v.failed == "" || v.failed == UseMemor
 // strictest returns the index of the op that decided. It returns -1 if there is none, or if
 // something else decided.
 func (v *verdict) strictest() int {
-	if len(v.ops) == 0 || v.denied.reason != ReasonNone || !v.decided() {
+	if len(v.ops) == 0 || v.denied.reason != "" || !v.decided() {
 		return -1
 	}
 	return rank.Strictest(v.ops)
@@ -156,7 +156,7 @@ func (v *verdict) allowed(worst int) bool {
 	if worst >= 0 {
 		return v.ops[worst].Result.Allowed
 	}
-	return v.denied.reason == ReasonNone && v.failed != FailClosed
+	return v.denied.reason == "" && v.failed != FailClosed
 }
 
 // decide sets d, which must be zero, to the decision of v.
@@ -169,7 +169,7 @@ func (v *verdict) decideBy(d *Decision, worst int) {
 	switch {
 	case worst >= 0:
 		v.from[worst].decide(d, &v.ops[worst])
-	case v.denied.reason != ReasonNone:
+	case v.denied.reason != "":
 		d.Reason, d.Key, d.RetryAfter = v.denied.reason, v.denied.key, v.denied.wait
 		if r := v.denied.rule; r != nil {
 			d.Rule, d.Mode = r.Name, r.Mode

@@ -23,8 +23,8 @@ type Decision struct {
 	Rule string
 	// Mode is the mode of the rule.
 	Mode Mode
-	// Limit is the limit of the rule that decided.
-	Limit Limit
+	// Limit is the limit of the rule that decided. It is zero if something else decided.
+	Limit Limit `json:",omitzero"` // the zero Limit has no text
 	// Key says who was counted.
 	Key Key
 	// Remaining is the number of whole tokens left.
@@ -47,9 +47,8 @@ type Decision struct {
 // Reason says why a request was denied.
 type Reason string
 
+// The reasons. The Reason of an ordinary decision to allow is empty.
 const (
-	// ReasonNone is the reason of an ordinary decision to allow.
-	ReasonNone Reason = ""
 	// ReasonLimit means that a bucket has too few tokens.
 	ReasonLimit Reason = "limit"
 	// ReasonExceedsBurst means that a bucket can never hold as many tokens.

@@ -50,7 +50,7 @@ func TestEnumsAreText(t *testing.T) {
 		{ratelimit.DryRun, "dry-run"},
 		{ratelimit.Off, "off"},
 		{ratelimit.EnforcePercent(5), "enforce 5%"},
-		{ratelimit.ReasonNone, ""},
+		{"", ""},
 		{ratelimit.ReasonLimit, "limit"},
 		{ratelimit.ReasonExceedsBurst, "exceeds-burst"},
 		{ratelimit.ReasonNoKey, "no-key"},
@@ -109,4 +109,19 @@ func TestEnumsInConfigurationFiles(t *testing.T) {
 	require.NoError(t, l.SetMode("r", ratelimit.Enforce))
 	assert.Equal(t, "limit=2, remaining=1, reset=1800", serve(l.Handler(ok), with()).Header().Get("RateLimit"))
 	assert.Equal(t, http.Header{}, serve(l.Handler(ok), request("@")).Header())
+}
+
+// Decisions can be logged, whatever decided.
+func TestDecisionsInJSON(t *testing.T) {
+	text, err := json.Marshal(ratelimit.Decision{Allowed: true})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"Allowed":true,"Reason":"","Rule":"","Mode":"","Key":"none","Remaining":0,"RetryAfter":0,"ResetAfter":0,`+
+		`"Overflow":false,"Local":false,"StoreErr":null}`, string(text))
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1 per hour")}})
+	d, err := l.Take(t.Context(), "r", ratelimit.UserKey("alice"), 2)
+	require.NoError(t, err)
+	text, err = json.Marshal(d)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"Allowed":false,"Reason":"exceeds-burst","Rule":"r","Mode":"enforce","Limit":"1 per hour","Key":"user:alice",`+
+		`"Remaining":1,"RetryAfter":0,"ResetAfter":0,"Overflow":false,"Local":false,"StoreErr":null}`, string(text))
 }

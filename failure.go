@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"log/slog"
 	"math"
 	"time"
 
@@ -26,21 +25,17 @@ func (e *engine) apply(ctx context.Context, v *verdict) error {
 	return nil
 }
 
-// ask makes the store decide ops, and reports its error. The store is not a MemoryStore.
+// ask makes the store decide ops, and reports its error, unless the store was not called. The store is
+// not a MemoryStore.
 func (e *engine) ask(ctx context.Context, ops []store.Op) error {
 	err := e.guard.Apply(ctx, ops)
 	if err == nil {
-		return nil
+		return nil // not err, which would be an error that is not nil
 	}
-	e.reportStore(ctx, err)
-	return err
-}
-
-// reportStore reports an error of the store, unless the store was not called.
-func (e *engine) reportStore(ctx context.Context, err *store.Error) {
 	if err.Reason != store.ReasonDown {
 		e.reporter.Report(ctx, err)
 	}
+	return err
 }
 
 // storeState tells the user of a change of the store's state.
@@ -49,11 +44,7 @@ func (e *engine) storeState(ctx context.Context, s store.State) {
 		e.reporter.Call(ctx, "StoreState", func() error { hook(ctx, s); return nil })
 		return
 	}
-	level := slog.LevelInfo
-	if s == store.Down {
-		level = slog.LevelError
-	}
-	slog.Log(ctx, level, "rate limiter: store", "state", s)
+	e.reporter.State(ctx, "store", string(s), s == store.Down)
 }
 
 // fail decides v instead of a store that has failed, as its rules have chosen. If any rule is

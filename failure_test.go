@@ -147,7 +147,7 @@ func TestEachInstanceEnforcesItsPart(t *testing.T) {
 				require.Error(t, d.StoreErr)
 				require.True(t, d.Allowed, "take %d", n)
 				require.True(t, d.Local)
-				limits := ratelimit.Limits{d.Limit.WithBurst(d.Limit.Burst)}
+				limits := ratelimit.Limits{d.Limit}
 				require.Equal(t, tc.want, limits.String())
 			}
 			d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
@@ -203,7 +203,7 @@ func TestErrorsAreMisusesOnly(t *testing.T) {
 	}{
 		{ratelimit.FailOpen, true, ratelimit.ReasonStore, false},
 		{ratelimit.FailClosed, false, ratelimit.ReasonStore, false},
-		{ratelimit.UseMemory, true, ratelimit.ReasonNone, true},
+		{ratelimit.UseMemory, true, "", true},
 	} {
 		t.Run(string(tc.policy), func(t *testing.T) {
 			l := deadLimiter(t, ratelimit.Config{

@@ -113,7 +113,7 @@ func exchanges() []exchange {
 		return ratelimit.Config{Rules: two.Rules, Store: failingStore{errors.New("down")}, OnStoreFailure: p, Hooks: ratelimit.Hooks{Error: func(context.Context, error) {}}}
 	}
 	several := ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "5 per second; 100 per minute burst 20; 1000 per hour"), rule("writes", "2 per minute; 20 per day")}}
-	offender := ratelimit.Config{Rules: []ratelimit.Rule{blocking(ratelimit.Block{After: ratelimit.PerHour(2), For: time.Hour})}}
+	offender := ratelimit.Config{Rules: []ratelimit.Rule{blocking(ratelimit.Block{After: ratelimit.Per(2, time.Hour), For: time.Hour})}}
 	deny := new(ratelimit.List)
 	if err := deny.Replace([]string{"192.0.2.0/24"}); err != nil {
 		panic(err)

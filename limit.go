@@ -36,43 +36,24 @@ type Limits []Limit
 // maxLimits is how many limits a rule can have.
 const maxLimits = 16
 
-// PerSecond returns the limit of n tokens per second.
-func PerSecond(n int64) Limit { return Limit{Count: n, Period: time.Second} }
+// Per returns the limit of n tokens per period, such as Per(100, time.Minute).
+func Per(n int64, period time.Duration) Limit { return Limit{Count: n, Period: period} }
 
-// PerMinute returns the limit of n tokens per minute.
-func PerMinute(n int64) Limit { return Limit{Count: n, Period: time.Minute} }
+// unlimited returns the limit that allows everything. Its text is "unlimited".
+func unlimited() Limit { return Limit{Count: math.MaxInt64, Period: 1} }
 
-// PerHour returns the limit of n tokens per hour.
-func PerHour(n int64) Limit { return Limit{Count: n, Period: time.Hour} }
-
-// PerDay returns the limit of n tokens per 24 hours.
-func PerDay(n int64) Limit { return Limit{Count: n, Period: 24 * time.Hour} }
-
-// Unlimited returns the limit that allows everything. Its text is "unlimited".
-func Unlimited() Limit { return Limit{Count: math.MaxInt64, Period: 1} }
-
-// IsUnlimited reports whether l is [Unlimited].
-func (l Limit) IsUnlimited() bool { return l == Unlimited() }
-
-// WithBurst returns l with a bucket that holds n tokens.
-func (l Limit) WithBurst(n int64) Limit {
-	l.Burst = n
-	if n == l.Count {
-		l.Burst = 0
-	}
-	return l
-}
+func (l Limit) isUnlimited() bool { return l == unlimited() }
 
 // Rate returns the rate of l in tokens per second. It is [rate.Inf] if l is unlimited.
 func (l Limit) Rate() rate.Limit {
-	if l.IsUnlimited() {
+	if l.isUnlimited() {
 		return rate.Inf
 	}
 	return rate.Limit(float64(l.Count) / l.Period.Seconds())
 }
 
 // FromRate returns the Limit of r tokens per second and the given burst, as package
-// golang.org/x/time/rate defines them. [rate.Inf] is [Unlimited], whatever the burst. A rate is cut
+// golang.org/x/time/rate defines them. [rate.Inf] is the limit "unlimited", whatever the burst. A rate is cut
 // to 9 significant digits unless it is a whole number per second, minute, hour or day, or one token
 // in a whole number of nanoseconds. No rate is rounded up by more than one part in 10^12, which
 // undoes the rounding of floating point.
@@ -80,14 +61,17 @@ func FromRate(r rate.Limit, burst int) (Limit, error) {
 	f := float64(r)
 	switch {
 	case r == rate.Inf:
-		return Unlimited(), nil
+		return unlimited(), nil
 	case math.IsNaN(f) || f <= 0:
 		return Limit{}, fmt.Errorf("ratelimit: rate %v: want a positive number of tokens per second", f)
 	case burst <= 0:
 		return Limit{}, fmt.Errorf("ratelimit: burst %d: want at least 1", burst)
 	}
 	count, period := pace.Nearest(f)
-	l := Limit{Count: count, Period: period}.WithBurst(int64(burst))
+	l := Limit{Count: count, Period: period, Burst: int64(burst)}
+	if l.Burst == l.Count {
+		l.Burst = 0
+	}
 	return l, l.check()
 }
 
@@ -95,8 +79,8 @@ func FromRate(r rate.Limit, burst int) (Limit, error) {
 func (l Limit) check() error {
 	switch {
 	case l == Limit{}:
-		return errors.New("the zero Limit: want for example PerMinute(100)")
-	case l.IsUnlimited():
+		return errors.New("the zero Limit: want for example Per(100, time.Minute)")
+	case l.isUnlimited():
 		return nil
 	}
 	return pace.Check(l.Count, l.Period, l.Burst)
@@ -109,7 +93,7 @@ func (ls Limits) check() error {
 		return errors.New(`no limits: want for example MustParse("100 per minute")`)
 	case len(ls) > maxLimits:
 		return fmt.Errorf("%d limits: want at most %d", len(ls), maxLimits)
-	case len(ls) > 1 && slices.Contains(ls, Unlimited()):
+	case len(ls) > 1 && slices.Contains(ls, unlimited()):
 		return errors.New("unlimited beside other limits: want it alone")
 	}
 	var errs []error
@@ -123,7 +107,7 @@ func (ls Limits) check() error {
 
 // share returns the part of l that each of n instances enforces by itself.
 func (l Limit) share(n int) Limit {
-	if l.IsUnlimited() {
+	if l.isUnlimited() {
 		return l
 	}
 	return Limit(pace.Limit(l).Share(int64(n)))
@@ -133,7 +117,7 @@ func (l Limit) share(n int) Limit {
 // "10 per 2 hours" or "100 per minute burst 20".
 func (l Limit) String() string {
 	switch {
-	case l.IsUnlimited():
+	case l.isUnlimited():
 		return "unlimited"
 	case l.Count < 1 || l.Period <= 0 || l.Burst < 0:
 		return fmt.Sprintf("invalid limit (%d per %v burst %d)", l.Count, l.Period, l.Burst)

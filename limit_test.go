@@ -26,7 +26,7 @@ func TestLimitTextInJSON(t *testing.T) {
 		Many ratelimit.Limits
 	}
 	require.NoError(t, json.Unmarshal([]byte(`{"One":"5/min","Many":"1/s; 10/min"}`), &cfg))
-	assert.Equal(t, ratelimit.PerMinute(5), cfg.One)
+	assert.Equal(t, ratelimit.Per(5, time.Minute), cfg.One)
 	out, err := json.Marshal(cfg)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"One":"5 per minute","Many":"1 per second; 10 per minute"}`, string(out))
@@ -48,8 +48,8 @@ func TestRates(t *testing.T) {
 		{10, "10 per second"},
 		{rate.Every(100 * time.Millisecond), "10 per second"}, // the same rate, said more simply
 		{100.0 / 60, "100 per minute burst 10"},
-		{ratelimit.PerDay(7).Rate(), "7 per day burst 10"},
-		{ratelimit.PerHour(5).Rate(), "5 per hour burst 10"},
+		{ratelimit.Per(7, 24*time.Hour).Rate(), "7 per day burst 10"},
+		{ratelimit.Per(5, time.Hour).Rate(), "5 per hour burst 10"},
 		{rate.Inf, "unlimited"},
 	} {
 		l, err := ratelimit.FromRate(tc.rate, 10)
@@ -66,7 +66,7 @@ func TestRates(t *testing.T) {
 	}
 	_, err = ratelimit.FromRate(1, 0)
 	require.Error(t, err)
-	assert.Equal(t, rate.Inf, ratelimit.Unlimited().Rate())
+	assert.Equal(t, rate.Inf, ratelimit.MustParse("unlimited")[0].Rate())
 }
 
 // Rates that no unit fits are one token in a number of nanoseconds, or cut to nine digits.
@@ -88,20 +88,20 @@ func TestLimitsThatAreMistakes(t *testing.T) {
 		limit ratelimit.Limit
 		want  string
 	}{
-		{ratelimit.Limit{}, "the zero Limit: want for example PerMinute(100)"},
+		{ratelimit.Limit{}, "the zero Limit: want for example Per(100, time.Minute)"},
 		{ratelimit.Limit{Count: 1}, "period 0s"},
 		{ratelimit.Limit{Period: 1}, "count 0"},
 		{ratelimit.Limit{Count: 1, Period: 1, Burst: -1}, "burst -1"},
 		{ratelimit.Limit{Count: 1000, Period: math.MaxInt64, Burst: 1}, "period 2562047h47m16.854775807s: want at most 100 years"},
-		{ratelimit.PerDay(1).WithBurst(40_000), "takes more than 100 years to fill: want a smaller burst"},
-		{ratelimit.PerDay(1).WithBurst(math.MaxInt64), "takes more than 100 years to fill: want a smaller burst"},
+		{ratelimit.Limit{Count: 1, Period: 24 * time.Hour, Burst: 40_000}, "takes more than 100 years to fill: want a smaller burst"},
+		{ratelimit.Limit{Count: 1, Period: 24 * time.Hour, Burst: math.MaxInt64}, "takes more than 100 years to fill: want a smaller burst"},
 	} {
 		require.ErrorContains(t, mistakeIn(tc.limit), "ratelimit: Rules[0].Limits: limit 0: ")
 		require.ErrorContains(t, mistakeIn(tc.limit), tc.want)
 		_, err := tc.limit.MarshalText()
 		require.ErrorContains(t, err, tc.want)
 	}
-	require.NoError(t, mistakeIn(ratelimit.Unlimited()))
+	require.NoError(t, mistakeIn(ratelimit.MustParse("unlimited")[0]))
 }
 
 // A mistake suggests a number that is right.
@@ -119,7 +119,7 @@ func TestParseSuggestsARounderNumber(t *testing.T) {
 
 // A store rejects the same limits as New, and indexes that its keys cannot hold.
 func TestLimitsThatNoStoreTakes(t *testing.T) {
-	for _, l := range []ratelimit.Limit{{}, {Count: 1}, {Period: 1}, {Count: 1, Period: 1, Burst: -1}, ratelimit.Unlimited()} {
+	for _, l := range []ratelimit.Limit{{}, {Count: 1}, {Period: 1}, {Count: 1, Period: 1, Burst: -1}, ratelimit.MustParse("unlimited")[0]} {
 		_, err := store.NewLimit("r", 0, l.Count, l.Period, l.Burst)
 		require.Error(t, err, l)
 	}

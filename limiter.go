@@ -90,7 +90,7 @@ func New(cfg Config) (*Limiter, error) {
 		l.memory = s
 	default:
 		l.guard = guard.New(s, guard.Config{
-			Timeout: cmp.Or(cfg.StoreTimeout, defaultStoreTimeout), Clock: clock, OnState: l.storeState,
+			Timeout: cfg.StoreTimeout, Clock: clock, OnState: l.storeState,
 		})
 	}
 	l.leases = l.leasesOf()
@@ -115,7 +115,7 @@ func (e *engine) leasesOf() *inflight.Leases {
 	if e.guard == nil || !e.guard.CanLease() {
 		return nil
 	}
-	ttl := cmp.Or(e.cfg.LeaseTTL, defaultLeaseTTL)
+	ttl := cmp.Or(e.cfg.LeaseTTL, inflight.DefaultTTL)
 	return &inflight.Leases{Store: e.guard, TTL: ttl, Report: e.reporter.Report}
 }
 

@@ -161,11 +161,11 @@ func TestPlansAndCost(t *testing.T) {
 	plan.LimitsFor = func(_ context.Context, key ratelimit.Key) ratelimit.Limits {
 		switch key {
 		case ratelimit.UserKey("pro192.0.2.1:1"):
-			return ratelimit.Limits{ratelimit.PerHour(5)}
+			return ratelimit.Limits{ratelimit.Per(5, time.Hour)}
 		case ratelimit.UserKey("free192.0.2.2:1"):
 			return nil
 		}
-		return ratelimit.Limits{ratelimit.Unlimited()}
+		return ratelimit.Limits{ratelimit.MustParse("unlimited")[0]}
 	}
 	plan.Cost = func(r *http.Request) int64 { return int64(len(r.Header["Unit"])) }
 	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{plan}}).Handler(ok)
@@ -210,7 +210,7 @@ func TestConfigMistakes(t *testing.T) {
 		Rules: []ratelimit.Rule{
 			{},
 			{Name: "a\n", Limits: ratelimit.Limits{{Count: -1}}, Key: ratelimit.ByIP(clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/x", "0.0.0.0/0")))},
-			{Name: "b", Limits: ratelimit.Limits{ratelimit.Unlimited(), ratelimit.PerDay(1)}, Key: ratelimit.FirstOf(nil, ratelimit.ByUser(nil), ratelimit.AllOf())},
+			{Name: "b", Limits: ratelimit.Limits{ratelimit.MustParse("unlimited")[0], ratelimit.Per(1, 24*time.Hour)}, Key: ratelimit.FirstOf(nil, ratelimit.ByUser(nil), ratelimit.AllOf())},
 			rule("c", "1/s"), rule("c", "1/s"),
 			{Name: "d", Limits: ratelimit.MustParse("1/s"), Key: ratelimit.ByIP(clientip.Remote().IPv6Prefix(8)), Methods: []string{" "}, OnMissingKey: "x"},
 		},
@@ -305,7 +305,7 @@ func TestClientThatHangsUpIsCharged(t *testing.T) {
 func TestTakeOfNothing(t *testing.T) {
 	busy := ratelimit.Rule{Name: "busy", Key: ratelimit.ByClientIP(), InFlight: 1}
 	feared := busy
-	feared.Name, feared.Block = "feared", &ratelimit.Block{After: ratelimit.PerHour(1)}
+	feared.Name, feared.Block = "feared", &ratelimit.Block{After: ratelimit.Per(1, time.Hour)}
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("unlimited", "unlimited"), busy, feared}})
 	for _, name := range []string{"unlimited", "busy", "feared"} {
 		d, err := l.Take(t.Context(), name, ratelimit.UserKey("a"), 1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 )
 
 // A List is a set of clients, by address and by [Key], that can be replaced while requests are
@@ -81,7 +82,8 @@ func (l *List) find(r *http.Request, src clientip.Source) (Key, error) {
 	if !l.ClientIP.IsZero() {
 		src = l.ClientIP
 	}
-	addr, errAddr := safeAddr(src, r)
+	var addr netip.Addr
+	errAddr := report.Safely(func() (err error) { addr, err = src.Addr(r); return err })
 	if errAddr == nil {
 		k := PrefixKey(src.Prefix(addr))
 		if _, ok := e.keys[k]; ok || e.addrs.Contains(addr) {
@@ -91,7 +93,7 @@ func (l *List) find(r *http.Request, src clientip.Source) (Key, error) {
 	var errKey error
 	if l.Key != nil && len(e.keys) > 0 {
 		var k Key
-		k, errKey = safeKey(keyer.Bind(l.Key, src), r)
+		errKey = report.Safely(func() (err error) { k, err = keyer.Bind(l.Key, src).Key(r); return err })
 		if _, ok := e.keys[k]; ok && errKey == nil {
 			return k, nil
 		}
@@ -105,16 +107,6 @@ func listError(field string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("ratelimit: list: %s: %w", field, err)
-}
-
-// safeAddr calls src.Addr, which calls functions of the user that may panic.
-func safeAddr(src clientip.Source, r *http.Request) (addr netip.Addr, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return src.Addr(r)
 }
 
 func (l *List) check(m *mistakes, field string) {

@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -248,8 +247,6 @@ func (c *call) control(r *rule, k Key, cost int64) {
 	}
 }
 
-var errLease = errors.New("ratelimit: store: no lease")
-
 // enter takes the permits that c asks for, here and in the store. If it cannot, c is a denial.
 func (e *engine) enter(ctx context.Context, c *call, set *ruleSet) *inflight.Stay {
 	if len(c.permits) == 0 {
@@ -262,7 +259,7 @@ func (e *engine) enter(ctx context.Context, c *call, set *ruleSet) *inflight.Sta
 	switch {
 	case denied == nil:
 	case denied.Permit == nil:
-		c.failed, c.err = FailClosed, errLease
+		c.failed, c.err = FailClosed, denied.Err
 	default:
 		p := denied.Permit
 		i := slices.IndexFunc(set.rules, func(r *rule) bool { return r.Name == p.Rule })

@@ -18,11 +18,9 @@ import (
 // deployment. Limit panics if text or key is not valid, as [http.ServeMux.Handle] does for patterns.
 func (l *Limiter) Limit(text string, keys ...Keyer) func(http.Handler) http.Handler {
 	limits := MustParse(text)
-	by := ByClientIP()
-	if len(keys) > 1 {
-		panic("ratelimit: Limit: " + strconv.Itoa(len(keys)) + " keys: want one, such as AllOf or FirstOf of them")
-	} else if len(keys) == 1 {
-		by = keys[0]
+	by := slices.Concat(keys, []Keyer{ByClientIP()})[0]
+	if len(keys) > 1 || by == nil {
+		panic(fmt.Sprintf("ratelimit: Limit: %d keys: want one that is not nil, such as AllOf or FirstOf of several", len(keys)))
 	}
 	name := limits.String()
 	if len(name) > 56 {
@@ -93,7 +91,7 @@ func (l *Limiter) change(edit func(s *source) error) error {
 	t := c.table()
 	sets = append(sets, c.ruleSets(s.rules[before:])...)
 	if len(c.mistakes) > 0 {
-		return c.err()
+		return errors.Join(c.mistakes...)
 	}
 	t.byName = newNames(c.names)
 	for i, d := range s.decorators {
@@ -187,13 +185,4 @@ func (l *Limiter) Explain(r *http.Request) []Decision {
 		}
 	}
 	return all
-}
-
-// AddBudgets adds budgets while the limiter is in use. The errors are those of [Limiter.SetPolicy].
-func (l *Limiter) AddBudgets(budgets ...Budget) error {
-	return l.change(func(s *source) error {
-		s.policy = s.policy.clone()
-		s.policy.Budgets = append(s.policy.Budgets, budgets...)
-		return nil
-	})
 }

@@ -119,7 +119,7 @@ func TestOffCountsNothing(t *testing.T) {
 // Operators who switch a rule off may not know that Take uses it.
 func TestTakeObeysTheMode(t *testing.T) {
 	r := rule("r", "2 per hour")
-	r.Block = &ratelimit.Block{After: ratelimit.PerHour(1)}
+	r.Block = &ratelimit.Block{After: ratelimit.Per(1, time.Hour)}
 	l := newLimiter(t, ratelimit.Config{
 		Rules: []ratelimit.Rule{r},
 		Hooks: ratelimit.Hooks{DryRun: func(*http.Request, ratelimit.Decision) { t.Error("DryRun was called") }},

@@ -95,7 +95,7 @@ func (e *engine) decided(r *http.Request, v *verdict) {
 // setFields writes the fields for v, merged with the fields of an outer limiter. Text that is written
 // into buf becomes a string and must not be changed afterwards.
 func (e *engine) setFields(h http.Header, v *verdict, buf []byte, values *respond.Values) {
-	if len(v.ops) == 0 || v.denied.reason != ReasonNone || !v.decided() {
+	if len(v.ops) == 0 || v.denied.reason != "" || !v.decided() {
 		return
 	}
 	switch e.cfg.Headers {

@@ -229,7 +229,7 @@ func (ls Limits) checkWait(wait time.Duration) error {
 	}
 	numbers := make([]pace.Limit, len(ls))
 	for i, l := range ls {
-		if l.IsUnlimited() {
+		if l.isUnlimited() {
 			return nil
 		}
 		numbers[i] = pace.Limit(l)
@@ -241,11 +241,11 @@ func (b *Block) check(m *mistakes, field string) {
 	if b.After != (Limit{}) {
 		if err := b.After.check(); err != nil {
 			m.add(field+".After", err)
-		} else if b.After.IsUnlimited() {
+		} else if b.After.isUnlimited() {
 			m.add(field+".After", errors.New("unlimited: want a number of violations, or the zero Limit if none is to block"))
 		}
 	} else if b.When != nil {
-		m.add(field+".After", errors.New("a When, but no number of violations that blocks: want for example PerMinute(10)"))
+		m.add(field+".After", errors.New("a When, but no number of violations that blocks: want for example Per(10, time.Minute)"))
 	}
 	for _, mistake := range b.policy().Check() {
 		m.add(field+"."+mistake.Field, mistake.Err)

@@ -283,7 +283,7 @@ func TestLimitsFor(t *testing.T) {
 	limitsFor := func(ctx context.Context, key ratelimit.Key) ratelimit.Limits {
 		keys = append(keys, key.String())
 		if ctx.Value(plan{}) == "pro" {
-			return ratelimit.Limits{ratelimit.PerHour(5)}
+			return ratelimit.Limits{ratelimit.Per(5, time.Hour)}
 		}
 		return nil
 	}
@@ -343,7 +343,7 @@ func TestBudgets(t *testing.T) {
 	require.NoError(t, l.Refund(t.Context(), "emails", alice, 1))
 	require.NoError(t, l.Wait(ctx, "emails", alice, 1))
 
-	require.NoError(t, l.AddBudgets(ratelimit.Budget{Name: "sms", Limits: ratelimit.MustParse("1 per hour")}))
+	require.NoError(t, l.SetPolicy(ratelimit.Policy{Budgets: []ratelimit.Budget{{Name: "sms", Limits: ratelimit.MustParse("1 per hour")}}}))
 	d, err := l.Take(t.Context(), "sms", alice, 1)
 	require.NoError(t, err)
 	assert.True(t, d.Allowed)
@@ -369,9 +369,10 @@ func TestNamesOfBudgetsAndRulesClash(t *testing.T) {
 	_, err = ratelimit.New(ratelimit.Config{Budgets: []ratelimit.Budget{budget("r"), budget("r")}})
 	require.ErrorContains(t, err, "ratelimit: Budgets[1].Name: "+clash)
 	l := newLimiter(t, ratelimit.Config{Budgets: []ratelimit.Budget{budget("r")}})
-	require.ErrorContains(t, l.AddBudgets(budget("r")), "ratelimit: Budgets[1].Name: "+clash)
-	require.ErrorContains(t, l.AddBudgets(ratelimit.Budget{Name: "x"}), "ratelimit: Budgets[1].Limits: no limits")
+	twice := ratelimit.Policy{Budgets: []ratelimit.Budget{budget("r"), budget("r"), {Name: "x"}}}
+	require.ErrorContains(t, l.SetPolicy(twice), "ratelimit: Budgets[1].Name: "+clash)
+	require.ErrorContains(t, l.SetPolicy(twice), "ratelimit: Budgets[2].Limits: no limits")
 	_, err = l.Decorator(rule("r", "1/s"))
 	require.ErrorContains(t, err, "ratelimit: With[0].Name: "+clash)
-	require.NoError(t, l.AddBudgets(budget("x")), "nothing was added before")
+	require.NoError(t, l.SetPolicy(ratelimit.Policy{Budgets: []ratelimit.Budget{budget("x")}}), "nothing was replaced before")
 }

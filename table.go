@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -139,13 +138,18 @@ func (c *compiler) table() *table {
 	for i := range p.Budgets {
 		c.rule(fmt.Sprintf("Budgets[%d]", i), p.Budgets[i].rule())
 	}
+	add := func(field, pattern string, set *ruleSet) {
+		if err := t.routes.Add(pattern, set); err != nil {
+			c.mistakes.add(field, err)
+		}
+	}
 	for _, pattern := range slices.Sorted(maps.Keys(p.Routes)) {
 		field := fmt.Sprintf("Routes[%q]", pattern)
 		rules := c.rules(field, p.Routes[pattern])
-		c.add(t, field, pattern, newRuleSet(slices.Concat(every, rules)))
+		add(field, pattern, newRuleSet(slices.Concat(every, rules)))
 	}
 	for i, pattern := range p.ExemptRoutes {
-		c.add(t, fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &ruleSet{exempt: true})
+		add(fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &ruleSet{exempt: true})
 	}
 	return t
 }
@@ -184,13 +188,3 @@ func (c *compiler) rule(field string, r Rule) *rule {
 	c.names[r.Name] = compiled
 	return compiled
 }
-
-// add makes set the rules of the requests that match pattern.
-func (c *compiler) add(t *table, field, pattern string, set *ruleSet) {
-	if err := t.routes.Add(pattern, set); err != nil {
-		c.mistakes.add(field, err)
-	}
-}
-
-// err returns all mistakes, joined.
-func (c *compiler) err() error { return errors.Join(c.mistakes...) }

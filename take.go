@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,10 +49,7 @@ func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
 
 func (l *Limiter) changeOne(ctx context.Context, ch Change) error {
 	d, err := l.applyOne(ctx, ch)
-	if err == nil {
-		err = d.StoreErr
-	}
-	return err
+	return cmp.Or(err, d.StoreErr)
 }
 
 // A Change changes what a key has spent under one rule or budget, for [Limiter.Apply].
@@ -88,10 +86,7 @@ func (l *Limiter) one(ctx context.Context, kind store.Kind, name string, k Key, 
 	switch {
 	case r == nil:
 		return noRule(name)
-	case t.off:
-		d.Allowed = true
-		return nil
-	case r.simple && l.memory != nil && l.oneKnown(r.plan.policies, kind, k, cost, d):
+	case r.simple && !t.off && l.memory != nil && l.oneKnown(r.plan.policies, kind, k, cost, d):
 		return nil
 	}
 	var err error
@@ -148,7 +143,7 @@ func (l *Limiter) applyAll(
 			return err
 		}
 	}
-	if c.denied.reason == ReasonNone {
+	if c.denied.reason == "" {
 		if err := l.applyBlocks(ctx, c); errors.Is(err, store.ErrInvalidOp) {
 			return err
 		}
@@ -179,7 +174,7 @@ func (l *Limiter) prepare(ctx context.Context, c *call, ch *Change, alone bool) 
 	p := part{rule: r, first: len(c.ops), end: len(c.ops)}
 	kind := ch.Kind
 	takes := kind == store.Take || kind == store.Peek
-	if kind == store.Take && (t.off || r.mode == Off) {
+	if takes && t.off || kind == store.Take && r.mode == Off {
 		c.parts = append(c.parts, p)
 		return nil
 	}

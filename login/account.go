@@ -6,66 +6,72 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/ratelimit-go/ratelimit"
 )
 
-// maxLoginBody bounds what JSONField reads of a body, in bytes.
-const maxLoginBody = 64 << 10
+// maxBody is how many bytes FormField and JSONField read of a body at most.
+const maxBody = 64 << 10
 
-// FormField returns a function for [Login.Account] that reads a field of a posted form, from which
-// the handler can read it again. One that is there twice, or in the query too, is none, since it
-// is not known which one the handler will go by; nor is one in the query alone. A body of
-// more than 64 KiB is not read any further, and is one without the field: the handler finds an empty
-// form, and no error. FormField panics if name is empty.
+// FormField returns a function for Config.Account that reads a field of a posted form. The handler
+// can read the form again. If the field appears twice, or in the query string, it counts as missing,
+// because decoders differ in which value they take.
+//
+// It reads at most 64 KiB. In a larger form the field counts as missing, and the handler finds an
+// empty form and no error. FormField panics if name is empty.
 func FormField(name string) func(*http.Request) string {
 	mustName("FormField", name)
 	return func(r *http.Request) string {
 		if r.PostForm == nil && r.Body != nil {
 			body := r.Body
-			r.Body = http.MaxBytesReader(nil, body, maxLoginBody)
-			defer func() { r.Body = body }() // of which nothing was read if it is no form
+			r.Body = http.MaxBytesReader(nil, body, maxBody)
+			defer func() { r.Body = body }() // nothing was read of it if it is no form
 		}
 		value := r.PostFormValue(name)
-		if len(r.Form[name]) > 1 { // with those of the query
+		if len(r.Form[name]) > 1 { // r.Form has the query string too
 			return ""
 		}
 		return value
 	}
 }
 
-// JSONField returns a function for [Login.Account] that reads a string from the object that is
-// the request's body, and leaves the body to the handler as it was. Case does not count in its name, as
-// in encoding/json. A field that is there twice is none, since it is not known which one the
-// handler will go by. A body of more than 64 KiB, or that is no object up to the field, is one
-// without it. JSONField panics if name is empty.
+// JSONField returns a function for Config.Account that reads a string from a JSON object, which is
+// the body of the request. The handler can read the body again, whole. Letter case does not count in
+// name, as in encoding/json. If the field appears twice, it counts as missing, because decoders
+// differ in which value they take.
+//
+// The field also counts as missing if the body has more than 64 KiB, or is no JSON object as far as
+// the end of the field. JSONField panics if name is empty.
 func JSONField(name string) func(*http.Request) string {
 	mustName("JSONField", name)
 	return func(r *http.Request) string {
 		if r.Body == nil {
 			return ""
 		}
-		head, err := io.ReadAll(io.LimitReader(r.Body, maxLoginBody+1))
+		head, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 		rest := io.Reader(r.Body)
 		if err != nil {
-			rest = failing{err} // net/http tells it once only
+			rest = failing{err} // net/http returns it only once
 		}
 		r.Body = &readAgain{io.MultiReader(bytes.NewReader(head), rest), r.Body}
-		if err != nil || len(head) > maxLoginBody {
+		if err != nil || len(head) > maxBody {
 			return ""
 		}
 		return jsonString(head, name)
 	}
 }
 
-// mustName panics if name is empty: no attempt would name an account, and all would count as one.
+// mustName panics if name is empty. Without a name all attempts would count as one account.
 func mustName(function, name string) {
 	if name == "" {
-		panic("ratelimit: " + function + `(""): want the name of the field that has the account`)
+		panic("ratelimit: login." + function + `(""): want the name of the field that has the account`)
 	}
 }
 
-// jsonString returns the string that encoding/json puts into a struct's field of that name, and other
-// decoders find by it, if there is one only: encoding/json takes the last that is not null, a map
-// the last in this case, others the first. What comes behind the object is not read.
+// jsonString returns the string that encoding/json puts into a struct field of that name, if all
+// other decoders find the same. Of several fields of that name encoding/json takes the last that is
+// not null, a map takes the last of each spelling, and others take the first. Text after the object
+// is not read, as encoding/json does not read it.
 func jsonString(object []byte, name string) string {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
@@ -92,13 +98,18 @@ func jsonString(object []byte, name string) string {
 	return found
 }
 
-// failing is what comes behind the head of a body that could not be read to its end.
+// failing is the rest of a body that could not be read to its end.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// readAgain is a body of which the head has been read before.
+// readAgain is a body whose head was read before.
 type readAgain struct {
 	io.Reader
 	io.Closer
+}
+
+// accountKey returns the key of an account as a client typed it.
+func accountKey(account string) ratelimit.Key {
+	return ratelimit.UserKey(strings.ToLower(strings.TrimSpace(account)))
 }

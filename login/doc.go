@@ -1,6 +1,8 @@
 // Package login protects a login route: it limits failed attempts for each account, for each client
-// address, for each pair of both, and in total.
+// address, for each pair of account and address, and in total.
 //
+//	limiter, err := ratelimit.New(ratelimit.Config{})
+//	...
 //	guard, err := login.New(limiter, login.Config{Account: login.FormField("email")})
 //	...
 //	mux.Handle("POST /login", guard.Handler(checkPassword))
@@ -14,11 +16,14 @@
 //	many addresses, many accounts     the total: Total failures from unknown addresses
 //
 // A successful login clears the failures of its account and of its pair. From then on the pair is
-// known for Remember, and only the limit of the pair applies to it. So strangers can use up the
-// attempts at an account or from an address, but they cannot lock its owner out of an address from
-// which the account was used before. The failures of the address are not cleared, because an
-// attacker with one account could clear them by logging in.
+// known for the time Remember, and only the limit of the pair applies to it. So strangers can use up
+// the attempts at an account or from an address, but they cannot lock an owner out of an address
+// from which the account was used before. A success does not clear the failures of the address.
+// Otherwise an attacker with an account could clear them by logging in.
 //
-// See the OWASP Authentication Cheat Sheet and NIST SP 800-63B, section 3.2.2, which asks for at
-// most 100 failures in a row on one account.
+// The limits are rules of the [ratelimit.Limiter]: its Handler, modes, hooks and Store treat them as
+// they treat other rules. To replace them, call [Guard.Replace] and not Limiter.SetRules.
+//
+// The attacks and the limits follow the OWASP Authentication Cheat Sheet and NIST SP 800-63B,
+// section 3.2.2, which allows at most 100 failures in a row on one account.
 package login

@@ -12,83 +12,107 @@ import (
 // ErrNoAccount means that an account is empty.
 var ErrNoAccount = errors.New("login: no account")
 
-// Unlock clears the failures of an account, for the support desk. It also clears the failures and
-// ends the blocks of the account's pairs with the given client addresses. The failures of other
-// pairs stay. The error is [ErrNoAccount], or a [*store.Error] if the store failed.
+// ErrNoAddr means that a client address is not valid.
+var ErrNoAddr = errors.New("login: no client address")
+
+// Unlock clears the failures of an account, for a support desk. It also clears the failures of the
+// account's pairs with the given client addresses, and ends their blocks. The failures of other
+// pairs, of addresses and of the total stay. Other processes that know of a block learn of its end
+// within 10 seconds.
+//
+// The account is the text that the client types: letter case and surrounding space do not count. The
+// error is [ErrNoAccount], [ErrNoAddr], or a [*store.Error] if the store failed.
 func (g *Guard) Unlock(ctx context.Context, account string, addrs ...netip.Addr) error {
-	key, cfg := accountKey(account), g.cfg.Load()
+	cfg := g.cfg.Load()
+	key := accountKey(account)
 	if key.IsZero() {
 		return ErrNoAccount
 	}
 	changes := []ratelimit.Change{{Kind: store.Reset, Rule: cfg.account(), Key: key}}
 	for _, addr := range addrs {
-		pair := ratelimit.JoinKeys(key, g.addrKey(cfg, addr))
-		changes = append(changes, ratelimit.Change{Kind: store.Reset, Rule: cfg.pair(), Key: pair})
+		who, err := g.keys(cfg, account, addr)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, ratelimit.Change{Kind: store.Reset, Rule: cfg.pair(), Key: who.pair})
 	}
-	return g.apply(ctx, changes...)
+	_, err := g.apply(ctx, changes...)
+	return err
 }
 
-// Forget makes the pair of an account and a client address unknown, such as when a device was lost.
-// Its errors are those of [Guard.Unlock].
+// Forget makes the pair of an account and a client address unknown, such as after a stranger has
+// used the account from there. From then on all limits apply to the pair again. The errors are those
+// of [Guard.Unlock].
 func (g *Guard) Forget(ctx context.Context, account string, addr netip.Addr) error {
-	key, cfg := accountKey(account), g.cfg.Load()
-	if key.IsZero() {
-		return ErrNoAccount
+	cfg := g.cfg.Load()
+	who, err := g.keys(cfg, account, addr)
+	if err != nil {
+		return err
 	}
-	pair := ratelimit.JoinKeys(key, g.addrKey(cfg, addr))
-	return g.apply(ctx, ratelimit.Change{Kind: store.Reset, Rule: cfg.known(), Key: pair})
-}
-
-func (g *Guard) addrKey(cfg *Config, addr netip.Addr) ratelimit.Key {
-	return ratelimit.PrefixKey(g.source(cfg).Prefix(addr))
-}
-
-func (g *Guard) apply(ctx context.Context, changes ...ratelimit.Change) error {
-	ds, err := g.limiter.Apply(ctx, changes...)
-	if err == nil {
-		err = ds[0].StoreErr
-	}
+	_, err = g.apply(ctx, ratelimit.Change{Kind: store.Reset, Rule: cfg.known(), Key: who.pair})
 	return err
 }
 
 // State is what a [Guard] knows of an account and a client address.
 type State struct {
-	// Known reports that the account was used from the address before, so only the limit of the pair
-	// applies.
+	// Known reports that the account was used from the address before, so that only the limit of the
+	// pair applies.
 	Known bool
-	// Pair, Account, Address and Total say whether each limit would allow one more attempt. The
-	// Reason of Pair is ReasonBlocked if the pair is blocked.
+	// Pair, Account, Address and Total say whether each limit would allow one more failure, whatever
+	// its mode, and how many failures remain. If the pair is blocked, the Reason of Pair is
+	// [ratelimit.ReasonBlocked] and its RetryAfter is the rest of the block.
 	Pair, Account, Address, Total ratelimit.Decision
 }
 
-// State returns what g knows of an account and a client address. It changes nothing. Its errors are
-// those of [Guard.Unlock].
-func (g *Guard) State(ctx context.Context, account string, addr netip.Addr) (s State, err error) {
-	key, cfg := accountKey(account), g.cfg.Load()
-	if key.IsZero() {
-		return s, ErrNoAccount
+// State returns what g knows of an account and a client address, for a support desk. It changes
+// nothing. The errors are those of [Guard.Unlock].
+func (g *Guard) State(ctx context.Context, account string, addr netip.Addr) (State, error) {
+	cfg := g.cfg.Load()
+	who, err := g.keys(cfg, account, addr)
+	if err != nil {
+		return State{}, err
 	}
-	address := g.addrKey(cfg, addr)
-	pair := ratelimit.JoinKeys(key, address)
-	var known ratelimit.Decision
-	for _, look := range []struct {
-		rule string
-		key  ratelimit.Key
-		into *ratelimit.Decision
-	}{
-		{cfg.known(), pair, &known},
-		{cfg.pair(), pair, &s.Pair},
-		{cfg.account(), key, &s.Account},
-		{cfg.address(), address, &s.Address},
-		{cfg.total(), ratelimit.ValueKey("global", cfg.Name), &s.Total},
-	} {
-		if *look.into, err = g.limiter.Peek(ctx, look.rule, look.key); err != nil {
-			return s, err
-		}
-		if look.into.StoreErr != nil {
-			return s, look.into.StoreErr
+	// Alone, because the limiter does not call the store about other changes beside a blocked key.
+	pair, err := g.apply(ctx, peek(cfg.pair(), who.pair))
+	if err != nil {
+		return State{}, err
+	}
+	others, err := g.apply(ctx, peek(cfg.known(), who.pair), peek(cfg.account(), who.account),
+		peek(cfg.address(), who.address), peek(cfg.total(), cfg.everybody()))
+	if err != nil {
+		return State{}, err
+	}
+	return State{
+		Known: saysKnown(others[0]),
+		Pair:  pair[0], Account: others[1], Address: others[2], Total: others[3],
+	}, nil
+}
+
+func peek(rule string, key ratelimit.Key) ratelimit.Change {
+	return ratelimit.Change{Kind: store.Peek, Rule: rule, Key: key, Cost: 1}
+}
+
+// keys returns an attempt with the keys of an account and a client address.
+func (g *Guard) keys(cfg *Config, account string, addr netip.Addr) (a attempt, err error) {
+	a.account = accountKey(account)
+	if a.account.IsZero() {
+		return a, ErrNoAccount
+	}
+	a.address = ratelimit.PrefixKey(g.source(cfg).Prefix(addr))
+	if a.address.IsZero() {
+		return a, ErrNoAddr
+	}
+	a.pair = ratelimit.JoinKeys(a.account, a.address)
+	return a, nil
+}
+
+// apply is Apply of the limiter, but its error tells that the store failed too.
+func (g *Guard) apply(ctx context.Context, changes ...ratelimit.Change) ([]ratelimit.Decision, error) {
+	ds, err := g.limiter.Apply(ctx, changes...)
+	for i := range ds {
+		if err == nil {
+			err = ds[i].StoreErr
 		}
 	}
-	s.Known = isKnown(known, nil)
-	return s, nil
+	return ds, err
 }

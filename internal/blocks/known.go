@@ -105,13 +105,17 @@ func (k *Known) Find(id ID) (wait time.Duration, ask bool) {
 	return e.told - now, false
 }
 
-// Holds reports whether Find would return a wait. It leaves it to others to call the store.
-func (k *Known) Holds(id ID) bool {
+// Get returns the block of id, if k knows of one that has not ended. It leaves it to others to call
+// the store.
+func (k *Known) Get(id ID) (b Block, ok bool) {
 	if k.count.Load() == 0 {
-		return false
+		return b, false
 	}
 	e, now := k.look(&id), k.clock()
-	return e != nil && now < e.end && now-e.checked < recheck
+	if e == nil || now >= e.end {
+		return b, false
+	}
+	return Block{Rule: e.rule, Key: e.id.Key, Left: e.told - now, Times: e.times}, true
 }
 
 // look returns the entry of id, or nil.

@@ -39,7 +39,7 @@ func TestWaitFollowsRecentRequests(t *testing.T) {
 	m.Took(8 * time.Second)
 	m.Took(16 * time.Second)
 	assert.Equal(t, 9*time.Second, m.Wait(1, 1), "an eighth of the difference")
-	for range 100 {
+	for range 200 {
 		m.Took(3 * time.Second)
 	}
 	assert.InDelta(t, 3*time.Second, m.Wait(1, 1), float64(time.Microsecond))

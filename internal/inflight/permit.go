@@ -40,5 +40,6 @@ func (p *Permit) holder() holder { return holder{p.Rule, p.Key} }
 // A Denial says why a request must not go on.
 type Denial struct {
 	Permit *Permit       // the missing permit; nil if the store failed and a rule has no Alone
+	Err    error         // of the store, then
 	Wait   time.Duration // an estimate of the time until the permit is free
 }

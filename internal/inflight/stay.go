@@ -78,7 +78,7 @@ func (s *Stay) Lease(l *Leases) *Denial {
 	t := newTenure(s.Context, l, s.held)
 	s.tenure = t // even if acquire fails: if only the answer was lost, there is a lease to release
 	if err := t.ask(store.Acquire); err != nil {
-		if denial := s.goOnAlone(); denial != nil {
+		if denial := s.goOnAlone(err); denial != nil {
 			return denial
 		}
 	} else if i := t.missing(); i >= 0 {
@@ -95,9 +95,9 @@ func (s *Stay) Lease(l *Leases) *Denial {
 }
 
 // goOnAlone has the request go on with permits of this process only. It returns why not.
-func (s *Stay) goOnAlone() *Denial {
+func (s *Stay) goOnAlone(err error) *Denial {
 	if slices.ContainsFunc(s.held, func(p Permit) bool { return p.Alone == 0 }) {
-		return &Denial{}
+		return &Denial{Err: err}
 	}
 	if p, n := s.counter.GoOn(s.held, true); p != nil {
 		return &Denial{Permit: p, Wait: p.Meter.Wait(n, p.Max)}

@@ -49,7 +49,8 @@ func TestFloodOfKeysMakesNoTokens(t *testing.T) {
 	requireSound(t, s)
 }
 
-// A store without room drops buckets as soon as they are full, not only those that are idle.
+// A store without room drops buckets as soon as they are full. It does not wait until they are
+// idle.
 func TestFullStoreDropsFullBuckets(t *testing.T) {
 	s, now := newStore(20)
 	l := per(t, 60, time.Minute)
@@ -149,8 +150,8 @@ func TestEachLimitHasItsOwnOverflow(t *testing.T) {
 	assert.Equal(t, int64(4), s.Stats().Overflowed)
 }
 
-// A bucket stays in its place for a minute after it is full. Then new keys drop it, though there is
-// room for more.
+// A bucket stays in its place for a minute after it is full. Then new keys drop it, even if there
+// is room for more.
 func TestIdleBucketsAreDropped(t *testing.T) {
 	s, now := newStore(1000)
 	l := per(t, 1, time.Second)
@@ -245,7 +246,7 @@ func TestFloodOfOneShard(t *testing.T) {
 	}
 }
 
-// Slots fill, move and become free while other goroutines look for theirs: for the race detector.
+// Slots fill, move and become free while other goroutines search. This is for the race detector.
 func TestKeysComeAndGoAtOnce(t *testing.T) {
 	s := New(64, nil)
 	l := newLimit(t, "r", 0, 1_000_000, time.Second, 1) // full again in a microsecond

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -80,8 +79,8 @@ func BenchmarkRandomKeysParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkIdleKey compares a client that finds its bucket, which is full again, with a client whose
-// bucket has to be made.
+// BenchmarkIdleKey has clients that return when their buckets are full: after a second, when the
+// store still holds the bucket, or after ten minutes, when it must make a new bucket.
 func BenchmarkIdleKey(b *testing.B) {
 	l, keys := newLimit(b, "r", 0, 1_000_000, time.Second, 1), manyClients()
 	for _, bc := range []struct {
@@ -91,7 +90,7 @@ func BenchmarkIdleKey(b *testing.B) {
 		{"found", time.Second},
 		{"made", 10 * sweepIdle},
 	} {
-		b.Run(fmt.Sprint(bc.name), func(b *testing.B) {
+		b.Run(bc.name, func(b *testing.B) {
 			s, now := newStore(DefaultMaxKeys)
 			ops := []store.Op{take(l, client(), 1)}
 			for i := 0; b.Loop(); i++ {

@@ -51,10 +51,12 @@ func requireExact(t *testing.T, l *store.Limit, rnd *rand.Rand) {
 		if rnd.IntN(10) == 0 {
 			cost = rnd.Int64N(l.Burst() + 2)
 		}
-		want := []store.Op{take(l, user("a"), cost)}
+		got, want := []store.Op{take(l, user("a"), cost)}, []store.Op{take(l, user("a"), cost)}
+		apply(t, s, got...)
 		require.NoError(t, exact.Apply(context.Background(), want))
-		got := apply(t, s, take(l, user("a"), cost))
-		require.Equal(t, want[0].Result, got[0].Result, "step %d: cost %d at %v", i, cost, *now)
+		if got[0].Result != want[0].Result {
+			require.Equal(t, want[0].Result, got[0].Result, "step %d: cost %d at %v", i, cost, *now)
+		}
 		if *now += time.Duration(rnd.Float64() * interval * 3); rnd.IntN(3) == 0 {
 			*now += got[0].Result.RetryAfter
 		}
@@ -64,8 +66,8 @@ func requireExact(t *testing.T, l *store.Limit, rnd *rand.Rand) {
 	}
 }
 
-// Ten million takes of one token, more than flow in, are allowed exactly floor(burst + rate*t)
-// tokens, whatever fraction of a nanosecond a token takes.
+// Takes of one token, more often than tokens flow in, are allowed exactly floor(burst + rate*t)
+// tokens. Under most of the limits a token does not take a whole number of nanoseconds.
 func TestNoDriftInTenMillionDecisions(t *testing.T) {
 	decisions := 10_000_000
 	if raceEnabled || testing.Short() {

@@ -135,7 +135,7 @@ func TestInvalidOpsChangeNothing(t *testing.T) {
 	require.NoError(t, s.Apply(context.Background(), nil))
 }
 
-func TestChangedLimitKeepsWhatWasSpent(t *testing.T) {
+func TestChangedLimitKeepsSpentTokens(t *testing.T) {
 	s, now := newStore(1000)
 	takeUnder := func(l *store.Limit, cost int64) store.Result {
 		return apply(t, s, take(l, user("a"), cost))[0].Result

@@ -37,14 +37,19 @@ func New(prefix, message string, onError func(ctx context.Context, err error)) *
 // Call calls f, and reports its error or panic. The error is "PREFIX: WHAT: ERROR" and wraps the
 // error of f, or "PREFIX: WHAT: panic: VALUE".
 func (r *Reporter) Call(ctx context.Context, what string, f func() error) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.Report(ctx, fmt.Errorf("%s: %s: panic: %v", r.prefix, what, v))
-		}
-	}()
-	if err := f(); err != nil {
+	if err := Safely(f); err != nil {
 		r.Report(ctx, fmt.Errorf("%s: %s: %w", r.prefix, what, err))
 	}
+}
+
+// Safely calls f, and returns its error, or an error that tells its panic.
+func Safely(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return f()
 }
 
 // Report reports err as it is. It ignores a panic of the user's onError, because the request must
@@ -58,12 +63,12 @@ func (r *Reporter) Report(ctx context.Context, err error) {
 	r.onError(ctx, err)
 }
 
-// State logs every change of a state, at level Error if something is down now and at level Info
+// State logs a change of the state of what, at level Error if it is down now and at level Info
 // otherwise. It does not call onError.
-func (r *Reporter) State(ctx context.Context, change string, down bool) {
+func (r *Reporter) State(ctx context.Context, what, state string, down bool) {
+	level := slog.LevelInfo
 	if down {
-		slog.ErrorContext(ctx, r.message, "error", change)
-		return
+		level = slog.LevelError
 	}
-	slog.InfoContext(ctx, r.message, "change", change)
+	slog.Log(ctx, level, r.message+": "+what, "state", state)
 }

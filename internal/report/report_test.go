@@ -110,17 +110,17 @@ func TestEveryChangeOfStateIsLogged(t *testing.T) {
 	lines := logged(func() {
 		r.Report(t.Context(), errors.New("the first error"))
 		for range 2 {
-			r.State(t.Context(), "store: down", true)
-			r.State(t.Context(), "store: up", false)
+			r.State(t.Context(), "store", "down", true)
+			r.State(t.Context(), "store", "up", false)
 		}
 		r.Report(t.Context(), errors.New("the second error"))
 	})
 	assert.Equal(t, []string{
 		`level=ERROR msg="rate limiter" error="the first error"`,
-		`level=ERROR msg="rate limiter" error="store: down"`,
-		`level=INFO msg="rate limiter" change="store: up"`,
-		`level=ERROR msg="rate limiter" error="store: down"`,
-		`level=INFO msg="rate limiter" change="store: up"`,
+		`level=ERROR msg="rate limiter: store" state=down`,
+		`level=INFO msg="rate limiter: store" state=up`,
+		`level=ERROR msg="rate limiter: store" state=down`,
+		`level=INFO msg="rate limiter: store" state=up`,
 	}, lines)
 }
 
