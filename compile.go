@@ -39,8 +39,8 @@ type rule struct {
 	forAll   bool            // Key counts all clients together
 	block    *blocks.Buckets // nil without a Block
 	settles  bool            // the response decides what the request costs, or whether it offends
-	plain    bool            // it takes tokens for every request, and does no more
-	simple   bool            // Take needs only its buckets
+	plain    bool            // it takes tokens in memory for every request, and does no more
+	simple   bool            // Take needs only its buckets, which are few and in memory
 	chosen   sync.Map        // text of limits to *plan, for LimitsFor
 	nchosen  atomic.Int32
 }
@@ -87,8 +87,11 @@ func compileRule(r Rule, cfg *Config, c *counters) *rule {
 	compiled.plan = compiled.newPlan(r.Limits)
 	compiled.block = compileBlock(&r)
 	compiled.settles = r.CountOnly != nil || r.ResponseCost != nil || r.Block != nil && r.Block.When != nil
-	compiled.simple = r.MaxWait == 0 && r.Block == nil && r.LimitsFor == nil && compiled.mode == Enforce
-	compiled.plain = compiled.simple && !compiled.settles && r.InFlight == 0 && r.Skip == nil && len(r.Methods) == 0 &&
+	_, inMemory := cfg.Store.(*MemoryStore)
+	lean := (inMemory || cfg.Store == nil) && r.MaxWait == 0 && r.Block == nil && r.LimitsFor == nil && compiled.mode == Enforce
+	n := len(compiled.plan.policies)
+	compiled.simple = lean && n > 0 && n <= maxPlain
+	compiled.plain = lean && !compiled.settles && r.InFlight == 0 && r.Skip == nil && len(r.Methods) == 0 &&
 		(r.OnMissingKey == "" || r.OnMissingKey == ShareKey)
 	return compiled
 }
@@ -171,7 +174,7 @@ func (r *rule) keyOf(rp *report.Reporter, req *http.Request) (Key, bool) {
 	var k Key
 	var err error
 	if r.direct {
-		k, err = r.Key.(keyer.Addr).Key(req)
+		k, err = keyer.Addr{}.Key(req)
 	} else {
 		err = report.Safely(func() error { k, err = r.Key.Key(req); return err })
 	}

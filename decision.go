@@ -16,6 +16,11 @@ import (
 type Decision struct {
 	// Allowed reports whether the request may go on.
 	Allowed bool
+	// Local reports that the store failed and the memory of this process decided ([UseMemory]).
+	// Limit is then the part that this instance enforces.
+	Local bool
+	// Overflow reports that the store had no room for Key, so several keys share the bucket.
+	Overflow bool
 	// Reason says why the request was denied. If the request was allowed, it is empty or
 	// ReasonStore.
 	Reason Reason
@@ -34,11 +39,6 @@ type Decision struct {
 	RetryAfter time.Duration
 	// ResetAfter is the time until the bucket is full.
 	ResetAfter time.Duration
-	// Overflow reports that the store had no room for Key, so several keys share the bucket.
-	Overflow bool
-	// Local reports that the store failed and the memory of this process decided ([UseMemory]).
-	// Limit is then the part that this instance enforces.
-	Local bool
 	// StoreErr is the failure of the store, usually a [*store.Error]. OnStoreFailure then made the
 	// decision. It is nil if the store decided.
 	StoreErr error

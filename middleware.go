@@ -40,23 +40,25 @@ func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 	case set.exempt || e.exempt(t, r):
 		next.ServeHTTP(w, r)
 		return
-	case set.plain && e.memory != nil:
+	case set.plain:
 		e.servePlain(w, r, next, set)
 		return
 	}
 	c := e.newCall()
-	if !c.collect(e, set, r, store.Take) { // find the keys and the costs
-		e.unasked(c)
-		e.end(w, r, next, c, nil)
-		return
+	var s *inflight.Stay
+	ok := c.collect(e, set, r, store.Take) // find the keys and the costs
+	if ok && len(c.permits) > 0 {
+		s = e.enter(r.Context(), c, set) // take the permits for requests in flight
+		defer s.Leave()                  // whatever happens from here on
+		ok = c.allowed(-1)
 	}
-	s := e.enter(r.Context(), c, set) // take the permits for requests in flight
-	defer s.Leave()                   // whatever happens from here on
-	if c.allowed(-1) {
+	if ok {
 		_ = e.applyBlocks(r.Context(), c) // call the store once; its error is in c
-		e.hold(r.Context(), c)            // until the tokens are there
 	} else {
 		e.unasked(c)
+	}
+	if len(c.waiters) > 0 {
+		e.hold(r.Context(), c) // until the tokens are there
 	}
 	e.end(w, r, next, c, s)
 }
@@ -79,7 +81,9 @@ func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, 
 	if len(c.observed) > 0 {
 		e.observe(r, a, c.observed)
 	}
-	e.decided(r, &c.verdict)
+	if e.cfg.Hooks.Decided != nil {
+		e.decided(r, &c.verdict)
+	}
 	e.setFields(w.Header(), &c.verdict, text, &a.values)
 	settling := append([]settlement(nil), c.settling...)
 	e.free(c)
@@ -114,6 +118,7 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 	var ops [maxPlain]store.Op
 	var from [maxPlain]*policy
 	var client Key // found once for all rules
+	var first Key
 	n, oneKey := 0, true
 	for _, rl := range set.rules {
 		k := client
@@ -127,11 +132,14 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 		for i := range rl.plan.policies {
 			p, op := &rl.plan.policies[i], &ops[n]
 			from[n], op.Limit, op.Key, op.Cost = p, p.Limit, k, cost
-			oneKey = oneKey && k == ops[0].Key
-			n++
+			if n++; n == 1 {
+				first = k
+			}
+			oneKey = oneKey && k == first
 		}
 	}
-	v := verdict{ops: ops[:n], from: from[:n], outcome: &set.outcome}
+	var v verdict // filled in place, because a literal would be copied
+	v.ops, v.from, v.outcome = ops[:n], from[:n], &set.outcome
 	if n > 0 && !(oneKey && e.memory.tables.ApplyKnown(v.ops)) {
 		c := e.newCall()
 		c.ops, c.from, c.field = append(c.ops, v.ops...), append(c.from, v.from...), set.field
@@ -145,7 +153,9 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 		return
 	}
 	a, text := e.admit(r.Context(), &v, worst)
-	e.decided(r, &v)
+	if e.cfg.Hooks.Decided != nil {
+		e.decided(r, &v)
+	}
 	e.setFields(w.Header(), &v, text, &a.values)
 	given := a.carry(r)
 	next.ServeHTTP(w, given)

@@ -23,7 +23,9 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request, v *verdict) {
 	h := w.Header()
 	secs := respond.RetryAfter(h, d.RetryAfter)
 	e.setFields(h, v, m.Text[:0], &m.Values)
-	e.decided(r, v)
+	if e.cfg.Hooks.Decided != nil {
+		e.decided(r, v)
+	}
 	e.write(w, r, &d, v, m, secs)
 }
 
@@ -76,12 +78,8 @@ func (v *verdict) appendViolated(b []byte) []byte {
 	return b
 }
 
-// decided tells Hooks.Decided of v.
+// decided calls Hooks.Decided, which is not nil.
 func (e *engine) decided(r *http.Request, v *verdict) {
-	hook := e.cfg.Hooks.Decided
-	if hook == nil {
-		return
-	}
 	// A copy, so that a verdict on the stack stays there if there is no hook.
 	why := *v.outcome
 	decided := verdict{outcome: &why}
@@ -89,7 +87,10 @@ func (e *engine) decided(r *http.Request, v *verdict) {
 	decided.from = append(decided.from, v.from...)
 	var d Decision
 	decided.decide(&d)
-	e.reporter.Call(r.Context(), "Decided", func() error { hook(r, d, decided.decisions()); return nil })
+	e.reporter.Call(r.Context(), "Decided", func() error {
+		e.cfg.Hooks.Decided(r, d, decided.decisions())
+		return nil
+	})
 }
 
 // setFields writes the fields for v, merged with the fields of an outer limiter. Text that is written
@@ -133,7 +134,7 @@ func (p *policy) appendLevel(b []byte, res *store.Result) []byte {
 	default:
 		t = respond.Seconds(p.queue.TimeOf(r).Ceil())
 	}
-	return respond.AppendLevel(b, p.Member, r, t)
+	return respond.AppendLevel(b, p.Level, r, t)
 }
 
 // policyField returns the members of RateLimit-Policy, unless there are no levels.

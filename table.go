@@ -185,6 +185,7 @@ func (c *compiler) rule(field string, r Rule) *rule {
 		c.shared[r.Name] = shared
 	}
 	compiled := compileRule(r, c.cfg, shared)
+	compiled.simple = compiled.simple && !c.source.off
 	c.names[r.Name] = compiled
 	return compiled
 }

@@ -86,7 +86,7 @@ func (l *Limiter) one(ctx context.Context, kind store.Kind, name string, k Key, 
 	switch {
 	case r == nil:
 		return noRule(name)
-	case r.simple && !t.off && l.memory != nil && l.oneKnown(r.plan.policies, kind, k, cost, d):
+	case r.simple && l.oneKnown(r.plan.policies, kind, k, cost, d):
 		return nil
 	}
 	var err error
@@ -97,7 +97,7 @@ func (l *Limiter) one(ctx context.Context, kind store.Kind, name string, k Key, 
 // oneKnown decides on a key whose buckets the memory store holds. Otherwise it changes nothing and
 // returns false.
 func (l *Limiter) oneKnown(p []policy, kind store.Kind, k Key, cost int64, d *Decision) bool {
-	if len(p) == 0 || len(p) > maxPlain || !k.Valid() || cost < 0 {
+	if !k.Valid() || cost < 0 {
 		return false
 	}
 	if len(p) == 1 { // without clearing room for more, which takes a tenth of the time

@@ -64,7 +64,7 @@ func JSONField(name string) func(*http.Request) string {
 // mustName panics if name is empty. Without a name all attempts would count as one account.
 func mustName(function, name string) {
 	if name == "" {
-		panic("ratelimit: login." + function + `(""): want the name of the field that has the account`)
+		panic("login: " + function + `(""): want the name of the field that has the account`)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 // An attempt is one request to a login route. It is in the context of the request, where the rules
-// find it. They read the request and call the store only if they need to: a request that no rule
-// applies to is left alone.
+// find it. The rules read the request and call the store by it, so a request that no rule applies to
+// is not read.
 type attempt struct {
 	guard                  *Guard
 	cfg                    *Config
@@ -21,14 +21,14 @@ type attempt struct {
 	named                  bool  // the request names an account
 	err                    error // of reading the request
 	known                  bool  // the pair is known
-	wasRead, wasAsked      bool
 	succeeded              bool
+	wasRead, wasAsked      bool
 }
 
 type attemptKey struct{}
 
 // attemptOf returns the attempt of r. If a handler has replaced the context of its request, the
-// attempt is lost, and an empty one takes its place.
+// attempt is lost, and attemptOf returns an empty one.
 func attemptOf(r *http.Request) *attempt {
 	a, _ := r.Context().Value(attemptKey{}).(*attempt)
 	if a == nil {
@@ -37,49 +37,19 @@ func attemptOf(r *http.Request) *attempt {
 	return a
 }
 
-// keyOf returns a Keyer that reads the request and returns one of its keys.
-func keyOf(key func(*attempt) ratelimit.Key) ratelimit.Keyer {
-	return ratelimit.KeyFunc(func(r *http.Request) (ratelimit.Key, error) {
-		return key(attemptOf(r).read(r)), nil
-	})
-}
-
-// readingError is the Keyer of a rule that applies to no request. The limiter reports its error.
-func readingError(r *http.Request) (ratelimit.Key, error) {
-	return ratelimit.Key{}, attemptOf(r).read(r).err
-}
-
-// isKnown reports whether the pair of r is known, so that only its own limit applies to it.
-func isKnown(r *http.Request) bool {
-	return attemptOf(r).read(r).ask(r.Context())
-}
-
-// failedOf returns a function that counts failures, and notes a success in the attempt. If the
-// client has left, there is no success: a handler that notices may return without an answer, which
-// looks like status 200.
-func failedOf(cfg *Config) func(ratelimit.Response) bool {
-	return func(res ratelimit.Response) bool {
-		if cfg.Failed(res) {
-			return true
-		}
-		attemptOf(res.Request).succeeded = res.Request.Context().Err() == nil && cfg.Succeeded(res)
-		return false
-	}
-}
-
-// read finds the keys of the attempt in r and returns a. Only the first call reads anything.
+// read finds the keys of the attempt in r, and returns a. Only the first call reads anything.
 func (a *attempt) read(r *http.Request) *attempt {
 	if a.wasRead {
 		return a
 	}
 	a.wasRead = true
-	a.account = ratelimit.ValueKey("account", "none")
 	account := call("Account", func() error {
-		if key := accountKey(a.cfg.Account(r)); !key.IsZero() {
-			a.account, a.named = key, true
-		}
+		a.account = accountKey(a.cfg.Account(r))
 		return nil
 	})
+	if a.named = !a.account.IsZero(); !a.named {
+		a.account = ratelimit.ValueKey("account", "none")
+	}
 	address := call("ClientIP", func() error {
 		prefix, err := a.guard.source(a.cfg).Client(r)
 		if errors.Is(err, clientip.ErrNoAddr) {
@@ -93,21 +63,18 @@ func (a *attempt) read(r *http.Request) *attempt {
 	return a
 }
 
-// call calls f and returns its error or its panic as an error in the named field of [Config].
+// call calls a function of a field of [Config], and returns its error or its panic.
 func call(field string, f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("login.%s: panic: %v", field, v)
 		}
 	}()
-	if err := f(); err != nil {
-		return fmt.Errorf("login.%s: %w", field, err)
-	}
-	return nil
+	return f()
 }
 
-// ask asks the store whether the pair is known. Only the first call does.
-func (a *attempt) ask(ctx context.Context) bool {
+// isKnown asks the store whether the pair is known. Only the first call does.
+func (a *attempt) isKnown(ctx context.Context) bool {
 	if !a.wasAsked && a.named && !a.pair.IsZero() {
 		d, err := a.guard.limiter.Peek(ctx, a.cfg.known(), a.pair)
 		a.known = err == nil && saysKnown(d)
@@ -116,15 +83,15 @@ func (a *attempt) ask(ctx context.Context) bool {
 	return a.known
 }
 
-// saysKnown reports whether a Peek under NAME-known says that the pair is known: its bucket has no
-// token. If the store has no room for the bucket, other pairs share it, so it says nothing.
+// saysKnown reports whether d, a Peek under the rule NAME-known, says that a pair is known: its
+// bucket has no token. If the store has no room for the bucket, pairs share it, and it says nothing.
 func saysKnown(d ratelimit.Decision) bool {
 	return d.StoreErr == nil && !d.Allowed && !d.Overflow
 }
 
-// done remembers a success, and clears the failures of its account and its pair. If the request
-// names no account, done clears nothing: clients with an account of their own could hide its name,
-// and so clear the failures of their guesses at other accounts.
+// done remembers a success, and clears the failures of its account and of its pair. If the request
+// names no account, done does nothing. Otherwise clients with an account of their own could hide its
+// name, and so clear the failures of their guesses at other accounts.
 func (a *attempt) done(ctx context.Context) {
 	if !a.succeeded || !a.named {
 		return

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -49,8 +47,8 @@ type Config struct {
 	// at once. If checking a password is slow, choose a Total with a smaller burst, such as "600 per
 	// 10 minutes burst 50".
 	PerPair, PerAccount, PerAddress, Total ratelimit.Limits
-	// Block blocks pairs that keep failing, or keep asking while they are denied. Nil means a block of
-	// 15 minutes after 10 such attempts within an hour, twice as long each time, up to a day.
+	// Block blocks pairs that keep failing, or keep asking while they are denied. Nil means a block
+	// of 15 minutes after 10 such attempts within an hour, twice as long each time, up to a day.
 	Block *ratelimit.Block
 	// Remember is how long a pair is known after a success, a year at most. Zero means 30 days.
 	Remember time.Duration
@@ -61,17 +59,17 @@ type Config struct {
 	Mode ratelimit.Mode
 }
 
-// filled returns c with the defaults, and the mistakes that the rules do not have too.
-func (c Config) filled() (*Config, []error) {
-	var mistakes []error
+// filled returns c with the defaults, and the mistakes that its rules would not have.
+func (c Config) filled() (*Config, mistakes) {
+	var m mistakes
 	if c.Account == nil {
-		mistakes = append(mistakes, mistake("Account", errors.New(`nil: want a function, such as FormField("email")`)))
+		m.add("Account", errors.New(`nil: want a function, such as FormField("email")`))
 	}
 	for _, err := range unjoin(c.ClientIP.Err()) {
-		mistakes = append(mistakes, mistake("ClientIP", err))
+		m.add("ClientIP", err)
 	}
 	if c.Remember < 0 || c.Remember > year {
-		mistakes = append(mistakes, mistake("Remember", fmt.Errorf("%v: want at most a year, or 0 for 30 days", c.Remember)))
+		m.add("Remember", fmt.Errorf("%v: want at most a year, or 0 for 30 days", c.Remember))
 		c.Remember = 0
 	}
 	c.Name = cmp.Or(c.Name, "login")
@@ -82,18 +80,26 @@ func (c Config) filled() (*Config, []error) {
 	if c.Succeeded == nil {
 		c.Succeeded = func(res ratelimit.Response) bool { return res.Status < 400 && !res.Panicked }
 	}
-	block := ratelimit.Block{After: ratelimit.Limit{Count: 10, Period: time.Hour}, For: 15 * time.Minute, Max: day, When: c.Failed}
-	if c.Block != nil {
-		block = *c.Block
-	}
-	c.Block = &block
+	c.Block = c.block()
 	c.PerPair = limits(c.PerPair, "5 per 15 minutes")
 	c.PerAccount = limits(c.PerAccount, "20 per hour")
 	c.PerAddress = limits(c.PerAddress, "50 per hour")
 	c.Total = limits(c.Total, "600 per 10 minutes")
-	return &c, mistakes
+	return &c, m
 }
 
+// block returns a copy of c.Block, or the default.
+func (c *Config) block() *ratelimit.Block {
+	if c.Block != nil {
+		block := *c.Block
+		return &block
+	}
+	return &ratelimit.Block{
+		After: ratelimit.Limit{Count: 10, Period: time.Hour}, For: 15 * time.Minute, Max: day, When: c.Failed,
+	}
+}
+
+// limits returns a copy of ls, or the default in text.
 func limits(ls ratelimit.Limits, text string) ratelimit.Limits {
 	if len(ls) > 0 {
 		return slices.Clone(ls)
@@ -107,54 +113,3 @@ func (c *Config) address() string { return c.Name + "-address" }
 func (c *Config) pair() string    { return c.Name + "-pair" }
 func (c *Config) total() string   { return c.Name + "-total" }
 func (c *Config) known() string   { return c.Name + "-known" }
-
-// everybody returns the key of the rule NAME-total.
-func (c *Config) everybody() ratelimit.Key { return ratelimit.ValueKey("global", c.Name) }
-
-func mistake(field string, err error) error {
-	return &ratelimit.ConfigError{Field: "login." + field, Err: err}
-}
-
-// limitsOf has the field of Config that each rule of a Guard has its Limits from.
-var limitsOf = [...]string{"Remember", "PerPair", "PerAccount", "PerAddress", "Total"}
-
-// ofFields returns the mistakes that a limiter has found in the rules of a Guard, as mistakes in a
-// Config. It returns the first mistake of each field, because all rules share Name and Mode.
-func ofFields(err error) []error {
-	var mistakes []error
-	seen := map[string]bool{}
-	for _, err := range unjoin(err) {
-		var m *ratelimit.ConfigError
-		if errors.As(err, &m) {
-			field := fieldOf(m.Field)
-			if seen[field] {
-				continue
-			}
-			seen[field] = true
-			err = mistake(field, m.Err)
-		}
-		mistakes = append(mistakes, err)
-	}
-	return mistakes
-}
-
-// fieldOf returns the field of Config for a field of a rule, such as "With[1].Limits".
-func fieldOf(field string) string {
-	place, field, _ := strings.Cut(field, "].")
-	_, index, _ := strings.Cut(place, "[")
-	if i, err := strconv.Atoi(index); err == nil && field == "Limits" && i < len(limitsOf) {
-		return limitsOf[i]
-	}
-	return field
-}
-
-// unjoin returns the errors that err joins. It returns none for nil.
-func unjoin(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	if err == nil {
-		return nil
-	}
-	return []error{err}
-}

@@ -9,11 +9,11 @@
 //
 // Only failures count.
 //
-//	attack                            stopped by
-//	one address, one account          the pair: PerPair failures, then a block that doubles each time
-//	many addresses, one account       the account: PerAccount failures from unknown addresses
-//	one address, many accounts        the address: PerAddress failures, whatever the accounts
-//	many addresses, many accounts     the total: Total failures from unknown addresses
+//	attack                          stopped by
+//	one address, one account        the pair: PerPair failures, then a block that doubles each time
+//	many addresses, one account     the account: PerAccount failures from unknown addresses
+//	one address, many accounts      the address: PerAddress failures, however many the accounts
+//	many addresses, many accounts   the total: Total failures from unknown addresses
 //
 // A successful login clears the failures of its account and of its pair. From then on the pair is
 // known for the time Remember, and only the limit of the pair applies to it. So strangers can use up
@@ -21,9 +21,9 @@
 // from which the account was used before. A success does not clear the failures of the address.
 // Otherwise an attacker with an account could clear them by logging in.
 //
-// The limits are rules of the [ratelimit.Limiter]: its Handler, modes, hooks and Store treat them as
-// they treat other rules. To replace them, call [Guard.Replace] and not Limiter.SetRules.
+// The limits are rules of the [ratelimit.Limiter], with its modes, hooks and Store. To change them,
+// call [Guard.Replace] and not Limiter.SetRules.
 //
-// The attacks and the limits follow the OWASP Authentication Cheat Sheet and NIST SP 800-63B,
-// section 3.2.2, which allows at most 100 failures in a row on one account.
+// The attacks and limits follow the OWASP Authentication Cheat Sheet and NIST SP 800-63B, section
+// 3.2.2, which asks for at most 100 failures in a row on one account.
 package login

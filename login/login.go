@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -20,10 +19,10 @@ import (
 // and to count the failure for Block. A successful attempt takes four. A denied attempt takes three,
 // and none once its pair is blocked.
 type Guard struct {
-	limiter  *ratelimit.Limiter
-	wrap     func(http.Handler) http.Handler
-	cfg      atomic.Pointer[Config] // with the defaults
-	replaces sync.Mutex             // so that the rules and cfg are of the same call of Replace
+	limiter   *ratelimit.Limiter
+	wrap      func(http.Handler) http.Handler
+	cfg       atomic.Pointer[Config] // with the defaults
+	replacing sync.Mutex             // so that cfg and the rules are of the same Replace
 }
 
 // New returns a Guard whose rules belong to limiter. If cfg is invalid, the error joins a
@@ -31,56 +30,50 @@ type Guard struct {
 // start-up only.
 func New(limiter *ratelimit.Limiter, cfg Config) (*Guard, error) {
 	g := &Guard{limiter: limiter}
-	filled, rules, err := g.compile(cfg)
+	err := g.change(cfg, func(rules []ratelimit.Rule) (err error) {
+		g.wrap, err = limiter.Decorator(rules...)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	g.cfg.Store(filled)
-	g.wrap, err = limiter.Decorator(rules...)
-	if err != nil {
-		return nil, errors.Join(ofFields(err)...)
 	}
 	return g, nil
 }
 
-// Replace replaces the configuration of g, from the next request on. Under every limit the failures
-// that were counted stay, and known pairs stay known. The Name must be the same. The errors are
-// those of [New]. If there is one, nothing is replaced.
+// Replace replaces the configuration of g, from the next request on. The failures that were counted
+// stay, known pairs stay known, and blocks go on. The Name must be the same. Replace returns the
+// same errors as [New]. If it returns an error, nothing is replaced.
 func (g *Guard) Replace(cfg Config) error {
-	g.replaces.Lock()
-	defer g.replaces.Unlock()
-	filled, rules, err := g.compile(cfg)
-	if name := g.cfg.Load().Name; filled.Name != name {
-		same := mistake("Name", fmt.Errorf("%q: want %q, because a Guard keeps its name", filled.Name, name))
-		err = errors.Join(append([]error{same}, unjoin(err)...)...)
+	return g.change(cfg, func(rules []ratelimit.Rule) error { return g.limiter.SetRules(rules...) })
+}
+
+// change makes cfg the configuration of g. It calls install with the new rules.
+func (g *Guard) change(cfg Config, install func([]ratelimit.Rule) error) error {
+	g.replacing.Lock()
+	defer g.replacing.Unlock()
+	filled, m := cfg.filled()
+	if old := g.cfg.Load(); old != nil && old.Name != filled.Name {
+		m.add("Name", fmt.Errorf("%q: want %q, because a Guard keeps its name", filled.Name, old.Name))
 	}
-	if err != nil {
-		return err
+	rules := g.rules(filled)
+	if len(m) > 0 { // then another limiter finds the mistakes in the rules
+		_, err := ratelimit.New(ratelimit.Config{Rules: rules})
+		m.addRules(err)
+		return m.err()
 	}
-	if err := g.limiter.SetRules(rules...); err != nil {
-		return errors.Join(ofFields(err)...)
+	if err := install(rules); err != nil {
+		m.addRules(err)
+		return m.err()
 	}
 	g.cfg.Store(filled)
 	return nil
 }
 
-// compile returns cfg with the defaults, and its rules. If cfg has a mistake, compile finds the
-// mistakes in the rules too. Otherwise the limiter finds them.
-func (g *Guard) compile(cfg Config) (*Config, []ratelimit.Rule, error) {
-	filled, mistakes := cfg.filled()
-	rules := g.rules(filled)
-	if len(mistakes) > 0 {
-		_, err := ratelimit.New(ratelimit.Config{Rules: rules})
-		mistakes = append(mistakes, ofFields(err)...)
-	}
-	return filled, rules, errors.Join(mistakes...)
-}
-
 // Handler returns a handler that protects next, which checks passwords. Use it for the route that
 // accepts the form, such as "POST /login", and not for the page that shows the form.
 //
-// It passes the body of the request on to next, whole, and is otherwise like Limiter.Handler. The
-// limiter does not read requests that are exempt from its rules.
+// It allows and denies requests as Handler of the limiter does, and next can read the whole body. It
+// reads no request that is exempt from the rules of the limiter.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	inner := g.wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -94,41 +87,6 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		}
 		r.Pattern = given.Pattern
 	})
-}
-
-// rules returns the rules of g. limitsOf has their order. NAME-pair comes before the others that
-// deny requests. So clients read its name if several rules deny for equally long, and the store is
-// not called about a pair that is blocked.
-func (g *Guard) rules(cfg *Config) []ratelimit.Rule {
-	failed := failedOf(cfg)
-	rules := []ratelimit.Rule{
-		{ // It applies to no request, but reports what goes wrong in reading one.
-			Name: cfg.known(), Limits: ratelimit.Limits{{Count: 1, Period: cfg.Remember}},
-			Key: ratelimit.KeyFunc(readingError), OnMissingKey: ratelimit.SkipRule, OmitHeaders: true,
-		},
-		{
-			Name: cfg.pair(), Limits: cfg.PerPair, Key: keyOf(func(a *attempt) ratelimit.Key { return a.pair }),
-			OnMissingKey: ratelimit.SkipRule, CountOnly: failed, Block: cfg.Block,
-		},
-		{
-			Name: cfg.account(), Limits: cfg.PerAccount, Key: keyOf(func(a *attempt) ratelimit.Key { return a.account }),
-			OnMissingKey: ratelimit.SkipRule, CountOnly: cfg.Failed, Skip: isKnown, OmitHeaders: true,
-		},
-		{
-			Name: cfg.address(), Limits: cfg.PerAddress, Key: keyOf(func(a *attempt) ratelimit.Key { return a.address }),
-			CountOnly: failed, Skip: isKnown,
-		},
-		{
-			Name: cfg.total(), Limits: cfg.Total,
-			Key:       ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { return cfg.everybody(), nil }),
-			CountOnly: cfg.Failed, Skip: isKnown, OmitHeaders: true,
-		},
-	}
-	for i := range rules {
-		rules[i].Mode, rules[i].OnStoreFailure = cfg.Mode, cfg.OnStoreFailure
-	}
-	rules[0].Mode = ratelimit.Enforce // pairs are remembered in every mode
-	return rules
 }
 
 // source returns how the address of a client is found.

@@ -129,7 +129,7 @@ func TestTakeFromManyGoroutines(t *testing.T) {
 		clients   = 8
 		perClient = 3
 		total     = 10
-		requests  = 500 // by each of the goroutines
+		requests  = 200 // by each of the goroutines
 	)
 	c := NewCounter()
 	var all gauge

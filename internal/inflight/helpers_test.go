@@ -3,6 +3,7 @@ package inflight
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -204,4 +205,13 @@ func (n *instance) background(t testing.TB, d time.Duration, want ...Permit) {
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+// kinds returns kinds of leases by their names.
+func kinds(names string) []store.LeaseKind {
+	var all []store.LeaseKind
+	for _, name := range strings.Fields(names) {
+		all = append(all, map[string]store.LeaseKind{"acquire": store.Acquire, "renew": store.Renew, "release": store.Release}[name])
+	}
+	return all
 }

@@ -156,7 +156,7 @@ func denials(accept string) func() {
 	return func() {
 		clear(w.h)
 		d := new(Denial)
-		SetDraft(w.h, `"p-1";q=2;w=60`, AppendLevel(d.Text[:0], `"p-1"`, 0, 30), &d.Values)
+		SetDraft(w.h, `"p-1";q=2;w=60`, AppendLevel(d.Text[:0], `"p-1";r=`, 0, 30), &d.Values)
 		d.Begin(w.h, RetryAfter(w.h, 30*time.Second))
 		buf = d.Answer(w, r, &quota, 30*time.Second, []byte(violated), buf[:0])
 	}

@@ -16,15 +16,14 @@ const (
 // Each slice has a capacity of one, so appending to the first does not overwrite the second.
 type Values [2]string
 
-// AppendLevel appends a member of RateLimit to b, after ", " if b is not empty. The member is
-// [Policy.Member], remaining the number of tokens left (r, at most [MaxInteger]), and seconds the
+// AppendLevel appends a member of RateLimit to b, after ", " if b is not empty. The level is
+// [Policy.Level], remaining the number of tokens left (r, at most [MaxInteger]), and seconds the
 // time in which the client may use them (t).
-func AppendLevel(b []byte, member string, remaining, seconds int64) []byte {
+func AppendLevel(b []byte, level string, remaining, seconds int64) []byte {
 	if len(b) > 0 {
 		b = append(b, ", "...)
 	}
-	b = append(append(b, member...), ";r="...)
-	b = strconv.AppendInt(b, min(remaining, MaxInteger), 10)
+	b = strconv.AppendInt(append(b, level...), min(remaining, MaxInteger), 10)
 	return strconv.AppendInt(append(b, ";t="...), seconds, 10)
 }
 

@@ -9,11 +9,11 @@ import (
 )
 
 func TestAppendLevel(t *testing.T) {
-	b := AppendLevel(nil, `"p-1"`, 1, 30)
+	b := AppendLevel(nil, `"p-1";r=`, 1, 30)
 	assert.Equal(t, `"p-1";r=1;t=30`, string(b))
-	b = AppendLevel(b, `"p-2"`, 0, 3240)
+	b = AppendLevel(b, `"p-2";r=`, 0, 3240)
 	assert.Equal(t, `"p-1";r=1;t=30, "p-2";r=0;t=3240`, string(b))
-	assert.Equal(t, `"r";r=999999999999999;t=0`, string(AppendLevel(nil, `"r"`, math.MaxInt64, 0)), "at most 15 digits")
+	assert.Equal(t, `"r";r=999999999999999;t=0`, string(AppendLevel(nil, `"r";r=`, math.MaxInt64, 0)), "at most 15 digits")
 }
 
 func TestSetDraftAfterOuterLimiters(t *testing.T) {
@@ -82,6 +82,6 @@ func BenchmarkSetDraft(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		clear(h)
-		SetDraft(h, `"per-client";q=100;w=60`, AppendLevel(text[:0], `"per-client"`, 99, 60), v)
+		SetDraft(h, `"per-client";q=100;w=60`, AppendLevel(text[:0], `"per-client";r=`, 99, 60), v)
 	}
 }

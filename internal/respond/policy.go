@@ -11,6 +11,7 @@ const MaxInteger = 999_999_999_999_999
 // A Policy holds the constant texts and numbers of one limit.
 type Policy struct {
 	Member string // the quoted name, such as `"per-client"`
+	Level  string // the beginning of a member of RateLimit, such as `"per-client";r=`
 	Field  string // the member of RateLimit-Policy, such as `"per-client";q=100;w=60`
 	Quota  int64  // tokens per window
 	Window int64  // in seconds
@@ -26,6 +27,7 @@ func NewPolicy(name string, count int64, period time.Duration) Policy {
 	if period%time.Second != 0 {
 		p.Quota = int64(min(float64(count)*(float64(p.Window)*1e9/float64(period)), MaxInteger))
 	}
+	p.Level = p.Member + ";r="
 	quota := strconv.FormatInt(min(p.Quota, MaxInteger), 10)
 	p.Field = p.Member + ";q=" + quota + ";w=" + strconv.FormatInt(p.Window, 10)
 	return p

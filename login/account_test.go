@@ -1,0 +1,151 @@
+package login_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/login"
+)
+
+func TestJSONField(t *testing.T) {
+	email := login.JSONField("email")
+	big := `{"email":"a"}` + strings.Repeat(" ", 64<<10)
+	for _, tc := range []struct{ name, body, want string }{
+		{"a field", `{"password":"p","email":"a@b"}`, "a@b"},
+		{"another case, as in encoding/json", `{"EMail":"a@b"}`, "a@b"},
+		{"one of several, of which decoders take different ones", `{"email":"x","EMAIL":"a@b"}`, ""},
+		{"a null after it, which encoding/json ignores", `{"email":"x","email":null}`, ""},
+		{"null", `{"email":null}`, ""},
+		{"in an inner object", `{"a":{"email":"x"}}`, ""},
+		{"text after the object", `{"email":"a@b"} trailing`, "a@b"},
+		{"escapes", `{"em\u0061il":"\u0061@b"}`, "a@b"},
+		{"not a string", `{"email":["a"]}`, ""},
+		{"no such field", `{}`, ""},
+		{"not an object", `["email"]`, ""},
+		{"not JSON", `email=a`, ""},
+		{"cut off", `{"email":"a@b"`, "a@b"},
+		{"cut off in the value", `{"email":"a@`, ""},
+		{"a name without quotes", `{email:"a@b"}`, ""},
+		{"empty", ``, ""},
+		{"too large", big, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := httptest.NewRequest("POST", "/", strings.NewReader(tc.body))
+			assert.Equal(t, tc.want, email(r))
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			assert.Equal(t, tc.body, string(body), "the handler reads it again")
+		})
+	}
+	assert.Empty(t, email(&http.Request{}))
+}
+
+func TestFormField(t *testing.T) {
+	for _, tc := range []struct{ name, query, body, want string }{
+		{"in the form", "", "user=bob", "bob"},
+		{"in the query, where FormValue looks too", "?user=bob", "", ""},
+		{"in both", "?user=bob", "user=alice", ""},
+		{"twice", "", "user=bob&user=alice", ""},
+		{"nowhere", "?x=1", "y=1", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := posted("10.0.0.1", tc.query, "application/x-www-form-urlencoded", tc.body)
+			assert.Equal(t, tc.want, login.FormField("user")(r))
+		})
+	}
+}
+
+func TestFormFieldIsBounded(t *testing.T) {
+	r := attempt("10.0.0.1", strings.Repeat("x", 64<<10), "p")
+	assert.Empty(t, login.FormField("user")(r))
+	assert.Equal(t, "bob", login.FormField("user")(attempt("10.0.0.1", "bob", "p")))
+}
+
+func TestFieldsWithoutAName(t *testing.T) {
+	assert.PanicsWithValue(t, `login: FormField(""): want the name of the field that has the account`, func() { login.FormField("") })
+	assert.PanicsWithValue(t, `login: JSONField(""): want the name of the field that has the account`, func() { login.JSONField("") })
+}
+
+// A passwords is a login route that counts whose passwords it has checked. The password of every
+// account is "secret".
+type passwords map[string]int
+
+func (p passwords) behind(
+	t *testing.T, field func(*http.Request) string, read func(*http.Request) (account, password string),
+) http.Handler {
+	check := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		account, password := read(r)
+		p[account]++
+		if password != "secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	return newGuard(t, newLimiter(t, ratelimit.Config{}), login.Config{Account: field}).Handler(check)
+}
+
+// asStruct and asMap read JSON as handlers do.
+func asStruct(r *http.Request) (account, password string) {
+	var form struct{ Email, Password string }
+	_ = json.NewDecoder(r.Body).Decode(&form)
+	return form.Email, form.Password
+}
+
+func asMap(r *http.Request) (account, password string) {
+	form := map[string]any{}
+	_ = json.NewDecoder(r.Body).Decode(&form)
+	account, _ = form["email"].(string)
+	password, _ = form["password"].(string)
+	return account, password
+}
+
+// An attacker with many addresses sends the account in a form that the handler reads differently.
+// There are as many guesses at it as at one account whose name is hidden.
+func TestAccountThatTheHandlerReadsDifferently(t *testing.T) {
+	asForm := func(r *http.Request) (account, password string) { return r.FormValue("email"), r.FormValue("password") }
+	const form = "application/x-www-form-urlencoded"
+	for _, tc := range []struct {
+		name              string
+		field             func(*http.Request) string
+		read              func(*http.Request) (account, password string)
+		query, mime, body string // N is another number for each attempt
+	}{
+		{"a null after it", login.JSONField("email"), asStruct, "", "", `{"email":"alice","email":null}`},
+		{"another case after it", login.JSONField("email"), asMap, "", "", `{"email":"alice","EMAIL":"userN"}`},
+		{"in the query", login.FormField("email"), asForm, "?email=alice", form, "x=N"},
+		{"in the query and in the body", login.FormField("email"), asForm, "?email=alice", "multipart", "userN"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := passwords{}
+				h := s.behind(t, tc.field, tc.read)
+				for i := range 100 {
+					mime, body := tc.mime, strings.ReplaceAll(tc.body, "N", fmt.Sprint(i))
+					if mime == "multipart" {
+						mime, body = multipartForm(t, "email", body)
+					}
+					serve(h, posted(address(i), tc.query, mime, body))
+				}
+				assert.Equal(t, 20, s["alice"])
+			})
+		})
+	}
+}
+
+func multipartForm(t *testing.T, name, value string) (mediaType, body string) {
+	var b strings.Builder
+	w := multipart.NewWriter(&b)
+	require.NoError(t, w.WriteField(name, value))
+	require.NoError(t, w.Close())
+	return w.FormDataContentType(), b.String()
+}

@@ -1,0 +1,179 @@
+package login_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/login"
+)
+
+// checkPassword is a handler that signs users in. It answers with a redirect and a cookie if the
+// password is right, and with status 401 if it is wrong.
+var checkPassword = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	if r.PostFormValue("password") != "correct horse" {
+		http.Error(w, "wrong password", http.StatusUnauthorized)
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+})
+
+// post sends a login form to h and prints the status.
+func post(h http.Handler, email, password, from string) {
+	form := "email=" + email + "&password=" + password
+	r := httptest.NewRequest(http.MethodPost, "/login", strings.NewReader(form))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.RemoteAddr = from + ":1234"
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Println(from, w.Code)
+}
+
+// A login route. An attacker guesses passwords, and the owner still logs in.
+func Example() {
+	limiter, err := ratelimit.New(ratelimit.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	guard, err := login.New(limiter, login.Config{
+		Account:   login.FormField("email"),
+		Failed:    ratelimit.StatusIn(401),
+		Succeeded: func(res ratelimit.Response) bool { return res.Status == 303 && res.Header.Get("Set-Cookie") != "" },
+		PerPair:   ratelimit.MustParse("2 per 15 minutes"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /login", http.NewCrossOriginProtection().Handler(guard.Handler(checkPassword)))
+
+	post(mux, "alice@example.com", "123456", "192.0.2.1")
+	post(mux, "alice@example.com", "qwerty", "192.0.2.1")
+	post(mux, "alice@example.com", "letmein", "192.0.2.1")
+	post(mux, "alice@example.com", "correct+horse", "198.51.100.7")
+	// Output:
+	// 192.0.2.1 401
+	// 192.0.2.1 401
+	// 192.0.2.1 429
+	// 198.51.100.7 303
+}
+
+// exampleGuard returns a Guard of a new limiter.
+func exampleGuard(cfg login.Config) *login.Guard {
+	limiter, err := ratelimit.New(ratelimit.Config{})
+	if err != nil {
+		panic(err)
+	}
+	guard, err := login.New(limiter, cfg)
+	if err != nil {
+		panic(err)
+	}
+	return guard
+}
+
+// An owner has forgotten which password is right, and calls the support desk.
+func ExampleGuard_Unlock() {
+	guard := exampleGuard(login.Config{
+		Account: login.FormField("email"),
+		PerPair: ratelimit.MustParse("2 per 15 minutes"),
+	})
+	handler := guard.Handler(checkPassword)
+	post(handler, "alice@example.com", "horse", "192.0.2.1")
+	post(handler, "alice@example.com", "battery", "192.0.2.1")
+	post(handler, "alice@example.com", "correct+horse", "192.0.2.1")
+
+	if err := guard.Unlock(context.Background(), "alice@example.com", netip.MustParseAddr("192.0.2.1")); err != nil {
+		fmt.Println(err)
+	}
+	post(handler, "alice@example.com", "correct+horse", "192.0.2.1")
+	// Output:
+	// 192.0.2.1 401
+	// 192.0.2.1 401
+	// 192.0.2.1 429
+	// 192.0.2.1 303
+}
+
+// The support desk looks up why an owner cannot log in.
+func ExampleGuard_State() {
+	guard := exampleGuard(login.Config{
+		Account: login.FormField("email"),
+		Block:   &ratelimit.Block{After: ratelimit.MustParse("3 per hour")[0], For: 15 * time.Minute, When: ratelimit.StatusIn(401)},
+	})
+	handler := guard.Handler(checkPassword)
+	post(handler, "alice@example.com", "correct+horse", "192.0.2.1")
+	for range 3 {
+		post(handler, "alice@example.com", "oops", "192.0.2.1")
+	}
+
+	state, err := guard.State(context.Background(), "alice@example.com", netip.MustParseAddr("192.0.2.1"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("known:", state.Known)
+	fmt.Println("pair:", state.Pair.Reason, "for", state.Pair.RetryAfter.Round(time.Minute))
+	fmt.Println("account:", state.Account.Remaining, "failures left")
+	// Output:
+	// 192.0.2.1 303
+	// 192.0.2.1 401
+	// 192.0.2.1 401
+	// 192.0.2.1 401
+	// known: true
+	// pair: blocked for 15m0s
+	// account: 20 failures left
+}
+
+// Limits become stricter during an attack. The failures that were counted still count.
+func ExampleGuard_Replace() {
+	cfg := login.Config{
+		Account: login.FormField("email"),
+		PerPair: ratelimit.MustParse("3 per 15 minutes"),
+	}
+	guard := exampleGuard(cfg)
+	handler := guard.Handler(checkPassword)
+	post(handler, "alice@example.com", "123456", "192.0.2.1")
+
+	cfg.PerPair = ratelimit.MustParse("1 per 15 minutes")
+	if err := guard.Replace(cfg); err != nil {
+		fmt.Println(err)
+	}
+	post(handler, "alice@example.com", "qwerty", "192.0.2.1")
+	// Output:
+	// 192.0.2.1 401
+	// 192.0.2.1 429
+}
+
+// A form that is posted by a page.
+func ExampleFormField() {
+	account := login.FormField("email")
+
+	r := httptest.NewRequest(http.MethodPost, "/login", strings.NewReader("email=alice%40example.com&password=secret"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	fmt.Println(account(r))
+	fmt.Println(r.PostFormValue("password")) // the handler can still read the form
+	// Output:
+	// alice@example.com
+	// secret
+}
+
+// An object that is posted by a script.
+func ExampleJSONField() {
+	account := login.JSONField("email")
+
+	post := func(body string) *http.Request {
+		return httptest.NewRequest(http.MethodPost, "/login", strings.NewReader(body))
+	}
+	fmt.Printf("%q\n", account(post(`{"email":"alice@example.com","password":"secret"}`)))
+	fmt.Printf("%q\n", account(post(`{"email":"alice@example.com","Email":"bob@example.com"}`)))
+	// Output:
+	// "alice@example.com"
+	// ""
+}
