@@ -28,8 +28,8 @@ type admission struct {
 }
 
 // charges are the ops by which a request was charged, with what it costs. If SetCost has raised the
-// cost, the bucket may have lacked tokens, or the store may have failed. The missing tokens must not
-// be refunded, or raising and lowering a cost would make tokens.
+// cost, the bucket may have lacked tokens, or the store may have failed. The missing tokens must
+// not be refunded, or raising and lowering a cost would make tokens.
 type charges struct {
 	charged
 	short  []int64 // missing tokens by op; nil if none are missing
@@ -73,8 +73,8 @@ type wideAdmission struct {
 	text    [120]byte
 }
 
-// admit returns the admission of a request that v allows, and a buffer for the text of its fields.
-func (e *engine) admit(ctx context.Context, v *verdict, worst int) (*admission, []byte) {
+// newAdmission returns the admission of a request that v allows, and a buffer for its fields.
+func (e *engine) newAdmission(ctx context.Context, v *verdict, worst int) (*admission, []byte) {
 	n := len(v.ops)
 	if n > 1 && n <= maxPlain && v.failed == "" {
 		w := new(wideAdmission)
@@ -119,8 +119,8 @@ func admissionOf(ctx context.Context) *admission {
 }
 
 // DecisionFrom returns the decision by which the request with this context was allowed. Of several
-// limiters and decorators it is the innermost. It returns false if there is none: no limiter has
-// seen the request, or the request was exempt.
+// limiters and decorators it is the innermost. It returns false if no limiter has seen the request,
+// or the request was exempt.
 func DecisionFrom(ctx context.Context) (d Decision, ok bool) {
 	a := admissionOf(ctx)
 	if a == nil {

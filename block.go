@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
@@ -92,13 +93,15 @@ func (e *engine) applyAsking(ctx context.Context, c *call) error {
 
 // took reports whether c has taken what it asked for.
 func (c *call) took() bool {
-	return c.decided() && len(c.ops) > 0 && c.ops[0].Kind == store.Take && c.ops[rank.Strictest(c.ops)].Result.Allowed
+	return c.decided() && len(c.ops) > 0 && c.ops[0].Kind == store.Take &&
+		c.ops[rank.Strictest(c.ops)].Result.Allowed
 }
 
 // exceeds reports whether the limits of the suspect's rule have denied c.
 func (c *call) exceeds(s suspect) bool {
 	return slices.ContainsFunc(c.ops, func(op store.Op) bool {
-		return op.Kind == store.Take && !op.Result.Allowed && op.Limit.Rule() == s.rule.Name && op.Key == s.key
+		denied := op.Kind == store.Take && !op.Result.Allowed
+		return denied && op.Key == s.key && op.Limit.Rule() == s.rule.Name
 	})
 }
 
@@ -108,13 +111,13 @@ func (c *call) block(s suspect, wait time.Duration) {
 		return
 	}
 	if worst := c.strictest(); worst >= 0 && !c.ops[worst].Result.Allowed {
-		wait = max(wait, c.ops[worst].Result.RetryAfter) // the limits were asked, so the wait covers them
+		wait = max(wait, c.ops[worst].Result.RetryAfter) // the limits have decided too
 	}
 	c.denied = denial{rule: s.rule, key: s.key, reason: ReasonBlocked, wait: wait}
 }
 
-// stillBlocked returns for how long s is blocked, as the store has answered. If the store failed, it
-// returns what this process knows.
+// stillBlocked returns for how long s is blocked, as the store has answered. If the store failed,
+// it returns what this process knows.
 func (e *engine) stillBlocked(c *call, s suspect, answer *store.Result, then blocks.Instant) time.Duration {
 	who := s.rule.block.ID(s.key)
 	if c.failed != "" {
@@ -156,8 +159,8 @@ func (e *engine) offend(ctx context.Context, r *rule, k Key) time.Duration {
 
 // judge counts a response that is a violation.
 func (e *engine) judge(r *http.Request, s settlement, res Response) {
-	violation := false
-	s.rule.call(e.reporter, r.Context(), "When", func() error { violation = s.rule.Block.When(res); return nil })
+	violation, when := false, s.rule.Block.When
+	s.rule.call(e.reporter, r.Context(), "When", func() error { violation = when(res); return nil })
 	if violation {
 		e.offend(r.Context(), s.rule, s.key)
 	}
@@ -173,7 +176,7 @@ func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Durati
 		return err
 	}
 	if d < time.Millisecond || d > blocks.MaxFor {
-		return fmt.Errorf("ratelimit: a block of %v: want a millisecond to %d days", d, blocks.MaxFor/(24*time.Hour))
+		return fmt.Errorf("ratelimit: a block of %v: want a millisecond to a year", d)
 	}
 	then := l.known.Asking()
 	if err := l.applyBlock(ctx, r, r.block.BlockFor(nil, key, d)); err != nil {
@@ -186,7 +189,7 @@ func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Durati
 
 // Unblock ends the block of key under the named rule, which must have a [Block], and forgets its
 // violations and how often it was blocked. What its limits have counted stays: see [Limiter.Reset].
-// Other processes with the same Store learn of it within 10 seconds. The errors are those of
+// Other processes with the same Store learn of it within 10 seconds. The errors are the errors of
 // [Limiter.Block].
 func (l *Limiter) Unblock(ctx context.Context, rule string, key Key) error {
 	r, err := l.blocking(rule)
@@ -244,7 +247,8 @@ func (l *Limiter) Blocked(keys ...Key) []Blocked {
 		}
 	}
 	slices.SortFunc(all, func(a, b Blocked) int {
-		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key.String(), b.Key.String()))
+		byKey := strings.Compare(a.Key.String(), b.Key.String())
+		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.Rule, b.Rule), byKey)
 	})
 	return all
 }

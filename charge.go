@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
-	"github.com/ratelimit-go/ratelimit/internal/recorder"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -30,25 +28,6 @@ func SetCost(ctx context.Context, rule string, n int64) error {
 		}
 	}
 	return fmt.Errorf("ratelimit: SetCost: %w: no rule %q was charged for this request", ErrNoRule, rule)
-}
-
-// responseOf returns the Response that rec has recorded.
-func responseOf(rec *recorder.Recorder, h http.Header, d time.Duration, panicked bool) Response {
-	answer := rec.Answer()
-	res := Response{
-		Status: answer.Status, Header: h, Bytes: answer.Bytes,
-		Duration: d, Panicked: panicked, Hijacked: answer.Hijacked,
-	}
-	switch {
-	case res.Status != 0:
-	case res.Hijacked:
-		res.Status = http.StatusSwitchingProtocols
-	case panicked:
-		res.Status = http.StatusInternalServerError
-	default:
-		res.Status = http.StatusOK
-	}
-	return res
 }
 
 // finalCost returns what the request costs in the end.
@@ -78,7 +57,6 @@ func (r *rule) finalCost(e *engine, res Response) int64 {
 // settle charges what the response says, and counts violations.
 func (e *engine) settle(r *http.Request, a *admission, settling []settlement, res Response) {
 	defer a.close()
-	res.Request = r
 	var costs []ruleCost
 	for _, s := range settling {
 		res.Cost = a.cost(s.rule.Name, s.cost)
@@ -177,8 +155,8 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 	return found
 }
 
-// spareQueue lowers the TakeUpTo ops of c to the tokens that are there for all requests. The rest of
-// the bucket is room for requests that wait (MaxWait), and must not be charged.
+// spareQueue lowers the TakeUpTo ops of c to the tokens that are there for all requests. The rest
+// of the bucket is room for requests that wait (MaxWait), and must not be charged.
 func (a *admission) spareQueue(c *call) {
 	var asks charged
 	var of []int

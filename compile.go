@@ -82,13 +82,14 @@ func compileRule(r Rule, cfg *Config, c *counters) *rule {
 	compiled.direct = r.Key == Keyer(keyer.Addr{}) || r.Key == Keyer(keyer.Addr{Source: clientip.Remote()})
 	compiled.forAll = keyer.CountsAll(r.Key)
 	compiled.mode, compiled.percent, _ = r.Mode.parse()
-	r.Mode = cmp.Or(r.Mode, Enforce)
+	r.Mode, r.MaxWaiting = cmp.Or(r.Mode, Enforce), cmp.Or(r.MaxWaiting, defaultMaxWaiting)
 	compiled.Rule = r
 	compiled.plan = compiled.newPlan(r.Limits)
 	compiled.block = compileBlock(&r)
 	compiled.settles = r.CountOnly != nil || r.ResponseCost != nil || r.Block != nil && r.Block.When != nil
 	_, inMemory := cfg.Store.(*MemoryStore)
-	lean := (inMemory || cfg.Store == nil) && r.MaxWait == 0 && r.Block == nil && r.LimitsFor == nil && compiled.mode == Enforce
+	lean := (inMemory || cfg.Store == nil) && compiled.mode == Enforce &&
+		r.MaxWait == 0 && r.Block == nil && r.LimitsFor == nil
 	n := len(compiled.plan.policies)
 	compiled.simple = lean && n > 0 && n <= maxPlain
 	compiled.plain = lean && !compiled.settles && r.InFlight == 0 && r.Skip == nil && len(r.Methods) == 0 &&
@@ -96,7 +97,7 @@ func compileRule(r Rule, cfg *Config, c *counters) *rule {
 	return compiled
 }
 
-// compileBlock compiles the Block of r, which has been checked. It returns nil if there is none.
+// compileBlock compiles the Block of r, which has been checked. It returns nil if r has none.
 func compileBlock(r *Rule) *blocks.Buckets {
 	if r.Block == nil {
 		return nil
@@ -140,7 +141,8 @@ func (r *rule) newPolicy(index, of int, l Limit) policy {
 	}
 	return policy{
 		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
-		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra}, quiet: r.OmitHeaders,
+		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra},
+		quiet: r.OmitHeaders,
 	}
 }
 
@@ -279,11 +281,4 @@ func (r *rule) permit(k Key) inflight.Permit {
 		p.Alone = max(r.InFlight/max(r.parts, 1), 1)
 	}
 	return p
-}
-
-func (r *rule) maxWaiting() int64 {
-	if r.MaxWaiting == 0 {
-		return defaultMaxWaiting
-	}
-	return int64(r.MaxWaiting)
 }

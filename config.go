@@ -12,12 +12,13 @@ import (
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/keyer"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // Config is what [New] compiles into a [Limiter]. The zero Config has no rules and allows
-// everything. Its functions, and the functions of its rules, must be safe for concurrent use. If one
-// of them panics, only that request is affected, and Hooks.Error is told. DenyHandler is an
+// everything. Its functions, and the functions of its rules, must be safe for concurrent use. If
+// one of them panics, only that request is affected, and Hooks.Error is told. DenyHandler is an
 // exception: net/http handles its panic, like the panic of any handler.
 type Config struct {
 	_ [0]func() // not comparable, and no literals without field names
@@ -27,8 +28,8 @@ type Config struct {
 	// Routes apply to requests that match an [http.ServeMux] pattern. A request meets the most
 	// specific pattern of Routes and ExemptRoutes, together with Rules in one decision.
 	Routes map[string][]Rule
-	// ClientIP says how the address of a client is found. Rules, lists and logins use it unless they
-	// say otherwise. The zero value is the peer of the connection, and trusts no header field.
+	// ClientIP says how the address of a client is found. Rules, lists and logins use it unless
+	// they say otherwise. The zero value is the peer of the connection, and trusts no header field.
 	ClientIP clientip.Source
 	// Budgets are limits for [Limiter.Take] and [Limiter.Wait]. No request meets them.
 	Budgets []Budget
@@ -85,12 +86,13 @@ type Hooks struct {
 	Denied func(r *http.Request, d Decision)
 	// DryRun is called for each request that a rule in the mode [DryRun] would have denied.
 	DryRun func(r *http.Request, d Decision)
-	// Blocked is called once for each block that [Rule].Block begins, in the process that begins it.
+	// Blocked is called once for each block that [Rule].Block begins, in the process that begins
+	// it.
 	Blocked func(ctx context.Context, b Blocked)
 	// StoreState is called once for each change of the state of Store. Nil logs it with [log/slog].
 	StoreState func(ctx context.Context, s store.State)
-	// Error is called for each error of Store (a [*store.Error]) and of a function in the Config. It
-	// is not called for decisions without a call of Store. Nil logs one error every 10 seconds.
+	// Error is called for each error of Store (a [*store.Error]) and of a function in the Config.
+	// It is not called for decisions without a call of Store. Nil logs one error every 10 seconds.
 	Error func(ctx context.Context, err error)
 }
 
@@ -151,6 +153,8 @@ const (
 	UseMemory FailurePolicy = "memory"
 )
 
+const unknownPolicy = "unknown policy %q: want FailOpen, FailClosed or UseMemory"
+
 func (p FailurePolicy) valid() bool {
 	return p == "" || p == FailOpen || p == FailClosed || p == UseMemory
 }
@@ -178,17 +182,6 @@ func (m *mistakes) addf(field, format string, args ...any) {
 	m.add(field, fmt.Errorf(format, args...))
 }
 
-// unjoin returns the errors that err joins. It returns none for nil.
-func unjoin(err error) []error {
-	if err == nil {
-		return nil
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	return []error{err}
-}
-
 // maxInstances bounds Config.Instances.
 const maxInstances = 1_000_000
 
@@ -202,20 +195,22 @@ func (c *Config) check(m *mistakes) {
 	}
 	switch {
 	case !c.OnStoreFailure.valid():
-		m.addf("OnStoreFailure", "unknown policy %q: want FailOpen, FailClosed or UseMemory", c.OnStoreFailure)
+		m.addf("OnStoreFailure", unknownPolicy, c.OnStoreFailure)
 	case c.OnStoreFailure == "" && c.Store != nil && !isMemory:
-		m.add("OnStoreFailure", errors.New("say what happens when the Store fails: FailOpen, FailClosed or UseMemory"))
+		m.addf("OnStoreFailure", "say what happens when the Store fails: FailOpen, FailClosed or UseMemory")
 	}
 	if c.Instances < 0 || c.Instances > maxInstances {
 		m.addf("Instances", "%d: want 1 to %d, or 0 for 1", c.Instances, maxInstances)
 	}
 	if c.StoreTimeout != 0 && c.StoreTimeout < guard.MinTimeout {
-		m.addf("StoreTimeout", "%v: want at least %v, or 0 for %v", c.StoreTimeout, guard.MinTimeout, guard.DefaultTimeout)
+		m.addf("StoreTimeout", "%v: want at least %v, or 0 for %v",
+			c.StoreTimeout, guard.MinTimeout, guard.DefaultTimeout)
 	}
 	if c.LeaseTTL != 0 && (c.LeaseTTL < inflight.MinTTL || c.LeaseTTL > inflight.MaxTTL) {
-		m.addf("LeaseTTL", "%v: want %v to %v, or 0 for %v", c.LeaseTTL, inflight.MinTTL, inflight.MaxTTL, inflight.DefaultTTL)
+		m.addf("LeaseTTL", "%v: want %v to %v, or 0 for %v",
+			c.LeaseTTL, inflight.MinTTL, inflight.MaxTTL, inflight.DefaultTTL)
 	}
-	for _, err := range unjoin(c.ClientIP.Err()) {
+	for _, err := range keyer.Check(keyer.Addr{Source: c.ClientIP}) {
 		m.add("ClientIP", err)
 	}
 	c.Allow.check(m, "Allow")

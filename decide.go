@@ -98,11 +98,11 @@ func (e *engine) free(c *call) {
 	e.calls.Put(c)
 }
 
-// A verdict is the ops of a decision, each with its policy, and what decided besides limits. The ops
-// have their Results once a store has decided.
+// A verdict is the ops of a decision, each with its policy, and what decided besides limits. The
+// ops have their Results once a store has decided.
 //
-// The outcome is behind a pointer for the sake of escape analysis, which does not tell fields apart:
-// its strings end up in responses, but ops and from can be on the stack.
+// The outcome is behind a pointer for the sake of escape analysis, which does not tell fields
+// apart: its strings end up in responses, but ops and from can be on the stack.
 type verdict struct {
 	ops  []store.Op
 	from []*policy // of ops
@@ -139,11 +139,11 @@ func (v *verdict) addOne(pol *policy, k Key, cost int64, kind store.Kind) {
 	op.Kind, op.Limit, op.Key, op.Cost = kind, pol.Limit, k, cost
 }
 
-// decided reports whether the Results are those of a store, here or elsewhere.
+// decided reports whether a store has decided, here or elsewhere.
 func (v *verdict) decided() bool { return v.failed == "" || v.failed == UseMemory }
 
-// strictest returns the index of the op that decided. It returns -1 if there is none, or if
-// something else decided.
+// strictest returns the index of the op that decided. It returns -1 if no op or something else
+// decided.
 func (v *verdict) strictest() int {
 	if len(v.ops) == 0 || v.denied.reason != "" || !v.decided() {
 		return -1
@@ -161,12 +161,8 @@ func (v *verdict) allowed(worst int) bool {
 
 // decide sets d, which must be zero, to the decision of v.
 func (v *verdict) decide(d *Decision) {
-	v.decideBy(d, v.strictest())
-}
-
-func (v *verdict) decideBy(d *Decision, worst int) {
 	d.StoreErr = v.err
-	switch {
+	switch worst := v.strictest(); {
 	case worst >= 0:
 		v.from[worst].decide(d, &v.ops[worst])
 	case v.denied.reason != "":

@@ -11,8 +11,8 @@ import (
 )
 
 // Decision is the outcome of one request, or of one rule for it. If several limits decided, it is
-// the decision of the strictest: the limit that denied with the longest wait, or else the limit with
-// the smallest share of its burst left.
+// the decision of the strictest: the limit that denied with the longest wait, or else the limit
+// with the smallest share of its burst left.
 type Decision struct {
 	// Allowed reports whether the request may go on.
 	Allowed bool
@@ -30,12 +30,12 @@ type Decision struct {
 	Mode Mode
 	// Limit is the limit of the rule that decided. It is zero if something else decided.
 	Limit Limit `json:",omitzero"` // the zero Limit has no text
-	// Key says who was counted.
+	// Key is the key that the rule counted.
 	Key Key
 	// Remaining is the number of whole tokens left.
 	Remaining int64
-	// RetryAfter is how long to wait until all limits that denied would allow the same request, if no
-	// other request takes a token. It is zero if waiting does not help.
+	// RetryAfter is how long to wait until all limits that denied would allow the same request, if
+	// no other request takes a token. It is zero if waiting does not help.
 	RetryAfter time.Duration
 	// ResetAfter is the time until the bucket is full.
 	ResetAfter time.Duration
@@ -102,9 +102,10 @@ type Mode string
 const (
 	// Enforce is the ordinary mode.
 	Enforce Mode = "enforce"
-	// DryRun counts as Enforce does but denies no request. Hooks.DryRun is told of requests that the
-	// rule would have denied. Responses do not show the rule. Each such rule is one more call of the
-	// Store, after the other rules have allowed the request. InFlight, MaxWait and Block do nothing.
+	// DryRun counts as Enforce does but denies no request. Hooks.DryRun is told of requests that
+	// the rule would have denied. Responses do not show the rule. Each such rule is one more call
+	// of the Store, after the other rules have allowed the request. InFlight, MaxWait and Block do
+	// nothing.
 	DryRun Mode = "dry-run"
 	// Off does not apply the rule at all.
 	Off Mode = "off"
@@ -113,8 +114,8 @@ const (
 const enforcePrefix = "enforce "
 
 // EnforcePercent is [Enforce] for percent of all keys, always the same keys, and [DryRun] for the
-// others. From 0 down it is DryRun, and from 100 up it is Enforce. A greater percentage includes the
-// keys of a smaller one. Each rule selects different keys.
+// others. From 0 down it is DryRun, and from 100 up it is Enforce. A greater percentage includes
+// the keys of a smaller one. Each rule selects different keys.
 func EnforcePercent(percent int) Mode {
 	switch {
 	case percent <= 0:

@@ -25,8 +25,8 @@ func (e *engine) apply(ctx context.Context, v *verdict) error {
 	return nil
 }
 
-// ask makes the store decide ops, and reports its error, unless the store was not called. The store is
-// not a MemoryStore.
+// ask makes the store decide ops, and reports its error, unless the store was not called. The store
+// is not a MemoryStore.
 func (e *engine) ask(ctx context.Context, ops []store.Op) error {
 	err := e.guard.Apply(ctx, ops)
 	if err == nil {
@@ -125,9 +125,9 @@ func (v *verdict) taken() charged {
 	return taken
 }
 
-// amend applies ops, which refund and charge what was taken before, where it was taken: in the store
-// or in local memory. If the store fails now, the ops are lost, and amend returns its error. It
-// reorders ops and from, except those of one rule.
+// amend applies ops, which refund and charge what was taken before, where it was taken: in the
+// store or in local memory. If the store fails now, the ops are lost, and amend returns its error.
+// It reorders ops and from, except the ops of one rule.
 func (e *engine) amend(ctx context.Context, ops []store.Op, from []*policy) (err error) {
 	if e.memory != nil {
 		return e.memory.tables.Apply(ctx, ops)

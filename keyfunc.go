@@ -9,9 +9,9 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
 )
 
-// Key says who is counted: a client address, a user, or anything else. It is a comparable value of
-// 24 bytes. Text that does not fit is hashed. A Key has a kind, so the user "192.0.2.1" is never the
-// address 192.0.2.1. The zero Key identifies no client. The methods of a Key are
+// Key is what a rule counts by: a client address, a user, or anything else. It is a comparable
+// value of 24 bytes. Text that does not fit is hashed. A Key has a kind, so the user "192.0.2.1" is
+// never the address 192.0.2.1. The zero Key identifies no client. The methods of a Key are
 //
 //	IsZero() bool                            // whether it identifies no client
 //	String() string                          // text for people and logs, such as "user:alice"
@@ -38,12 +38,12 @@ func PrefixKey(prefix netip.Prefix) Key { return key.Addr(prefix.Addr(), prefix.
 func ValueKey(name, value string) Key { return key.Pair(name, value) }
 
 // JoinKeys returns one Key for the combination of several, in their order. It is the zero Key if
-// any of them is, or if there are none.
+// any of them is, or if there is no Key.
 func JoinKeys(keys ...Key) Key { return key.Join(keys...) }
 
 // ParseKey returns the Key whose String is text, such as "user:alice", "addr:192.0.2.1" or
-// "tenant:acme". It also accepts the full text of a Key that String prints as a hash. The error says
-// what is wrong with text.
+// "tenant:acme". It also accepts the full text of a Key that String prints as a hash. The error
+// says what is wrong with text.
 func ParseKey(text string) (Key, error) { return key.Parse(text) }
 
 // A Keyer says who made a request.
@@ -68,7 +68,7 @@ var ErrNoKey = keyer.ErrNoKey
 // Key counts by it. IPv6 clients are counted by /64 unless Config.ClientIP says otherwise.
 func ByClientIP() Keyer { return keyer.ClientIP{} }
 
-// ByIP counts by the address of the client, found as src says, whatever Config.ClientIP is.
+// ByIP counts by the address of the client, found as src says instead of as Config.ClientIP says.
 func ByIP(src clientip.Source) Keyer { return keyer.Addr{Source: src} }
 
 // ByUser counts by the name or number of a user, which user returns. "" means that the request has
@@ -89,8 +89,8 @@ func ByValue(name string, value func(r *http.Request) string) Keyer {
 // handler checks the field, each client can have as many keys as it likes.
 func ByHeader(name string) Keyer { return keyer.Header(http.CanonicalHeaderKey(name)) }
 
-// ByCookie counts by the value of a cookie, such as a session that an outer handler has checked. The
-// value is hashed. A missing cookie, an empty cookie and several of that name are no key.
+// ByCookie counts by the value of a cookie, such as a session that an outer handler has checked.
+// The value is hashed. A missing cookie, an empty cookie and several of that name are no key.
 func ByCookie(name string) Keyer { return keyer.Cookie(name) }
 
 // ByPattern counts by the [http.ServeMux] pattern that the request matched. Wrap the handler inside

@@ -53,10 +53,10 @@ func (l Limit) Rate() rate.Limit {
 }
 
 // FromRate returns the Limit of r tokens per second and the given burst, as package
-// golang.org/x/time/rate defines them. [rate.Inf] is the limit "unlimited", whatever the burst. A rate is cut
-// to 9 significant digits unless it is a whole number per second, minute, hour or day, or one token
-// in a whole number of nanoseconds. No rate is rounded up by more than one part in 10^12, which
-// undoes the rounding of floating point.
+// golang.org/x/time/rate defines them. [rate.Inf] is the limit "unlimited" with any burst. A rate
+// is cut to 9 significant digits unless it is a whole number per second, minute, hour or day, or
+// one token in a whole number of nanoseconds. No rate is rounded up by more than one part in 10^12,
+// which undoes the rounding of floating point.
 func FromRate(r rate.Limit, burst int) (Limit, error) {
 	f := float64(r)
 	switch {
@@ -113,8 +113,8 @@ func (l Limit) share(n int) Limit {
 	return Limit(pace.Limit(l).Share(int64(n)))
 }
 
-// String returns l as text from which [Parse] makes the same Limit, such as "100 per minute",
-// "10 per 2 hours" or "100 per minute burst 20".
+// String returns l as text from which [Parse] makes the same Limit, such as "100 per minute", "10
+// per 2 hours" or "100 per minute burst 20".
 func (l Limit) String() string {
 	switch {
 	case l.isUnlimited():
@@ -134,7 +134,7 @@ func (ls Limits) String() string {
 	return strings.Join(parts, "; ")
 }
 
-// MarshalText implements [encoding.TextMarshaler]. The text is that of String.
+// MarshalText implements [encoding.TextMarshaler]. The text is the text of String.
 func (l Limit) MarshalText() ([]byte, error) {
 	if err := l.check(); err != nil {
 		return nil, fmt.Errorf("ratelimit: %w", err)
@@ -155,8 +155,8 @@ func (l *Limit) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText implements [encoding.TextMarshaler]. The text is that of String. It returns an error
-// if there are no limits, because no text stands for that.
+// MarshalText implements [encoding.TextMarshaler]. The text is the text of String. It returns an
+// error if there are no limits, because no text stands for that.
 func (ls Limits) MarshalText() ([]byte, error) {
 	if len(ls) == 0 {
 		return nil, errors.New("ratelimit: no limits to write as text")

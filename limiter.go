@@ -12,7 +12,7 @@
 // A [Limiter] is compiled from a [Config]: rules for every request, rules for routes, and a [Store]
 // for their token buckets. Its method Handler wraps a handler. Limit and With decorate single
 // handlers. Take decides without HTTP. A [Rule] has a name, one or more limits, and a [Keyer] that
-// says who is counted: the client's address by default. [Parse] reads limits from text.
+// finds the key to count by: the client's address by default. [Parse] reads limits from text.
 //
 // All limits of a request are decided in one step: all are charged, or none is. A denied request
 // costs nothing. It is answered with status 429, and a Retry-After that suffices for all limits.
@@ -23,15 +23,15 @@
 // A rule can reserve a Cost and be charged by the response (CountOnly, ResponseCost, [SetCost]),
 // hold a burst instead of denying it (MaxWait), bound the requests in flight (InFlight), block keys
 // that keep exceeding it ([Block]), and be tried out first ([Mode]). A [List] allows or denies
-// clients whatever the rules say. Package login protects a login route. Package shed protects a
-// service from the sum of all clients.
+// clients before any rule. Package login protects a login route. Package shed protects a service
+// from the sum of all clients.
 //
-// A [MemoryStore], the default, counts per process. A Store elsewhere, such as that of the module
-// redisstore, counts for all instances together. If it fails, a [FailurePolicy] decides.
+// A [MemoryStore], the default, counts per process. A Store elsewhere, such as the store of the
+// module redisstore, counts for all instances together. If it fails, a [FailurePolicy] decides.
 //
-// New reports every mistake in a Config, all at once. After that nothing panics on a request: errors
-// and panics of functions in a Config are reported to [Hooks], and affect that request only. No
-// goroutine outlives a call, and nothing needs to be closed.
+// New reports every mistake in a Config, all at once. After that nothing panics on a request:
+// errors and panics of functions in a Config are reported to [Hooks], and affect that request only.
+// No goroutine outlives a call, and nothing needs to be closed.
 package ratelimit
 
 import (
@@ -50,8 +50,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// A Limiter enforces rules on HTTP requests, and on whatever calls Take. Create one with [New]. It
-// is safe for concurrent use, starts no goroutine and does not need to be closed.
+// A Limiter enforces rules on HTTP requests, and on callers of Take. Create one with [New]. It is
+// safe for concurrent use, starts no goroutine and does not need to be closed.
 type Limiter struct {
 	engine
 	table atomic.Pointer[table]
@@ -76,11 +76,11 @@ func New(cfg Config) (*Limiter, error) {
 	var m mistakes
 	cfg.check(&m)
 	policy := Policy{
-		Rules: cfg.Rules, Routes: cfg.Routes, ExemptRoutes: cfg.ExemptRoutes, Exempt: cfg.Exempt, Budgets: cfg.Budgets,
+		Rules: cfg.Rules, Routes: cfg.Routes, Budgets: cfg.Budgets,
+		ExemptRoutes: cfg.ExemptRoutes, Exempt: cfg.Exempt,
 	}
-	m = append(m, unjoin(l.SetPolicy(policy))...)
-	if len(m) > 0 {
-		return nil, errors.Join(m...)
+	if err := errors.Join(append(m, l.SetPolicy(policy))...); err != nil {
+		return nil, err
 	}
 	clock := l.monotonic()
 	switch s := cfg.Store.(type) {
@@ -101,7 +101,7 @@ func New(cfg Config) (*Limiter, error) {
 // ClientIP returns how l finds the address of a client: Config.ClientIP.
 func (l *Limiter) ClientIP() clientip.Source { return l.cfg.ClientIP }
 
-// monotonic returns Config.Clock as times since now, or nil if there is none.
+// monotonic returns Config.Clock as times since now, or nil if it is nil.
 func (e *engine) monotonic() func() time.Duration {
 	if e.cfg.Clock == nil {
 		return nil
@@ -147,7 +147,7 @@ func (l *Limiter) Stats() Stats {
 	g := l.guard.Stats()
 	return Stats{
 		Store: g.State, Answered: g.Answered, CachedDenials: g.Remembered,
-		FailedOpen: l.failedOpen.Load(), FailedClosed: l.failedClosed.Load(), FailedToMemory: l.failedToMemory.Load(),
-		Failures: g.Failures, Changes: g.Changes,
+		FailedOpen: l.failedOpen.Load(), FailedClosed: l.failedClosed.Load(),
+		FailedToMemory: l.failedToMemory.Load(), Failures: g.Failures, Changes: g.Changes,
 	}
 }

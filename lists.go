@@ -44,21 +44,20 @@ const maxListed = 1_000_000
 // requests from the next one on. Keys that are not addresses are found only if l has a Key. The
 // error joins one error for each mistake. Then nothing is replaced.
 func (l *List) Replace(prefixes []string, keys ...Key) error {
-	var errs []error
 	if n := max(len(prefixes), len(keys)); n > maxListed {
 		return fmt.Errorf("ratelimit: a list of %d entries: want at most %d", n, maxListed)
 	}
 	fresh := &entries{keys: make(map[Key]struct{}, len(keys))}
 	addrs, err := clientip.NewSet(prefixes...)
-	errs = append(errs, unjoin(err)...)
+	errs := []error{err}
 	for i, k := range keys {
 		if k.IsZero() {
 			errs = append(errs, fmt.Errorf("ratelimit: key %d: the zero Key, which identifies no client", i))
 		}
 		fresh.keys[k] = struct{}{}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	fresh.addrs = addrs
 	l.entries.Store(fresh)
@@ -73,7 +72,7 @@ func (l *List) Contains(r *http.Request) bool {
 }
 
 // find returns the key by which the client of r is on l, or the zero Key. If l has no ClientIP, it
-// uses src. The error is that of a function of ClientIP or Key.
+// uses src. The error comes from a function of ClientIP or Key.
 func (l *List) find(r *http.Request, src clientip.Source) (Key, error) {
 	e := l.entries.Load()
 	if e == nil {
@@ -113,7 +112,7 @@ func (l *List) check(m *mistakes, field string) {
 	if l == nil {
 		return
 	}
-	for _, err := range unjoin(l.ClientIP.Err()) {
+	for _, err := range keyer.Check(keyer.Addr{Source: l.ClientIP}) {
 		m.add(field+".ClientIP", err)
 	}
 	if l.Key != nil {

@@ -11,16 +11,18 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Limit returns a decorator that enforces the limits in text, as [Parse] reads them, by key. Without
-// a key it counts by [ByClientIP]. Each call of Limit is one budget, which all handlers of the
-// decorator share. Its name is the text, with a number if the text is used again. So name the rules
-// by [Limiter.With] if instances share a Store and their code can differ, such as in a rolling
-// deployment. Limit panics if text or key is not valid, as [http.ServeMux.Handle] does for patterns.
+// Limit returns a decorator that enforces the limits in text, as [Parse] reads them, by key.
+// Without a key it counts by [ByClientIP]. Each call of Limit is one budget, which all handlers of
+// the decorator share. Its name is the text, with a number if the text is used again. So name the
+// rules by [Limiter.With] if instances share a Store and their code can differ, such as in a
+// rolling deployment. Limit panics if text or key is not valid, as [http.ServeMux.Handle] does for
+// patterns.
 func (l *Limiter) Limit(text string, keys ...Keyer) func(http.Handler) http.Handler {
 	limits := MustParse(text)
 	by := slices.Concat(keys, []Keyer{ByClientIP()})[0]
 	if len(keys) > 1 || by == nil {
-		panic(fmt.Sprintf("ratelimit: Limit: %d keys: want one that is not nil, such as AllOf or FirstOf of several", len(keys)))
+		panic(fmt.Sprintf("ratelimit: Limit: %d keys: want one that is not nil: "+
+			"see AllOf and FirstOf", len(keys)))
 	}
 	name := limits.String()
 	if len(name) > 56 {
@@ -85,7 +87,8 @@ func (l *Limiter) change(edit func(s *source) error) error {
 		return err
 	}
 	c := compiler{cfg: l.cfg, source: &s, names: map[string]*rule{}, shared: l.shared}
-	// Old decorators come first: if a new rule takes the name of an old one, the error names the new.
+	// Old decorators come first: if a new rule takes the name of an old one, the error names the
+	// new.
 	before := len(l.source.rules)
 	sets := c.ruleSets(s.rules[:before])
 	t := c.table()
@@ -112,8 +115,8 @@ func (c *compiler) ruleSets(decorators [][]Rule) []*ruleSet {
 	return sets
 }
 
-// SetPolicy replaces the policy of l for all requests from the next one on. Under a rule of the same
-// name each key keeps what it has spent. The rules of decorators and logins stay: see
+// SetPolicy replaces the policy of l for all requests from the next one on. Under a rule of the
+// same name each key keeps what it has spent. The rules of decorators and logins stay: see
 // [Limiter.SetRules]. Modes that were set by [Limiter.SetMode] stay. The error joins a
 // [*ConfigError] for every mistake. Then nothing is replaced.
 func (l *Limiter) SetPolicy(p Policy) error {
@@ -121,7 +124,7 @@ func (l *Limiter) SetPolicy(p Policy) error {
 }
 
 // SetRules replaces rules by rules of the same names, wherever they are in use: in the policy, in
-// decorators and in logins. The errors are those of [Limiter.SetPolicy], and [ErrNoRule].
+// decorators and in logins. The errors are the errors of [Limiter.SetPolicy], and [ErrNoRule].
 func (l *Limiter) SetRules(rules ...Rule) error {
 	return l.change(func(s *source) error {
 		var errs []error
@@ -135,9 +138,9 @@ func (l *Limiter) SetRules(rules ...Rule) error {
 	})
 }
 
-// SetMode sets the mode of the named rule, from the next request on. The mode survives SetPolicy and
-// SetRules. The empty Mode returns to the mode that the Rule itself has. SetMode is for this process
-// only. The error says that there is no such rule ([ErrNoRule]) or mode.
+// SetMode sets the mode of the named rule, from the next request on. The mode survives SetPolicy
+// and SetRules. The empty Mode returns to the mode that the Rule itself has. SetMode is for this
+// process only. The error says that there is no such rule ([ErrNoRule]) or mode.
 func (l *Limiter) SetMode(rule string, mode Mode) error {
 	return l.change(func(s *source) error {
 		_, _, ok := mode.parse()
@@ -158,12 +161,13 @@ func (l *Limiter) SetMode(rule string, mode Mode) error {
 // SetEnabled switches the whole limiter off or on, from the next request on. While it is off, every
 // request goes on untouched, and Take, Peek and Wait allow everything. It is for this process only.
 func (l *Limiter) SetEnabled(on bool) {
-	_ = l.change(func(s *source) error { s.off = !on; return nil }) // what was compiled before has no mistakes
+	_ = l.change(func(s *source) error { s.off = !on; return nil }) // no mistakes are new
 }
 
-// Explain returns the decision of each limit that [Limiter.Handler] would ask about r, without taking
-// a token: Allowed says whether the limit would allow the cost of r. It returns none if r is exempt
-// or denied for lack of a key. Rules of decorators, deny lists, blocks and InFlight do not show.
+// Explain returns the decision of each limit that [Limiter.Handler] would ask about r, without
+// taking a token: Allowed says whether the limit would allow the cost of r. It returns none if r is
+// exempt or denied for lack of a key. Rules of decorators, deny lists, blocks and InFlight do not
+// show.
 func (l *Limiter) Explain(r *http.Request) []Decision {
 	c := l.newCall()
 	defer l.free(c)

@@ -34,7 +34,7 @@ func TestLimitWithOneKey(t *testing.T) {
 
 func TestLimitMistakes(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{})
-	assert.PanicsWithValue(t, "ratelimit: Limit: 2 keys: want one that is not nil, such as AllOf or FirstOf of several", func() {
+	assert.PanicsWithValue(t, "ratelimit: Limit: 2 keys: want one that is not nil: see AllOf and FirstOf", func() {
 		l.Limit("1 per hour", ratelimit.ByClientIP(), ratelimit.ByPattern())
 	})
 	unknown := `ratelimit: limit "1 per fortnight", offset 6: unknown unit "fortnight"; use second, minute, hour, day, week, month or year`

@@ -9,8 +9,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// refuse answers a request that v denies, and refunds what outer limiters took for it.
-func (e *engine) refuse(w http.ResponseWriter, r *http.Request, v *verdict) {
+// deny answers a request that v denies, and refunds what outer limiters took for it.
+func (e *engine) deny(w http.ResponseWriter, r *http.Request, v *verdict) {
 	refund.All(r.Context())
 	e.answer(w, r, v)
 }
@@ -29,10 +29,10 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request, v *verdict) {
 	e.write(w, r, &d, v, m, secs)
 }
 
-// Deny answers a request with the limiter's own response to the denial d: Retry-After, and a problem
-// document or text, or DenyHandler. It is for handlers that deny a request themselves, such as after
-// [Limiter.Take]. It refunds what limiters took for the request, and calls Hooks.Denied. If d allows
-// the request, Deny answers as if a limit had denied it.
+// Deny answers a request with the limiter's own response to the denial d: Retry-After, and a
+// problem document or text, or DenyHandler. It is for handlers that deny a request themselves, such
+// as after [Limiter.Take]. It refunds what limiters took for the request, and calls Hooks.Denied.
+// If d allows the request, Deny answers as if a limit had denied it.
 func (l *Limiter) Deny(w http.ResponseWriter, r *http.Request, d Decision) {
 	d.Allowed = false
 	refund.All(r.Context())
@@ -93,8 +93,8 @@ func (e *engine) decided(r *http.Request, v *verdict) {
 	})
 }
 
-// setFields writes the fields for v, merged with the fields of an outer limiter. Text that is written
-// into buf becomes a string and must not be changed afterwards.
+// setFields writes the fields for v, merged with the fields of an outer limiter. Text that is
+// written into buf becomes a string and must not be changed afterwards.
 func (e *engine) setFields(h http.Header, v *verdict, buf []byte, values *respond.Values) {
 	if len(v.ops) == 0 || v.denied.reason != "" || !v.decided() {
 		return
@@ -120,9 +120,9 @@ func (v *verdict) appendLevels(b []byte) []byte {
 }
 
 // appendLevel appends a member of RateLimit. Its t is the time in which the client may use the r
-// tokens that are left without going faster than the policy. So r/t is never more than q/w, and with
-// r=0 it is the wait for the next token. For a limit that denied it is the wait, because Retry-After
-// should not be less.
+// tokens that are left without going faster than the policy. So r/t is never more than q/w, and
+// with r=0 it is the wait for the next token. For a limit that denied it is the wait, because
+// Retry-After should not be less.
 func (p *policy) appendLevel(b []byte, res *store.Result) []byte {
 	r := min(res.Remaining, respond.MaxInteger)
 	var t int64

@@ -9,6 +9,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
 	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
@@ -27,48 +28,51 @@ type Rule struct {
 	// Limits must all allow a request. The buckets of a limit are known by its place in Limits, so
 	// when its numbers change, each key keeps what it has spent. A rule with InFlight needs none.
 	Limits Limits
-	// LimitsFor, if non-nil, chooses the limits of a key, such as by the plan of a user. Nil or empty
-	// limits mean Limits. Take, Peek and Explain call it too.
+	// LimitsFor, if non-nil, chooses the limits of a key, such as by the plan of a user. Nil or
+	// empty limits mean Limits. Take, Peek and Explain call it too.
 	LimitsFor func(ctx context.Context, key Key) Limits
-	// Key says who is counted. Nil means [ByClientIP].
+	// Key says by which key to count. Nil means [ByClientIP].
 	Key Keyer
 	// OnMissingKey says what happens to a request that has no key. Empty means [ShareKey].
 	OnMissingKey MissingKey
 
 	// To which requests it applies.
 
-	// Methods, if not empty, are the only methods that the rule applies to. GET stands for HEAD too.
+	// Methods, if not empty, are the only methods that the rule applies to. GET stands for HEAD
+	// too.
 	Methods []string
 	// Skip, if non-nil, reports whether the rule does not apply to the request.
 	Skip func(r *http.Request) bool
 
 	// How much a request costs.
 
-	// Cost, if non-nil, returns the number of tokens that the request costs. Nil means 1. A negative
-	// cost is reported as an error and counts as 1.
+	// Cost, if non-nil, returns the number of tokens that the request costs. Nil means 1. A
+	// negative cost is reported as an error and counts as 1.
 	Cost func(r *http.Request) int64
-	// CountOnly, if non-nil, reports whether a response counts, such as [Failures] or [StatusIn]. If
-	// not, the tokens that Cost reserved are refunded.
+	// CountOnly, if non-nil, reports whether a response counts, such as [Failures] or [StatusIn].
+	// If not, the tokens that Cost reserved are refunded.
 	CountOnly func(Response) bool
-	// ResponseCost, if non-nil, returns the final cost of a request after its handler has returned or
-	// panicked. Until then the request holds the tokens that Cost reserved. The difference is
+	// ResponseCost, if non-nil, returns the final cost of a request after its handler has returned
+	// or panicked. Until then the request holds the tokens that Cost reserved. The difference is
 	// refunded, or taken as far as tokens are left. If ResponseCost panics or returns a negative
 	// number, that is reported and the reservation is charged. Set it or CountOnly, not both.
 	ResponseCost func(Response) int64
 
 	// What happens instead of a denial, or beyond it.
 
-	// MaxWait, from 1 ms to 1 h, is how long a request may be held until its tokens are there instead
-	// of being denied. All instances together hold requests in the order in which they came. A
-	// request is denied at once if it would wait longer, or beyond the deadline of its context.
+	// MaxWait, from 1 ms to 1 h, is how long a request may be held until its tokens are there
+	// instead of being denied. All instances together hold requests in the order in which they
+	// came. A request is denied at once if it would wait longer, or beyond the deadline of its
+	// context.
 	MaxWait time.Duration
 	// MaxWaiting is how many requests a rule with MaxWait holds per process. More are denied. Zero
 	// means 100.
 	MaxWaiting int
 	// InFlight is how many requests of a key may be in flight, a million at most. A request counts
 	// from before its tokens are taken until its handler returns, panics or exits. A denial costs
-	// nothing. Its status is 503 if Key counts all clients together, and 429 otherwise. If the Store
-	// is a [store.Leaser], all instances count together. Otherwise each process counts for itself.
+	// nothing. Its status is 503 if Key counts all clients together, and 429 otherwise. If the
+	// Store is a [store.Leaser], all instances count together. Otherwise each process counts for
+	// itself.
 	InFlight int
 	// Block, if non-nil, blocks keys that keep exceeding the rule.
 	Block *Block
@@ -78,8 +82,8 @@ type Rule struct {
 	// Mode says whether the rule denies requests. Empty means [Enforce]. See [Limiter.SetMode].
 	Mode Mode
 	// OnStoreFailure says what happens to the rule when the Store fails. Empty means the policy of
-	// the Config. If any rule of a request is FailClosed, the request is denied. Otherwise the rules
-	// with UseMemory decide, and the rules with FailOpen do not apply.
+	// the Config. If any rule of a request is FailClosed, the request is denied. Otherwise the
+	// rules with UseMemory decide, and the rules with FailOpen do not apply.
 	OnStoreFailure FailurePolicy
 	// OmitHeaders keeps the rule out of header fields and bodies, so that a client cannot see how
 	// busy another client is.
@@ -122,14 +126,15 @@ const (
 // doubles it, up to Max. The zero Block blocks only by [Limiter.Block].
 //
 // The limiter denies a blocked key with status 429 and the end of the block as RetryAfter, usually
-// without a call of the Store. A request of a blocked key costs nothing and is no violation. Clients
-// that share a key share its block. Requests without a key are never blocked. See docs/abuse.md.
+// without a call of the Store. A request of a blocked key costs nothing and is no violation.
+// Clients that share a key share its block. Requests without a key are never blocked. See
+// docs/abuse.md.
 type Block struct {
 	_ [0]func()
 
-	// After is how many violations lead to a block, and in what time, such as "10 per 10 minutes". It
-	// is a token bucket: the violation that takes its last token blocks the key, and fills it again.
-	// The zero Limit blocks no key.
+	// After is how many violations lead to a block, and in what time, such as "10 per 10 minutes".
+	// It is a token bucket: the violation that takes its last token blocks the key, and fills it
+	// again. The zero Limit blocks no key.
 	After Limit
 	// For is how long the first block lasts, at least a second. Zero means a minute. All times here
 	// are rounded up to milliseconds. Let For be at least as long as a token of the limits takes.
@@ -139,8 +144,9 @@ type Block struct {
 	// Forget is how long a key must go without a block for the next block to be half as long: a
 	// second to 90 days. Zero means a day.
 	Forget time.Duration
-	// When, if non-nil, reports whether a response is a violation too, such as a failed login. It is
-	// called when the handler has returned or panicked. If it panics itself, there is no violation.
+	// When, if non-nil, reports whether a response is a violation too, such as a failed login. It
+	// is called when the handler has returned or panicked. If it panics itself, there is no
+	// violation.
 	When func(Response) bool
 }
 
@@ -166,8 +172,9 @@ const (
 )
 
 func (r *Rule) check(m *mistakes, field string) {
-	if !validName(r.Name) {
-		m.addf(field+".Name", "%q: want 1 to 64 printable ASCII characters without quotes and backslashes", r.Name)
+	if !respond.ValidName(r.Name) {
+		m.addf(field+".Name",
+			"%q: want 1 to 64 printable ASCII characters without quotes and backslashes", r.Name)
 	}
 	if len(r.Limits) > 0 || r.InFlight <= 0 {
 		if err := r.Limits.check(); err != nil {
@@ -182,14 +189,14 @@ func (r *Rule) check(m *mistakes, field string) {
 	switch r.OnMissingKey {
 	case "", ShareKey, DenyRequest, SkipRule:
 	default:
-		m.addf(field+".OnMissingKey", "unknown choice %q: want ShareKey, DenyRequest or SkipRule", r.OnMissingKey)
+		m.addf(field+".OnMissingKey",
+			"unknown choice %q: want ShareKey, DenyRequest or SkipRule", r.OnMissingKey)
 	}
 	if r.CountOnly != nil && r.ResponseCost != nil {
 		m.add(field+".CountOnly", errors.New("set beside ResponseCost: want one of them"))
 	}
 	if !r.OnStoreFailure.valid() {
-		m.addf(field+".OnStoreFailure",
-			"unknown policy %q: want FailOpen, FailClosed or UseMemory, or none for that of the Config", r.OnStoreFailure)
+		m.addf(field+".OnStoreFailure", unknownPolicy+", or none for that of the Config", r.OnStoreFailure)
 	}
 	if r.Block != nil {
 		r.Block.check(m, field+".Block")
@@ -216,9 +223,11 @@ func (r *Rule) checkBounds(m *mistakes, field string) {
 		m.add(field+".MaxWait", err)
 	}
 	if r.MaxWaiting < 0 {
-		m.addf(field+".MaxWaiting", "%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)
+		m.addf(field+".MaxWaiting",
+			"%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)
 	} else if r.MaxWaiting > 0 && r.MaxWait == 0 {
-		m.addf(field+".MaxWaiting", "%d without MaxWait, so that no request is held: want MaxWait too", r.MaxWaiting)
+		m.addf(field+".MaxWaiting",
+			"%d without MaxWait, so that no request is held: want MaxWait too", r.MaxWaiting)
 	}
 }
 
@@ -242,10 +251,12 @@ func (b *Block) check(m *mistakes, field string) {
 		if err := b.After.check(); err != nil {
 			m.add(field+".After", err)
 		} else if b.After.isUnlimited() {
-			m.add(field+".After", errors.New("unlimited: want a number of violations, or the zero Limit if none is to block"))
+			m.addf(field+".After",
+				"unlimited: want a number of violations, or the zero Limit if no number blocks")
 		}
 	} else if b.When != nil {
-		m.add(field+".After", errors.New("a When, but no number of violations that blocks: want for example Per(10, time.Minute)"))
+		m.addf(field+".After",
+			"a When, but no number of violations that blocks: want for example Per(10, time.Minute)")
 	}
 	for _, mistake := range b.policy().Check() {
 		m.add(field+"."+mistake.Field, mistake.Err)
@@ -257,13 +268,4 @@ func (b *Block) policy() blocks.Policy {
 		AfterCount: b.After.Count, AfterPeriod: b.After.Period, AfterBurst: b.After.Burst,
 		For: b.For, Max: b.Max, Forget: b.Forget,
 	}
-}
-
-func validName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
 }

@@ -26,12 +26,13 @@ type MemoryConfig struct {
 	Clock func() time.Time
 }
 
-// MemoryStore is a [Store] in the memory of one process. Make it with [NewMemoryStore]. It starts no
-// goroutine and does not need to be closed. It is safe for concurrent use.
+// MemoryStore is a [Store] in the memory of one process. Make it with [NewMemoryStore]. It starts
+// no goroutine and does not need to be closed. It is safe for concurrent use.
 //
-// MaxKeys bounds its memory. It forgets a bucket only when the bucket is full again, and so equal to
-// a new one. If MaxKeys buckets are waiting to be full, new keys share one bucket per limit. A flood
-// of invented keys is then limited like a single client. [MemoryStore.Stats] counts such decisions.
+// MaxKeys bounds its memory. It forgets a bucket only when the bucket is full again, and so equal
+// to a new one. If MaxKeys buckets are waiting to be full, new keys share one bucket per limit. A
+// flood of invented keys is then limited like a single client. [MemoryStore.Stats] counts such
+// decisions.
 type MemoryStore struct {
 	tables *memory.Store
 }
@@ -61,8 +62,8 @@ func NewMemoryStore(cfg MemoryConfig) *MemoryStore {
 	return &MemoryStore{memory.New(cmp.Or(cfg.MaxKeys, memory.DefaultMaxKeys), clock)}
 }
 
-// Apply implements [Store]. It ignores ctx, because it waits only for other calls of Apply. Its only
-// error is that of [store.CheckOps].
+// Apply implements [Store]. It ignores ctx, because it waits only for other calls of Apply. Its
+// only error is the error of [store.CheckOps].
 func (s *MemoryStore) Apply(ctx context.Context, ops []store.Op) error {
 	return s.tables.Apply(ctx, ops)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
@@ -169,8 +170,9 @@ func (c *compiler) rules(field string, rules []Rule) []*rule {
 func (c *compiler) rule(field string, r Rule) *rule {
 	before := len(c.mistakes)
 	r.check(&c.mistakes, field)
-	if c.names[r.Name] != nil && validName(r.Name) {
-		c.addf(field+".Name", "%q is the name of another rule: want another one (a decorator can wrap several handlers)", r.Name)
+	if c.names[r.Name] != nil && respond.ValidName(r.Name) {
+		c.addf(field+".Name", "%q is the name of another rule: "+
+			"want another one (a decorator can wrap several handlers)", r.Name)
 	}
 	if len(c.mistakes) > before {
 		c.names[r.Name] = new(rule) // unused, because there are mistakes

@@ -26,22 +26,22 @@ func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d
 	return d, err
 }
 
-// Peek returns the decision that Take would return for one token if the rule were enforced, whatever
-// its mode. It takes no token. Its errors are those of [Limiter.Take].
+// Peek returns the decision that Take would return for one token if the rule were enforced, in any
+// mode. It takes no token. Its errors are the errors of [Limiter.Take].
 func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (d Decision, err error) {
 	err = l.one(ctx, store.Peek, rule, key, 1, &d)
 	return d, err
 }
 
 // Refund puts cost tokens back into the buckets of key under the named rule. A bucket never holds
-// more than its burst. The errors are those of [Limiter.Take], and a [*store.Error] if the store
-// failed.
+// more than its burst. The errors are the errors of [Limiter.Take], and a [*store.Error] if the
+// store failed.
 func (l *Limiter) Refund(ctx context.Context, rule string, key Key, cost int64) error {
 	return l.changeOne(ctx, Change{store.Refund, rule, key, cost})
 }
 
 // Reset makes the buckets of key under the named rule full, including buckets of limits that
-// LimitsFor has chosen. It also does what [Limiter.Unblock] does. Its errors are those of
+// LimitsFor has chosen. It also does what [Limiter.Unblock] does. Its errors are the errors of
 // [Limiter.Refund].
 func (l *Limiter) Reset(ctx context.Context, rule string, key Key) error {
 	return l.changeOne(ctx, Change{store.Reset, rule, key, 0})
@@ -62,11 +62,11 @@ type Change struct {
 
 // Apply makes several changes in one step, such as a Take from the budget of a user and from the
 // budget of the user's company. It returns a Decision for each. If any Take is not allowed, no
-// change is made. A Decision that is allowed says what the store would have done without the others.
-// A Take under a rule in [DryRun] takes the tokens that are there, and is allowed.
+// change is made. A Decision that is allowed says what the store would have done without the
+// others. A Take under a rule in [DryRun] takes the tokens that are there, and is allowed.
 //
-// Apply treats each change as Take, Peek, Refund and Reset do. It never waits. Its errors are those
-// of [Limiter.Take].
+// Apply treats each change as Take, Peek, Refund and Reset do. It never waits. Its errors are the
+// errors of [Limiter.Take].
 func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, error) {
 	ds := make([]Decision, len(changes))
 	if err := l.applyAll(ctx, changes, ds, (*engine).denyLate); err != nil {
@@ -80,7 +80,9 @@ func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, err
 //
 // It decides on the stack if it can, which saves a third of the time (BenchmarkTake).
 // TestTakeAgreesWithApply compares both ways.
-func (l *Limiter) one(ctx context.Context, kind store.Kind, name string, k Key, cost int64, d *Decision) error {
+func (l *Limiter) one(
+	ctx context.Context, kind store.Kind, name string, k Key, cost int64, d *Decision,
+) error {
 	t := l.table.Load()
 	r := t.byName.find(name)
 	switch {
@@ -130,8 +132,8 @@ func (l *Limiter) applyOne(ctx context.Context, ch Change) (Decision, error) {
 	return ds[0], err
 }
 
-// applyAll makes changes in one step, and puts a decision for each into ds. If tokens were taken that
-// are not there yet, under a rule with MaxWait, late decides what happens.
+// applyAll makes changes in one step, and puts a decision for each into ds. If tokens were taken
+// that are not there yet, under a rule with MaxWait, late decides what happens.
 func (l *Limiter) applyAll(
 	ctx context.Context, changes []Change, ds []Decision, late func(*engine, context.Context, *call),
 ) error {
@@ -168,7 +170,7 @@ func (l *Limiter) prepare(ctx context.Context, c *call, ch *Change, alone bool) 
 	case r == nil:
 		return noRule(ch.Rule)
 	case ch.Key.IsZero() || ch.Cost < 0 || ch.Kind > store.TakeUpTo:
-		return fmt.Errorf("ratelimit: rule %q: %w: kind %d, cost %d, key %v: want a key, and a cost of 0 or more",
+		return fmt.Errorf("ratelimit: rule %q: %w: kind %d, cost %d, key %v: want a key and no negative cost",
 			ch.Rule, store.ErrInvalidOp, ch.Kind, ch.Cost, ch.Key)
 	}
 	p := part{rule: r, first: len(c.ops), end: len(c.ops)}
@@ -202,8 +204,8 @@ func (l *Limiter) prepare(ctx context.Context, c *call, ch *Change, alone bool) 
 	return nil
 }
 
-// decidePart sets d to the decision on one change. If another change was denied without a call of the
-// store, d is not allowed and has no Reason.
+// decidePart sets d to the decision on one change. If another change was denied without a call of
+// the store, d is not allowed and has no Reason.
 func (c *call) decidePart(d *Decision, p *part) {
 	if len(c.ops) < p.end && c.denied.rule != p.rule {
 		d.Rule, d.Mode = p.rule.Name, p.rule.Mode
@@ -219,7 +221,7 @@ func (c *call) decidePart(d *Decision, p *part) {
 	if v.err == nil || len(v.ops) > 0 {
 		v.decide(d)
 	} else {
-		d.Allowed = true // nothing was asked of the store
+		d.Allowed = true // there was nothing to decide
 	}
 	if len(v.ops) == 0 || d.Rule == "" {
 		d.Rule, d.Mode = p.rule.Name, p.rule.Mode
@@ -249,7 +251,7 @@ func (e *DeniedError) Error() string {
 //
 // If the deadline of ctx or MaxWait would pass before, or waiting does not help, Wait returns a
 // [*DeniedError] at once. If ctx ends while it waits, it returns the error of ctx. Its other errors
-// are those of Take.
+// are the errors of Take.
 func (l *Limiter) Wait(ctx context.Context, rule string, key Key, cost int64) error {
 	for {
 		var d [1]Decision

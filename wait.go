@@ -20,8 +20,8 @@ func (p *policy) hold(op *store.Op) time.Duration {
 	return p.queue.Hold(left, debt)
 }
 
-// showWaits makes the Results of c those of buckets without extra room, and returns how long the
-// request is to be held.
+// showWaits makes the Results of c the answers of buckets without extra room, and returns how long
+// the request is to be held.
 func (c *call) showWaits() time.Duration {
 	longest := time.Duration(0)
 	if !c.decided() {
@@ -99,7 +99,7 @@ func (e *engine) sleep(ctx context.Context, c *call, wait time.Duration) bool {
 		return false
 	}
 	for i, r := range c.waiters {
-		if r.waiting.Add(1) > r.maxWaiting() {
+		if r.waiting.Add(1) > int64(r.MaxWaiting) {
 			leaveQueue(c.waiters[:i+1])
 			e.refund(ctx, charged{c.ops, c.from})
 			return false

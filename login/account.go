@@ -14,8 +14,8 @@ import (
 const maxBody = 64 << 10
 
 // FormField returns a function for Config.Account that reads a field of a posted form. The handler
-// can read the form again. If the field appears twice, or in the query string, it counts as missing,
-// because decoders differ in which value they take.
+// can read the form again. If the field appears twice, or in the query string, it counts as
+// missing, because decoders differ in which value they take.
 //
 // It reads at most 64 KiB. In a larger form the field counts as missing, and the handler finds an
 // empty form and no error. FormField panics if name is empty.
@@ -36,8 +36,8 @@ func FormField(name string) func(*http.Request) string {
 }
 
 // JSONField returns a function for Config.Account that reads a string from a JSON object, which is
-// the body of the request. The handler can read the body again, whole. Letter case does not count in
-// name, as in encoding/json. If the field appears twice, it counts as missing, because decoders
+// the body of the request. The handler can read the body again, whole. Letter case does not count
+// in name, as in encoding/json. If the field appears twice, it counts as missing, because decoders
 // differ in which value they take.
 //
 // The field also counts as missing if the body has more than 64 KiB, or is no JSON object as far as

@@ -41,8 +41,8 @@ func send(t *testing.T, srv *httptest.Server, text string, last bool) string {
 	return fmt.Sprintf("%d %s", resp.StatusCode, body)
 }
 
-// A handler behind a Guard finds the body that it would find without the Guard, and net/http answers
-// when it would without the Guard.
+// A handler behind a Guard finds the body that it would find without the Guard, and net/http
+// answers when it would without the Guard.
 func TestHandlerFindsTheBody(t *testing.T) {
 	tell := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)

@@ -12,8 +12,8 @@ import (
 )
 
 // An attempt is one request to a login route. It is in the context of the request, where the rules
-// find it. The rules read the request and call the store by it, so a request that no rule applies to
-// is not read.
+// find it. The rules read the request and call the store by it, so a request that no rule applies
+// to is not read.
 type attempt struct {
 	guard                  *Guard
 	cfg                    *Config
@@ -84,14 +84,15 @@ func (a *attempt) isKnown(ctx context.Context) bool {
 }
 
 // saysKnown reports whether d, a Peek under the rule NAME-known, says that a pair is known: its
-// bucket has no token. If the store has no room for the bucket, pairs share it, and it says nothing.
+// bucket has no token. If the store has no room for the bucket, pairs share it, and it says
+// nothing.
 func saysKnown(d ratelimit.Decision) bool {
 	return d.StoreErr == nil && !d.Allowed && !d.Overflow
 }
 
 // done remembers a success, and clears the failures of its account and of its pair. If the request
-// names no account, done does nothing. Otherwise clients with an account of their own could hide its
-// name, and so clear the failures of their guesses at other accounts.
+// names no account, done does nothing. Otherwise clients with an account of their own could hide
+// its name, and so clear the failures of their guesses at other accounts.
 func (a *attempt) done(ctx context.Context) {
 	if !a.succeeded || !a.named {
 		return

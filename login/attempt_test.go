@@ -307,12 +307,18 @@ func TestPanicsAreReported(t *testing.T) {
 		report    string
 	}{
 		{
-			"account", login.Config{Account: func(*http.Request) string { panic("x") }}, 5,
-			remaining{5, 20, 45, 595}, `ratelimit: rule "login-known": Key: login.Account: panic: x`,
+			"account",
+			login.Config{Account: func(*http.Request) string { panic("x") }},
+			5,
+			remaining{5, 20, 45, 595},
+			`ratelimit: rule "login-known": Key: login.Account: panic: x`,
 		},
 		{
-			"address", login.Config{ClientIP: panicking()}, 20,
-			remaining{5, 0, 50, 580}, `ratelimit: rule "login-known": Key: login.ClientIP: panic: y`,
+			"address",
+			login.Config{ClientIP: panicking()},
+			20,
+			remaining{5, 0, 50, 580},
+			`ratelimit: rule "login-known": Key: login.ClientIP: panic: y`,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -27,33 +27,35 @@ type Config struct {
 	// NAME-known. Empty means "login". Guards of one limiter need different names.
 	Name string
 	// Account returns the account that the client tries to use, as the client typed it. See
-	// [FormField] and [JSONField]. Letter case and surrounding space do not count. If it returns "",
-	// or panics, the attempt counts as one at a further account, which all such attempts share. So
-	// hiding the account does not evade the limits. Their successes clear and remember nothing.
+	// [FormField] and [JSONField]. Letter case and surrounding space do not count. If it returns
+	// "", or panics, the attempt counts as one at a further account, which all such attempts
+	// share. So hiding the account does not evade the limits. Their successes clear and remember
+	// nothing.
 	Account func(r *http.Request) string
 	// ClientIP says how the address of the client is found. The zero value means ClientIP of the
 	// limiter's Config.
 	ClientIP clientip.Source
 	// Failed reports whether a response answers a failed attempt. Nil means status 401 or 403.
 	Failed func(ratelimit.Response) bool
-	// Succeeded reports whether a response that is no failure answers a successful attempt. Nil means
-	// a status below 400. If your handler answers failures with a redirect or with status 200, set
-	// Failed and Succeeded. Succeeded is not called if the client has left. A response that is
-	// neither, such as to an empty form, counts nowhere.
+	// Succeeded reports whether a response that is no failure answers a successful attempt. Nil
+	// means a status below 400. If your handler answers failures with a redirect or with status
+	// 200, set Failed and Succeeded. Succeeded is not called if the client has left. A response
+	// that is neither, such as to an empty form, counts nowhere.
 	Succeeded func(ratelimit.Response) bool
 
 	// PerPair, PerAccount, PerAddress and Total are the limits on failures. Empty means "5 per 15
-	// minutes", "20 per hour", "50 per hour" and "600 per 10 minutes". Clients can use a whole burst
-	// at once. If checking a password is slow, choose a Total with a smaller burst, such as "600 per
-	// 10 minutes burst 50".
+	// minutes", "20 per hour", "50 per hour" and "600 per 10 minutes". Clients can use a whole
+	// burst at once. If checking a password is slow, choose a Total with a smaller burst, such as
+	// "600 per 10 minutes burst 50".
 	PerPair, PerAccount, PerAddress, Total ratelimit.Limits
 	// Block blocks pairs that keep failing, or keep asking while they are denied. Nil means a block
 	// of 15 minutes after 10 such attempts within an hour, twice as long each time, up to a day.
 	Block *ratelimit.Block
 	// Remember is how long a pair is known after a success, a year at most. Zero means 30 days.
 	Remember time.Duration
-	// OnStoreFailure applies to all rules. Empty means OnStoreFailure of the limiter's Config. While
-	// the Store fails, FailOpen lets attackers guess passwords, and FailClosed lets no user log in.
+	// OnStoreFailure applies to all rules. Empty means OnStoreFailure of the limiter's Config.
+	// While the Store fails, FailOpen lets attackers guess passwords, and FailClosed lets no user
+	// log in.
 	OnStoreFailure ratelimit.FailurePolicy
 	// Mode is the mode of all rules. Empty means [ratelimit.Enforce].
 	Mode ratelimit.Mode

@@ -2,90 +2,14 @@ package login_test
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
-	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/login"
 )
-
-// fieldsOf returns the fields of the ConfigErrors that err joins.
-func fieldsOf(t *testing.T, err error) []string {
-	t.Helper()
-	joined, ok := err.(interface{ Unwrap() []error })
-	require.True(t, ok, "%v", err)
-	var fields []string
-	for _, err := range joined.Unwrap() {
-		var mistake *ratelimit.ConfigError
-		require.ErrorAs(t, err, &mistake)
-		fields = append(fields, mistake.Field)
-	}
-	return fields
-}
-
-func TestMistakes(t *testing.T) {
-	user := login.FormField("user")
-	none := ratelimit.Limits{{}}
-	for _, tc := range []struct {
-		name   string
-		cfg    login.Config
-		fields []string
-	}{
-		{"no account", login.Config{}, []string{"login.Account"}},
-		{"negative time", login.Config{Account: user, Remember: -1}, []string{"login.Remember"}},
-		{"long time", login.Config{Account: user, Remember: 365*day + 1}, []string{"login.Remember"}},
-		{"limit that is none", login.Config{Account: user, PerPair: none}, []string{"login.PerPair"}},
-		{
-			"all limits", login.Config{Account: user, PerPair: none, PerAccount: none, PerAddress: none, Total: none},
-			[]string{"login.PerPair", "login.PerAccount", "login.PerAddress", "login.Total"},
-		},
-		{
-			"choices of all rules", login.Config{Account: user, Mode: "soft", OnStoreFailure: "wait"},
-			[]string{"login.OnStoreFailure", "login.Mode"},
-		},
-		{"block", login.Config{Account: user, Block: &ratelimit.Block{For: 1}}, []string{"login.Block.For"}},
-		{"name", login.Config{Account: user, Name: `"`}, []string{"login.Name"}},
-		{
-			"all at once",
-			login.Config{
-				Name: strings.Repeat("x", 60), Remember: 8761 * hour, Total: none,
-				ClientIP: clientip.ForwardedFor(clientip.TrustedProxies("proxy", "proxies")),
-			},
-			[]string{"login.Account", "login.ClientIP", "login.ClientIP", "login.Remember", "login.Name", "login.Total"},
-		},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			l := newLimiter(t, ratelimit.Config{})
-			_, err := login.New(l, tc.cfg)
-			assert.Equal(t, tc.fields, fieldsOf(t, err))
-			assert.ErrorIs(t, l.SetMode("login-pair", ratelimit.Off), ratelimit.ErrNoRule, "no rule was added")
-		})
-	}
-}
-
-func TestTextOfMistakes(t *testing.T) {
-	_, err := login.New(newLimiter(t, ratelimit.Config{}), login.Config{
-		ClientIP: clientip.ForwardedFor(clientip.TrustedProxies("proxy")), Remember: 8761 * hour,
-	})
-	assert.EqualError(t, err, `ratelimit: login.Account: nil: want a function, such as FormField("email")
-ratelimit: login.ClientIP: clientip: trusted proxy "proxy": want an address or a prefix such as 10.0.0.0/8
-ratelimit: login.Remember: 8761h0m0s: want at most a year, or 0 for 30 days`)
-}
-
-// Two Guards of one name would share their buckets.
-func TestNameThatIsTaken(t *testing.T) {
-	l := newLimiter(t, ratelimit.Config{})
-	newGuard(t, l, login.Config{})
-	_, err := login.New(l, login.Config{Account: login.FormField("user")})
-	assert.Equal(t, []string{"login.Name"}, fieldsOf(t, err))
-	assert.ErrorContains(t, err, `ratelimit: login.Name: "login-known" is the name of another rule`)
-	newGuard(t, l, login.Config{Name: "other"})
-}
 
 // A Guard keeps its own copy of what its Config points to.
 func TestConfigIsCopied(t *testing.T) {

@@ -9,17 +9,17 @@
 //
 // Only failures count.
 //
-//	attack                          stopped by
-//	one address, one account        the pair: PerPair failures, then a block that doubles each time
-//	many addresses, one account     the account: PerAccount failures from unknown addresses
-//	one address, many accounts      the address: PerAddress failures, however many the accounts
-//	many addresses, many accounts   the total: Total failures from unknown addresses
+//	attack                         stopped by
+//	one address, one account       PerPair failures of the pair, then blocks that grow longer
+//	many addresses, one account    PerAccount failures of the account, by pairs that are not known
+//	one address, many accounts     PerAddress failures of the address, by pairs that are not known
+//	many addresses and accounts    Total failures of all pairs that are not known
 //
 // A successful login clears the failures of its account and of its pair. From then on the pair is
-// known for the time Remember, and only the limit of the pair applies to it. So strangers can use up
-// the attempts at an account or from an address, but they cannot lock an owner out of an address
-// from which the account was used before. A success does not clear the failures of the address.
-// Otherwise an attacker with an account could clear them by logging in.
+// known for the time Remember, and only the limit of the pair applies to it. So strangers can use
+// up the attempts at an account or from an address, but they cannot lock an owner out of an
+// address from which the account was used before. A success does not clear the failures of the
+// address. Otherwise an attacker with an account could clear them by logging in.
 //
 // The limits are rules of the [ratelimit.Limiter], with its modes, hooks and Store. To change them,
 // call [Guard.Replace] and not Limiter.SetRules.

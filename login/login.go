@@ -11,13 +11,13 @@ import (
 	"github.com/ratelimit-go/ratelimit/clientip"
 )
 
-// A Guard protects a login route. Create one with [New]. It is safe for concurrent use. All handlers
-// of a Guard share its limits. It counts in the Store of its limiter, so all instances of a service
-// that share the Store count together.
+// A Guard protects a login route. Create one with [New]. It is safe for concurrent use. All
+// handlers of a Guard share its limits. It counts in the Store of its limiter, so all instances of
+// a service that share the Store count together.
 //
-// A failed attempt takes three calls of the Store: to find out whether its pair is known, to decide,
-// and to count the failure for Block. A successful attempt takes four. A denied attempt takes three,
-// and none once its pair is blocked.
+// A failed attempt takes three calls of the Store: to find out whether its pair is known, to
+// decide, and to count the failure for Block. A successful attempt takes four. A denied attempt
+// takes three, and none once its pair is blocked.
 type Guard struct {
 	limiter   *ratelimit.Limiter
 	wrap      func(http.Handler) http.Handler
@@ -72,8 +72,8 @@ func (g *Guard) change(cfg Config, install func([]ratelimit.Rule) error) error {
 // Handler returns a handler that protects next, which checks passwords. Use it for the route that
 // accepts the form, such as "POST /login", and not for the page that shows the form.
 //
-// It allows and denies requests as Handler of the limiter does, and next can read the whole body. It
-// reads no request that is exempt from the rules of the limiter.
+// It allows and denies requests as Handler of the limiter does, and next can read the whole body.
+// It reads no request that is exempt from the rules of the limiter.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	inner := g.wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -98,8 +98,9 @@ func TestReplaceWithMistakes(t *testing.T) {
 			{"another name", login.Config{Account: user}, []string{"login.Name"}},
 			{"limits", login.Config{Name: "admin", Account: user, Total: none, PerPair: none}, []string{"login.PerPair", "login.Total"}},
 			{
-				"all at once", login.Config{Name: "other", Remember: -1, Mode: "soft"},
-				[]string{"login.Name", "login.Account", "login.Remember", "login.Mode"},
+				"all at once",
+				login.Config{Name: "other", Remember: -1, Mode: "soft"},
+				[]string{"login.Account", "login.Remember", "login.Name", "login.Mode"},
 			},
 			{"name and limit", login.Config{Account: user, PerAccount: none}, []string{"login.Name", "login.PerAccount"}},
 		} {

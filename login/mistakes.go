@@ -33,7 +33,8 @@ func (m *mistakes) addRules(err error) {
 	}
 }
 
-// fieldOf returns the field of [Config] that has become a field of a rule, such as "With[1].Limits".
+// fieldOf returns the field of [Config] that has become a field of a rule, such as
+// "With[1].Limits".
 func fieldOf(field string) string {
 	place, field, _ := strings.Cut(field, "].")
 	_, index, _ := strings.Cut(place, "[")

@@ -9,9 +9,9 @@ import (
 // limitsOf has the field of [Config] in which each rule of a [Guard] finds its Limits.
 var limitsOf = [...]string{"Remember", "PerPair", "PerAccount", "PerAddress", "Total"}
 
-// rules returns the rules of g, in the order of limitsOf. The pair comes before the other rules that
-// deny requests. So the response names it if several rules deny for equally long, and the store is
-// not called about a pair that is blocked.
+// rules returns the rules of g, in the order of limitsOf. The pair comes before the other rules
+// that deny requests. So the response names it if several rules deny for equally long, and the
+// store is not called about a pair that is blocked.
 func (g *Guard) rules(cfg *Config) []ratelimit.Rule {
 	failed, everybody := failedOf(cfg), everybody(cfg)
 	rules := []ratelimit.Rule{
@@ -67,9 +67,9 @@ func isKnown(r *http.Request) bool {
 	return attemptOf(r).read(r).isKnown(r.Context())
 }
 
-// failedOf returns a function that counts failures, and notes a success in the attempt. At least one
-// of its rules applies to every attempt. If the client has left, there is no success: a handler that
-// notices may return without a response, which looks like status 200.
+// failedOf returns a function that counts failures, and notes a success in the attempt. At least
+// one of its rules applies to every attempt. If the client has left, there is no success: a
+// handler that notices may return without a response, which looks like status 200.
 func failedOf(cfg *Config) func(ratelimit.Response) bool {
 	return func(res ratelimit.Response) bool {
 		if cfg.Failed(res) {

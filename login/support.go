@@ -17,11 +17,11 @@ var ErrNoAddr = errors.New("login: no client address")
 
 // Unlock clears the failures of an account, for a support desk. It also clears the failures of the
 // account's pairs with the given client addresses, and ends their blocks. The failures of other
-// pairs, of addresses and of the total stay. Other processes that know of a block learn of its end
+// pairs, of addresses and of the total stay. Other instances that know of a block learn of its end
 // within 10 seconds.
 //
-// The account is the text that the client types: letter case and surrounding space do not count. The
-// error is [ErrNoAccount], [ErrNoAddr], or a [*store.Error] if the store failed.
+// Letter case and space around account do not count. The error is [ErrNoAccount] or [ErrNoAddr], or
+// a [*store.Error] if the store failed.
 func (g *Guard) Unlock(ctx context.Context, account string, addrs ...netip.Addr) error {
 	cfg := g.cfg.Load()
 	key := accountKey(account)
@@ -41,8 +41,8 @@ func (g *Guard) Unlock(ctx context.Context, account string, addrs ...netip.Addr)
 }
 
 // Forget makes the pair of an account and a client address unknown, such as after a stranger has
-// used the account from there. From then on all limits apply to the pair again. The errors are those
-// of [Guard.Unlock].
+// used the account from there. From then on all limits apply to the pair. Forget returns the same
+// errors as [Guard.Unlock].
 func (g *Guard) Forget(ctx context.Context, account string, addr netip.Addr) error {
 	cfg := g.cfg.Load()
 	who, err := g.keys(cfg, account, addr)
@@ -55,30 +55,30 @@ func (g *Guard) Forget(ctx context.Context, account string, addr netip.Addr) err
 
 // State is what a [Guard] knows of an account and a client address.
 type State struct {
-	// Known reports that the account was used from the address before, so that only the limit of the
-	// pair applies.
+	// Known reports that the account was used from the address before, so that only the limit of
+	// the pair applies.
 	Known bool
-	// Pair, Account, Address and Total say whether each limit would allow one more failure, whatever
-	// its mode, and how many failures remain. If the pair is blocked, the Reason of Pair is
-	// [ratelimit.ReasonBlocked] and its RetryAfter is the rest of the block.
+	// Pair, Account, Address and Total say whether each limit would allow one more failure if its
+	// mode were Enforce, and how many failures remain. If the pair is blocked, the Reason of Pair
+	// is [ratelimit.ReasonBlocked] and its RetryAfter is the rest of the block.
 	Pair, Account, Address, Total ratelimit.Decision
 }
 
 // State returns what g knows of an account and a client address, for a support desk. It changes
-// nothing. The errors are those of [Guard.Unlock].
+// nothing. It takes two calls of the Store. State returns the same errors as [Guard.Unlock].
 func (g *Guard) State(ctx context.Context, account string, addr netip.Addr) (State, error) {
 	cfg := g.cfg.Load()
 	who, err := g.keys(cfg, account, addr)
 	if err != nil {
 		return State{}, err
 	}
-	// Alone, because the limiter does not call the store about other changes beside a blocked key.
+	// Alone, because beside a blocked key the limiter does not decide on other changes.
 	pair, err := g.apply(ctx, peek(cfg.pair(), who.pair))
 	if err != nil {
 		return State{}, err
 	}
 	others, err := g.apply(ctx, peek(cfg.known(), who.pair), peek(cfg.account(), who.account),
-		peek(cfg.address(), who.address), peek(cfg.total(), cfg.everybody()))
+		peek(cfg.address(), who.address), peek(cfg.total(), everybody(cfg)))
 	if err != nil {
 		return State{}, err
 	}
@@ -106,7 +106,7 @@ func (g *Guard) keys(cfg *Config, account string, addr netip.Addr) (a attempt, e
 	return a, nil
 }
 
-// apply is Apply of the limiter, but its error tells that the store failed too.
+// apply applies changes. It returns an error also if the store failed.
 func (g *Guard) apply(ctx context.Context, changes ...ratelimit.Change) ([]ratelimit.Decision, error) {
 	ds, err := g.limiter.Apply(ctx, changes...)
 	for i := range ds {

@@ -1,6 +1,8 @@
 package login_test
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"testing"
@@ -153,8 +155,8 @@ func TestStateCallsTheStore(t *testing.T) {
 
 // State, Unlock and Forget want an account and valid addresses, and tell that the store failed.
 func TestErrorsOfSupport(t *testing.T) {
-	store1 := newCounting()
-	l := newLimiter(t, ratelimit.Config{Store: store1, OnStoreFailure: ratelimit.UseMemory, Hooks: unreported()})
+	backend := newCounting()
+	l := newLimiter(t, ratelimit.Config{Store: backend, OnStoreFailure: ratelimit.UseMemory, Hooks: unreported()})
 	unlimited := ratelimit.MustParse("unlimited")
 	s := newRoute(t, l, login.Config{PerAccount: unlimited})
 	do := map[string]func(account string, addrs netip.Addr) error{
@@ -172,11 +174,29 @@ func TestErrorsOfSupport(t *testing.T) {
 		require.NoError(t, f("alice", addr("10.0.0.1")), name)
 	}
 	require.ErrorIs(t, s.Unlock(t.Context(), ""), login.ErrNoAccount)
-	store1.dead.Store(true)
+	backend.dead.Store(true)
 	for name, f := range do {
 		var failure *store.Error
 		require.ErrorAs(t, f("alice", addr("10.0.0.1")), &failure, name)
 	}
+}
+
+// If the store fails between the two calls of State, State tells so.
+func TestStateWhileTheStoreFails(t *testing.T) {
+	calls := 0
+	l := newLimiter(t, ratelimit.Config{
+		Store: storeFunc(func(_ context.Context, ops []store.Op) error {
+			if calls++; calls > 1 {
+				return errors.New("down")
+			}
+			return ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}).Apply(t.Context(), ops)
+		}),
+		OnStoreFailure: ratelimit.FailOpen, Hooks: unreported(),
+	})
+	var failure *store.Error
+	state, err := newGuard(t, l, login.Config{}).State(t.Context(), "alice", addr("10.0.0.1"))
+	require.ErrorAs(t, err, &failure)
+	assert.Zero(t, state)
 }
 
 // Everything can be done at once.

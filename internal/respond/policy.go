@@ -32,3 +32,14 @@ func NewPolicy(name string, count int64, period time.Duration) Policy {
 	p.Field = p.Member + ";q=" + quota + ";w=" + strconv.FormatInt(p.Window, 10)
 	return p
 }
+
+// ValidName reports whether name can be the name of a policy: 1 to 64 printable ASCII characters
+// that need no escapes.
+func ValidName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}

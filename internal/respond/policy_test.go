@@ -2,6 +2,7 @@ package respond
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,5 +48,14 @@ func TestNewPolicy(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			assert.Equal(t, tc.want, NewPolicy("r", tc.count, tc.period))
 		})
+	}
+}
+
+func TestValidName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"": false, "per-client": true, "a b": true, "~": true, "a\n": false, `a"`: false, `a\`: false, "é": false, "\x7f": false,
+		strings.Repeat("x", 64): true, strings.Repeat("x", 65): false,
+	} {
+		assert.Equal(t, want, ValidName(name), "%q", name)
 	}
 }
