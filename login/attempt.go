@@ -27,14 +27,13 @@ type attempt struct {
 
 type attemptKey struct{}
 
-// attemptOf returns the attempt of r. If a handler has replaced the context of its request, the
-// attempt is lost, and attemptOf returns an empty one.
+// attemptOf returns the attempt of r. If the handler has replaced the context of r, the attempt is
+// lost, and attemptOf returns another one, which clears and remembers nothing.
 func attemptOf(r *http.Request) *attempt {
-	a, _ := r.Context().Value(attemptKey{}).(*attempt)
-	if a == nil {
-		return &attempt{wasRead: true, wasAsked: true}
+	if a, ok := r.Context().Value(attemptKey{}).(*attempt); ok {
+		return a
 	}
-	return a
+	return new(attempt)
 }
 
 // read finds the keys of the attempt in r, and returns a. Only the first call reads anything.

@@ -19,6 +19,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/login"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 const (
@@ -201,6 +202,25 @@ func TestKnownPairWithoutRoom(t *testing.T) {
 	require.Equal(t, 401, s.try("10.0.0.6", "alice", "guess"))
 	require.Equal(t, 401, s.try("10.0.0.5", "alice", "guess"))
 	assert.Equal(t, 429, s.try("10.0.0.8", "alice", "secret"))
+}
+
+// If the store cannot say whether a pair is known, it is not.
+func TestKnownPairWithoutAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
+		answers := storeFunc(func(ctx context.Context, ops []store.Op) error {
+			if len(ops) == 1 && ops[0].Kind == store.Peek {
+				return errors.New("down")
+			}
+			return memory.Apply(ctx, ops)
+		})
+		l := newLimiter(t, ratelimit.Config{Store: answers, OnStoreFailure: ratelimit.FailClosed, Hooks: unreported()})
+		s := newRoute(t, l, login.Config{})
+		for i := range 30 {
+			s.try(address(i), "alice", "guess")
+		}
+		assert.Equal(t, int64(20), s.checks.Load())
+	})
 }
 
 func TestWithoutAddress(t *testing.T) {

@@ -72,8 +72,9 @@ func (g *Guard) change(cfg Config, install func([]ratelimit.Rule) error) error {
 // Handler returns a handler that protects next, which checks passwords. Use it for the route that
 // accepts the form, such as "POST /login", and not for the page that shows the form.
 //
-// It allows and denies requests as Handler of the limiter does, and next can read the whole body.
-// It reads no request that is exempt from the rules of the limiter.
+// It allows and denies requests as Handler of the limiter does. If Config.Account is a [FormField]
+// or a [JSONField], next can read the form or the body again. No function of the Config is called
+// for requests that are exempt from the rules of the limiter.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	inner := g.wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

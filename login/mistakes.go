@@ -47,13 +47,18 @@ func fieldOf(field string) string {
 // err returns all mistakes, joined.
 func (m mistakes) err() error { return errors.Join(m...) }
 
-// unjoin returns the errors that err joins. It returns none for nil.
+// unjoin returns the errors that err joins, and that they join in turn. It returns none for nil.
 func unjoin(err error) []error {
-	if err == nil {
+	joined, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case err == nil:
 		return nil
+	case !ok:
+		return []error{err}
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
+	var all []error
+	for _, err := range joined.Unwrap() {
+		all = append(all, unjoin(err)...)
 	}
-	return []error{err}
+	return all
 }

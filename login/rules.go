@@ -43,7 +43,6 @@ func (g *Guard) rules(cfg *Config) []ratelimit.Rule {
 	for i := range rules {
 		rules[i].Mode, rules[i].OnStoreFailure = cfg.Mode, cfg.OnStoreFailure
 	}
-	rules[0].Mode = ratelimit.Enforce // pairs are remembered in every mode
 	return rules
 }
 

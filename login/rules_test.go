@@ -32,6 +32,13 @@ func TestDryRunBlocksNoPair(t *testing.T) {
 	})
 }
 
+// A dry run remembers pairs, so they are known when the rules are enforced.
+func TestDryRunRemembersPairs(t *testing.T) {
+	s := newRoute(t, newLimiter(t, ratelimit.Config{}), login.Config{Mode: ratelimit.DryRun})
+	require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+	assert.True(t, s.state(t, "alice", "10.0.0.1").Known)
+}
+
 // The mode of a rule that an operator sets is the rule's own: the others still find their keys.
 func TestModesOfSingleRules(t *testing.T) {
 	for _, tc := range []struct {
