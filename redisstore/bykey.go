@@ -7,18 +7,18 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// group is the ops of a batch on one key, in their order.
+// A group is the ops of a batch on one key, in their order.
 type group struct {
 	at  []int // their places in the batch
-	ops []ratelimit.Op
+	ops []store.Op
 	all []terms
 }
 
-func groupByKey(ops []ratelimit.Op, all []terms) []*group {
-	byKey := map[ratelimit.Key]*group{}
+func groupByKey(ops []store.Op, all []terms) []*group {
+	byKey := map[store.Key]*group{}
 	var groups []*group
 	for i := range ops {
 		g := byKey[ops[i].Key]
@@ -29,57 +29,57 @@ func groupByKey(ops []ratelimit.Op, all []terms) []*group {
 		}
 		g.at, g.ops, g.all = append(g.at, i), append(g.ops, ops[i]), append(g.all, all[i])
 	}
-	slices.SortStableFunc(groups, func(a, b *group) int { return cmp.Compare(a.last(), b.last()) })
+	slices.SortStableFunc(groups, func(a, b *group) int { return cmp.Compare(a.rank(), b.rank()) })
 	return groups
 }
 
-// last is 0 if g has a take, 1 otherwise.
-func (g *group) last() int {
-	if slices.ContainsFunc(g.ops, func(op ratelimit.Op) bool { return op.Kind == ratelimit.OpTake }) {
+// rank is 0 if g has a Take, and 1 otherwise.
+func (g *group) rank() int {
+	if slices.ContainsFunc(g.ops, func(op store.Op) bool { return op.Kind == store.Take }) {
 		return 0
 	}
 	return 1
 }
 
-func (g *group) refused() bool {
-	return slices.ContainsFunc(g.ops, func(op ratelimit.Op) bool {
-		return op.Kind == ratelimit.OpTake && !op.Result.Allowed
+func (g *group) denied() bool {
+	return slices.ContainsFunc(g.ops, func(op store.Op) bool {
+		return op.Kind == store.Take && !op.Result.Allowed
 	})
 }
 
-// onlyAsk turns g into questions, since the batch is refused already.
-func (g *group) onlyAsk() {
+// onlyPeek makes g change nothing, because the batch is already denied.
+func (g *group) onlyPeek() {
 	for i := range g.ops {
 		op := &g.ops[i]
-		if op.Kind != ratelimit.OpTake && op.Kind != ratelimit.OpPeek {
+		if op.Kind != store.Take && op.Kind != store.Peek {
 			op.Cost = 0
 		}
-		op.Kind = ratelimit.OpPeek
+		op.Kind = store.Peek
 	}
 }
 
-// applyByKey decides ops whose buckets are on different servers: one key after another,
-// giving back what was taken if a later one refuses or fails, for which a quarter of the time is left. Credits, resets and drains cannot
-// be undone, so keys without a take come last.
-func (s *Store) applyByKey(ctx context.Context, ops []ratelimit.Op, all []terms) error {
+// applyByKey decides ops whose buckets are on different servers, one key after another. If a key
+// denies or fails, applyByKey refunds what earlier keys have paid. A quarter of the time is kept
+// for that. Refund, Reset and TakeUpTo cannot be undone, so keys without a Take come last.
+func (s *Store) applyByKey(ctx context.Context, ops []store.Op, all []terms) error {
 	groups := groupByKey(ops, all)
 	var taken []*group
-	refused := false
-	asking, cancel := ctx, func() {}
-	if until, ok := ctx.Deadline(); ok && len(groups) > 1 { // what was taken must be given back before
-		asking, cancel = context.WithDeadline(ctx, until.Add(-time.Until(until)/4))
+	denied := false
+	deciding, cancel := ctx, func() {}
+	if until, ok := ctx.Deadline(); ok && len(groups) > 1 {
+		deciding, cancel = context.WithDeadline(ctx, until.Add(-time.Until(until)/4))
 	}
 	defer cancel()
 	for _, g := range groups {
-		if refused {
-			g.onlyAsk()
+		if denied {
+			g.onlyPeek()
 		}
-		if err := s.run(asking, g.ops, g.all); err != nil {
-			return errors.Join(err, s.giveBack(ctx, taken))
+		if err := s.run(deciding, g.ops, g.all); err != nil {
+			return errors.Join(err, s.refund(ctx, taken))
 		}
-		if !refused && g.refused() {
-			refused = true
-			if err := s.giveBack(ctx, taken); err != nil {
+		if !denied && g.denied() {
+			denied = true
+			if err := s.refund(ctx, taken); err != nil {
 				return err
 			}
 			continue
@@ -94,27 +94,27 @@ func (s *Store) applyByKey(ctx context.Context, ops []ratelimit.Op, all []terms)
 	return nil
 }
 
-// giveBack credits what groups took, and shows it in their levels. An error says that some
-// of it may be lost.
-func (s *Store) giveBack(ctx context.Context, groups []*group) error {
+// refund refunds what groups took, and updates their levels. An error means that some of it may be
+// lost.
+func (s *Store) refund(ctx context.Context, groups []*group) error {
 	var errs []error
 	for _, g := range groups {
-		var credits []ratelimit.Op
+		var refunds []store.Op
 		for i := range g.ops {
 			op := g.ops[i]
-			if op.Kind != ratelimit.OpTake {
+			if op.Kind != store.Take {
 				op.Cost = 0
 			}
-			op.Kind = ratelimit.OpCredit
-			credits = append(credits, op)
+			op.Kind = store.Refund
+			refunds = append(refunds, op)
 		}
-		if err := s.run(ctx, credits, g.all); err != nil {
+		if err := s.run(ctx, refunds, g.all); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		for i := range credits {
+		for i := range refunds {
 			r := &g.ops[i].Result
-			r.Remaining, r.ResetAfter = credits[i].Result.Remaining, credits[i].Result.ResetAfter
+			r.Remaining, r.ResetAfter = refunds[i].Result.Remaining, refunds[i].Result.ResetAfter
 		}
 	}
 	return errors.Join(errs...)

@@ -13,17 +13,18 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 func TestCluster(t *testing.T) {
 	nodes := redistest.StartCluster(t, 3)
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr()}, ContextTimeoutEnabled: true})
 	defer client.Close()
-	store := newStore(t, client, redisstore.Config{})
-	testShards(t, store)
-	testShardedLeases(t, store)
+	s := newStore(t, client, redisstore.Config{})
+	testShards(t, s)
+	testShardedLeases(t, s)
 	for _, s := range nodes {
-		assert.Positive(t, s.Calls()["evalsha"], "a node was never asked")
+		assert.Positive(t, s.Calls()["evalsha"], "no script was sent to a node")
 	}
 }
 
@@ -36,45 +37,45 @@ func TestRing(t *testing.T) {
 	testShards(t, newStore(t, client, redisstore.Config{}))
 }
 
-// What was taken from a server is given back when the next one hangs until the deadline.
+// If a server hangs until the deadline, what another server has charged is refunded.
 func TestRingWithAServerThatHangs(t *testing.T) {
 	well, hangs := redistest.Start(t), redistest.Start(t)
 	client := redis.NewRing(&redis.RingOptions{
 		Addrs:                 map[string]string{"a": well.Addr(), "b": hangs.Addr()},
 		ContextTimeoutEnabled: true,
-		HeartbeatFrequency:    time.Hour, // or it would do without the one that hangs
+		HeartbeatFrequency:    time.Hour, // otherwise the client would leave out the server that hangs
 	})
 	defer client.Close()
-	store, l := newStore(t, client, redisstore.Config{}), limit(t, "r", 0, "100 per day")
-	place := map[bool]string{} // a user on each
+	s, l := newStore(t, client, redisstore.Config{}), limit(t, "r", 0, "100 per day")
+	place := map[bool]string{} // a user on each server
 	for i := 0; len(place) < 2; i++ {
 		user, before := fmt.Sprint("u", i), well.Calls()["evalsha"]
-		require.NoError(t, store.Apply(t.Context(), take(l, user, 1)))
+		require.NoError(t, s.Apply(t.Context(), take(l, user, 1)))
 		place[well.Calls()["evalsha"] > before] = user
 	}
 	hangs.Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	require.Error(t, store.Apply(ctx, append(take(l, place[true], 10), take(l, place[false], 10)...)))
+	require.Error(t, s.Apply(ctx, append(take(l, place[true], 10), take(l, place[false], 10)...)))
 	ops := take(l, place[true], 0)
-	require.NoError(t, store.Apply(t.Context(), ops))
+	require.NoError(t, s.Apply(t.Context(), ops))
 	assert.EqualValues(t, 99, ops[0].Result.Remaining)
 	hangs.Resume()
 }
 
-// testShards has batches on keys of different servers decided.
-func testShards(t *testing.T, store *redisstore.Store) {
+// testShards decides batches on keys of different servers.
+func testShards(t *testing.T, s *redisstore.Store) {
 	user, addr := limit(t, "user", 0, "5 per hour"), limit(t, "addr", 0, "3 per hour")
-	batch := func(i int, kinds ...ratelimit.OpKind) []ratelimit.Op {
+	batch := func(i int, kinds ...store.Kind) []store.Op {
 		ops := append(take(user, fmt.Sprint("u", i), 1), take(addr, fmt.Sprint("a", i), 1)...)
 		ops = append(ops, take(limit(t, "user", 1, "4 per hour"), fmt.Sprint("u", i), 1)...)
 		for j, kind := range kinds {
 			ops[j].Kind = kind
 		}
-		require.NoError(t, store.Apply(t.Context(), ops))
+		require.NoError(t, s.Apply(t.Context(), ops))
 		return ops
 	}
-	left := func(ops []ratelimit.Op) []int64 {
+	left := func(ops []store.Op) []int64 {
 		var n []int64
 		for _, op := range ops {
 			n = append(n, op.Result.Remaining)
@@ -92,36 +93,37 @@ func testShards(t *testing.T, store *redisstore.Store) {
 		assert.False(t, ops[1].Result.Allowed)
 		assert.Positive(t, ops[1].Result.RetryAfter)
 		assert.True(t, ops[2].Result.Allowed)
-		require.Equal(t, []int64{2, 0, 1}, left(ops), "what the first key paid must be given back")
+		require.Equal(t, []int64{2, 0, 1}, left(ops), "what the first key paid must be refunded")
 
-		// A reset is not done if another op of its batch is refused.
-		ops = batch(i, ratelimit.OpReset, ratelimit.OpTake, ratelimit.OpCredit)
+		// If a take is denied, a reset in its batch is not done.
+		ops = batch(i, store.Reset, store.Take, store.Refund)
 		require.Equal(t, []int64{2, 0, 1}, left(ops))
-		ops = batch(i, ratelimit.OpCredit, ratelimit.OpCredit, ratelimit.OpCredit)
+		ops = batch(i, store.Refund, store.Refund, store.Refund)
 		require.Equal(t, []int64{3, 1, 2}, left(ops))
-		ops = batch(i, ratelimit.OpReset, ratelimit.OpReset, ratelimit.OpReset)
+		ops = batch(i, store.Reset, store.Reset, store.Reset)
 		require.Equal(t, []int64{5, 3, 4}, left(ops))
 	}
 }
 
-// testShardedLeases has leases on keys of different servers acquired: all or none of each batch.
-func testShardedLeases(t *testing.T, store *redisstore.Store) {
-	batch := func(request byte, user string) []ratelimit.Lease {
-		var leases []ratelimit.Lease
+// testShardedLeases acquires leases on keys of different servers, all or none per batch.
+func testShardedLeases(t *testing.T, s *redisstore.Store) {
+	batch := func(request byte, user string) []store.Lease {
+		var leases []store.Lease
 		for _, e := range []struct{ rule, key string }{{"user", user}, {"all", "everybody"}, {"user-day", user}} {
-			leases = append(leases, ratelimit.Lease{Rule: e.rule, Key: ratelimit.UserKey(e.key), ID: [16]byte{request}, Max: 10, TTL: time.Minute})
+			id, k := [16]byte{request}, ratelimit.UserKey(e.key)
+			leases = append(leases, store.Lease{Rule: e.rule, Key: k, ID: id, Max: 10, TTL: time.Minute})
 		}
 		return leases
 	}
 	for i := range byte(20) {
 		leases := batch(i, fmt.Sprint("u", i))
-		require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases))
+		require.NoError(t, s.Lease(t.Context(), store.Acquire, leases))
 		require.Equal(t, []bool{true, i < 10, true}, []bool{leases[0].Granted, leases[1].Granted, leases[2].Granted})
 	}
 	for i := range byte(20) {
 		leases := batch(i, fmt.Sprint("u", i))
-		require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseRelease, leases))
-		held := i < 10 // and of the others nothing is left
+		require.NoError(t, s.Lease(t.Context(), store.Release, leases))
+		held := i < 10 // the other requests hold nothing
 		require.Equal(t, []bool{held, held, held}, []bool{leases[0].Granted, leases[1].Granted, leases[2].Granted})
 	}
 }

@@ -10,27 +10,29 @@ import (
 
 const (
 	maxLanes = 2   // scripts that a Store has under way at once
-	maxOps   = 128 // that one script decides for several callers, so that it is short
+	maxOps   = 128 // ops of several callers in one script, so that it is short
 )
 
-// combiner has the batches of several callers decided by one script.
+// A combiner lets one script decide the batches of several callers.
 //
-// A caller sends its own batch at once if one of the lanes is free. If not, it queues. Whoever
-// is done with a lane hands it, and what has queued meanwhile, to one of those who wait, who
-// sends all of it for all. So there is no delay but for a busy lane, no goroutine, and no lock
-// held while a server is waited for. The deadline of the one who sends is the latest of all
-// of them, so nobody's batch is cut off early, and the others leave at their own.
+// If a lane is free, a caller sends its own batch at once. Otherwise it queues. A caller that is
+// done with a lane hands the lane, and all batches that have queued meanwhile, to one of the
+// waiting callers. This leader sends them all in one script. So a batch waits only for a busy lane,
+// there is no goroutine, and no lock is held while a caller waits for the server.
+//
+// The leader is the caller with the latest deadline, so no batch is cut off early. The other
+// callers leave at their own deadlines.
 type combiner struct {
 	client Scripter
-	alone  bool // batches may be for different servers, so none is combined
+	alone  bool // batches may be for different servers, so they are not combined
 
 	mu    sync.Mutex
 	lanes int     // in use
-	queue []*call // in the order of arrival, with some that have left
+	queue []*call // in the order of arrival; some may have left
 }
 
-// call is a batch on its way. What others than its caller set, they set before they send on
-// ready or, if it says so, under the lock of the combiner.
+// A call is a batch under way. Other callers set its fields before they send on ready, or under the
+// lock of the combiner where that is said.
 type call struct {
 	ctx   context.Context
 	names []string
@@ -38,13 +40,13 @@ type call struct {
 
 	reply string
 	err   error
-	ready chan struct{} // told of the answer, or that it has to lead
+	ready chan struct{} // receives when there is an answer, or when the call must lead
 
-	left bool    // the caller is gone; under the lock
-	lead []*call // what it has to send, itself included; under the lock
+	left bool    // its caller has left; under the lock
+	lead []*call // what it must send, itself included; under the lock
 }
 
-// do has c decided.
+// do decides c.
 func (b *combiner) do(c *call) (string, error) {
 	if err := c.ctx.Err(); err != nil {
 		return "", newError(err)
@@ -70,7 +72,7 @@ func (b *combiner) do(c *call) (string, error) {
 	return c.reply, c.err
 }
 
-// enter reports whether c has got a lane. If not, it has been queued.
+// enter reports whether c has a lane. If not, c is in the queue.
 func (b *combiner) enter(c *call) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,8 +86,8 @@ func (b *combiner) enter(c *call) bool {
 	return false
 }
 
-// leave gives c up, unless it has been decided by now: then it reports true. If c has just
-// been told to lead, another has to.
+// leave gives c up, and returns false. If c has been decided meanwhile, leave returns true. If c
+// was just made a leader, leave appoints another.
 func (b *combiner) leave(c *call) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +105,7 @@ func (b *combiner) leave(c *call) bool {
 	}
 }
 
-// send sends what c leads, and hands its lane on.
+// send sends what c leads, and passes its lane on.
 func (b *combiner) send(c *call) {
 	err := errors.New("the client panicked")
 	defer func() {
@@ -126,11 +128,12 @@ func (b *combiner) send(c *call) {
 	err = b.run(c, c.lead)
 }
 
-// run has all calls, led by c, decided by one script.
+// run decides all calls, which c leads, by one script.
 func (b *combiner) run(c *call, calls []*call) error {
 	ctx, names, arg := c.ctx, c.names, c.arg
 	if len(calls) > 1 {
-		ctx = context.WithoutCancel(ctx) // for the others
+		// If the leader is canceled, the other callers still want their answers.
+		ctx = context.WithoutCancel(ctx)
 		if until, ok := c.ctx.Deadline(); ok {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithDeadline(ctx, until)
@@ -148,8 +151,8 @@ func (b *combiner) run(c *call, calls []*call) error {
 	return splitReply(reply, calls)
 }
 
-// appoint makes one of calls lead, or of the queue if they have all left. It gives up the
-// lane if nobody is there.
+// appoint makes one of calls the leader. If they have all left, it takes calls from the queue. If
+// these are none, it frees the lane.
 func (b *combiner) appoint(calls []*call) {
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.left })
 	if len(calls) == 0 {
@@ -164,19 +167,19 @@ func (b *combiner) appoint(calls []*call) {
 	leader.ready <- struct{}{}
 }
 
-// take takes from the queue what one script may decide.
+// take removes as many calls from the queue as one script may decide.
 func (b *combiner) take() []*call {
 	var calls []*call
 	ops := 0
 	for len(b.queue) > 0 {
 		c := b.queue[0]
-		if ops += len(c.arg) / opSize; ops > maxOps && len(calls) > 0 {
+		if ops += c.size(); ops > maxOps && len(calls) > 0 {
 			break
 		}
 		b.queue[0] = nil
 		b.queue = b.queue[1:]
 		if c.left {
-			ops -= len(c.arg) / opSize
+			ops -= c.size()
 			continue
 		}
 		calls = append(calls, c)
@@ -184,7 +187,10 @@ func (b *combiner) take() []*call {
 	return calls
 }
 
-// until is the deadline of c, the end of time if it has none.
+// size returns how many ops c has.
+func (c *call) size() int { return len(c.arg) / opSize }
+
+// until returns the deadline of c, or the end of time.
 func (c *call) until() time.Time {
 	if until, ok := c.ctx.Deadline(); ok {
 		return until

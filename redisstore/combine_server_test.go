@@ -2,23 +2,25 @@ package redisstore
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// together has batches decided by one script.
-func together(t *testing.T, s *Store, batches ...[]ratelimit.Op) []error {
+// together decides batches by one script.
+func together(t *testing.T, s *Store, batches ...[]store.Op) []error {
 	t.Helper()
 	var calls []*call
 	var all [][]terms
 	for _, ops := range batches {
 		var ts []terms
 		for i := range ops {
-			ts = append(ts, termsOf(ops[i].Limit.Limit()))
+			ts = append(ts, termsOf(ops[i].Limit))
 		}
 		all = append(all, ts)
 		calls = append(calls, s.call(t.Context(), ops, ts))
@@ -34,26 +36,26 @@ func together(t *testing.T, s *Store, batches ...[]ratelimit.Op) []error {
 	return errs
 }
 
-func named(t *testing.T, rule string, index int, text string) *ratelimit.NamedLimit {
+func newLimit(t *testing.T, rule string, index int, count int64, period time.Duration) *store.Limit {
 	t.Helper()
-	l, err := ratelimit.NameLimit(rule, index, ratelimit.MustParse(text)[0])
+	l, err := store.NewLimit(rule, index, count, period, 0)
 	require.NoError(t, err)
 	return l
 }
 
-// Batches of one script are one after another, and each is all or nothing.
-func TestTogether(t *testing.T) {
+// Batches of one script are decided one after another, each all or nothing.
+func TestBatchesOfOneScript(t *testing.T) {
 	server := redistest.Start(t)
 	s, err := New(server.Client(), Config{})
 	require.NoError(t, err)
-	hour, day := named(t, "r", 0, "3 per hour"), named(t, "r", 1, "5 per day")
-	one := func(user string, cost int64) []ratelimit.Op {
-		return []ratelimit.Op{{Limit: hour, Key: ratelimit.UserKey(user), Cost: cost}}
+	hour, day := newLimit(t, "r", 0, 3, time.Hour), newLimit(t, "r", 1, 5, 24*time.Hour)
+	one := func(user string, cost int64) []store.Op {
+		return []store.Op{{Limit: hour, Key: ratelimit.UserKey(user), Cost: cost}}
 	}
-	both := func(user string, cost int64) []ratelimit.Op {
-		return append(one(user, cost), ratelimit.Op{Limit: day, Key: ratelimit.UserKey(user), Cost: cost})
+	both := func(user string, cost int64) []store.Op {
+		return append(one(user, cost), store.Op{Limit: day, Key: ratelimit.UserKey(user), Cost: cost})
 	}
-	batches := [][]ratelimit.Op{both("a", 2), both("a", 2), one("a", 1), both("b", 3), one("a", 1), both("b", 1), both("c", 1)}
+	batches := [][]store.Op{both("a", 2), both("a", 2), one("a", 1), both("b", 3), one("a", 1), both("b", 1), both("c", 1)}
 	for _, err := range together(t, s, batches...) {
 		require.NoError(t, err)
 	}
@@ -66,22 +68,22 @@ func TestTogether(t *testing.T) {
 	}
 	assert.Equal(t, []bool{true, true, false, true, true, true, true, false, false, true, true, true}, allowed)
 	assert.Equal(t, []int64{1, 3, 1, 3, 0, 0, 2, 0, 0, 2, 2, 4}, left)
-	assert.Equal(t, 1, server.Calls()["eval"]+server.Calls()["evalsha"]-1, "the first was not known")
+	assert.Equal(t, 1, server.Calls()["eval"]+server.Calls()["evalsha"]-1, "the server did not know the first")
 }
 
 // A batch that cannot be decided fails alone.
-func TestOneBatchFails(t *testing.T) {
+func TestOneBatchOfAScriptFails(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
 	s, err := New(client, Config{})
 	require.NoError(t, err)
-	l, other := named(t, "r", 0, "3 per hour"), named(t, "s", 1, "3 per hour")
-	op := func(l *ratelimit.NamedLimit, user string) ratelimit.Op {
-		return ratelimit.Op{Limit: l, Key: ratelimit.UserKey(user), Cost: 1}
+	l, other := newLimit(t, "r", 0, 3, time.Hour), newLimit(t, "s", 1, 3, time.Hour)
+	op := func(l *store.Limit, user string) store.Op {
+		return store.Op{Limit: l, Key: ratelimit.UserKey(user), Cost: 1}
 	}
-	bad := s.naming.name(s.naming.tag(ratelimit.UserKey("bad")), "s")
-	require.NoError(t, client.LPush(t.Context(), bad, "somebody else's").Err())
-	batches := [][]ratelimit.Op{
+	bad := s.naming.buckets(s.naming.tag(ratelimit.UserKey("bad")), "s")
+	require.NoError(t, client.LPush(t.Context(), bad, "a list of another program").Err())
+	batches := [][]store.Op{
 		{op(l, "a")},
 		{op(l, "bad"), op(other, "bad")},
 		{op(other, "bad")},
@@ -96,7 +98,7 @@ func TestOneBatchFails(t *testing.T) {
 		}
 		var e *Error
 		require.ErrorAs(t, err, &e)
-		assert.Equal(t, ratelimit.FailureScript, e.Reason)
+		assert.Equal(t, store.ReasonScript, e.Reason)
 		assert.ErrorContains(t, err, "WRONGTYPE")
 	}
 	for _, i := range []int{0, 3, 4} {

@@ -2,165 +2,20 @@ package redisstore
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"math"
-	"math/rand/v2"
 	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// slowServer is a Scripter that answers when it is told to. To an op named n it answers n.
-type slowServer struct {
-	mu    sync.Mutex
-	sent  [][]string
-	until []time.Duration // how long each could take
-	free  chan error
-	panic bool
-}
-
-func (s *slowServer) RunScript(ctx context.Context, _ *Script, names []string, arg []byte) (string, error) {
-	s.mu.Lock()
-	s.sent = append(s.sent, slices.Clone(names))
-	until, _ := ctx.Deadline()
-	s.until = append(s.until, time.Until(until))
-	s.mu.Unlock()
-	if len(arg) != opSize*len(names) {
-		return "", fmt.Errorf("%d bytes for %d names", len(arg), len(names))
-	}
-	select {
-	case err := <-s.free:
-		if s.panic {
-			panic("a bug in the client")
-		}
-		return answers(names...), err
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-}
-
-func answers(names ...string) string {
-	var b []byte
-	for _, name := range names {
-		n, _ := strconv.Atoi(name)
-		b = binary.BigEndian.AppendUint64(b, math.Float64bits(float64(max(n, 0))))
-		b = binary.BigEndian.AppendUint64(b, 0)
-	}
-	return string(b)
-}
-
-// crowd is callers of one combiner, in a bubble.
-type crowd struct {
-	*testing.T
-	server *slowServer
-	*combiner
-
-	mu     sync.Mutex
-	errs   map[int]error
-	inside sync.WaitGroup
-}
-
-func withCrowd(t *testing.T, f func(*crowd)) {
-	synctest.Test(t, func(t *testing.T) {
-		server := &slowServer{free: make(chan error)}
-		c := &crowd{T: t, server: server, combiner: &combiner{client: server}, errs: map[int]error{}}
-		f(c)
-		c.inside.Wait()
-		assert.Zero(t, c.lanes, "a lane was lost")
-		for _, o := range c.queue {
-			assert.True(t, o.left)
-		}
-	})
-}
-
-// call has the caller n ask, within d if that is not 0, and waits until all wait.
-func (c *crowd) call(n int, d time.Duration) {
-	ctx := c.Context()
-	if d > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d)
-		c.Cleanup(cancel)
-	}
-	c.callWith(ctx, n, 1)
-}
-
-func (c *crowd) callWith(ctx context.Context, n, ops int) {
-	names := slices.Repeat([]string{strconv.Itoa(n)}, ops)
-	c.inside.Go(func() {
-		defer func() {
-			if p := recover(); p != nil {
-				c.answered(n, fmt.Errorf("panic: %v", p))
-			}
-		}()
-		reply, err := c.do(&call{ctx: ctx, names: names, arg: make([]byte, opSize*ops)})
-		if err == nil {
-			assert.Equal(c, answers(names...), reply, "the answer to another")
-		}
-		c.answered(n, err)
-	})
-	synctest.Wait()
-}
-
-func (c *crowd) answered(n int, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.errs[n] = err
-}
-
-// fill occupies all lanes, by callers below 0.
-func (c *crowd) fill() {
-	for n := range maxLanes {
-		c.call(-1-n, 0)
-	}
-	require.Len(c, c.server.sent, maxLanes, "while lanes are free, nobody waits")
-}
-
-// answer lets one script end.
-func (c *crowd) answer(err error) {
-	c.server.free <- err
-	synctest.Wait()
-}
-
-func (c *crowd) answerAll() {
-	for range 1000 {
-		select {
-		case c.server.free <- nil:
-			synctest.Wait()
-		default:
-			return
-		}
-	}
-	c.Fatal("there is no end of scripts")
-}
-
-// wantSent fails unless the last script was for these callers.
-func (c *crowd) wantSent(callers ...int) {
-	c.Helper()
-	var names []string
-	for _, n := range callers {
-		names = append(names, strconv.Itoa(n))
-	}
-	require.Equal(c, names, c.server.sent[len(c.server.sent)-1])
-}
-
-func (c *crowd) wantTimeout(n int) {
-	c.Helper()
-	var e *Error
-	require.ErrorAs(c, c.errs[n], &e)
-	assert.Equal(c, ratelimit.FailureTimeout, e.Reason)
-}
-
-func TestWhoWaitsIsCombined(t *testing.T) {
+func TestWaitingCallsAreCombined(t *testing.T) {
 	withCrowd(t, func(c *crowd) {
 		c.fill()
 		for n := range 10 {
@@ -195,7 +50,7 @@ func TestScriptsAreShort(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsLeavesAtItsDeadline(t *testing.T) {
+func TestWaitingCallLeavesAtItsDeadline(t *testing.T) {
 	withCrowd(t, func(c *crowd) {
 		c.fill()
 		c.call(0, time.Second)
@@ -205,15 +60,14 @@ func TestWhoWaitsLeavesAtItsDeadline(t *testing.T) {
 		c.wantTimeout(0)
 		require.NotContains(c, c.errs, 1)
 		c.answer(nil)
-		c.wantSent(1) // and not what nobody waits for
+		c.wantSent(1) // and not the call that has left
 		c.answerAll()
 		require.NoError(c, c.errs[1])
 	})
 }
 
-// A script is given the latest deadline of those it is for, and those who cannot wait as long
-// leave it.
-func TestNobodyIsCutOffEarly(t *testing.T) {
+// A script has the latest deadline of its callers. Callers with an earlier deadline leave.
+func TestNoCallIsCutOffEarly(t *testing.T) {
 	withCrowd(t, func(c *crowd) {
 		c.fill()
 		c.call(0, time.Second)
@@ -232,7 +86,7 @@ func TestNobodyIsCutOffEarly(t *testing.T) {
 	})
 }
 
-func TestNobodyWaitsForASlowServerForLonger(t *testing.T) {
+func TestNoCallWaitsBeyondItsDeadline(t *testing.T) {
 	withCrowd(t, func(c *crowd) {
 		for n := range 20 {
 			c.call(n, time.Second)
@@ -246,8 +100,8 @@ func TestNobodyWaitsForASlowServerForLonger(t *testing.T) {
 	})
 }
 
-// Who is cancelled while it asks for others lets them have their answers.
-func TestCancelledLeader(t *testing.T) {
+// If a leader is canceled, the other callers still receive their answers.
+func TestCanceledLeader(t *testing.T) {
 	withCrowd(t, func(c *crowd) {
 		c.fill()
 		ctx, cancel := context.WithTimeout(c.Context(), time.Hour)
@@ -263,9 +117,9 @@ func TestCancelledLeader(t *testing.T) {
 	})
 }
 
-// Whoever is told to lead may have left in the same moment.
-func TestLeaderHasLeft(t *testing.T) {
-	for name, waiting := range map[string]int{"others are there": 3, "nobody is there": 1} {
+// A caller may leave at the moment at which it is made the leader.
+func TestLeaderThatHasLeft(t *testing.T) {
+	for name, waiting := range map[string]int{"other callers wait": 3, "no caller waits": 1} {
 		t.Run(name, func(t *testing.T) {
 			withCrowd(t, func(c *crowd) {
 				c.fill()
@@ -275,7 +129,7 @@ func TestLeaderHasLeft(t *testing.T) {
 					require.False(c, c.enter(o))
 					calls = append(calls, o)
 				}
-				c.answer(nil) // one of them is told, and nobody listens
+				c.answer(nil) // one of them is made the leader, and does not know it
 				leader := slices.IndexFunc(calls, func(o *call) bool { return o.lead != nil })
 				require.NotEqual(c, -1, leader)
 				require.False(c, c.leave(calls[leader]))
@@ -299,7 +153,7 @@ func TestLeaderHasLeft(t *testing.T) {
 	}
 }
 
-// An answer that is there at the deadline is taken.
+// A caller takes an answer that arrives at its deadline.
 func TestAnswerAtTheDeadline(t *testing.T) {
 	withCrowd(t, func(c *crowd) {
 		c.fill()
@@ -316,7 +170,7 @@ func TestAnswerAtTheDeadline(t *testing.T) {
 	})
 }
 
-func TestBrokenConnection(t *testing.T) {
+func TestAllCallersOfAScriptReceiveItsError(t *testing.T) {
 	broken := errors.New("broken")
 	withCrowd(t, func(c *crowd) {
 		for n := range maxLanes + 2 {
@@ -331,21 +185,21 @@ func TestBrokenConnection(t *testing.T) {
 	})
 }
 
-// A script that fails for several is one failure, and for one it is that one's.
-func TestFailureOfOneScriptIsTold(t *testing.T) {
+// A script that fails for several callers is one failure.
+func TestFailureOfOneScriptIsRepeated(t *testing.T) {
 	withCrowd(t, func(c *crowd) {
 		c.fill()
 		for n := range 3 {
 			c.call(n, 0)
 		}
-		known := &Error{Reason: ratelimit.FailureTimeout, Err: errors.New("of the client")}
+		known := &Error{Reason: store.ReasonTimeout, Err: errors.New("of the client")}
 		for range maxLanes + 1 {
 			c.answer(known)
 		}
 		repeated := func(n int) bool {
 			var e *Error
 			require.ErrorAs(c, c.errs[n], &e)
-			assert.Equal(c, ratelimit.FailureTimeout, e.Reason)
+			assert.Equal(c, store.ReasonTimeout, e.Reason)
 			return e.Repeated()
 		}
 		assert.Equal(c, []bool{false, true, true}, []bool{repeated(0), repeated(1), repeated(2)})
@@ -369,63 +223,4 @@ func TestPanicOfTheClient(t *testing.T) {
 			require.Error(c, err, "caller %d", n)
 		}
 	})
-}
-
-// Whatever the server and the callers do, nobody stays longer than it wants to, nobody gets
-// the answer to another, and in the end all lanes are free.
-func TestCrowdIsServed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := &busyServer{rnd: rand.New(rand.NewPCG(1, 2))}
-		b := &combiner{client: server}
-		var all sync.WaitGroup
-		for caller := range 50 {
-			all.Go(func() {
-				rnd := rand.New(rand.NewPCG(uint64(caller), 3))
-				for range 100 {
-					d := time.Duration(1 + rnd.Int64N(int64(5*time.Millisecond)))
-					ctx, cancel := context.WithTimeout(t.Context(), d)
-					if rnd.IntN(10) == 0 {
-						time.AfterFunc(d/2, cancel)
-					}
-					n, begin := strconv.Itoa(rnd.IntN(1000)), time.Now()
-					reply, err := b.do(&call{ctx: ctx, names: []string{n}, arg: make([]byte, opSize)})
-					if err == nil {
-						assert.Equal(t, answers(n), reply)
-						server.answered.Add(1)
-					}
-					assert.LessOrEqual(t, time.Since(begin), d)
-					cancel()
-					time.Sleep(time.Duration(rnd.Int64N(int64(time.Millisecond))))
-				}
-			})
-		}
-		all.Wait()
-		assert.Zero(t, b.lanes, "a lane was lost")
-		assert.Greater(t, server.answered.Load(), int64(1000))
-		assert.Less(t, server.scripts.Load(), server.answered.Load()/2)
-	})
-}
-
-// busyServer is a Scripter that takes its time.
-type busyServer struct {
-	mu  sync.Mutex
-	rnd *rand.Rand
-
-	scripts, answered atomic.Int64
-}
-
-func (s *busyServer) RunScript(ctx context.Context, _ *Script, names []string, _ []byte) (string, error) {
-	s.scripts.Add(1)
-	s.mu.Lock()
-	d := time.Duration(s.rnd.Int64N(int64(2 * time.Millisecond)))
-	if s.rnd.IntN(20) == 0 {
-		d = time.Hour
-	}
-	s.mu.Unlock()
-	select {
-	case <-time.After(d):
-		return answers(names...), nil
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
 }

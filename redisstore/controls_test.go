@@ -14,11 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
-// instances returns limiters of one service, each with a client of its own to one server.
+// instances returns n limiters of one service, with a client each, on one server.
 func instances(t *testing.T, n int, cfg ratelimit.Config) []*ratelimit.Limiter {
 	server := redistest.Start(t)
 	all := make([]*ratelimit.Limiter, n)
@@ -32,7 +33,8 @@ func instances(t *testing.T, n int, cfg ratelimit.Config) []*ratelimit.Limiter {
 	return all
 }
 
-func ask(h http.Handler, user string) int {
+// request returns the status of a request of user to h.
+func request(h http.Handler, user string) int {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("User", user)
 	w := httptest.NewRecorder()
@@ -42,12 +44,12 @@ func ask(h http.Handler, user string) int {
 
 var byUser = ratelimit.ByUser(func(r *http.Request) string { return r.Header.Get("User") })
 
-// Of 200 failures at once, at two instances, as many as the limit reach the handler.
-func TestChargeByResponseInRedis(t *testing.T) {
+// Of 200 failed attempts at once, at two instances, only as many as the limit reach the handler.
+func TestCountOnlyInRedis(t *testing.T) {
 	var reached atomic.Int64
 	var handlers []http.Handler
 	for _, l := range instances(t, 2, ratelimit.Config{Rules: []ratelimit.Rule{{
-		Name: "failures", Limits: ratelimit.MustParse("5 per hour"), Key: byUser, Charge: ratelimit.ChargeFailures,
+		Name: "failures", Limits: ratelimit.MustParse("5 per hour"), Key: byUser, CountOnly: ratelimit.Failures,
 	}}}) {
 		handlers = append(handlers, l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("User") == "honest" {
@@ -59,17 +61,19 @@ func TestChargeByResponseInRedis(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for i := range 200 {
-		all.Go(func() { ask(handlers[i%2], "attacker") })
+		all.Go(func() { request(handlers[i%2], "attacker") })
 	}
 	for i := range 20 {
-		assert.Equal(t, http.StatusOK, ask(handlers[i%2], "honest"), "successes are given back")
+		assert.Equal(t, http.StatusOK, request(handlers[i%2], "honest"), "successes are refunded")
 	}
 	all.Wait()
 	assert.Equal(t, int64(5), reached.Load())
 }
 
 func TestSetCostInRedis(t *testing.T) {
-	ls := instances(t, 2, ratelimit.Config{Rules: []ratelimit.Rule{{Name: "rows", Limits: ratelimit.MustParse("100 per day; 1000 per 30 days"), Key: byUser}}})
+	ls := instances(t, 2, ratelimit.Config{Rules: []ratelimit.Rule{{
+		Name: "rows", Limits: ratelimit.MustParse("100 per day; 1000 per 30 days"), Key: byUser,
+	}}})
 	cost, peak := int64(0), int64(0)
 	h := ls[0].Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		assert.NoError(t, ratelimit.SetCost(r.Context(), "rows", max(cost, peak)))
@@ -82,17 +86,17 @@ func TestSetCostInRedis(t *testing.T) {
 	}
 	for _, tc := range []struct{ cost, peak, left int64 }{{0, 0, 100}, {1, 0, 99}, {40, 0, 59}, {0, 1000, 59}, {2, 500, 57}, {1000, 0, 0}} {
 		cost, peak = tc.cost, tc.peak
-		require.Equal(t, http.StatusOK, ask(h, "a"))
+		require.Equal(t, http.StatusOK, request(h, "a"))
 		assert.Equal(t, tc.left, left(), "a cost of %d", tc.cost)
 	}
-	assert.Equal(t, http.StatusTooManyRequests, ask(h, "a"))
+	assert.Equal(t, http.StatusTooManyRequests, request(h, "a"))
 }
 
-// Requests to two instances wait in one line.
+// Requests at two instances wait in one queue.
 func TestMaxWaitInRedis(t *testing.T) {
 	const each = 100 * time.Millisecond
 	ls := instances(t, 2, ratelimit.Config{Rules: []ratelimit.Rule{{
-		Name: "line", Limits: ratelimit.Limits{{Count: 1, Period: each}}, Key: byUser, MaxWait: 6 * each,
+		Name: "queue", Limits: ratelimit.Limits{{Count: 1, Period: each}}, Key: byUser, MaxWait: 6 * each,
 	}}})
 	var mu sync.Mutex
 	var at []time.Duration
@@ -103,17 +107,17 @@ func TestMaxWaitInRedis(t *testing.T) {
 		at = append(at, time.Since(start))
 	})
 	var all sync.WaitGroup
-	var refused atomic.Int64
+	var denied atomic.Int64
 	for i := range 20 {
 		all.Go(func() {
-			if ask(ls[i%2].Handler(h), "a") == http.StatusTooManyRequests {
-				refused.Add(1)
+			if request(ls[i%2].Handler(h), "a") == http.StatusTooManyRequests {
+				denied.Add(1)
 			}
 		})
 	}
 	all.Wait()
-	assert.GreaterOrEqual(t, len(at), 7, "one at once and six in line")
-	assert.Equal(t, int64(20-len(at)), refused.Load())
+	assert.GreaterOrEqual(t, len(at), 7, "one at once and six in the queue")
+	assert.Equal(t, int64(20-len(at)), denied.Load())
 	for i, d := range at {
 		assert.GreaterOrEqual(t, d, time.Duration(i)*each, "no request goes on before its turn")
 	}
@@ -124,7 +128,9 @@ func TestLoginInRedis(t *testing.T) {
 	var checks atomic.Int64
 	var logins []http.Handler
 	for _, l := range ls {
-		logins = append(logins, l.Login(ratelimit.Login{Account: ratelimit.FormField("user")})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		guard, err := login.New(l, login.Config{Account: login.FormField("user")})
+		require.NoError(t, err)
+		logins = append(logins, guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			checks.Add(1)
 			if r.PostFormValue("password") != "secret" {
 				w.WriteHeader(http.StatusUnauthorized)
@@ -147,5 +153,5 @@ func TestLoginInRedis(t *testing.T) {
 	all.Wait()
 	assert.Equal(t, int64(1+20), checks.Load())
 	assert.Equal(t, http.StatusTooManyRequests, try(0, "203.0.113.1", "secret"), "an address never used before")
-	assert.Equal(t, http.StatusOK, try(1, "192.0.2.1", "secret"), "one that has been, at another instance")
+	assert.Equal(t, http.StatusOK, try(1, "192.0.2.1", "secret"), "an address used before, at another instance")
 }

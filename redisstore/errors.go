@@ -8,18 +8,18 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // Error is the error of a decision that Redis could not make.
 type Error struct {
-	// Reason is one of FailureTimeout, FailureConnect, FailureReadOnly, FailureCluster, FailureBusy,
-	// FailureMemory, FailureAuth and FailureScript.
-	Reason ratelimit.FailureReason
+	// Reason is store.ReasonTimeout, ReasonConnect, ReasonReadOnly, ReasonCluster, ReasonBusy,
+	// ReasonMemory, ReasonAuth or ReasonScript.
+	Reason store.Reason
 	// Err is the error of the client.
 	Err error
 
-	told *atomic.Bool // of a script that decided for several callers
+	told *atomic.Bool // whether Repeated was called; nil if err is the failure of one call
 }
 
 // Error returns the reason and the text of the client's error.
@@ -28,12 +28,12 @@ func (e *Error) Error() string { return "redisstore: " + string(e.Reason) + ": "
 // Unwrap returns the client's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// FailureReason is how package ratelimit learns the reason.
-func (e *Error) FailureReason() ratelimit.FailureReason { return e.Reason }
+// FailureReason returns e.Reason. By this method [store.ReasonOf] learns it.
+func (e *Error) FailureReason() store.Reason { return e.Reason }
 
-// Repeated is how package ratelimit learns that it was told of a failure before: those whose decisions were sent as
-// one script all have its error, and it is false for the first of them who asks. So one broken connection
-// is one failure, and not as many as there are callers.
+// Repeated reports whether the failure was reported before. All callers whose decisions were sent
+// as one script share its error: Repeated returns false to the first of them and true to the
+// others. So one broken connection counts as one failure, see [store.Reason].
 func (e *Error) Repeated() bool { return e.told != nil && e.told.Swap(true) }
 
 func newError(err error) *Error {
@@ -44,35 +44,45 @@ func newError(err error) *Error {
 	return &Error{Reason: reasonOf(err), Err: err}
 }
 
-// newSharedError is newError for all whose decisions err is the outcome of.
+// newSharedError is newError for the failure of a script that decided for several callers.
 func newSharedError(err error) *Error {
 	e := newError(err)
 	return &Error{Reason: e.Reason, Err: e.Err, told: new(atomic.Bool)}
 }
 
-// reasons are told by the first word of the server's error. An error inside the script has
-// that word first too, from Redis 7 on.
-var reasons = map[string]ratelimit.FailureReason{
-	"READONLY": ratelimit.FailureReadOnly, "MASTERDOWN": ratelimit.FailureReadOnly, "NOREPLICAS": ratelimit.FailureReadOnly,
-	"MOVED": ratelimit.FailureCluster, "ASK": ratelimit.FailureCluster, "CLUSTERDOWN": ratelimit.FailureCluster, "TRYAGAIN": ratelimit.FailureCluster, "CROSSSLOT": ratelimit.FailureCluster,
-	"BUSY": ratelimit.FailureBusy, "LOADING": ratelimit.FailureBusy,
-	"OOM": ratelimit.FailureMemory, "MISCONF": ratelimit.FailureMemory,
-	"NOAUTH": ratelimit.FailureAuth, "NOPERM": ratelimit.FailureAuth, "WRONGPASS": ratelimit.FailureAuth,
+// reasons are the reasons by the first word of the server's error. Since Redis 7 an error inside
+// the script begins with that word too.
+var reasons = map[string]store.Reason{
+	"READONLY":    store.ReasonReadOnly,
+	"MASTERDOWN":  store.ReasonReadOnly,
+	"NOREPLICAS":  store.ReasonReadOnly,
+	"MOVED":       store.ReasonCluster,
+	"ASK":         store.ReasonCluster,
+	"CLUSTERDOWN": store.ReasonCluster,
+	"TRYAGAIN":    store.ReasonCluster,
+	"CROSSSLOT":   store.ReasonCluster,
+	"BUSY":        store.ReasonBusy,
+	"LOADING":     store.ReasonBusy,
+	"OOM":         store.ReasonMemory,
+	"MISCONF":     store.ReasonMemory,
+	"NOAUTH":      store.ReasonAuth,
+	"NOPERM":      store.ReasonAuth,
+	"WRONGPASS":   store.ReasonAuth,
 }
 
-func reasonOf(err error) ratelimit.FailureReason {
+func reasonOf(err error) store.Reason {
 	var answer ServerError
 	if errors.As(err, &answer) {
 		word, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "-"), " ")
 		if r, ok := reasons[word]; ok {
 			return r
 		}
-		return ratelimit.FailureScript
+		return store.ReasonScript
 	}
 	var timeout net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
-		errors.As(err, &timeout) && timeout.Timeout() {
-		return ratelimit.FailureTimeout
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
+		return store.ReasonTimeout
 	}
-	return ratelimit.FailureConnect
+	return store.ReasonConnect
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// goRedis is the Scripter of a client of go-redis.
+// goRedis is a client of go-redis as a Scripter.
 type goRedis struct{ redis.UniversalClient }
 
-// once is a command that the client sends once. Its own retries would charge twice.
+// once is a command that the client never retries: a retry would charge twice.
 type once struct{ *redis.Cmd }
 
 // NoRetry implements [redis.Cmder].
@@ -21,7 +23,7 @@ func (c goRedis) RunScript(ctx context.Context, script *Script, keys []string, a
 	args := make([]any, 0, 4+len(keys))
 	args = append(args, "evalsha", script.Hash(), len(keys))
 	for i := range keys {
-		args = append(args, &keys[i]) // a pointer, since making an interface of a string allocates
+		args = append(args, &keys[i]) // a pointer, because a string in an interface is an allocation
 	}
 	args = append(args, arg)
 	reply, err := c.send(ctx, args)
@@ -42,6 +44,22 @@ func (c goRedis) send(ctx context.Context, args []any) (string, error) {
 	if errors.As(err, &answer) {
 		return "", &Error{Reason: reasonOf(ServerError(answer.Error())), Err: err}
 	}
-	reload(ctx, c.UniversalClient, err)
+	reloadCluster(ctx, c.UniversalClient, err)
 	return "", err
+}
+
+// reloadCluster makes the client of a Cluster find the owners of the slots again, if err says that
+// it could not reach a node. By itself the client does that only when a node answers that a slot
+// has moved. A dead node answers nothing, so the client would go on to call it for a minute after
+// its replica has taken over (redis/go-redis#3979). The client reloads at most five times per
+// second, in the background.
+func reloadCluster(ctx context.Context, client redis.UniversalClient, err error) {
+	c, ok := client.(*redis.ClusterClient)
+	if !ok {
+		return
+	}
+	switch reasonOf(err) {
+	case store.ReasonConnect, store.ReasonTimeout:
+		c.ReloadState(ctx)
+	}
 }

@@ -1,15 +1,20 @@
 package redisstore_test
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 func newStore(t testing.TB, client redis.UniversalClient, cfg redisstore.Config) *redisstore.Store {
@@ -19,18 +24,33 @@ func newStore(t testing.TB, client redis.UniversalClient, cfg redisstore.Config)
 	return s
 }
 
-func limit(t testing.TB, rule string, index int, text string) *ratelimit.NamedLimit {
+func limit(t testing.TB, rule string, index int, text string) *store.Limit {
 	t.Helper()
-	l, err := ratelimit.NameLimit(rule, index, ratelimit.MustParse(text)[0])
+	n := ratelimit.MustParse(text)[0]
+	l, err := store.NewLimit(rule, index, n.Count, n.Period, n.Burst)
 	require.NoError(t, err)
 	return l
 }
 
-func take(l *ratelimit.NamedLimit, user string, n int64) []ratelimit.Op {
-	return []ratelimit.Op{{Limit: l, Key: ratelimit.UserKey(user), Cost: n}}
+func take(l *store.Limit, user string, n int64) []store.Op {
+	return []store.Op{{Limit: l, Key: ratelimit.UserKey(user), Cost: n}}
 }
 
-// setFullAgain changes the instant from which on the bucket under key is owed its tokens.
+func wantReason(t testing.TB, err error, want store.Reason) {
+	t.Helper()
+	var e *redisstore.Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, want, e.Reason, "%v", err)
+	assert.Equal(t, want, store.ReasonOf(err))
+}
+
+// keysOf returns the names of all keys.
+func keysOf(t testing.TB, client *redis.Client) []string {
+	t.Helper()
+	return client.Keys(t.Context(), "*").Val()
+}
+
+// setFullAgain changes the instant at which the bucket under key lacked its tokens.
 func setFullAgain(t testing.TB, client *redis.Client, key string, at time.Time) {
 	t.Helper()
 	state := client.Get(t.Context(), key).Val()
@@ -45,4 +65,19 @@ func latin1(s string) string {
 		r[i] = rune(s[i])
 	}
 	return string(r)
+}
+
+var ok = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+
+// get returns the status of a request to h.
+func get(h http.Handler) int {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	return w.Code
+}
+
+// quiet are Hooks that log nothing.
+var quiet = ratelimit.Hooks{
+	Error:      func(context.Context, error) {},
+	StoreState: func(context.Context, store.State) {},
 }

@@ -5,12 +5,11 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 //go:embed lease.lua
@@ -18,18 +17,16 @@ var leaseText string
 
 var leaseScript = newScript(leaseText)
 
-var _ ratelimit.Leaser = (*Store)(nil)
+var _ store.Leaser = (*Store)(nil)
 
-// Lease implements [ratelimit.Leaser], by one script for all leases of a request. The leases of a
-// rule and key are a sorted set, which expires with the last of them. An error of the server
-// or of the way to it is an [*Error]. Renewals and releases whose answers were lost may have been
-// done, and so may acquisitions: these end by themselves.
+// Lease implements [store.Leaser] by one script for all leases of a request. The leases of a rule
+// and key are a sorted set, which expires with the last of them. The clock is the server's.
 //
-// On a Cluster, or a Ring, the leases of a request are acquired one key after another, and given
-// back if a later one is not granted. The clock is the server's: where another server takes over whose
-// clock is behind, leases of dead instances last longer by the difference.
-func (s *Store) Lease(ctx context.Context, kind ratelimit.LeaseKind, leases []ratelimit.Lease) error {
-	if err := ratelimit.CheckLeases(kind, leases); err != nil {
+// If the server failed, or could not be reached, the error is an [*Error]. The leases may have
+// changed nevertheless. A lease that was acquired so ends by itself. On a Cluster or a Ring, Lease
+// acquires the leases one key after another, and releases them if a later one is denied.
+func (s *Store) Lease(ctx context.Context, kind store.LeaseKind, leases []store.Lease) error {
+	if err := store.CheckLeases(kind, leases); err != nil {
 		return err
 	}
 	switch {
@@ -42,14 +39,14 @@ func (s *Store) Lease(ctx context.Context, kind ratelimit.LeaseKind, leases []ra
 	return err
 }
 
-// The answers of the script for one lease.
+// What the script replies for one lease. Other answers mean that the lease was there.
 const (
-	leaseRefused = '0'
-	leaseNew     = '2'
+	leaseDenied = '0'
+	leaseNew    = '2'
 )
 
 // lease runs the script, and returns its answers.
-func (s *Store) lease(ctx context.Context, kind ratelimit.LeaseKind, leases []ratelimit.Lease) (string, error) {
+func (s *Store) lease(ctx context.Context, kind store.LeaseKind, leases []store.Lease) (string, error) {
 	names := make([]string, len(leases))
 	arg := []byte{byte(kind)}
 	for i := range leases {
@@ -64,22 +61,22 @@ func (s *Store) lease(ctx context.Context, kind ratelimit.LeaseKind, leases []ra
 		return "", newError(err)
 	}
 	if len(reply) != len(leases) {
-		return "", &Error{Reason: ratelimit.FailureScript, Err: fmt.Errorf("a reply of %d bytes: want %d", len(reply), len(leases))}
+		return "", badReply("a reply of %d bytes: want %d", len(reply), len(leases))
 	}
 	for i := range leases {
-		leases[i].Granted = reply[i] != leaseRefused
+		leases[i].Granted = reply[i] != leaseDenied
 	}
 	return reply, nil
 }
 
-// leaseByKey does with leases that may be on different servers, one key after another, what lease
-// does. If one to acquire is not granted, those that are new are given back.
-func (s *Store) leaseByKey(ctx context.Context, kind ratelimit.LeaseKind, leases []ratelimit.Lease) error {
+// leaseByKey is lease for keys that may be on different servers. It runs the script for one key
+// after another. If a lease is not acquired, it releases the new ones.
+func (s *Store) leaseByKey(ctx context.Context, kind store.LeaseKind, leases []store.Lease) error {
 	var errs []error
-	var fresh []ratelimit.Lease
-	refused := false
+	var fresh []store.Lease
+	denied := false
 	for _, at := range sameKeys(leases) {
-		group := make([]ratelimit.Lease, len(at))
+		group := make([]store.Lease, len(at))
 		for i, j := range at {
 			group[i] = leases[j]
 		}
@@ -88,8 +85,8 @@ func (s *Store) leaseByKey(ctx context.Context, kind ratelimit.LeaseKind, leases
 			errs = append(errs, err)
 			continue
 		}
-		none := strings.IndexByte(answers, leaseRefused) >= 0
-		refused = refused || none
+		none := strings.IndexByte(answers, leaseDenied) >= 0
+		denied = denied || none
 		for i, j := range at {
 			leases[j].Granted = group[i].Granted
 			if answers[i] == leaseNew && !none {
@@ -97,14 +94,14 @@ func (s *Store) leaseByKey(ctx context.Context, kind ratelimit.LeaseKind, leases
 			}
 		}
 	}
-	if kind == ratelimit.LeaseAcquire && len(fresh) > 0 && (refused || len(errs) > 0) {
-		errs = append(errs, s.leaseByKey(ctx, ratelimit.LeaseRelease, fresh))
+	if kind == store.Acquire && len(fresh) > 0 && (denied || len(errs) > 0) {
+		errs = append(errs, s.leaseByKey(ctx, store.Release, fresh))
 	}
 	return errors.Join(errs...)
 }
 
 // sameKeys returns the places of the leases of each key.
-func sameKeys(leases []ratelimit.Lease) [][]int {
+func sameKeys(leases []store.Lease) [][]int {
 	var groups [][]int
 	for i := range leases {
 		of := slices.IndexFunc(groups, func(at []int) bool { return leases[at[0]].Key == leases[i].Key })

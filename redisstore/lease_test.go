@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -19,13 +18,14 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 	"github.com/ratelimit-go/ratelimit/storetest"
 )
 
 func TestLeaseConformance(t *testing.T) {
 	server := redistest.Start(t)
 	storetest.RunLeases(t, storetest.Harness{
-		New: func(t testing.TB) ratelimit.Store {
+		New: func(t testing.TB) store.Store {
 			server.Do("flushall")
 			return newStore(t, server.Client(), redisstore.Config{})
 		},
@@ -33,10 +33,10 @@ func TestLeaseConformance(t *testing.T) {
 	})
 }
 
-func TestLeaseConformanceOfRing(t *testing.T) {
+func TestLeaseConformanceOnARing(t *testing.T) {
 	servers := []*redistest.Server{redistest.Start(t), redistest.Start(t)}
 	storetest.RunLeases(t, storetest.Harness{
-		New: func(t testing.TB) ratelimit.Store {
+		New: func(t testing.TB) store.Store {
 			addrs := map[string]string{}
 			for i, s := range servers {
 				s.Do("flushall")
@@ -50,25 +50,20 @@ func TestLeaseConformanceOfRing(t *testing.T) {
 	})
 }
 
-// exports is a limiter of an instance of its own, with a rule that admits n at once.
-func exports(t *testing.T, store ratelimit.Store, policy ratelimit.FailurePolicy, n int) *ratelimit.Limiter {
+// exports returns the limiter of an instance, with a rule that allows n requests in flight.
+func exports(t *testing.T, store store.Store, policy ratelimit.FailurePolicy, n int) *ratelimit.Limiter {
 	t.Helper()
 	l, err := ratelimit.New(ratelimit.Config{
 		Store: store, OnStoreFailure: policy, StoreTimeout: 500 * time.Millisecond, LeaseTTL: time.Second,
-		OnError: func(context.Context, error) {},
-		Rules:   []ratelimit.Rule{{Name: "exports", InFlight: n, Key: ratelimit.Constant("all")}},
+		Hooks: quiet,
+		Rules: []ratelimit.Rule{{Name: "exports", InFlight: n, Key: ratelimit.Global("all")}},
 	})
 	require.NoError(t, err)
 	return l
 }
 
-func get(h http.Handler) int {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-	return w.Code
-}
-
-// Two instances on one server, with handlers that panic: never more than N at once, and none left.
+// Two instances on one server never have more than InFlight requests in flight together. Handlers
+// that panic leave no lease behind.
 func TestLeasesOfTwoInstances(t *testing.T) {
 	const most = 3
 	server := redistest.Start(t)
@@ -104,9 +99,9 @@ func TestLeasesOfTwoInstances(t *testing.T) {
 	assert.Empty(t, keysOf(t, server.Client()), "all were released")
 }
 
-// An instance that dies with requests in flight keeps its places for a LeaseTTL, and one that
-// lives keeps them for as long as they are.
-func TestLeasesOfDeadInstance(t *testing.T) {
+// A live instance renews its leases for as long as its requests are in flight. The leases of a dead
+// instance end after LeaseTTL.
+func TestLeasesOfADeadInstance(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
 	dying := dropAll{Store: newStore(t, client, redisstore.Config{}), dead: new(atomic.Bool)}
@@ -119,7 +114,7 @@ func TestLeasesOfDeadInstance(t *testing.T) {
 	})
 	<-entered
 	for begin := time.Now(); time.Since(begin) < 2500*time.Millisecond; time.Sleep(20 * time.Millisecond) {
-		require.Equal(t, http.StatusServiceUnavailable, get(b), "it is renewed")
+		require.Equal(t, http.StatusServiceUnavailable, get(b), "the lease is renewed")
 	}
 	dying.dead.Store(true)
 	begin := time.Now()
@@ -131,24 +126,22 @@ func TestLeasesOfDeadInstance(t *testing.T) {
 	require.Eventually(t, func() bool { return len(keysOf(t, client)) == 0 }, 5*time.Second, 10*time.Millisecond)
 }
 
-// dropAll is the store of an instance that is cut off once it is dead.
+// A dropAll is the store of an instance that is cut off once dead is set.
 type dropAll struct {
 	*redisstore.Store
 	dead *atomic.Bool
 }
 
-func (s dropAll) Lease(ctx context.Context, kind ratelimit.LeaseKind, leases []ratelimit.Lease) error {
+func (s dropAll) Lease(ctx context.Context, kind store.LeaseKind, leases []store.Lease) error {
 	if s.dead.Load() {
 		return errors.New("cut off")
 	}
 	return s.Store.Lease(ctx, kind, leases)
 }
 
-var ok = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-
-// While the server is killed and started again under load, each instance keeps to N by itself,
-// or refuses; and when it is back they keep to it together.
-func TestLeasesKilledUnderLoad(t *testing.T) {
+// While the server is killed and started again under load, each instance keeps to InFlight by
+// itself, or denies. When the server is up again, the instances keep to it together.
+func TestLeasesWhileTheServerIsKilled(t *testing.T) {
 	const most = 3
 	for name, policy := range map[string]ratelimit.FailurePolicy{
 		"open": ratelimit.FailOpen, "memory": ratelimit.UseMemory, "closed": ratelimit.FailClosed,
@@ -161,7 +154,8 @@ func TestLeasesKilledUnderLoad(t *testing.T) {
 			stop := make(chan struct{})
 			var load sync.WaitGroup
 			for i := range 2 {
-				h := exports(t, newStore(t, server.Client(), redisstore.Config{}), policy, most).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				limiter := exports(t, newStore(t, server.Client(), redisstore.Config{}), policy, most)
+				h := limiter.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 					n := now[i].Add(1)
 					defer now[i].Add(-1)
 					for old := highest[i].Load(); n > old && !highest[i].CompareAndSwap(old, n); old = highest[i].Load() {
@@ -188,7 +182,7 @@ func TestLeasesKilledUnderLoad(t *testing.T) {
 			serves := func() bool { return served.Swap(0) > 0 }
 			require.Eventually(t, serves, 5*time.Second, 10*time.Millisecond)
 			server.Kill()
-			time.Sleep(1500 * time.Millisecond) // calls that were under way are over
+			time.Sleep(1500 * time.Millisecond) // until the calls under way are over
 			served.Store(0)
 			time.Sleep(300 * time.Millisecond)
 			meanwhile := served.Load()
@@ -213,20 +207,14 @@ func TestLeasesKilledUnderLoad(t *testing.T) {
 	}
 }
 
-// keysOf returns the names of all keys.
-func keysOf(t *testing.T, client *redis.Client) []string {
-	t.Helper()
-	return client.Keys(t.Context(), "*").Val()
-}
-
-// The set of leases has the tag of the buckets of its key, and goes with the last of them.
-func TestLeaseKeys(t *testing.T) {
+// The set of leases has the tag of the buckets of its key. It expires with its last lease.
+func TestLeaseNames(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	store := newStore(t, client, redisstore.Config{Prefix: "shop"})
-	leases := []ratelimit.Lease{{Rule: "r", Key: ratelimit.UserKey("alice} {"), ID: [16]byte{1}, Max: 2, TTL: time.Second}}
-	require.NoError(t, store.Apply(t.Context(), take(limit(t, "r", 0, "5 per hour"), "alice} {", 1)))
-	require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases))
+	s := newStore(t, client, redisstore.Config{Prefix: "shop"})
+	leases := []store.Lease{{Rule: "r", Key: ratelimit.UserKey("alice} {"), ID: [16]byte{1}, Max: 2, TTL: time.Second}}
+	require.NoError(t, s.Apply(t.Context(), take(limit(t, "r", 0, "5 per hour"), "alice} {", 1)))
+	require.NoError(t, s.Lease(t.Context(), store.Acquire, leases))
 	keys := keysOf(t, client)
 	require.Len(t, keys, 2)
 	slices.Sort(keys)
@@ -237,16 +225,16 @@ func TestLeaseKeys(t *testing.T) {
 func TestLeaseErrors(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	store := newStore(t, client, redisstore.Config{})
-	leases := []ratelimit.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), ID: [16]byte{1}, Max: 1, TTL: time.Second}}
-	require.NoError(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases))
+	s := newStore(t, client, redisstore.Config{})
+	leases := []store.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), ID: [16]byte{1}, Max: 1, TTL: time.Second}}
+	require.NoError(t, s.Lease(t.Context(), store.Acquire, leases))
 	key := keysOf(t, client)[0]
 	server.Do("del", key)
-	server.Do("set", key, "somebody else's")
-	wantReason(t, store.Lease(t.Context(), ratelimit.LeaseAcquire, leases), ratelimit.FailureScript)
+	server.Do("set", key, "the text of another program")
+	wantReason(t, s.Lease(t.Context(), store.Acquire, leases), store.ReasonScript)
 	server.Kill()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	var e *redisstore.Error
-	require.ErrorAs(t, store.Lease(ctx, ratelimit.LeaseRelease, leases), &e)
+	require.ErrorAs(t, s.Lease(ctx, store.Release, leases), &e)
 }

@@ -4,7 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 const (
@@ -13,10 +13,12 @@ const (
 	tagBytes      = 16 // of the hash
 )
 
-// naming makes the names of keys: PREFIX{TAG}RULE. The tag in braces is what a Cluster chooses
-// the slot by, so all buckets of one identity are together. It is a hash: nothing that a client sent is
-// ever part of a name. It is binary, and names are short, because each is kept in memory. Leases are
-// under PREFIX{TAG}"RULE, as no bucket is: the name of a rule does not begin with a quote.
+// naming makes the names of keys in Redis: PREFIX{TAG}RULE for buckets and PREFIX{TAG}"RULE for
+// leases. A limiter accepts no quotes in the name of a rule, so the two never meet.
+//
+// A Cluster chooses the slot by the tag in braces, so all buckets of a store.Key are together. The
+// tag is a hash, so a name never contains text that a client sent. It is binary, because Redis
+// keeps every name in memory.
 type naming struct {
 	prefix string
 	secret []byte
@@ -30,12 +32,12 @@ func newNaming(cfg Config) naming {
 	return n
 }
 
-// tag is the hash of an identity.
+// A tag is the hash of a store.Key.
 type tag [tagBytes]byte
 
-func (n *naming) tag(key ratelimit.Key) tag {
+func (n *naming) tag(k store.Key) tag {
 	var buf [32]byte
-	id, _ := key.AppendBinary(buf[:0]) // the error is always nil
+	id, _ := k.AppendBinary(buf[:0]) // the error is always nil
 	sum := sha256.Sum256(id)
 	if len(n.secret) > 0 {
 		mac := hmac.New(sha256.New, n.secret)
@@ -51,8 +53,8 @@ func (n *naming) tag(key ratelimit.Key) tag {
 	return t
 }
 
-// name returns the name of the key for the buckets of a rule.
-func (n *naming) name(t tag, rule string) string {
+// buckets returns the name of the key for the buckets of a rule.
+func (n *naming) buckets(t tag, rule string) string {
 	name := make([]byte, 0, len(n.prefix)+len("{}")+tagBytes+len(rule))
 	name = append(name, n.prefix...)
 	name = append(name, '{')
@@ -61,4 +63,5 @@ func (n *naming) name(t tag, rule string) string {
 	return string(append(name, rule...))
 }
 
-func (n *naming) leases(t tag, rule string) string { return n.name(t, `"`+rule) }
+// leases returns the name of the key for the leases of a rule.
+func (n *naming) leases(t tag, rule string) string { return n.buckets(t, `"`+rule) }

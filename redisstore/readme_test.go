@@ -11,7 +11,6 @@ func TestReadmeCompiles(t *testing.T) {
 
 import (
 	"log"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 

@@ -13,14 +13,15 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// rule is three limits of one rule, and what is asked of them for user a.
+// A rule is several limits of one rule, for user a.
 type rule struct {
 	*testing.T
 	client *redis.Client
 	store  *redisstore.Store
-	limits []*ratelimit.NamedLimit
+	limits []*store.Limit
 }
 
 func newRule(t *testing.T, server *redistest.Server, texts ...string) *rule {
@@ -33,12 +34,13 @@ func newRule(t *testing.T, server *redistest.Server, texts ...string) *rule {
 	return r
 }
 
-// op applies a batch of one kind to some of the limits, and returns what remains of each.
-func (r *rule) op(kind ratelimit.OpKind, cost int64, indexes ...int) []int64 {
+// op applies a batch of one kind to the limits with these indexes, and returns what remains of
+// each.
+func (r *rule) op(kind store.Kind, cost int64, indexes ...int) []int64 {
 	r.Helper()
-	var ops []ratelimit.Op
+	var ops []store.Op
 	for _, i := range indexes {
-		ops = append(ops, ratelimit.Op{Kind: kind, Limit: r.limits[i], Key: ratelimit.UserKey("a"), Cost: cost})
+		ops = append(ops, store.Op{Kind: kind, Limit: r.limits[i], Key: ratelimit.UserKey("a"), Cost: cost})
 	}
 	require.NoError(r, r.store.Apply(r.Context(), ops))
 	var left []int64
@@ -62,11 +64,11 @@ func (r *rule) key() string {
 	if len(keys) == 0 {
 		return ""
 	}
-	require.Len(r, keys, 1, "a rule has one key for each identity")
+	require.Len(r, keys, 1, "a rule has one key in Redis for each user")
 	return keys[0]
 }
 
-// wantTTL fails unless the key lives until the bucket that takes longest is full.
+// wantTTL fails unless the key lives for d, until the slowest bucket is full.
 func (r *rule) wantTTL(d time.Duration) {
 	r.Helper()
 	ttl := r.client.PTTL(r.Context(), r.key()).Val()
@@ -74,76 +76,78 @@ func (r *rule) wantTTL(d time.Duration) {
 	assert.Greater(r, ttl, d-5*time.Second)
 }
 
-// A batch may ask for some limits of a rule and leave the others as they are.
+// A batch may have ops on some limits of a rule. It leaves the others as they are.
 func TestLimitsOfARule(t *testing.T) {
 	server := redistest.Start(t)
 	r := newRule(t, server, "10 per hour", "20 per day", "5 per minute")
-	require.Equal(t, []int64{8, 18, 3}, r.op(ratelimit.OpTake, 2, 0, 1, 2))
+	require.Equal(t, []int64{8, 18, 3}, r.op(store.Take, 2, 0, 1, 2))
 	r.wantTTL(2 * 72 * time.Minute)
-	require.Equal(t, []int64{7}, r.op(ratelimit.OpTake, 1, 0))
+	require.Equal(t, []int64{7}, r.op(store.Take, 1, 0))
 	r.wantTTL(2 * 72 * time.Minute)
-	require.Equal(t, []int64{2}, r.op(ratelimit.OpTake, 1, 2))
-	require.Equal(t, []int64{2, 7}, r.op(ratelimit.OpPeek, 0, 2, 0))
-	require.Equal(t, []int64{20}, r.op(ratelimit.OpReset, 0, 1))
-	require.Equal(t, []int64{7, 20, 2}, r.op(ratelimit.OpPeek, 0, 0, 1, 2))
-	require.Equal(t, []int64{10}, r.op(ratelimit.OpCredit, 5, 0))
-	require.Equal(t, []int64{10, 20, 2}, r.op(ratelimit.OpPeek, 0, 0, 1, 2))
-	require.Equal(t, []int64{10, 17, 2}, append(append(r.op(ratelimit.OpPeek, 0, 0), r.op(ratelimit.OpDrain, 3, 1)...), r.op(ratelimit.OpPeek, 0, 2)...))
-	require.Equal(t, []int64{10, 0, 2}, append(append(r.op(ratelimit.OpPeek, 0, 0), r.op(ratelimit.OpDrain, 30, 1)...), r.op(ratelimit.OpPeek, 0, 2)...))
-	r.op(ratelimit.OpReset, 0, 1)
-	r.op(ratelimit.OpReset, 0, 2)
+	require.Equal(t, []int64{2}, r.op(store.Take, 1, 2))
+	require.Equal(t, []int64{2, 7}, r.op(store.Peek, 0, 2, 0))
+	require.Equal(t, []int64{20}, r.op(store.Reset, 0, 1))
+	require.Equal(t, []int64{7, 20, 2}, r.op(store.Peek, 0, 0, 1, 2))
+	require.Equal(t, []int64{10}, r.op(store.Refund, 5, 0))
+	require.Equal(t, []int64{10, 20, 2}, r.op(store.Peek, 0, 0, 1, 2))
+	require.Equal(t, []int64{10, 17, 2}, append(append(r.op(store.Peek, 0, 0), r.op(store.TakeUpTo, 3, 1)...), r.op(store.Peek, 0, 2)...))
+	require.Equal(t, []int64{10, 0, 2}, append(append(r.op(store.Peek, 0, 0), r.op(store.TakeUpTo, 30, 1)...), r.op(store.Peek, 0, 2)...))
+	r.op(store.Reset, 0, 1)
+	r.op(store.Reset, 0, 2)
 	assert.Empty(t, r.state(), "full buckets are kept")
 }
 
-// The last limit alone must not make a key live shorter than the others need.
-func TestAShortLimitBesideALongOne(t *testing.T) {
+// A key lives as long as its slowest limit needs, even if only a fast limit is charged.
+func TestFastLimitBesideASlowOne(t *testing.T) {
 	server := redistest.Start(t)
 	r := newRule(t, server, "1 per day", "1000 per second")
-	r.op(ratelimit.OpTake, 1, 0)
-	r.op(ratelimit.OpTake, 1, 1)
+	r.op(store.Take, 1, 0)
+	r.op(store.Take, 1, 1)
 	r.wantTTL(24 * time.Hour)
 	time.Sleep(20 * time.Millisecond)
-	require.Equal(t, []int64{0, 1000}, r.op(ratelimit.OpPeek, 0, 0, 1))
+	require.Equal(t, []int64{0, 1000}, r.op(store.Peek, 0, 0, 1))
 }
 
 func TestStates(t *testing.T) {
 	server := redistest.Start(t)
 	for name, tc := range map[string]struct {
 		limits []string
-		ask    func(*rule)
+		run    func(*rule)
 		want   string // a regular expression
 	}{
-		"one limit":              {[]string{"10 per hour"}, func(r *rule) { r.op(ratelimit.OpTake, 7, 0) }, `^\d{16}7$`},
-		"many tokens":            {[]string{"1_000_000 per year"}, func(r *rule) { r.op(ratelimit.OpTake, 999_999, 0) }, `^\d{16}999999$`},
-		"more than an int of 32": {[]string{"10_000_000_000 per day"}, func(r *rule) { r.op(ratelimit.OpDrain, 1<<40, 0) }, `^\d{16}10000000000$`},
+		"one limit":         {[]string{"10 per hour"}, func(r *rule) { r.op(store.Take, 7, 0) }, `^\d{16}7$`},
+		"many tokens":       {[]string{"1_000_000 per year"}, func(r *rule) { r.op(store.Take, 999_999, 0) }, `^\d{16}999999$`},
+		"more than 32 bits": {[]string{"10_000_000_000 per day"}, func(r *rule) { r.op(store.TakeUpTo, 1<<40, 0) }, `^\d{16}10000000000$`},
 		"part of a microsecond": {[]string{"7 per 3 seconds"}, func(r *rule) {
-			r.op(ratelimit.OpTake, 7, 0)
+			r.op(store.Take, 7, 0)
 			time.Sleep(500 * time.Millisecond)
-			r.op(ratelimit.OpTake, 1, 0)
+			r.op(store.Take, 1, 0)
 		}, `^\d{16}[1-7]:\d+$`},
-		"all limits":     {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) { r.op(ratelimit.OpTake, 1, 2, 1, 0) }, `^\d{16}1 \d{16}1 \d{16}1$`},
-		"the last limit": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) { r.op(ratelimit.OpTake, 1, 2) }, `^0 0 \d{16}1$`},
+		"all limits": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
+			r.op(store.Take, 1, 2, 1, 0)
+		}, `^\d{16}1 \d{16}1 \d{16}1$`},
+		"the last limit": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) { r.op(store.Take, 1, 2) }, `^0 0 \d{16}1$`},
 		"the first limits": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
-			r.op(ratelimit.OpTake, 1, 0, 1, 2)
-			r.op(ratelimit.OpReset, 0, 2)
+			r.op(store.Take, 1, 0, 1, 2)
+			r.op(store.Reset, 0, 2)
 		}, `^\d{16}1 \d{16}1$`},
 		"none": {[]string{"10 per hour", "10 per day"}, func(r *rule) {
-			r.op(ratelimit.OpTake, 1, 0, 1)
-			r.op(ratelimit.OpReset, 0, 0, 1)
+			r.op(store.Take, 1, 0, 1)
+			r.op(store.Reset, 0, 0, 1)
 		}, `^$`},
-		"the first by credits": {[]string{"10 per hour", "10 per day"}, func(r *rule) {
-			r.op(ratelimit.OpTake, 2, 0)
-			r.op(ratelimit.OpTake, 1, 0, 1)
-			r.op(ratelimit.OpCredit, 1, 0, 1)
+		"the first by refunds": {[]string{"10 per hour", "10 per day"}, func(r *rule) {
+			r.op(store.Take, 2, 0)
+			r.op(store.Take, 1, 0, 1)
+			r.op(store.Refund, 1, 0, 1)
 		}, `^\d{16}2$`},
 		"the middle": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
-			r.op(ratelimit.OpTake, 1, 0, 1, 2)
-			r.op(ratelimit.OpCredit, 1, 0, 2)
+			r.op(store.Take, 1, 0, 1, 2)
+			r.op(store.Refund, 1, 0, 2)
 		}, `^0 \d{16}1$`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRule(t, server, tc.limits...)
-			tc.ask(r)
+			tc.run(r)
 			assert.Regexp(t, tc.want, r.state())
 		})
 	}
@@ -153,11 +157,11 @@ func TestStates(t *testing.T) {
 func TestUsualStateIsAnInteger(t *testing.T) {
 	server := redistest.Start(t)
 	r := newRule(t, server, "100 per minute")
-	r.op(ratelimit.OpTake, 99, 0)
+	r.op(store.Take, 99, 0)
 	assert.Equal(t, "int", r.client.ObjectEncoding(t.Context(), r.key()).Val())
 }
 
-// What cannot be read is empty for every limit, and is repaired for those that are asked for.
+// A state that cannot be read is an empty bucket. The next op repairs it.
 func TestUnknownStateOfSeveralLimits(t *testing.T) {
 	server := redistest.Start(t)
 	now := fmt.Sprint(time.Now().UnixMicro())
@@ -180,14 +184,14 @@ func TestUnknownStateOfSeveralLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRule(t, server, "2 per hour", "2 per day")
-			r.op(ratelimit.OpTake, 1, 0)
+			r.op(store.Take, 1, 0)
 			key := r.key()
 			for i, want := range tc.want {
 				require.NoError(t, r.client.Set(t.Context(), key, tc.state, time.Hour).Err())
-				assert.Equal(t, want, r.op(ratelimit.OpPeek, 0, i)[0] > 0, "limit %d alone", i)
+				assert.Equal(t, want, r.op(store.Peek, 0, i)[0] > 0, "limit %d alone", i)
 			}
 			require.NoError(t, r.client.Set(t.Context(), key, tc.state, time.Hour).Err())
-			for i, left := range r.op(ratelimit.OpPeek, 0, 0, 1) {
+			for i, left := range r.op(store.Peek, 0, 0, 1) {
 				assert.Equal(t, tc.want[i], left > 0, "limit %d", i)
 			}
 			assert.Positive(t, r.client.PTTL(t.Context(), key).Val(), "it must fill again")
@@ -195,28 +199,29 @@ func TestUnknownStateOfSeveralLimits(t *testing.T) {
 	}
 }
 
-// Lua has a stack of 8000 values. All that may come in one batch must fit.
+// Lua has a stack of 8000 values. The largest batch must fit.
 func TestLargestBatch(t *testing.T) {
-	store := newStore(t, redistest.Start(t).Client(), redisstore.Config{})
-	var ops []ratelimit.Op
+	s := newStore(t, redistest.Start(t).Client(), redisstore.Config{})
+	var ops []store.Op
 	for i := range 512 {
 		ops = append(ops, take(limit(t, "r", i%3, "10 per hour"), fmt.Sprint(i/5), 1)...)
 	}
-	require.NoError(t, store.Apply(t.Context(), ops))
+	require.NoError(t, s.Apply(t.Context(), ops))
 	for i, op := range ops {
 		assert.True(t, op.Result.Allowed)
 		assert.InDelta(t, 9, op.Result.Remaining, 1, "op %d", i)
 	}
 	ops = append(ops, ops[0])
-	require.ErrorIs(t, store.Apply(t.Context(), ops), ratelimit.ErrInvalidOp)
+	require.ErrorIs(t, s.Apply(t.Context(), ops), store.ErrInvalidOp)
 	ops = take(limit(t, "r", 0, "1_000_000_000 per second burst 300_000_000_000_000"), "a", 1)
-	require.ErrorIs(t, store.Apply(t.Context(), ops), ratelimit.ErrInvalidOp, "a bucket that doubles cannot count")
+	require.ErrorIs(t, s.Apply(t.Context(), ops), store.ErrInvalidOp, "a double cannot count so many")
 }
 
-// A fraction that was written under another limit is less than a microsecond under any.
+// A fraction of a microsecond that another limit has left is less than a microsecond under any
+// limit.
 func TestFractionOfAnotherLimit(t *testing.T) {
 	r := newRule(t, redistest.Start(t), "10 per hour")
-	r.op(ratelimit.OpTake, 1, 0)
+	r.op(store.Take, 1, 0)
 	state := fmt.Sprint(time.Now().UnixMicro()) + "1:900000"
 	require.NoError(t, r.client.Set(t.Context(), r.key(), state, time.Hour).Err())
 	ops := take(r.limits[0], "a", 0)

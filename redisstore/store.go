@@ -1,8 +1,18 @@
-// Package redisstore keeps the buckets of package ratelimit in Redis or Valkey, so that
-// all instances of a service share one limit.
+// Package redisstore keeps token buckets in Redis or Valkey, so that all instances of a service
+// share one limit.
 //
-// A decision is one script and one round trip for all limits of a request, and its clock
-// is the server's: it makes no difference if the clocks of the instances disagree.
+//	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
+//	store, err := redisstore.New(client, redisstore.Config{Prefix: "shop"})
+//	...
+//	limiter, err := ratelimit.New(ratelimit.Config{
+//		Store:          store,
+//		OnStoreFailure: ratelimit.UseMemory,
+//		Rules:          rules,
+//	})
+//
+// A decision is one script and one round trip for all limits of a request. Its clock is the
+// server's, so the clocks of the instances do not matter. The README of this module says what the
+// server needs, and what happens when it fails.
 package redisstore
 
 import (
@@ -13,57 +23,48 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // Config configures a [Store]. The zero Config is valid.
 type Config struct {
 	_ [0]func() // not comparable, and no literals without field names
 
-	// Prefix begins the name of each key in Redis: at most 64 bytes, without braces. Empty
-	// means "rl". Services that share a server share the buckets of rules of one
-	// name, unless their prefixes differ.
+	// Prefix begins the name of every key in Redis. It has at most 64 bytes and no braces. Empty
+	// means "rl". Services that share a server and a prefix share the buckets of rules that have
+	// the same name.
 	Prefix string
-	// Secret, if not empty, is the key of the HMAC that stands for the identity in the
-	// names of keys. Without it that is a plain SHA-256, by which whoever can read the names
-	// can look for a known address or user. It must be the same for all instances.
+	// Secret, if not empty, is the key of an HMAC that stands for each client in the names of keys.
+	// Otherwise a SHA-256 does, and a person who can read the names can look for a known address or
+	// user. Secret must be the same for all instances.
 	Secret []byte
-	// Sharded says that the client spreads keys over several servers. New knows that of a
-	// Cluster or a Ring of go-redis without being told.
+	// Sharded says that the client spreads keys over several servers. New finds that out itself for
+	// a Cluster or a Ring of go-redis.
 	Sharded bool
 }
 
-// Store is a [ratelimit.Store] in Redis (5 or later) or Valkey. It is safe for concurrent
-// use, starts no goroutine and does not own the client: closing that is the caller's.
+// Store is a [store.Store] and a [store.Leaser] in Redis (5 or later) or Valkey. It is safe for
+// concurrent use and starts no goroutine. It does not close the client.
 //
-// Each batch is one EVALSHA, or one EVAL where the server does not know the script yet. While
-// two are under way, further batches wait, and are sent together as one when one of the
-// two is back. Each is decided for itself all the same, and has its own deadline. Nothing is
-// retried, whatever the client is told to retry, but the script that was not known: a take
-// whose answer was lost may have been charged.
+// A batch is one EVALSHA, decided in one atomic step. Batches that wait for the server are sent
+// together. On a Cluster or a Ring, a batch on several keys takes one step per key. If a later key
+// denies, the Store refunds what the earlier keys have paid. No command is retried.
 //
-// On a Cluster, or a Ring, the buckets of one [ratelimit.Key] are together, and limits on it
-// are decided in one step. Limits on different keys are asked one key after another, in three
-// quarters of the time that there is; what was taken is given back if a later one refuses or fails, so
-// that for a moment another request may be refused that would have been admitted. This is the
-// only case that is not atomic.
-//
-// Time is that of the server, in microseconds. Within it every limit is kept exactly, if its
-// bucket takes less than 2^52 ticks to fill: that is true of all counts up to a million per
-// hour or 50,000 per day, and of larger round ones. Other limits admit less than they say, by
-// less than Burst/2^50 of it, and never more. A bucket of more than 2^48 tokens is refused, as an
-// invalid op. If the numbers of a limit change, what a bucket lacked when it was last charged stays spent, to
-// within a token, and counts as having come back since then at the new rate.
+// If the numbers of a limit change, a bucket keeps what it lacked when it was last charged, to
+// within a token. The time since then counts at the new rate.
 type Store struct {
 	combiner combiner
 	naming   naming
 }
 
-var _ ratelimit.Store = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
-// New returns a Store that uses client, which need not be connected yet: nothing is sent. It
-// is an error if cfg is not valid or if the client's ContextTimeoutEnabled is not set: the
-// deadline of a decision would not count, and a server that hangs would hang each request.
+var errNoTimeouts = errors.New("redisstore: the client's option ContextTimeoutEnabled is false: want true, " +
+	"or a server that hangs would hang each request for the client's ReadTimeout")
+
+// New returns a Store that uses client. It sends nothing, so the client need not be connected yet.
+// New returns an error if cfg is invalid, or if ContextTimeoutEnabled of the client is not set: the
+// client would ignore the deadline of a decision, and a server that hangs would hang each request.
 func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	timeouts := true
 	switch c := client.(type) {
@@ -78,8 +79,7 @@ func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	}
 	s, err := NewWith(goRedis{client}, cfg)
 	if !timeouts {
-		err = errors.Join(errors.New("redisstore: the client's option ContextTimeoutEnabled is false: want true, "+
-			"or a server that hangs would hang each request for the client's ReadTimeout"), err)
+		err = errors.Join(errNoTimeouts, err)
 	}
 	if err != nil {
 		return nil, err
@@ -87,40 +87,43 @@ func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// NewWith is [New] for another client than one of go-redis.
+// NewWith is [New] for a client that is not of go-redis.
 func NewWith(client Scripter, cfg Config) (*Store, error) {
 	if client == nil {
 		return nil, errors.New("redisstore: the client is nil")
 	}
 	if len(cfg.Prefix) > maxPrefix || strings.ContainsAny(cfg.Prefix, "{}") {
-		return nil, fmt.Errorf("redisstore: Config.Prefix is %.80q: want at most %d bytes without braces", cfg.Prefix, maxPrefix)
+		return nil, fmt.Errorf("redisstore: Config.Prefix is %.80q: want at most %d bytes without braces",
+			cfg.Prefix, maxPrefix)
 	}
 	return &Store{naming: newNaming(cfg), combiner: combiner{client: client, alone: cfg.Sharded}}, nil
 }
 
-// maxBatch is the number of ops that one batch may have: a script for so many takes the server
-// some milliseconds.
+// maxBatch is how many ops a batch may have. A script for so many takes the server some
+// milliseconds.
 const maxBatch = 512
 
-// Apply implements [ratelimit.Store]. An error of the server or of the way to it is an
-// [*Error].
-func (s *Store) Apply(ctx context.Context, ops []ratelimit.Op) error {
-	if err := ratelimit.CheckOps(ops); err != nil {
+// Apply implements [store.Store]. If the server failed, or could not be reached, the error is an
+// [*Error]. A batch of more than 512 ops, and a burst above 2^48, is a [store.ErrInvalidOp].
+func (s *Store) Apply(ctx context.Context, ops []store.Op) error {
+	if err := store.CheckOps(ops); err != nil {
 		return err
 	}
 	if len(ops) == 0 {
 		return ctx.Err()
 	}
 	if len(ops) > maxBatch {
-		return fmt.Errorf("%w: redisstore: a batch of %d: want at most %d", ratelimit.ErrInvalidOp, len(ops), maxBatch)
+		return fmt.Errorf("%w: redisstore: a batch of %d: want at most %d",
+			store.ErrInvalidOp, len(ops), maxBatch)
 	}
 	all := make([]terms, len(ops))
 	for i := range ops {
 		l := ops[i].Limit
-		if l.Limit().Burst > maxBurst {
-			return fmt.Errorf("%w: ops[%d] (rule %q): redisstore: a bucket of %d: want at most 2^48", ratelimit.ErrInvalidOp, i, l.Rule(), l.Limit().Burst)
+		if l.Burst() > maxBurst {
+			return fmt.Errorf("%w: ops[%d] (rule %q): redisstore: a bucket of %d: want at most 2^48",
+				store.ErrInvalidOp, i, l.Rule(), l.Burst())
 		}
-		all[i] = termsOf(l.Limit())
+		all[i] = termsOf(l)
 	}
 	if s.combiner.alone && !oneKey(ops) {
 		return s.applyByKey(ctx, ops, all)
@@ -128,7 +131,7 @@ func (s *Store) Apply(ctx context.Context, ops []ratelimit.Op) error {
 	return s.run(ctx, ops, all)
 }
 
-func oneKey(ops []ratelimit.Op) bool {
+func oneKey(ops []store.Op) bool {
 	for i := range ops {
 		if ops[i].Key != ops[0].Key {
 			return false
@@ -138,7 +141,7 @@ func oneKey(ops []ratelimit.Op) bool {
 }
 
 // run decides ops in one step.
-func (s *Store) run(ctx context.Context, ops []ratelimit.Op, all []terms) error {
+func (s *Store) run(ctx context.Context, ops []store.Op, all []terms) error {
 	reply, err := s.combiner.do(s.call(ctx, ops, all))
 	if err != nil {
 		return err
@@ -149,8 +152,8 @@ func (s *Store) run(ctx context.Context, ops []ratelimit.Op, all []terms) error 
 	return nil
 }
 
-// call returns what the script is told of ops.
-func (s *Store) call(ctx context.Context, ops []ratelimit.Op, all []terms) *call {
+// call returns ops as the script reads them.
+func (s *Store) call(ctx context.Context, ops []store.Op, all []terms) *call {
 	c := &call{ctx: ctx, names: make([]string, 0, len(ops)), arg: make([]byte, 0, opSize*len(ops))}
 	places := make([]place, len(ops))
 	var t tag
@@ -161,7 +164,7 @@ func (s *Store) call(ctx context.Context, ops []ratelimit.Op, all []terms) *call
 		}
 		key, bucket := firsts(ops, i)
 		if key == i {
-			c.names = append(c.names, s.naming.name(t, op.Limit.Rule()))
+			c.names = append(c.names, s.naming.buckets(t, op.Limit.Rule()))
 			key = len(c.names)
 		} else {
 			key = places[key].key
@@ -175,8 +178,8 @@ func (s *Store) call(ctx context.Context, ops []ratelimit.Op, all []terms) *call
 	return c
 }
 
-// firsts returns the first op on the key in Redis of op i, and the first on its bucket.
-func firsts(ops []ratelimit.Op, i int) (key, bucket int) {
+// firsts returns the first op on the same key in Redis as op i, and the first on the same bucket.
+func firsts(ops []store.Op, i int) (key, bucket int) {
 	op := &ops[i]
 	key = i
 	for j := range i {

@@ -10,16 +10,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 	"github.com/ratelimit-go/ratelimit/storetest"
 )
 
 func TestConformance(t *testing.T) {
 	server := redistest.Start(t)
 	storetest.Run(t, storetest.Harness{
-		New: func(t testing.TB) ratelimit.Store {
+		New: func(t testing.TB) store.Store {
 			server.Do("flushall")
 			return newStore(t, server.Client(), redisstore.Config{})
 		},
@@ -44,7 +44,7 @@ func TestMistakes(t *testing.T) {
 			client: redis.NewClusterClient(&redis.ClusterOptions{}),
 			want:   []string{"ContextTimeoutEnabled is false: want true"},
 		},
-		"all at once": {
+		"two mistakes": {
 			client: redis.NewClient(&redis.Options{}), cfg: redisstore.Config{Prefix: "{a}"},
 			want: []string{"ContextTimeoutEnabled is false", `Config.Prefix is "{a}": want at most 64 bytes without braces`},
 		},
@@ -75,9 +75,9 @@ func TestNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server.Do("flushall")
-			store := newStore(t, server.Client(), cfg)
+			s := newStore(t, server.Client(), cfg)
 			ops := append(take(limit(t, "login", 0, "5 per minute"), evil, 1), take(limit(t, "LOGIN", 1, "20 per hour"), evil, 1)...)
-			require.NoError(t, store.Apply(t.Context(), ops))
+			require.NoError(t, s.Apply(t.Context(), ops))
 			keys, err := server.Client().Keys(t.Context(), "*").Result()
 			require.NoError(t, err)
 			require.Len(t, keys, 2)
@@ -105,45 +105,45 @@ func TestSecretChangesNames(t *testing.T) {
 func TestBucketsExpireWhenFull(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	store := newStore(t, client, redisstore.Config{})
+	s := newStore(t, client, redisstore.Config{})
 	ops := take(limit(t, "r", 0, "3 per hour"), "a", 2)
-	require.NoError(t, store.Apply(t.Context(), ops))
-	key := client.Keys(t.Context(), "*").Val()[0]
+	require.NoError(t, s.Apply(t.Context(), ops))
+	key := keysOf(t, client)[0]
 	ttl := client.PTTL(t.Context(), key).Val()
 	assert.Greater(t, ttl, ops[0].Result.ResetAfter-time.Second)
 	assert.LessOrEqual(t, ttl, ops[0].Result.ResetAfter+2*time.Millisecond)
 
-	ops[0].Kind = ratelimit.OpReset
-	require.NoError(t, store.Apply(t.Context(), ops))
+	ops[0].Kind = store.Reset
+	require.NoError(t, s.Apply(t.Context(), ops))
 	assert.Zero(t, client.DBSize(t.Context()).Val(), "a full bucket is kept")
 }
 
-func TestRefusalsWriteNothing(t *testing.T) {
+func TestDenialsWriteNothing(t *testing.T) {
 	server := redistest.Start(t)
-	store := newStore(t, server.Client(), redisstore.Config{})
+	s := newStore(t, server.Client(), redisstore.Config{})
 	l := limit(t, "r", 0, "1 per hour")
-	require.NoError(t, store.Apply(t.Context(), take(l, "a", 1)))
+	require.NoError(t, s.Apply(t.Context(), take(l, "a", 1)))
 	before := server.Calls()["set"]
 	for range 3 {
 		ops := take(l, "a", 1)
-		require.NoError(t, store.Apply(t.Context(), ops))
+		require.NoError(t, s.Apply(t.Context(), ops))
 		require.False(t, ops[0].Result.Allowed)
 	}
 	assert.Equal(t, before, server.Calls()["set"])
 }
 
-// One decision is one command on the wire, however many limits it has, and the script is
-// sent only to a server that does not know it.
+// A decision with several limits is one command. The text of the script is sent only to a server
+// that does not know it.
 func TestOneRoundTrip(t *testing.T) {
 	server := redistest.Start(t)
-	store := newStore(t, server.Client(), redisstore.Config{})
+	s := newStore(t, server.Client(), redisstore.Config{})
 	pings := server.Calls()["ping"]
 	decide := func() {
-		var ops []ratelimit.Op
+		var ops []store.Op
 		for i, text := range []string{"10 per second", "100 per minute", "1000 per hour"} {
 			ops = append(ops, take(limit(t, "r", i, text), "a", 1)...)
 		}
-		require.NoError(t, store.Apply(t.Context(), ops))
+		require.NoError(t, s.Apply(t.Context(), ops))
 	}
 	decide()
 	before := server.Calls()
@@ -164,10 +164,10 @@ func TestOneRoundTrip(t *testing.T) {
 func TestUnknownStateIsAnEmptyBucket(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	store := newStore(t, client, redisstore.Config{})
+	s := newStore(t, client, redisstore.Config{})
 	l := limit(t, "r", 0, "2 per hour")
-	require.NoError(t, store.Apply(t.Context(), take(l, "a", 1)))
-	key := client.Keys(t.Context(), "*").Val()[0]
+	require.NoError(t, s.Apply(t.Context(), take(l, "a", 1)))
+	key := keysOf(t, client)[0]
 	good := client.Get(t.Context(), key).Val()
 	for name, state := range map[string]string{
 		"nothing": "", "text": "17", "a later version": "\x02" + good[1:], "longer": good + "x", "zeros": strings.Repeat("\x00", 25),
@@ -176,7 +176,7 @@ func TestUnknownStateIsAnEmptyBucket(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, client.Set(t.Context(), key, state, 0).Err())
 			ops := take(l, "a", 1)
-			require.NoError(t, store.Apply(t.Context(), ops))
+			require.NoError(t, s.Apply(t.Context(), ops))
 			assert.False(t, ops[0].Result.Allowed)
 			assert.InDelta(t, (30 * time.Minute).Seconds(), ops[0].Result.RetryAfter.Seconds(), 5)
 			assert.Positive(t, client.PTTL(t.Context(), key).Val(), "it must fill again")
@@ -184,29 +184,29 @@ func TestUnknownStateIsAnEmptyBucket(t *testing.T) {
 	}
 }
 
-// A failover may lead to a server whose clock is behind. Nothing is minted by that, and
-// nobody is locked out for longer than a bucket takes to fill.
+// After a failover the clock of the server may be behind. That creates no tokens, and denies no key
+// for longer than its bucket takes to fill.
 func TestClockSetBack(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	store := newStore(t, client, redisstore.Config{})
+	s := newStore(t, client, redisstore.Config{})
 	l := limit(t, "r", 0, "6 per hour")
-	require.NoError(t, store.Apply(t.Context(), take(l, "a", 1)))
-	key := client.Keys(t.Context(), "*").Val()[0]
+	require.NoError(t, s.Apply(t.Context(), take(l, "a", 1)))
+	key := keysOf(t, client)[0]
 	setFullAgain(t, client, key, time.Now().Add(1000*time.Hour))
 	ops := take(l, "a", 1)
-	require.NoError(t, store.Apply(t.Context(), ops))
+	require.NoError(t, s.Apply(t.Context(), ops))
 	assert.False(t, ops[0].Result.Allowed)
 	assert.LessOrEqual(t, ops[0].Result.RetryAfter, 10*time.Minute)
 	assert.LessOrEqual(t, ops[0].Result.ResetAfter, time.Hour)
 }
 
-func TestCancelledContext(t *testing.T) {
-	store := newStore(t, redistest.Start(t).Client(), redisstore.Config{})
+func TestCanceledContext(t *testing.T) {
+	s := newStore(t, redistest.Start(t).Client(), redisstore.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, store.Apply(ctx, take(limit(t, "r", 0, "1 per hour"), "a", 1)), context.Canceled)
+	require.ErrorIs(t, s.Apply(ctx, take(limit(t, "r", 0, "1 per hour"), "a", 1)), context.Canceled)
 	ops := take(limit(t, "r", 0, "1 per hour"), "a", 1)
-	require.NoError(t, store.Apply(t.Context(), ops))
-	assert.True(t, ops[0].Result.Allowed, "the cancelled take was charged")
+	require.NoError(t, s.Apply(t.Context(), ops))
+	assert.True(t, ops[0].Result.Allowed, "the canceled take was charged")
 }

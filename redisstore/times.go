@@ -6,16 +6,16 @@ import (
 	"math/bits"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// The script counts time in ticks, of which den are a microsecond and num are the time of a
-// token. Lua has only doubles, which are exact for whole numbers below 2^53, so no bucket may
-// take as many ticks to fill: maxFill leaves room for the sum of two.
+// The script counts time in ticks: den ticks are a microsecond, and num ticks are the time of a
+// token. Lua has only doubles, which are exact for whole numbers below 2^53. So a bucket may take
+// at most maxFill ticks to fill, which leaves room for the sum of two.
 const maxFill = 1 << 52
 
-// maxBurst is the size of the largest bucket that is kept. It leaves a tick for each token
-// of a limit that takes 100 years to fill, which is the most that package ratelimit accepts.
+// maxBurst is the size of the largest bucket. It leaves a tick per token for a limit that takes 100
+// years to fill, which is the most that package store accepts.
 const maxBurst = 1 << 48
 
 // terms is a limit as the script needs it.
@@ -24,19 +24,19 @@ type terms struct {
 	burst    int64
 }
 
-// termsOf returns l in ticks. They are exact if filling the bucket takes at most maxFill
-// of them. If not, a token takes longer than it should, by less than Burst/2^50 of its
-// time: the limit admits less then, and never more. Burst must be at most maxBurst.
-func termsOf(l ratelimit.Limit) terms {
+// termsOf returns l in ticks. They are exact if the bucket takes at most maxFill ticks to fill. If
+// not, a token takes longer than it should, by less than Burst/2^50 of its time, so the limit
+// allows less. The burst must be at most maxBurst.
+func termsOf(l *store.Limit) terms {
 	// Count tokens take Period nanoseconds, so one takes Period/(1000*Count) microseconds.
-	num, den := int64(l.Period), l.Count
+	num, den, burst := int64(l.Period()), l.Count(), l.Burst()
 	g := gcd(num, den)
 	num, den = num/g, den/g
 	g = gcd(num, 1000)
 	num, den = num/g, den*(1000/g) // den was below 2^32
-	if hi, lo := bits.Mul64(uint64(l.Burst), uint64(num)); hi > 0 || lo > maxFill {
+	if hi, lo := bits.Mul64(uint64(burst), uint64(num)); hi > 0 || lo > maxFill {
 		us, _ := bits.Div64(hi, lo, uint64(den)) // a bucket fills in 100 years, so this fits
-		coarse := (maxFill - l.Burst) / (int64(us) + 1)
+		coarse := (maxFill - burst) / (int64(us) + 1)
 		hi, lo = bits.Mul64(uint64(num), uint64(coarse))
 		q, rest := bits.Div64(hi, lo, uint64(den))
 		num, den = int64(q), coarse
@@ -44,7 +44,7 @@ func termsOf(l ratelimit.Limit) terms {
 			num++
 		}
 	}
-	return terms{num: num, den: den, burst: l.Burst}
+	return terms{num: num, den: den, burst: burst}
 }
 
 func gcd(a, b int64) int64 {
@@ -56,38 +56,38 @@ func gcd(a, b int64) int64 {
 
 func (t *terms) fill() int64 { return t.burst * t.num }
 
-// remaining returns how many whole tokens are left in a bucket with this debt.
+// remaining returns how many whole tokens a bucket with this debt has left.
 func (t *terms) remaining(debt int64) int64 { return max(0, (t.fill()-debt)/t.num) }
 
-// duration returns the time of so many ticks, rounded up to a whole nanosecond.
+// duration returns the time of ticks, rounded up to a whole nanosecond.
 func (t *terms) duration(ticks int64) time.Duration {
 	us, rest := ticks/t.den, ticks%t.den
 	return time.Duration(us*1000 + (rest*1000+t.den-1)/t.den)
 }
 
-// The kinds of a take and a peek of more than the bucket can ever hold.
+// The kinds, for the script, of a Take and a Peek whose cost exceeds the burst.
 const (
-	neverTake = -1
-	neverPeek = -2
+	exceedingTake = -1
+	exceedingPeek = -2
 )
 
-// opSize is the length of what the script reads of one op.
+// opSize is how many bytes the script reads per op.
 const opSize = 8 * 8
 
 // place says which bucket an op is on. See apply.lua.
 type place struct{ limit, key, bucket int }
 
 // appendOp appends the eight numbers that the script reads of op.
-func (t *terms) appendOp(b []byte, op *ratelimit.Op, p place) []byte {
+func (t *terms) appendOp(b []byte, op *store.Op, p place) []byte {
 	kind, cost := float64(op.Kind), int64(0)
 	switch {
-	case op.Kind == ratelimit.OpReset:
+	case op.Kind == store.Reset:
 	case op.Cost <= t.burst:
 		cost = op.Cost * t.num
-	case op.Kind == ratelimit.OpTake:
-		kind = neverTake
-	case op.Kind == ratelimit.OpPeek:
-		kind = neverPeek
+	case op.Kind == store.Take:
+		kind = exceedingTake
+	case op.Kind == store.Peek:
+		kind = exceedingPeek
 	default:
 		cost = t.fill() // no debt is more
 	}
@@ -100,26 +100,26 @@ func (t *terms) appendOp(b []byte, op *ratelimit.Op, p place) []byte {
 	return b
 }
 
-// replySize is the length of what the script says of one op.
+// replySize is how many bytes the script replies per op.
 const replySize = 2 * 8
 
-// result returns the Result of op from what the script says of it: the debts that it found
-// and that are left.
-func (t *terms) result(op *ratelimit.Op, reply string) ratelimit.Result {
+// result returns the Result of op from the reply of the script: the debt before op, and the debt
+// after the batch.
+func (t *terms) result(op *store.Op, reply string) store.Result {
 	found, left := number(reply), number(reply[8:])
-	r := ratelimit.Result{Allowed: true, Remaining: t.remaining(left), ResetAfter: t.duration(left)}
-	if op.Kind != ratelimit.OpTake && op.Kind != ratelimit.OpPeek {
+	r := store.Result{Allowed: true, Remaining: t.remaining(left), ResetAfter: t.duration(left)}
+	if op.Kind != store.Take && op.Kind != store.Peek {
 		return r
 	}
 	if op.Cost > t.burst {
-		r.Allowed, r.Never = false, true
+		r.Allowed, r.ExceedsBurst = false, true
 	} else if over := found + op.Cost*t.num - t.fill(); over > 0 {
 		r.Allowed, r.RetryAfter = false, t.duration(over)
 	}
 	return r
 }
 
-// number returns the whole number that a double at the beginning of s is.
+// number reads the double at the beginning of s, which is a whole number.
 func number(s string) int64 {
 	return int64(math.Float64frombits(binary.BigEndian.Uint64([]byte(s[:8]))))
 }

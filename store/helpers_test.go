@@ -33,6 +33,7 @@ func limits(t testing.TB) map[string]*store.Limit {
 		"7 per 3 seconds":                   limit(t, 7, 3*time.Second, 0),
 		"3 per second, burst 1":             limit(t, 3, time.Second, 1),
 		"100 per minute":                    limit(t, 100, time.Minute, 0),
+		"999983 per day":                    limit(t, 999_983, day, 0),
 		"999983 per day, burst 17":          limit(t, 999_983, day, 17),
 		"1000000 per second, burst 1000":    limit(t, 1_000_000, time.Second, 1000),
 		"5000000000 per second":             limit(t, 5_000_000_000, time.Second, 0),

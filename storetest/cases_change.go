@@ -5,79 +5,79 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// The contract leaves open at what rate old debts are paid once numbers have changed,
-// and whether a debt of more than a lowered burst is cut for good. So these cases
-// compare levels only at the instant of a change, and believe what a store says of waits.
+// The contract does not say at what rate old debts are paid once the numbers have changed, nor
+// whether a lowered burst cuts a larger debt for good. So these cases compare levels only at the
+// instant of a change, and rely on the RetryAfter that the store reports.
 func changeCases() []testCase {
-	const stays = "If the numbers of a limit change, what its keys have already spent stays spent (in tokens, at most the new burst)."
+	const (
+		stays = "If the numbers of a limit change, each key keeps what it has spent, in tokens, " +
+			"up to the new burst."
+		retry = "RetryAfter is the shortest time after which the same op would be allowed."
+	)
 	return []testCase{
-		{"what was spent stays spent", stays, spentStaysSpent},
-		{"what was spent stays spent for each key", stays, spentStaysSpentByKey},
-		{"a change and back", stays, changeAndBack},
-		{"waits after a change are true", "RetryAfter is the shortest time after which the same op would be allowed.", waitsAfterChange},
-		{"changes mint nothing", stays, changesMintNothing},
+		{"spent tokens stay spent when a limit changes", stays, spentStaysSpent},
+		{"spent tokens stay spent for each key", stays, spentStaysSpentByKey},
+		{"a limit changes and changes back", stays, changeAndBack},
+		{"RetryAfter is true after a change", retry, waitsAfterChange},
+		{"changes of a limit create no tokens", stays, changesCreateNothing},
 	}
 }
 
 func spentStaysSpent(c *check) {
 	for i, tc := range []struct {
-		name, before, after string
-		spent, left         int64
+		name          string
+		before, after numbers
+		spent, left   int64
 	}{
-		{"the same", "10 per hour", "10 per hour", 6, 4},
-		{"more", "10 per hour", "20 per hour", 6, 14},
-		{"more, from empty", "10 per hour", "20 per hour", 10, 10},
-		{"less", "10 per hour", "8 per hour", 6, 2},
-		{"less than was spent", "10 per hour", "4 per hour", 6, 0},
-		{"just what was spent", "10 per hour", "6 per hour", 6, 0},
-		{"one token only", "10 per hour", "1 per hour", 10, 0},
-		{"one token only, from full", "10 per hour", "1 per hour", 0, 1},
-		{"slower", "10 per hour", "10 per day", 6, 4},
-		{"much slower", "10 per hour", "1 per year burst 10", 6, 4},
-		{"faster", "10 per day", "10 per hour", 6, 4},
-		{"the same in other words", "10 per hour", "20 per 2 hours burst 10", 6, 4},
-		{"uneven", "7 per hour", "11 per 3 hours burst 13", 5, 8},
-		{"uneven and slower", "11 per 3 hours burst 13", "7 per 13 hours burst 9", 5, 4},
-		{"a larger burst", "10 per hour", "10 per hour burst 100", 6, 94},
-		{"a smaller burst", "10 per hour burst 100", "10 per hour", 95, 0},
-		{"both", "10 per hour", "1000 per 7 days burst 50", 7, 43},
+		{"the same", per(10, time.Hour), per(10, time.Hour), 6, 4},
+		{"more", per(10, time.Hour), per(20, time.Hour), 6, 14},
+		{"more, from empty", per(10, time.Hour), per(20, time.Hour), 10, 10},
+		{"less", per(10, time.Hour), per(8, time.Hour), 6, 2},
+		{"less than was spent", per(10, time.Hour), per(4, time.Hour), 6, 0},
+		{"just what was spent", per(10, time.Hour), per(6, time.Hour), 6, 0},
+		{"one token only", per(10, time.Hour), per(1, time.Hour), 10, 0},
+		{"one token only, from full", per(10, time.Hour), per(1, time.Hour), 0, 1},
+		{"slower", per(10, time.Hour), per(10, day), 6, 4},
+		{"much slower", per(10, time.Hour), per(1, year).holding(10), 6, 4},
+		{"faster", per(10, day), per(10, time.Hour), 6, 4},
+		{"the same in other words", per(10, time.Hour), per(20, 2*time.Hour).holding(10), 6, 4},
+		{"uneven", per(7, time.Hour), per(11, 3*time.Hour).holding(13), 5, 8},
+		{"uneven and slower", per(11, 3*time.Hour).holding(13), per(7, 13*time.Hour).holding(9), 5, 4},
+		{"a larger burst", per(10, time.Hour), per(10, time.Hour).holding(100), 6, 94},
+		{"a smaller burst", per(10, time.Hour).holding(100), per(10, time.Hour), 95, 0},
+		{"both", per(10, time.Hour), per(1000, 7*day).holding(50), 7, 43},
 	} {
-		before, after := c.named("r", i, tc.before), c.named("r", i, tc.after)
-		what := fmt.Sprintf("%s: from %v to %v with %d spent", tc.name, before.Limit(), after.Limit(), tc.spent)
+		before, after := c.limit("r", i, tc.before), c.limit("r", i, tc.after)
+		what := fmt.Sprintf("%s: from %v to %v with %d spent", tc.name, tc.before, tc.after, tc.spent)
 		c.restart()
-		for _, id := range []string{"peek", "take", "refuse"} {
+		for _, id := range []string{"peek", "take", "deny"} {
 			c.apply(take(before, user(id), tc.spent))
 		}
 		c.wantLeft(what, after, c.one(peek(after, user("peek"), 0)), tc.left)
 		c.wantLeft(what+", a take of all that is left", after, c.one(take(after, user("take"), tc.left)), 0)
-		if r := c.one(take(after, user("refuse"), tc.left+1)); r.Allowed {
+		if r := c.one(take(after, user("deny"), tc.left+1)); r.Allowed {
 			c.fatalf("%s: a take of %d was allowed", what, tc.left+1)
 		}
-		c.wantLeft(what+", after a refusal", after, c.one(peek(after, user("refuse"), 0)), tc.left)
+		c.wantLeft(what+", after a denial", after, c.one(peek(after, user("deny"), 0)), tc.left)
 	}
 }
 
-func (c *check) wantLeft(what string, l *ratelimit.NamedLimit, r ratelimit.Result, left int64) {
-	c.Helper()
-	c.wantAllowed(what, r)
-	c.wantRemaining(what, l, r, left, left+tokensIn(l, c.slack()))
-}
-
 func spentStaysSpentByKey(c *check) {
-	before, after := c.named("r", 0, "10 per hour"), c.named("r", 0, "20 per day")
+	before, after := c.limit("r", 0, per(10, time.Hour)), c.limit("r", 0, per(20, day))
 	for i := range int64(11) {
 		c.apply(take(before, user(fmt.Sprint(i)), i))
 	}
 	for i := range int64(11) {
-		c.wantLeft(fmt.Sprintf("a key that had spent %d of 10, of now 20", i), after, c.one(peek(after, user(fmt.Sprint(i)), 0)), 20-i)
+		what := fmt.Sprintf("a key that had spent %d of 10, of now 20", i)
+		c.wantLeft(what, after, c.one(peek(after, user(fmt.Sprint(i)), 0)), 20-i)
 	}
 }
 
 func changeAndBack(c *check) {
-	a, b := c.named("r", 0, "10 per hour"), c.named("r", 0, "30 per hour")
+	a, b := c.limit("r", 0, per(10, time.Hour)), c.limit("r", 0, per(30, time.Hour))
 	spent := int64(0)
 	for range 3 {
 		c.wantLeft("under 10 per hour", a, c.one(take(a, user("a"), 1)), 9-spent)
@@ -85,57 +85,43 @@ func changeAndBack(c *check) {
 		spent += 3
 	}
 	if r := c.one(take(a, user("a"), 2)); r.Allowed {
-		c.fatalf("9 were spent by turns of a burst of 10 and one of 30, and 2 more of 10 were allowed")
+		c.fatalf("9 tokens were spent, under a burst of 10 and of 30 by turns, and 2 more of 10 were allowed")
 	}
 }
 
 func waitsAfterChange(c *check) {
 	u := c.unit()
-	for i, tc := range [][2]ratelimit.Limit{
-		{{Count: 1, Period: u, Burst: 3}, {Count: 1, Period: u, Burst: 5}},
-		{{Count: 1, Period: u, Burst: 3}, {Count: 1, Period: u, Burst: 2}},
-		{{Count: 1, Period: u, Burst: 3}, {Count: 1, Period: 2 * u, Burst: 3}},
-		{{Count: 1, Period: 2 * u, Burst: 3}, {Count: 1, Period: u, Burst: 3}},
-		{{Count: 2, Period: 3 * u, Burst: 3}, {Count: 3, Period: 4 * u, Burst: 2}},
+	for i, tc := range [][2]numbers{
+		{per(1, u).holding(3), per(1, u).holding(5)},
+		{per(1, u).holding(3), per(1, u).holding(2)},
+		{per(1, u).holding(3), per(1, 2*u).holding(3)},
+		{per(1, 2*u).holding(3), per(1, u).holding(3)},
+		{per(2, 3*u).holding(3), per(3, 4*u).holding(2)},
 	} {
 		what := fmt.Sprintf("from %v to %v", tc[0], tc[1])
-		before, after := c.name("r", i, tc[0]), c.name("r", i, tc[1])
+		before, after := c.limit("r", i, tc[0]), c.limit("r", i, tc[1])
 		c.apply(take(before, user("a"), 3))
 		c.apply(take(after, user("a"), c.one(peek(after, user("a"), 0)).Remaining))
 		c.wantTrueWait(what, take(after, user("a"), 1))
 	}
 }
 
-// wantTrueWait fails unless op is refused, and is still refused just before the time
-// that the store says, and allowed then.
-func (c *check) wantTrueWait(what string, op ratelimit.Op) {
-	c.Helper()
-	c.restart()
-	r := c.one(op)
-	c.wantRefused(what, r, r.RetryAfter)
-	early := c.early(r.RetryAfter)
-	c.advance(r.RetryAfter - early)
-	c.wantRefused(what+", early", c.one(op), early)
-	c.advance(early + c.h.Resolution)
-	c.wantAllowed(what+", after its RetryAfter", c.one(op))
-}
-
-// changesMintNothing changes between limits of one burst at random. No more may be
-// taken than the fastest would give.
-func changesMintNothing(c *check) {
+// changesCreateNothing changes at random between limits with the same burst. It may take at most
+// what the fastest limit allows.
+func changesCreateNothing(c *check) {
 	u := c.unit()
 	rnd := rand.New(rand.NewPCG(1, 1))
-	var limits []*ratelimit.NamedLimit
-	for _, l := range []ratelimit.Limit{{Count: 7, Period: 3 * u}, {Count: 1, Period: u}, {Count: 1, Period: 1000 * u}, {Count: 13, Period: 17 * u}} {
-		limits = append(limits, c.name("r", 0, l.WithBurst(10)))
+	var limits []*store.Limit
+	for _, n := range []numbers{per(7, 3*u), per(1, u), per(1, 1000*u), per(13, 17*u)} {
+		limits = append(limits, c.limit("r", 0, n.holding(10)))
 	}
 	m := newMeter(c, limits[0])
 	for step := range c.steps(2000) {
 		op := take(limits[rnd.IntN(len(limits))], user("a"), rnd.Int64N(4))
-		op.Kind = ratelimit.OpKind(rnd.IntN(2)) // take or peek
+		op.Kind = store.Kind(rnd.IntN(2)) // take or peek
 		r := c.one(op)
-		if r.Allowed && op.Kind == ratelimit.OpTake {
-			m.admit(fmt.Sprintf("step %d of changes between limits", step), op.Cost)
+		if r.Allowed && op.Kind == store.Take {
+			m.charge(fmt.Sprintf("step %d of changes between limits", step), op.Cost)
 		}
 		if !r.Allowed && c.exact() && rnd.IntN(3) == 0 {
 			c.advance(r.RetryAfter)
@@ -145,12 +131,4 @@ func changesMintNothing(c *check) {
 			c.advance(time.Duration(rnd.Int64N(int64(u))))
 		}
 	}
-}
-
-// steps returns n, or so few that a store in real time can wait between them.
-func (c *check) steps(n int) int {
-	if c.exact() {
-		return n
-	}
-	return min(n, 20)
 }

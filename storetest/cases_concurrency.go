@@ -9,7 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 func concurrencyCases() []testCase {
@@ -18,13 +18,13 @@ func concurrencyCases() []testCase {
 		{"goroutines on one key", atomically, oneKey},
 		{"goroutines on many keys", atomically, manyKeys},
 		{"goroutines on several buckets at once", atomically, severalBuckets},
-		{"goroutines that give back what they took", atomically, giveBack},
+		{"goroutines that refund what they took", atomically, refundTaken},
 	}
 }
 
 const goroutines = 8
 
-// parallel calls f(0), f(1) and so on at once, and fails if any returns an error.
+// parallel calls f(0), f(1) and so on at once. It fails if any of them returns an error.
 func (c *check) parallel(f func(g int) error) {
 	c.Helper()
 	start := make(chan struct{})
@@ -43,8 +43,8 @@ func (c *check) parallel(f func(g int) error) {
 	}
 }
 
-// takeOne takes one token of each bucket, and reports whether that was allowed.
-func (c *check) takeOne(ops ...ratelimit.Op) (bool, error) {
+// takeOne applies ops, and reports whether all of them were allowed.
+func (c *check) takeOne(ops ...store.Op) (bool, error) {
 	if err := c.store.Apply(context.Background(), ops); err != nil {
 		return false, fmt.Errorf("Apply(%s) returned the error %w", show(ops), err)
 	}
@@ -55,14 +55,14 @@ func (c *check) takeOne(ops ...ratelimit.Op) (bool, error) {
 	return allowed, nil
 }
 
-// oneKey fails unless the takes that were allowed saw each level of the bucket once.
+// oneKey fails unless the allowed takes have left the bucket at each of its levels once.
 func oneKey(c *check) {
 	const burst = 200
-	l := c.named("r", 0, "200 per 30 days")
+	l := c.limit("r", 0, per(200, 30*day))
 	seen := make([]atomic.Int64, burst+1)
 	c.parallel(func(int) error {
 		for range 2 * burst / goroutines {
-			ops := []ratelimit.Op{take(l, user("a"), 1)}
+			ops := []store.Op{take(l, user("a"), 1)}
 			allowed, err := c.takeOne(ops...)
 			if err != nil {
 				return err
@@ -85,12 +85,12 @@ func oneKey(c *check) {
 }
 
 func manyKeys(c *check) {
-	l := c.named("r", 0, "20 per 30 days")
-	keys := make([]ratelimit.Key, 16)
+	l := c.limit("r", 0, per(20, 30*day))
+	keys := make([]store.Key, 16)
 	for i := range keys {
 		keys[i] = user(fmt.Sprint(i))
 	}
-	admitted := make([]atomic.Int64, len(keys))
+	taken := make([]atomic.Int64, len(keys))
 	c.parallel(func(g int) error {
 		for i := range 5 * len(keys) {
 			n := (i + g) % len(keys)
@@ -99,35 +99,35 @@ func manyKeys(c *check) {
 				return err
 			}
 			if allowed {
-				admitted[n].Add(1)
+				taken[n].Add(1)
 			}
 		}
 		return nil
 	})
-	for i, key := range keys {
-		if n := admitted[i].Load(); n != 20 {
+	for i, k := range keys {
+		if n := taken[i].Load(); n != 20 {
 			c.fatalf("40 takes from a bucket of 20: %d were allowed", n)
 		}
-		c.wantSpent("after goroutines", l, key, 20)
+		c.wantSpent("after goroutines", l, k, 20)
 	}
 }
 
-// severalBuckets takes from several buckets in all orders, which deadlocks if each
-// is locked in turn. What is missing from a bucket must be what was allowed.
+// severalBuckets takes from several buckets in all orders. A store that locks them one by one in
+// the order of ops deadlocks. The allowed takes must be what the buckets lack.
 func severalBuckets(c *check) {
 	const burst = 60
-	buckets := []ratelimit.Op{
-		take(c.named("r", 0, "60 per 30 days"), user("a"), 1),
-		take(c.named("r", 1, "60 per 30 days"), user("a"), 1),
-		take(c.named("r", 0, "60 per 30 days"), user("b"), 1),
-		take(c.named("s", 0, "60 per 30 days"), user("a"), 1),
+	buckets := []store.Op{
+		take(c.limit("r", 0, per(60, 30*day)), user("a"), 1),
+		take(c.limit("r", 1, per(60, 30*day)), user("a"), 1),
+		take(c.limit("r", 0, per(60, 30*day)), user("b"), 1),
+		take(c.limit("s", 0, per(60, 30*day)), user("a"), 1),
 	}
 	spent := make([]atomic.Int64, len(buckets))
-	refused := make([]atomic.Bool, 1<<len(buckets)) // by the set of buckets
+	denied := make([]atomic.Bool, 1<<len(buckets)) // by the set of buckets
 	c.parallel(func(g int) error {
 		for i := range 100 {
 			set := 1 + (i*7+g*3)%(1<<len(buckets)-1)
-			var ops []ratelimit.Op
+			var ops []store.Op
 			for n := range buckets {
 				if set>>n&1 == 1 {
 					ops = append(ops, buckets[n])
@@ -141,7 +141,7 @@ func severalBuckets(c *check) {
 			case err != nil:
 				return err
 			case !allowed:
-				refused[set].Store(true)
+				denied[set].Store(true)
 				continue
 			}
 			for n := range buckets {
@@ -152,21 +152,21 @@ func severalBuckets(c *check) {
 	})
 	full := 0
 	for n, op := range buckets {
-		c.wantSpent("what batches took, and those that were refused did not", op.Limit, op.Key, spent[n].Load())
+		c.wantSpent("what allowed batches took", op.Limit, op.Key, spent[n].Load())
 		if spent[n].Load() == burst {
 			full |= 1 << n
 		}
 	}
-	for set := range refused {
-		if refused[set].Load() && set&full == 0 {
-			c.fatalf("a batch on buckets %04b was refused, though only %04b are empty", set, full)
+	for set := range denied {
+		if denied[set].Load() && set&full == 0 {
+			c.fatalf("a batch on buckets %04b was denied, though only %04b are empty", set, full)
 		}
 	}
 }
 
-// giveBack uses a bucket to count what is in use: never more than it holds.
-func giveBack(c *check) {
-	l := c.named("r", 0, "3 per 30 days")
+// refundTaken uses a bucket of 3 tokens to bound what is in use at once.
+func refundTaken(c *check) {
+	l := c.limit("r", 0, per(3, 30*day))
 	var inUse atomic.Int64
 	c.parallel(func(int) error {
 		for range 100 {
@@ -179,10 +179,10 @@ func giveBack(c *check) {
 			}
 			n := inUse.Add(1)
 			for range 10 {
-				runtime.Gosched() // hold the token while others ask
+				runtime.Gosched() // hold the token while other goroutines ask for it
 			}
 			inUse.Add(-1)
-			if _, err := c.takeOne(credit(l, user("a"), 1)); err != nil {
+			if _, err := c.takeOne(refund(l, user("a"), 1)); err != nil {
 				return err
 			}
 			if n > 3 {
@@ -191,5 +191,5 @@ func giveBack(c *check) {
 		}
 		return nil
 	})
-	c.wantSpent("when all was given back", l, user("a"), 0)
+	c.wantSpent("after all refunds", l, user("a"), 0)
 }

@@ -5,67 +5,65 @@ import (
 	"math/big"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Exact is a [ratelimit.Store] that does the arithmetic of a token bucket in
-// rational numbers and rounds nothing but its answers. It is slow and forgets
-// nothing: it is what other stores are compared with. A store that reads the same
-// clock, and is exact to the nanosecond, gives the same Results.
+// Exact is a [store.Store] that computes in rational numbers. It rounds nothing except its answers.
+// It is slow and forgets nothing: use it to check the answers of other stores. A store that is
+// exact to the nanosecond, and reads the same clock, gives the same Results.
 //
-// The contract does not say at what rate old debts are paid once the numbers of a
-// limit have changed, nor which op makes the change. Here it is the first op
-// with the new numbers, of any kind, and their rate counts from that instant.
+// The contract does not say at what rate old debts are paid after a change of a limit, nor which op
+// makes the change. In an Exact, the first op with the new numbers does, and from then on their
+// rate counts.
 //
-// An Exact is safe for use by several goroutines, by way of one mutex. The zero
-// Exact is not usable: call [NewExact].
+// An Exact is safe for concurrent use. The zero Exact is not usable: call [NewExact].
 type Exact struct {
 	ledger *ledger
 }
 
-var _ ratelimit.Store = (*Exact)(nil)
+var _ store.Store = (*Exact)(nil)
 
-// NewExact returns an empty Exact that reads the time from now, or from [time.Now]
-// if now is nil. A reading earlier than one before it counts as that one.
+// NewExact returns an empty Exact that reads the time from now. Nil means [time.Now]. An Exact
+// treats a reading that is earlier than a previous one as equal to it.
 func NewExact(now func() time.Time) *Exact {
 	return &Exact{newLedger(now, func() account { return new(exactAccount) })}
 }
 
-// Apply implements [ratelimit.Store].
-func (s *Exact) Apply(ctx context.Context, ops []ratelimit.Op) error {
+// Apply implements [store.Store].
+func (s *Exact) Apply(ctx context.Context, ops []store.Op) error {
 	return s.ledger.apply(ctx, ops)
 }
 
-// exactAccount counts the tokens that are missing. The zero exactAccount is full.
+// exactAccount counts the tokens that a bucket lacks. The zero exactAccount is full.
 type exactAccount struct {
-	limit ratelimit.Limit
+	limit numbers
 	at    time.Time
 	spent big.Rat // at the instant at
 	trial big.Rat
 }
 
-func (a *exactAccount) begin(now time.Time, l ratelimit.Limit) {
+func (a *exactAccount) begin(now time.Time, l numbers) {
 	if a.spent.Sign() > 0 {
 		a.refill(now.Sub(a.at))
 	}
 	a.at, a.limit = now, l
-	if a.spent.Cmp(whole(l.Burst)) > 0 {
-		a.spent.SetInt64(l.Burst)
+	if a.spent.Cmp(whole(l.burst)) > 0 {
+		a.spent.SetInt64(l.burst)
 	}
 	a.trial.Set(&a.spent)
 }
 
 func (a *exactAccount) refill(d time.Duration) {
-	back := big.NewRat(a.limit.Count, int64(a.limit.Period))
-	back.Mul(back, whole(int64(d)))
-	if a.spent.Sub(&a.spent, back); a.spent.Sign() < 0 {
+	paid := big.NewRat(a.limit.count, int64(a.limit.period))
+	paid.Mul(paid, whole(int64(d)))
+	if a.spent.Sub(&a.spent, paid); a.spent.Sign() < 0 {
 		a.spent.SetInt64(0)
 	}
 }
 
 func (a *exactAccount) wait(n int64) time.Duration {
 	over := new(big.Rat).Add(&a.trial, whole(n))
-	if over.Sub(over, whole(a.limit.Burst)); over.Sign() <= 0 {
+	if over.Sub(over, whole(a.limit.burst)); over.Sign() <= 0 {
 		return 0
 	}
 	return a.timeOf(over)
@@ -73,15 +71,15 @@ func (a *exactAccount) wait(n int64) time.Duration {
 
 func (a *exactAccount) charge(n int64) { a.trial.Add(&a.trial, whole(n)) }
 
-func (a *exactAccount) credit(n int64) {
+func (a *exactAccount) refund(n int64) {
 	if a.trial.Sub(&a.trial, whole(n)); a.trial.Sign() < 0 {
 		a.trial.SetInt64(0)
 	}
 }
 
-func (a *exactAccount) drain(n int64) {
-	if a.charge(n); a.trial.Cmp(whole(a.limit.Burst)) > 0 {
-		a.trial.SetInt64(a.limit.Burst)
+func (a *exactAccount) chargeUpTo(n int64) {
+	if a.charge(n); a.trial.Cmp(whole(a.limit.burst)) > 0 {
+		a.trial.SetInt64(a.limit.burst)
 	}
 }
 
@@ -91,14 +89,14 @@ func (a *exactAccount) commit() error {
 }
 
 func (a *exactAccount) level() (int64, time.Duration) {
-	left := new(big.Rat).Sub(whole(a.limit.Burst), &a.spent)
+	left := new(big.Rat).Sub(whole(a.limit.burst), &a.spent)
 	return new(big.Int).Div(left.Num(), left.Denom()).Int64(), a.timeOf(&a.spent)
 }
 
-// timeOf returns the time that so many tokens take, rounded up. It fits: no valid
-// limit takes longer than 100 years to fill.
+// timeOf returns the time that tokens take, rounded up. It fits, because no valid limit takes
+// longer than 100 years to fill a bucket.
 func (a *exactAccount) timeOf(tokens *big.Rat) time.Duration {
-	t := new(big.Rat).Mul(tokens, big.NewRat(int64(a.limit.Period), a.limit.Count))
+	t := new(big.Rat).Mul(tokens, big.NewRat(int64(a.limit.period), a.limit.count))
 	ns, rest := new(big.Int).QuoRem(t.Num(), t.Denom(), new(big.Int))
 	if rest.Sign() > 0 {
 		ns.Add(ns, big.NewInt(1))

@@ -8,9 +8,13 @@ import (
 	"testing"
 )
 
-// Failures runs the cases of h one after another, without Around, and returns what those
-// that failed say, by their names.
-func Failures(t testing.TB, h Harness) map[string]string { return h.failures(t, h.cases()) }
+// Failures runs those cases of h that have one of names, or all if there are no names. It ignores
+// Around. It returns the messages of the cases that failed, by their names.
+func Failures(t testing.TB, h Harness, names ...string) map[string]string {
+	return h.failures(t, slices.DeleteFunc(h.cases(), func(tc testCase) bool {
+		return len(names) > 0 && !slices.Contains(names, tc.name)
+	}))
+}
 
 // FailedLeaseCases returns the names of the cases of RunLeases that fail.
 func FailedLeaseCases(t testing.TB, h Harness) []string {
@@ -34,7 +38,7 @@ func (h Harness) failures(t testing.TB, cases []testCase) map[string]string {
 	return failed
 }
 
-// recorder is a testing.TB of its own where it is used to end a case.
+// A recorder is a testing.TB that keeps the message with which a case ends.
 type recorder struct {
 	testing.TB
 	failure string

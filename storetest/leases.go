@@ -5,26 +5,27 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Leases is a [ratelimit.Leaser] in memory, slow and simple. With a Store beside it in one struct
-// it stands for a server that several Limiters share. It is safe for concurrent use.
+// Leases is a slow and simple [store.Leaser] in memory. Embed it beside a Store in one struct to
+// simulate a server that several instances share. It is safe for concurrent use. The zero Leases is
+// not usable: call [NewLeases].
 type Leases struct {
 	now func() time.Time
 	mu  sync.Mutex
-	all map[counted]map[[16]byte]time.Time // the ends of those that are held
+	all map[counted]map[[16]byte]time.Time // when each held lease ends, by its ID
 }
 
-// counted is what leases are counted under.
+// counted names one count of leases.
 type counted struct {
 	rule string
-	key  ratelimit.Key
+	key  store.Key
 }
 
-var _ ratelimit.Leaser = (*Leases)(nil)
+var _ store.Leaser = (*Leases)(nil)
 
-// NewLeases returns Leases that read the time from now, nil meaning [time.Now].
+// NewLeases returns empty Leases that read the time from now. Nil means [time.Now].
 func NewLeases(now func() time.Time) *Leases {
 	if now == nil {
 		now = time.Now
@@ -32,9 +33,9 @@ func NewLeases(now func() time.Time) *Leases {
 	return &Leases{now: now, all: map[counted]map[[16]byte]time.Time{}}
 }
 
-// Lease implements [ratelimit.Leaser].
-func (s *Leases) Lease(ctx context.Context, kind ratelimit.LeaseKind, leases []ratelimit.Lease) error {
-	if err := ratelimit.CheckLeases(kind, leases); err != nil {
+// Lease implements [store.Leaser].
+func (s *Leases) Lease(ctx context.Context, kind store.LeaseKind, leases []store.Lease) error {
+	if err := store.CheckLeases(kind, leases); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -44,14 +45,14 @@ func (s *Leases) Lease(ctx context.Context, kind ratelimit.LeaseKind, leases []r
 	defer s.mu.Unlock()
 	now := s.now()
 	s.expire(now)
-	if kind == ratelimit.LeaseAcquire {
+	if kind == store.Acquire {
 		s.acquire(now, leases)
 		return nil
 	}
 	for i := range leases {
 		e := &leases[i]
 		_, e.Granted = s.of(e)[e.ID]
-		if kind == ratelimit.LeaseRelease {
+		if kind == store.Release {
 			delete(s.of(e), e.ID)
 		} else {
 			s.of(e)[e.ID] = now.Add(e.TTL)
@@ -60,51 +61,51 @@ func (s *Leases) Lease(ctx context.Context, kind ratelimit.LeaseKind, leases []r
 	return nil
 }
 
-// acquire takes leases one after another, and gives back what is new if one cannot be had.
-func (s *Leases) acquire(now time.Time, leases []ratelimit.Lease) {
-	refused := false
-	var fresh []*ratelimit.Lease
+// acquire takes leases one after another. If one is denied, it releases the leases that it took.
+func (s *Leases) acquire(now time.Time, leases []store.Lease) {
+	denied := false
+	var fresh []*store.Lease
 	for i := range leases {
 		e := &leases[i]
 		_, held := s.of(e)[e.ID]
 		e.Granted = held || len(s.of(e)) < e.Max
-		refused = refused || !e.Granted
+		denied = denied || !e.Granted
 		if !held && e.Granted {
 			s.of(e)[e.ID] = now.Add(e.TTL)
 			fresh = append(fresh, e)
 		}
 	}
 	for i := range leases {
-		if e := &leases[i]; !refused {
+		if e := &leases[i]; !denied {
 			s.of(e)[e.ID] = now.Add(e.TTL)
 		}
 	}
 	for _, e := range fresh {
-		if refused {
+		if denied {
 			delete(s.of(e), e.ID)
 		}
 	}
 }
 
-// of returns the leases that e is counted with.
-func (s *Leases) of(e *ratelimit.Lease) map[[16]byte]time.Time {
-	who := counted{e.Rule, e.Key}
-	if s.all[who] == nil {
-		s.all[who] = map[[16]byte]time.Time{}
+// of returns the leases that count together with e.
+func (s *Leases) of(e *store.Lease) map[[16]byte]time.Time {
+	id := counted{e.Rule, e.Key}
+	if s.all[id] == nil {
+		s.all[id] = map[[16]byte]time.Time{}
 	}
-	return s.all[who]
+	return s.all[id]
 }
 
-// expire drops what has ended.
+// expire drops the leases that have ended.
 func (s *Leases) expire(now time.Time) {
-	for who, held := range s.all {
+	for under, held := range s.all {
 		for id, end := range held {
 			if !now.Before(end) {
 				delete(held, id)
 			}
 		}
 		if len(held) == 0 {
-			delete(s.all, who)
+			delete(s.all, under)
 		}
 	}
 }

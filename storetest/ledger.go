@@ -6,33 +6,32 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// An account is one bucket of a ledger. What happens to it happens on trial, until
-// commit; begin starts again from what was committed last.
+// An account is one bucket of a ledger. Its methods change only a trial, until commit keeps the
+// outcome. The next begin starts a new trial from what was committed last.
 type account interface {
-	// begin brings the account up to now, which never goes back, lets it go by
-	// the numbers of l from then on, and starts a trial.
-	begin(now time.Time, l ratelimit.Limit)
-	// wait returns how long until there are n tokens on trial, zero if they are
-	// there. There must be room for n.
+	// begin brings the account up to now, which never goes back, and starts a trial. From now on
+	// the account follows the numbers of n.
+	begin(now time.Time, n numbers)
+	// wait returns how long until the trial has n tokens. It is zero if they are there. The bucket
+	// must have room for n.
 	wait(n int64) time.Duration
 	// charge takes n tokens, for which wait returned zero.
 	charge(n int64)
-	// credit gives n tokens back, as far as there is room for them.
-	credit(n int64)
-	// drain takes n tokens, or all there are.
-	drain(n int64)
+	// chargeUpTo takes n tokens, or all that there are.
+	chargeUpTo(n int64)
+	// refund puts n tokens back, as far as there is room for them.
+	refund(n int64)
+	// commit keeps the outcome of the trial.
 	commit() error
-	// level returns the whole tokens committed and the time until there is no
-	// room for more.
+	// level returns the whole tokens committed, and the time until the bucket is full.
 	level() (int64, time.Duration)
 }
 
-// A ledger makes a Store of accounts: it holds all of the contract but the
-// arithmetic. Its clock never goes back: an earlier reading than one used before
-// counts as that one. It forgets nothing.
+// A ledger makes a Store of accounts. It does everything except the arithmetic. Its clock never
+// goes back, and it forgets nothing.
 type ledger struct {
 	mu       sync.Mutex
 	clock    func() time.Time
@@ -44,7 +43,7 @@ type ledger struct {
 type accountID struct {
 	rule  string
 	index int
-	key   ratelimit.Key
+	key   store.Key
 }
 
 func newLedger(clock func() time.Time, open func() account) *ledger {
@@ -54,8 +53,8 @@ func newLedger(clock func() time.Time, open func() account) *ledger {
 	return &ledger{clock: clock, open: open, accounts: make(map[accountID]account)}
 }
 
-func (l *ledger) apply(ctx context.Context, ops []ratelimit.Op) error {
-	if err := ratelimit.CheckOps(ops); err != nil {
+func (l *ledger) apply(ctx context.Context, ops []store.Op) error {
+	if err := store.CheckOps(ops); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -64,15 +63,15 @@ func (l *ledger) apply(ctx context.Context, ops []ratelimit.Op) error {
 		return err
 	}
 	accounts := l.begin(ops)
-	admitted := true
+	denied := false
 	for i := range ops {
 		try(&ops[i], accounts[i])
-		if ops[i].Kind == ratelimit.OpTake && !ops[i].Result.Allowed {
-			admitted = false
+		if ops[i].Kind == store.Take && !ops[i].Result.Allowed {
+			denied = true
 		}
 	}
 	for _, a := range accounts {
-		if !admitted {
+		if denied {
 			break
 		}
 		if err := a.commit(); err != nil {
@@ -85,8 +84,8 @@ func (l *ledger) apply(ctx context.Context, ops []ratelimit.Op) error {
 	return nil
 }
 
-// begin returns the account of each op, on trial from this instant.
-func (l *ledger) begin(ops []ratelimit.Op) []account {
+// begin starts a trial of the account of each op, and returns the accounts.
+func (l *ledger) begin(ops []store.Op) []account {
 	if now := l.clock(); now.After(l.now) {
 		l.now = now
 	}
@@ -97,34 +96,34 @@ func (l *ledger) begin(ops []ratelimit.Op) []account {
 			l.accounts[id] = l.open()
 		}
 		accounts[i] = l.accounts[id]
-		accounts[i].begin(l.now, op.Limit.Limit())
+		accounts[i].begin(l.now, numbersOf(op.Limit))
 	}
 	return accounts
 }
 
-// try does op to a on trial.
-func try(op *ratelimit.Op, a account) {
-	op.Result = ratelimit.Result{Allowed: true}
+// try applies op to the trial of a.
+func try(op *store.Op, a account) {
+	op.Result = store.Result{Allowed: true}
 	switch op.Kind {
-	case ratelimit.OpCredit:
-		a.credit(op.Cost)
+	case store.Refund:
+		a.refund(op.Cost)
 		return
-	case ratelimit.OpReset:
-		a.credit(math.MaxInt64)
+	case store.Reset:
+		a.refund(math.MaxInt64)
 		return
-	case ratelimit.OpDrain:
-		a.drain(op.Cost)
+	case store.TakeUpTo:
+		a.chargeUpTo(op.Cost)
 		return
 	}
-	if op.Cost > op.Limit.Limit().Burst {
-		op.Result = ratelimit.Result{Never: true}
+	if op.Cost > op.Limit.Burst() {
+		op.Result = store.Result{ExceedsBurst: true}
 		return
 	}
 	if wait := a.wait(op.Cost); wait > 0 {
-		op.Result = ratelimit.Result{RetryAfter: wait}
+		op.Result = store.Result{RetryAfter: wait}
 		return
 	}
-	if op.Kind == ratelimit.OpTake {
+	if op.Kind == store.Take {
 		a.charge(op.Cost)
 	}
 }

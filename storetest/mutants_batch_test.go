@@ -2,89 +2,64 @@ package storetest_test
 
 import (
 	"context"
-	"fmt"
 	"runtime"
+	"slices"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 func batchMutants() []mutant {
 	return []mutant{
-		{"charges for refusals", chargesRefusals, []string{"a refusal charges nothing", "a batch takes all or nothing"}, false},
-		{"applies ops one by one", oneByOne, []string{"a batch takes all or nothing", "a refused batch gives nothing back"}, false},
-		{"checks, then acts", checkThenAct, []string{"goroutines on one key", "goroutines that give back what they took"}, true},
-		{"forgets a bucket's first op in a batch", dropsDuplicates, []string{"a bucket twice in a batch", "a bucket twice in a refused batch"}, false},
-		{"sorts takes first", takesFirst, []string{"a batch is evaluated in order"}, false},
-		{"peeks charge", rewrite(func(op *ratelimit.Op) {
-			if op.Kind == ratelimit.OpPeek && op.Cost > 0 {
-				op.Kind = ratelimit.OpTake
+		{
+			name: "charges for denials", make: chargesDenials,
+			cases: []string{"a denied take charges nothing", "a batch takes all or nothing"},
+		},
+		{
+			name: "applies ops one by one", make: oneByOne,
+			cases: []string{"a batch takes all or nothing", "a denied batch refunds nothing"},
+		},
+		{
+			name: "checks, then acts", make: checkThenAct, racy: true,
+			cases: []string{"goroutines on one key", "goroutines that refund what they took"},
+		},
+		{
+			name: "takes part of a batch under contention", make: partUnderContention, racy: true,
+			cases: []string{"goroutines on several buckets at once"},
+		},
+		{
+			name: "forgets a bucket's first op in a batch", make: dropsDuplicates,
+			cases: []string{"a batch uses a bucket twice", "a denied batch uses a bucket twice"},
+		},
+		{name: "sorts takes first", make: takesFirst, cases: []string{"a batch is evaluated in order"}},
+		{name: "charges for peeks", make: rewrite(func(op *store.Op) {
+			if op.Kind == store.Peek && op.Cost > 0 {
+				op.Kind = store.Take
 			}
-		}), []string{"a peek changes nothing", "a peek never votes"}, false},
-		{"refuses an empty batch", func(s ratelimit.Store, _ *manual) storeFunc {
-			return func(ctx context.Context, ops []ratelimit.Op) error {
-				if len(ops) == 0 {
-					return fmt.Errorf("nothing to do")
-				}
-				return s.Apply(ctx, ops)
-			}
-		}, []string{"an empty batch"}, false},
-		{"refuses a large batch", func(s ratelimit.Store, _ *manual) storeFunc {
-			return func(ctx context.Context, ops []ratelimit.Op) error {
-				if len(ops) > 32 {
-					return fmt.Errorf("%d ops are too many", len(ops))
-				}
-				return s.Apply(ctx, ops)
-			}
-		}, []string{"a batch of 64"}, false},
-		{"skips invalid ops", skipsInvalid, []string{"invalid ops", "keys that are no identity"}, false},
-		{"charges part of a canceled batch", chargesPart, []string{"a context that is done", "a context that was canceled once"}, false},
-		{"stays canceled", staysCanceled, []string{"a context that was canceled once"}, false},
-		{"says what is left before the charge", func(s ratelimit.Store, _ *manual) storeFunc {
-			return func(ctx context.Context, ops []ratelimit.Op) error {
-				look := append([]ratelimit.Op(nil), ops...)
-				for i := range look {
-					look[i].Kind = min(look[i].Kind, ratelimit.OpPeek)
-					look[i].Kind = max(look[i].Kind, ratelimit.OpPeek)
-				}
-				if err := s.Apply(ctx, look); err != nil {
-					return err
-				}
-				err := s.Apply(ctx, ops)
-				for i := range ops {
-					ops[i].Result.Remaining = look[i].Result.Remaining
-				}
-				return err
-			}
-		}, []string{"a new bucket is full", "a credit gives tokens back"}, false},
-		{"leaves old flags in a Result", func(s ratelimit.Store, _ *manual) storeFunc {
-			return func(ctx context.Context, ops []ratelimit.Op) error {
-				old := append([]ratelimit.Op(nil), ops...)
-				err := s.Apply(ctx, ops)
-				for i := range ops {
-					ops[i].Result.Never = ops[i].Result.Never || old[i].Result.Never
-				}
-				return err
-			}
-		}, []string{"a new bucket is full"}, false},
-		{"writes to an op", answer(func(op *ratelimit.Op) { op.Cost = 0 }), []string{"a take charges its cost"}, false},
+		}), cases: []string{"a peek changes nothing", "a peek denies no batch"}},
+		{
+			name: "says what is left before the charge", make: reportsBefore,
+			cases: []string{"a new bucket is full", "a refund puts tokens back"},
+		},
+		{name: "leaves old flags in a Result", make: leavesFlags, cases: []string{"a new bucket is full"}},
+		{name: "writes to an op", make: answer(func(op *store.Op) { op.Cost = 0 }), cases: []string{"a take charges its cost"}},
 	}
 }
 
-func chargesRefusals(s ratelimit.Store, _ *manual) storeFunc {
-	return func(ctx context.Context, ops []ratelimit.Op) error {
+func chargesDenials(s store.Store, _ *manual) storeFunc {
+	return func(ctx context.Context, ops []store.Op) error {
 		err := s.Apply(ctx, ops)
 		for _, op := range ops {
-			if err == nil && refused(ops) && op.Result.Remaining > 0 {
-				_ = s.Apply(ctx, []ratelimit.Op{{Limit: op.Limit, Key: op.Key, Cost: 1}})
+			if err == nil && denied(ops) && op.Result.Remaining > 0 {
+				_ = s.Apply(ctx, []store.Op{{Limit: op.Limit, Key: op.Key, Cost: 1}})
 			}
 		}
 		return err
 	}
 }
 
-func oneByOne(s ratelimit.Store, _ *manual) storeFunc {
-	return func(ctx context.Context, ops []ratelimit.Op) error {
-		if err := ratelimit.CheckOps(ops); err != nil {
+func oneByOne(s store.Store, _ *manual) storeFunc {
+	return func(ctx context.Context, ops []store.Op) error {
+		if err := store.CheckOps(ops); err != nil {
 			return err
 		}
 		for i := range ops {
@@ -96,14 +71,14 @@ func oneByOne(s ratelimit.Store, _ *manual) storeFunc {
 	}
 }
 
-// checkThenAct looks, leaves time for others to do the same, and takes what is still there.
-func checkThenAct(s ratelimit.Store, _ *manual) storeFunc {
-	return func(ctx context.Context, ops []ratelimit.Op) error {
-		if len(ops) != 1 || ops[0].Kind != ratelimit.OpTake || ops[0].Cost != 1 {
+// checkThenAct peeks, leaves time for other calls to do the same, and takes what is still there.
+func checkThenAct(s store.Store, _ *manual) storeFunc {
+	return func(ctx context.Context, ops []store.Op) error {
+		if len(ops) != 1 || ops[0].Kind != store.Take || ops[0].Cost != 1 {
 			return s.Apply(ctx, ops)
 		}
-		look := []ratelimit.Op{ops[0]}
-		look[0].Kind = ratelimit.OpPeek
+		look := []store.Op{ops[0]}
+		look[0].Kind = store.Peek
 		if err := s.Apply(ctx, look); err != nil {
 			return err
 		}
@@ -116,17 +91,40 @@ func checkThenAct(s ratelimit.Store, _ *manual) storeFunc {
 	}
 }
 
-// dropsDuplicates keeps buckets in a map while it works.
-func dropsDuplicates(s ratelimit.Store, _ *manual) storeFunc {
-	type bucket struct {
-		limit *ratelimit.NamedLimit
-		key   ratelimit.Key
-	}
-	return func(ctx context.Context, ops []ratelimit.Op) error {
-		if ratelimit.CheckOps(ops) != nil {
+// partUnderContention refunds what a denied batch took, as clients of a cluster do, but forgets one
+// op.
+func partUnderContention(s store.Store, _ *manual) storeFunc {
+	return func(ctx context.Context, ops []store.Op) error {
+		if err := store.CheckOps(ops); err != nil || len(ops) < 2 {
 			return s.Apply(ctx, ops)
 		}
-		last, order := make(map[bucket]ratelimit.Op), []bucket(nil)
+		for i := range ops {
+			if err := s.Apply(ctx, ops[i:i+1]); err != nil {
+				return err
+			}
+			runtime.Gosched()
+			if denied(ops[i : i+1]) {
+				for _, op := range ops[:max(i-1, 0)] {
+					_ = s.Apply(ctx, []store.Op{{Kind: store.Refund, Limit: op.Limit, Key: op.Key, Cost: op.Cost}})
+				}
+				return nil
+			}
+		}
+		return nil
+	}
+}
+
+// dropsDuplicates keeps only the last op on each bucket.
+func dropsDuplicates(s store.Store, _ *manual) storeFunc {
+	type bucket struct {
+		limit *store.Limit
+		key   store.Key
+	}
+	return func(ctx context.Context, ops []store.Op) error {
+		if store.CheckOps(ops) != nil {
+			return s.Apply(ctx, ops)
+		}
+		last, order := make(map[bucket]store.Op), []bucket(nil)
 		for _, op := range ops {
 			id := bucket{op.Limit, op.Key}
 			if _, ok := last[id]; !ok {
@@ -134,7 +132,7 @@ func dropsDuplicates(s ratelimit.Store, _ *manual) storeFunc {
 			}
 			last[id] = op
 		}
-		var once []ratelimit.Op
+		var once []store.Op
 		for _, id := range order {
 			once = append(once, last[id])
 		}
@@ -150,13 +148,13 @@ func dropsDuplicates(s ratelimit.Store, _ *manual) storeFunc {
 	}
 }
 
-func takesFirst(s ratelimit.Store, _ *manual) storeFunc {
-	return func(ctx context.Context, ops []ratelimit.Op) error {
-		var sorted []ratelimit.Op
+func takesFirst(s store.Store, _ *manual) storeFunc {
+	return func(ctx context.Context, ops []store.Op) error {
+		var sorted []store.Op
 		var from []int
 		for _, takes := range []bool{true, false} {
 			for i, op := range ops {
-				if (op.Kind == ratelimit.OpTake) == takes {
+				if (op.Kind == store.Take) == takes {
 					sorted, from = append(sorted, op), append(from, i)
 				}
 			}
@@ -169,43 +167,30 @@ func takesFirst(s ratelimit.Store, _ *manual) storeFunc {
 	}
 }
 
-func skipsInvalid(s ratelimit.Store, _ *manual) storeFunc {
-	return func(ctx context.Context, ops []ratelimit.Op) error {
+func reportsBefore(s store.Store, _ *manual) storeFunc {
+	return func(ctx context.Context, ops []store.Op) error {
+		look := slices.Clone(ops)
+		for i := range look {
+			look[i].Kind = store.Peek
+		}
+		if err := s.Apply(ctx, look); err != nil {
+			return err
+		}
+		err := s.Apply(ctx, ops)
 		for i := range ops {
-			if ratelimit.CheckOps(ops[i:i+1]) == nil {
-				continue
-			}
-			rest := append([]ratelimit.Op(nil), ops[:i]...)
-			_ = s.Apply(ctx, append(rest, ops[i+1:]...))
-			return nil
+			ops[i].Result.Remaining = look[i].Result.Remaining
 		}
-		return s.Apply(ctx, ops)
+		return err
 	}
 }
 
-func chargesPart(s ratelimit.Store, _ *manual) storeFunc {
-	return func(ctx context.Context, ops []ratelimit.Op) error {
-		if ctx.Err() == nil {
-			return s.Apply(ctx, ops)
+func leavesFlags(s store.Store, _ *manual) storeFunc {
+	return func(ctx context.Context, ops []store.Op) error {
+		old := slices.Clone(ops)
+		err := s.Apply(ctx, ops)
+		for i := range ops {
+			ops[i].Result.ExceedsBurst = ops[i].Result.ExceedsBurst || old[i].Result.ExceedsBurst
 		}
-		n := (len(ops) + 1) / 2
-		_ = s.Apply(context.WithoutCancel(ctx), append([]ratelimit.Op(nil), ops[:n]...))
-		if n == len(ops) {
-			_ = s.Apply(context.WithoutCancel(ctx), append([]ratelimit.Op(nil), ops...)) // a retry
-		}
-		return ctx.Err()
-	}
-}
-
-func staysCanceled(s ratelimit.Store, _ *manual) storeFunc {
-	var once error
-	return func(ctx context.Context, ops []ratelimit.Op) error {
-		if once == nil {
-			once = ctx.Err()
-			return s.Apply(ctx, ops)
-		}
-		err := once
-		once = nil
 		return err
 	}
 }

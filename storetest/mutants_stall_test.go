@@ -3,28 +3,30 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 	"github.com/ratelimit-go/ratelimit/storetest"
 )
 
-// A server is a Store that can be made to stop answering. What has reached it by then is done when
-// it goes on, and nobody is told.
+// A server is a Store that a test can stop. When it resumes, it applies the calls that have reached
+// it meanwhile, but no caller receives an answer to them.
 type server struct {
-	ratelimit.Store
+	store.Store
 	mu      sync.Mutex
-	stopped chan struct{} // nil unless it is; closed when it goes on
-	waiting [][]ratelimit.Op
+	stopped chan struct{} // nil while it runs; closed when it resumes
+	waiting [][]store.Op
 }
 
-func (s *server) Apply(ctx context.Context, ops []ratelimit.Op) error {
+func (s *server) Apply(ctx context.Context, ops []store.Op) error {
 	s.mu.Lock()
 	stopped := s.stopped
 	if stopped != nil {
-		s.waiting = append(s.waiting, append([]ratelimit.Op(nil), ops...))
+		s.waiting = append(s.waiting, slices.Clone(ops))
 		s.mu.Unlock()
 		select {
 		case <-stopped:
@@ -51,51 +53,57 @@ func (s *server) stall() (resume func()) {
 	}
 }
 
-// withServer returns h with its stores on servers.
+// withServer returns h with its stores on servers, each of which c calls.
 func withServer(h storetest.Harness, c client) storetest.Harness {
 	var last *server
 	newStore := h.New
-	h.New = func(t testing.TB) ratelimit.Store {
+	h.New = func(t testing.TB) store.Store {
 		last = &server{Store: newStore(t)}
 		s := last
-		return storeFunc(func(ctx context.Context, ops []ratelimit.Op) error { return c(s, ctx, ops) })
+		return storeFunc(func(ctx context.Context, ops []store.Op) error { return c(s, ctx, ops) })
 	}
 	h.Stall = func() func() { return last.stall() }
 	return h
 }
 
-func TestServer(t *testing.T) {
+func TestServerThatStalls(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, withServer(storetest.Harness{
-		New:    func(testing.TB) ratelimit.Store { return storetest.NewExact(nil) },
+		New:    func(testing.TB) store.Store { return newBuckets(time.Now) },
 		Around: synctest.Test,
-	}, ratelimit.Store.Apply))
+	}, store.Store.Apply))
 }
 
-// stallMutants are clients of a server.
+// stallMutants returns the clients of servers as mutants.
 func stallMutants() []mutant {
-	same := func(s ratelimit.Store, _ *manual) storeFunc { return s.Apply }
+	same := func(s store.Store, _ *manual) storeFunc { return s.Apply }
 	var all []mutant
 	for name := range clients() {
-		all = append(all, mutant{name, same, []string{"a store that does not answer"}, true})
+		all = append(all, mutant{
+			name: name, make: same, racy: true,
+			cases: []string{"a stalled store returns in time and retries no take"},
+		})
 	}
 	return all
 }
 
-type client func(server ratelimit.Store, ctx context.Context, ops []ratelimit.Op) error
+// A client calls a server.
+type client func(server store.Store, ctx context.Context, ops []store.Op) error
 
+// clients returns clients with a bug each.
 func clients() map[string]client {
 	return map[string]client{
-		"ignores its context": func(server ratelimit.Store, ctx context.Context, ops []ratelimit.Op) error {
+		"ignores its context": func(server store.Store, ctx context.Context, ops []store.Op) error {
 			return server.Apply(context.WithoutCancel(ctx), ops)
 		},
-		"asks again when there is no answer": func(server ratelimit.Store, ctx context.Context, ops []ratelimit.Op) error {
+		"retries when there is no answer": func(server store.Store, ctx context.Context, ops []store.Op) error {
 			err := server.Apply(ctx, ops)
 			if errors.Is(err, context.DeadlineExceeded) {
 				err = server.Apply(ctx, ops)
 			}
 			return err
 		},
-		"sends a batch in parts": func(server ratelimit.Store, ctx context.Context, ops []ratelimit.Op) error {
+		"sends a batch in parts": func(server store.Store, ctx context.Context, ops []store.Op) error {
 			for i := range ops {
 				if err := server.Apply(ctx, ops[i:i+1]); err != nil {
 					return err
@@ -103,11 +111,11 @@ func clients() map[string]client {
 			}
 			return nil
 		},
-		"takes no answer for a yes": func(server ratelimit.Store, ctx context.Context, ops []ratelimit.Op) error {
+		"allows when there is no answer": func(server store.Store, ctx context.Context, ops []store.Op) error {
 			err := server.Apply(ctx, ops)
 			if errors.Is(err, context.DeadlineExceeded) {
 				for i := range ops {
-					ops[i].Result = ratelimit.Result{Allowed: true}
+					ops[i].Result = store.Result{Allowed: true}
 				}
 				return nil
 			}

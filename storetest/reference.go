@@ -8,61 +8,60 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Reference is a [ratelimit.Store] that has a [rate.Limiter] for each bucket: the
-// link between this package and golang.org/x/time/rate. It decides on all ops by
-// [rate.Limiter.TokensAt], and only then charges them by [rate.Limiter.AllowN]: it
-// never reserves and cancels, which does not give back all it took. All is done
-// under one mutex and at instants that never go back, without which a rate.Limiter
-// admits too much.
+// Reference is a [store.Store] that has a [rate.Limiter] for each bucket. It ties this package to
+// golang.org/x/time/rate. It decides all ops by [rate.Limiter.TokensAt], and then charges them by
+// [rate.Limiter.AllowN]. It uses no reservations, because a canceled one does not refund all that
+// it took. It works under one mutex at instants that never go back. Otherwise a rate.Limiter would
+// allow too much.
 //
 // It counts in float64, so it is not exact. Compare with a tolerance:
-//   - Waits may be off by some nanoseconds, the more the longer a bucket takes to
-//     fill: a float64 cannot tell nanoseconds apart over more than 104 days.
-//   - A take may be allowed, or refused, by as much too early or too late.
-//   - Remaining may be 1 more than it should be if less than a millionth of a token
-//     is missing; it is rounded so that whole numbers of tokens stay whole.
-//   - Where an int has 32 bits, so has the burst.
+//   - Waits may be off by some nanoseconds. The error grows with the time that a bucket takes to
+//     fill: beyond 104 days, a float64 cannot tell nanoseconds apart.
+//   - A take may be allowed or denied too early or too late by the same error.
+//   - Remaining is rounded so that whole numbers of tokens stay whole. It may be 1 too high if less
+//     than a millionth of a token is missing.
+//   - Where an int has 32 bits, the burst has 32 bits too.
 //
-// Like [Exact], it is slow and forgets nothing. It is safe for use by several
-// goroutines. The zero Reference is not usable: call [NewReference].
+// Like [Exact], it is slow, forgets nothing, and is safe for concurrent use. The zero Reference is
+// not usable: call [NewReference].
 type Reference struct {
 	ledger *ledger
 }
 
-var _ ratelimit.Store = (*Reference)(nil)
+var _ store.Store = (*Reference)(nil)
 
-// NewReference returns an empty Reference that reads the time from now, or from
-// [time.Now] if now is nil. A reading earlier than one before it counts as that one.
+// NewReference returns an empty Reference that reads the time from now. Nil means [time.Now]. A
+// Reference treats a reading that is earlier than a previous one as equal to it.
 func NewReference(now func() time.Time) *Reference {
 	return &Reference{newLedger(now, func() account { return new(rateAccount) })}
 }
 
-// Apply implements [ratelimit.Store].
-func (s *Reference) Apply(ctx context.Context, ops []ratelimit.Op) error {
+// Apply implements [store.Store].
+func (s *Reference) Apply(ctx context.Context, ops []store.Op) error {
 	return s.ledger.apply(ctx, ops)
 }
 
 // tokenError is the part of a token that may be missing from a whole one.
 const tokenError = 1e-6
 
-// rateAccount keeps the takes and credits (as negative takes) that are on trial,
-// to do them again in the same order, and so with the same rounding, on lim.
+// rateAccount keeps the charges of a trial, where a negative charge is a refund. commit repeats
+// them on lim in the same order, so the rounding is the same.
 type rateAccount struct {
-	limit ratelimit.Limit
+	limit numbers
 	lim   *rate.Limiter
 	now   time.Time
 	trial float64 // tokens left
 	todo  []int
 }
 
-func (a *rateAccount) begin(now time.Time, l ratelimit.Limit) {
+func (a *rateAccount) begin(now time.Time, l numbers) {
 	a.now = now
 	switch {
 	case a.lim == nil:
-		a.lim = rate.NewLimiter(l.Rate(), burst(l))
+		a.lim = rate.NewLimiter(l.rate(), l.intBurst())
 	case a.limit != l:
 		a.change(l)
 	}
@@ -70,22 +69,22 @@ func (a *rateAccount) begin(now time.Time, l ratelimit.Limit) {
 	a.trial, a.todo = a.lim.TokensAt(now), nil
 }
 
-// change keeps what was spent, where a rate.Limiter by itself keeps what is left.
-func (a *rateAccount) change(l ratelimit.Limit) {
-	more := burst(l) - burst(a.limit)
+// change keeps what was spent. By itself, a rate.Limiter keeps what is left.
+func (a *rateAccount) change(l numbers) {
+	more := l.intBurst() - a.limit.intBurst()
 	if more < 0 && !a.lim.AllowN(a.now, -more) {
-		a.lim = rate.NewLimiter(l.Rate(), burst(l)) // more was spent than it can hold
-		a.lim.AllowN(a.now, burst(l))
+		a.lim = rate.NewLimiter(l.rate(), l.intBurst()) // more was spent than it can hold
+		a.lim.AllowN(a.now, l.intBurst())
 		return
 	}
-	a.lim.SetLimitAt(a.now, l.Rate())
-	a.lim.SetBurstAt(a.now, burst(l))
+	a.lim.SetLimitAt(a.now, l.rate())
+	a.lim.SetBurstAt(a.now, l.intBurst())
 	if more > 0 {
 		a.lim.AllowN(a.now, -more)
 	}
 }
 
-// wait counts as AllowN does, which takes less than one nanosecond for none.
+// wait counts as AllowN does: less than one nanosecond is no wait.
 func (a *rateAccount) wait(n int64) time.Duration {
 	ns := a.timeOf(float64(n) - a.trial)
 	if ns < 1 {
@@ -99,16 +98,16 @@ func (a *rateAccount) charge(n int64) {
 	a.todo = append(a.todo, int(n))
 }
 
-func (a *rateAccount) credit(n int64) {
-	back := min(n, int64(burst(a.limit)))
-	a.trial = min(a.trial+float64(back), float64(burst(a.limit)))
-	a.todo = append(a.todo, -int(back))
+func (a *rateAccount) refund(n int64) {
+	room := min(n, int64(a.limit.intBurst()))
+	a.trial = min(a.trial+float64(room), float64(a.limit.intBurst()))
+	a.todo = append(a.todo, -int(room))
 }
 
-// all stands for all tokens that there are, whole or not, among the takes on trial.
+// all is the charge of all tokens that there are, with any part of a token.
 const all = math.MinInt
 
-func (a *rateAccount) drain(n int64) {
+func (a *rateAccount) chargeUpTo(n int64) {
 	if float64(n) <= a.trial {
 		a.charge(n)
 		return
@@ -120,11 +119,11 @@ func (a *rateAccount) drain(n int64) {
 func (a *rateAccount) commit() error {
 	for _, n := range a.todo {
 		if n == all {
-			a.lim = rate.NewLimiter(a.limit.Rate(), burst(a.limit))
-			n = burst(a.limit)
+			a.lim = rate.NewLimiter(a.limit.rate(), a.limit.intBurst())
+			n = a.limit.intBurst()
 		}
 		if !a.lim.AllowN(a.now, n) {
-			return errors.New("storetest: a rate.Limiter refused the tokens that it had")
+			return errors.New("storetest: a rate.Limiter denied the tokens that it had")
 		}
 	}
 	a.todo = nil
@@ -132,15 +131,17 @@ func (a *rateAccount) commit() error {
 }
 
 func (a *rateAccount) level() (int64, time.Duration) {
-	full := float64(burst(a.limit))
+	full := float64(a.limit.intBurst())
 	left := max(a.lim.TokensAt(a.now), 0)
 	whole := math.Floor(min(left+tokenError, full))
 	return int64(whole), time.Duration(math.Ceil(a.timeOf(full - left)))
 }
 
-// timeOf returns the nanoseconds that so many tokens take.
+// timeOf returns the nanoseconds that tokens take.
 func (a *rateAccount) timeOf(tokens float64) float64 {
-	return tokens / float64(a.limit.Rate()) * float64(time.Second)
+	return tokens / float64(a.limit.rate()) * float64(time.Second)
 }
 
-func burst(l ratelimit.Limit) int { return int(min(l.Burst, math.MaxInt)) }
+func (n numbers) rate() rate.Limit { return rate.Limit(float64(n.count) / n.period.Seconds()) }
+
+func (n numbers) intBurst() int { return int(min(n.burst, math.MaxInt)) }

@@ -1,16 +1,23 @@
-// Package storetest tests implementations of [ratelimit.Store].
+// Package storetest tests implementations of [store.Store].
 //
-// [Run] puts a store through a case for each sentence of the contract. A failure
-// prints that sentence. Call it from a test of your own:
+// [Run] tests a store against the contract, sentence by sentence. A failure prints the sentence.
+// Call Run from a test of your store:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, storetest.Harness{
-//			New: func(t testing.TB) ratelimit.Store { return mystore.New() },
+//			New:    func(testing.TB) store.Store { return mystore.New() },
+//			Around: synctest.Test,
 //		})
 //	}
 //
-// [Exact] and [Reference] are two slow and simple stores for comparison: the one
-// counts in rational numbers, the other is made of limiters of golang.org/x/time/rate.
+// In a bubble of [synctest.Test], the cases wait for years in no time. A store behind a network
+// runs in real time instead, see [Harness].
+//
+// [RunLeases] does the same for a [store.Leaser].
+//
+// [Exact] and [Reference] are two slow and simple stores to compare with. Exact counts in rational
+// numbers. Reference is built from limiters of golang.org/x/time/rate. [Leases] is a slow and
+// simple Leaser.
 package storetest
 
 import (
@@ -18,53 +25,48 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Harness says how to make the store that is to be tested, and how time goes by for
-// it. Only New is required.
+// Harness says how to make the store under test, and how time passes for it. Only New is required.
 //
-// The zero values of the other fields are for a store that reads the time from
-// [time.Now] and runs in a bubble of [synctest.Test], which Around should then
-// say. A store that runs in real time must set Resolution.
+// A store that needs nothing outside its process, and reads [time.Now], sets Around to
+// [synctest.Test]. A store with a clock of its own sets Advance. A store that runs in real time
+// sets Resolution: without it, cases sleep for years.
 type Harness struct {
 	_ [0]func() // not comparable, and no literals without field names
 
-	// New returns an empty store. It is called once for each case, inside Around.
-	// What has to be cleaned up, it should hand to t.Cleanup.
-	New func(t testing.TB) ratelimit.Store
+	// New returns an empty store. Run calls it once for each case, inside Around. New passes its
+	// cleanup to t.Cleanup.
+	New func(t testing.TB) store.Store
 
-	// Advance lets d go by on the store's clock. Nil means [time.Sleep].
+	// Advance lets d pass on the store's clock. Nil means [time.Sleep].
 	Advance func(d time.Duration)
 
-	// Rewind sets the store's clock back by d. Nil means that this is impossible,
-	// and the cases that need it are not run.
+	// Rewind sets the store's clock back by d. If it is nil, Run leaves out the cases that need it.
 	Rewind func(d time.Duration)
 
-	// Stall makes the servers of the store that New returned last stop answering, without closing
-	// connections, as SIGSTOP does, until resume is called. Nil means that there are
-	// none, and the case that needs it is not run.
+	// Stall stops the servers of the last store that New returned, as SIGSTOP does: connections
+	// stay open and get no answers until resume is called. If Stall is nil, Run leaves out the case
+	// that needs it.
 	Stall func() (resume func())
 
-	// Around runs one case by calling f. [synctest.Test] will do, for a store that
-	// needs nothing but memory. Nil means to call f as it is.
+	// Around runs one case by calling f. Nil means to call f directly.
 	Around func(t *testing.T, f func(t *testing.T))
 
-	// Resolution is the error of the store's measuring of time: the steps of its clock,
-	// and what is lost in rounding and calculation. A store in real time should
-	// say at least a millisecond.
+	// Resolution is the error of the store's measuring of time: the steps of its clock, and the
+	// losses by rounding. A store in real time should set at least a millisecond.
 	//
-	// Zero means that nothing is lost and that the clock stands still but for
-	// Advance: Results must be right to the nanosecond, and cases let years go by.
+	// Zero means that nothing is lost, and that the clock moves only by Advance. Results must then
+	// be right to the nanosecond, and cases let years pass.
 	//
-	// Otherwise the clock may run by itself. Cases let no more than a few seconds go
-	// by in all, and allow for the time that they have taken. One that was kept
-	// waiting for so long that it proves nothing is skipped.
+	// Otherwise the clock may run by itself. A case lets only a few seconds pass, and allows for
+	// the time that it took. A case that was too slow to prove anything is skipped.
 	Resolution time.Duration
 }
 
-// Run tests the store of h, each case in a subtest with a store of its own. They run
-// one after another. A deadlock in the store is found by the time limit of go test.
+// Run tests the store of h. Each case is a subtest with a store of its own. Cases run one after
+// another. A deadlock in the store ends by the time limit of go test.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	h.runAll(t, h.cases())
@@ -81,7 +83,7 @@ func (h Harness) runAll(t *testing.T, cases []testCase) {
 				h.run(t, tc)
 				return
 			}
-			// t.Run is not allowed in a bubble, so each case has its own.
+			// t.Run is not allowed in a bubble of synctest, so each case has its own bubble.
 			h.Around(t, func(t *testing.T) { h.run(t, tc) })
 		})
 	}
@@ -96,8 +98,8 @@ type testCase struct {
 
 func (h Harness) cases() []testCase {
 	cases := slices.Concat(
-		takeCases(), creditCases(), drainCases(), batchCases(), waitCases(), identityCases(), changeCases(),
-		errorCases(), concurrencyCases(), randomCases(),
+		takeCases(), refundCases(), takeUpToCases(), batchCases(), waitCases(), identityCases(),
+		changeCases(), errorCases(), concurrencyCases(), randomCases(),
 	)
 	if h.Rewind != nil {
 		cases = append(cases, rewindCases()...)
@@ -108,7 +110,7 @@ func (h Harness) cases() []testCase {
 	return cases
 }
 
-// run runs one case. Only Helper, Cleanup, Logf, Fatalf and Skipf of t are used.
+// run runs one case. It uses only Helper, Cleanup, Logf, Fatalf and Skipf of t.
 func (h Harness) run(t testing.TB, tc testCase) {
 	t.Helper()
 	c := &check{TB: t, h: h, rule: tc.rule, store: h.New(t)}

@@ -7,72 +7,87 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/memory"
+	"github.com/ratelimit-go/ratelimit/store"
 	"github.com/ratelimit-go/ratelimit/storetest"
 )
 
-// manual is a clock that stands still.
-type manual struct{ now time.Time }
-
-func newManual() *manual { return &manual{now: time.Unix(1_700_000_000, 0)} }
-
-func (m *manual) Now() time.Time          { return m.now }
-func (m *manual) Advance(d time.Duration) { m.now = m.now.Add(d) }
-func (m *manual) Rewind(d time.Duration)  { m.now = m.now.Add(-d) }
-
-// harness returns the Harness of the stores that newStore makes, on a clock of their own.
-func harness(newStore func(*manual) ratelimit.Store) storetest.Harness {
-	clock := newManual()
-	return storetest.Harness{
-		New:     func(testing.TB) ratelimit.Store { return newStore(clock) },
-		Advance: clock.Advance,
-		Rewind:  clock.Rewind,
-	}
-}
-
 func TestExact(t *testing.T) {
-	storetest.Run(t, harness(func(m *manual) ratelimit.Store { return storetest.NewExact(m.Now) }))
+	t.Parallel()
+	storetest.Run(t, harness(func(m *manual) store.Store { return storetest.NewExact(m.Now) }))
 }
 
 func TestExactReadsTheSystemClock(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, storetest.Harness{
-		New:    func(testing.TB) ratelimit.Store { return storetest.NewExact(nil) },
+		New:    func(testing.TB) store.Store { return storetest.NewExact(nil) },
 		Around: synctest.Test,
 	})
 }
 
 func TestReference(t *testing.T) {
-	h := harness(func(m *manual) ratelimit.Store { return storetest.NewReference(m.Now) })
+	t.Parallel()
+	h := harness(func(m *manual) store.Store { return storetest.NewReference(m.Now) })
 	h.Resolution = time.Microsecond
 	storetest.Run(t, h)
 }
 
+func TestReferenceReadsTheSystemClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limit("r", 0, 1, time.Minute, 1)
+		s := storetest.NewReference(nil)
+		ops := []store.Op{{Limit: l, Key: user("a"), Cost: 1}}
+		for _, want := range []bool{true, false} {
+			assert.NoError(t, s.Apply(t.Context(), ops))
+			assert.Equal(t, want, ops[0].Result.Allowed)
+		}
+		time.Sleep(time.Minute)
+		assert.NoError(t, s.Apply(t.Context(), ops))
+		assert.True(t, ops[0].Result.Allowed)
+	})
+}
+
 func TestMemoryStore(t *testing.T) {
-	for name, keys := range map[string]int{"many shards": 0, "few shards": 2000} {
+	for name, keys := range map[string]int{"many shards": memory.DefaultMaxKeys, "few shards": 2000} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			storetest.Run(t, storetest.Harness{
-				New: func(testing.TB) ratelimit.Store {
-					return ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: keys})
-				},
+				New:    func(testing.TB) store.Store { return memory.New(keys, nil) },
 				Around: synctest.Test,
 			})
 		})
 	}
 }
 
-// A store that has nothing but real time passes as well, within seconds.
+// A store in real time passes as well, within seconds. The cases share no clock, so they can run at
+// once.
 func TestRealTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits in real time")
 	}
+	t.Parallel()
 	storetest.Run(t, storetest.Harness{
-		New:        func(testing.TB) ratelimit.Store { return storetest.NewExact(nil) },
+		New:        func(testing.TB) store.Store { return storetest.NewExact(nil) },
 		Resolution: time.Millisecond,
+		Around: func(t *testing.T, f func(t *testing.T)) {
+			t.Parallel()
+			f(t)
+		},
 	})
 }
 
-func TestRewindIsListedOnlyWhereItIsPossible(t *testing.T) {
-	h := harness(func(m *manual) ratelimit.Store { return storetest.NewExact(m.Now) })
+// The rules for real time hold in fake time too, where waiting costs nothing.
+func TestRealTimeWithoutWaiting(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Harness{
+		New:        func(testing.TB) store.Store { return storetest.NewExact(nil) },
+		Resolution: time.Millisecond,
+		Around:     synctest.Test,
+	})
+}
+
+func TestRewindCasesRunOnlyWithRewind(t *testing.T) {
+	h := harness(func(m *manual) store.Store { return newBuckets(m.Now) })
 	with := storetest.CaseNames(h)
 	h.Rewind = nil
 	without := storetest.CaseNames(h)
@@ -81,7 +96,7 @@ func TestRewindIsListedOnlyWhereItIsPossible(t *testing.T) {
 }
 
 func TestEachCaseHasANameAndARule(t *testing.T) {
-	h := harness(func(m *manual) ratelimit.Store { return storetest.NewExact(m.Now) })
+	h := harness(func(m *manual) store.Store { return newBuckets(m.Now) })
 	rules := storetest.Rules(h)
 	assert.Len(t, rules, len(storetest.CaseNames(h)), "two cases have the same name")
 	for name, rule := range rules {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Format returns l as text from which [Parse] makes the same Limit. The numbers of l must be
-// positive.
+// Format returns l as text from which [Parse] makes the same Limit, such as "10 per 2 hours". Count
+// and Period must be positive. Format does not know the text "unlimited".
 func Format(l Limit) string {
 	n, unit := period(l.Period)
 	s := fmt.Sprintf("%d per %s", l.Count, unit)
@@ -22,11 +22,12 @@ func Format(l Limit) string {
 // period returns d as a number of the longest unit that divides it.
 func period(d time.Duration) (n int64, name string) {
 	for _, u := range units() {
+		n, name = int64(d/u.d), u.words[0]
 		if d%u.d == 0 {
-			return int64(d / u.d), u.words[0]
+			break
 		}
 	}
-	return int64(d), "nanosecond"
+	return n, name
 }
 
 // A unit is a unit of time and the words for it. Format prints the first word.
@@ -35,7 +36,7 @@ type unit struct {
 	words []string
 }
 
-// units returns the units of limit text, the longest first.
+// units returns the units, the longest first. The nanosecond divides every period.
 func units() []unit {
 	const day = 24 * time.Hour
 	return []unit{

@@ -1,11 +1,14 @@
-// Package limittext reads limits from text, such as "100 per minute; 1000 per day", and writes them.
+// Package limittext reads limits from text, such as "100 per minute; 1000 per day", and writes
+// limits as text.
 package limittext
 
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ratelimit-go/ratelimit/internal/pace"
 )
@@ -15,7 +18,7 @@ type Limit = pace.Limit
 
 // Error says where a text is wrong, why, and what would be right.
 type Error struct {
-	Offset     int // in bytes
+	Offset     int // in the text, in bytes
 	Reason     string
 	Suggestion string // may be empty
 }
@@ -26,11 +29,14 @@ const (
 	maxLimits = 16
 )
 
-// Parse returns the limits that text describes, separated by ";", "," or "|". It calls check for the
-// numbers of each limit. The text "unlimited" is the Limit of [math.MaxInt64] tokens per nanosecond.
+// Parse returns the limits that text describes, separated by ";", "," or "|". It calls check with
+// the numbers of each limit. If check returns an error, its text is the Reason of the Error. The
+// function check must reject all numbers that [pace.Check] rejects, because Parse compares limits
+// by their pace. The text "unlimited" is the Limit of [math.MaxInt64] tokens per nanosecond. Parse
+// does not check it.
 func Parse(text string, check func(Limit) error) ([]Limit, *Error) {
 	if len(text) > maxText {
-		return nil, &Error{maxText, "the text is too long", fmt.Sprintf("want at most %d bytes", maxText)}
+		return nil, fail(maxText, "the text is too long", fmt.Sprintf("want at most %d bytes", maxText))
 	}
 	if strings.EqualFold(strings.TrimSpace(text), "unlimited") {
 		return []Limit{{Count: math.MaxInt64, Period: 1}}, nil
@@ -39,14 +45,13 @@ func Parse(text string, check func(Limit) error) ([]Limit, *Error) {
 	return p.limits()
 }
 
+func fail(at int, reason, suggestion string) *Error { return &Error{at, reason, suggestion} }
+
+// A parser reads text from pos on.
 type parser struct {
 	text  string
 	pos   int
 	check func(Limit) error
-}
-
-func (p *parser) fail(at int, reason, suggestion string) *Error {
-	return &Error{at, reason, suggestion}
 }
 
 func (p *parser) limits() ([]Limit, *Error) {
@@ -59,11 +64,11 @@ func (p *parser) limits() ([]Limit, *Error) {
 			return nil, err
 		}
 		if bad := p.check(l); bad != nil {
-			return nil, p.fail(start, bad.Error(), "")
+			return nil, fail(start, bad.Error(), "")
 		}
 		for _, other := range limits {
 			if sameBucket(l, other) {
-				return nil, p.fail(start, "the same limit twice", "leave one out")
+				return nil, fail(start, "the same limit twice", "leave one out")
 			}
 		}
 		limits = append(limits, l)
@@ -71,10 +76,10 @@ func (p *parser) limits() ([]Limit, *Error) {
 			return limits, nil
 		}
 		if !strings.ContainsRune(";,|", rune(p.text[p.pos])) {
-			return nil, p.fail(p.pos, fmt.Sprintf("unexpected %q", p.char()), `separate limits by ";"`)
+			return nil, fail(p.pos, fmt.Sprintf("unexpected %q", p.char()), `separate limits by ";"`)
 		}
 		if len(limits) == maxLimits {
-			return nil, p.fail(p.pos, "too many limits", fmt.Sprintf("want at most %d", maxLimits))
+			return nil, fail(p.pos, "too many limits", fmt.Sprintf("want at most %d", maxLimits))
 		}
 		p.pos++
 	}
@@ -95,21 +100,26 @@ func (p *parser) limit() (l Limit, err *Error) {
 	if l.Period, err = p.period(); err != nil {
 		return l, err
 	}
-	p.space()
-	if at := p.pos; p.word() == "burst" {
-		p.space()
-		n, err := p.number("burst")
-		if err != nil {
-			return l, err
-		}
-		if l.Burst = n; n == l.Count {
-			l.Burst = 0
-		}
-		return l, nil
-	} else if p.pos != at {
-		return l, p.fail(at, fmt.Sprintf("unexpected %q", p.text[at:p.pos]), `only "burst" and a number may follow the unit`)
+	l.Burst, err = p.burst()
+	if l.Burst == l.Count {
+		l.Burst = 0
 	}
-	return l, nil
+	return l, err
+}
+
+// burst reads "burst" and a number. It returns 0 if the member ends before that.
+func (p *parser) burst() (int64, *Error) {
+	p.space()
+	at := p.pos
+	switch p.word() {
+	case "":
+		return 0, nil
+	case "burst":
+		p.space()
+		return p.number("burst")
+	}
+	return 0, fail(at, fmt.Sprintf("unexpected %q", p.text[at:p.pos]),
+		`only "burst" and a number may follow the unit`)
 }
 
 func (p *parser) per() *Error {
@@ -124,14 +134,16 @@ func (p *parser) per() *Error {
 		return nil
 	}
 	if w := p.word(); w != "" {
-		return p.fail(at, fmt.Sprintf("unexpected word %q", w), `write the count and then "per", as in "100 per minute"`)
+		return fail(at, fmt.Sprintf("unexpected word %q", w),
+			`write the count and then "per", as in "100 per minute"`)
 	}
-	if len(p.text) > at+1 && p.text[at] == ',' && isDigit(p.text[at+1]) {
-		return p.fail(at, "the count has a comma", `group digits as in "1_000 per hour"`)
+	if strings.HasPrefix(p.text[at:], ",") && p.isDigit(at+1) {
+		return fail(at, "the count has a comma", `group digits as in "1_000 per hour"`)
 	}
-	return p.fail(at, `"per" or "/" is missing`, `write for example "100 per minute"`)
+	return fail(at, `"per" or "/" is missing`, `write for example "100 per minute"`)
 }
 
+// period reads a unit and the number before it, which may be missing.
 func (p *parser) period() (time.Duration, *Error) {
 	p.space()
 	at, n := p.pos, int64(1)
@@ -142,50 +154,65 @@ func (p *parser) period() (time.Duration, *Error) {
 		}
 		p.space()
 	}
-	unitAt := p.pos
-	word := p.word()
-	for _, u := range units() {
-		for _, w := range u.words {
-			if w != word {
-				continue
-			}
-			if n > int64(math.MaxInt64/u.d) {
-				return 0, p.fail(at, "the period is too long", "want at most 100 years")
-			}
-			return time.Duration(n) * u.d, nil
-		}
+	d, err := p.unit()
+	switch {
+	case err != nil:
+		return 0, err
+	case n > int64(math.MaxInt64/d):
+		return 0, fail(at, "the period is too long", "want at most 100 years")
 	}
-	if word == "" {
-		return 0, p.fail(unitAt, "the unit is missing", "write second, minute, hour, day, week, month or year")
-	}
-	return 0, p.fail(unitAt, fmt.Sprintf("unknown unit %q", word), "use "+nearestUnit(word))
+	return time.Duration(n) * d, nil
 }
 
-// number reads a positive whole number. Its digits can be grouped by "_".
+func (p *parser) unit() (time.Duration, *Error) {
+	at := p.pos
+	word := p.word()
+	if word == "" {
+		return 0, fail(at, "the unit is missing", "write second, minute, hour, day, week, month or year")
+	}
+	for _, u := range units() {
+		if slices.Contains(u.words, word) {
+			return u.d, nil
+		}
+	}
+	return 0, fail(at, fmt.Sprintf("unknown unit %q", word), "use "+nearestUnit(word))
+}
+
+// number reads a positive whole number. Its digits can be grouped by "_". The parameter what is
+// its name in errors.
 func (p *parser) number(what string) (int64, *Error) {
 	at, n := p.pos, int64(0)
-	for ; p.pos < len(p.text); p.pos++ {
+	for ; p.isDigit(p.pos) || p.isGrouping(); p.pos++ {
 		c := p.text[p.pos]
-		if c == '_' && p.pos > at && p.pos+1 < len(p.text) && isDigit(p.text[p.pos-1]) && isDigit(p.text[p.pos+1]) {
+		if c == '_' {
 			continue
 		}
-		if !isDigit(c) {
-			break
-		}
 		if n > (math.MaxInt64-9)/10 {
-			return 0, p.fail(at, "the "+what+" is too large", "")
+			return 0, fail(at, "the "+what+" is too large", "")
 		}
 		n = n*10 + int64(c-'0')
 	}
 	switch {
 	case p.pos == at:
-		return 0, p.fail(at, "the "+what+" is missing: want a positive whole number", `write for example "100 per minute"`)
-	case p.pos < len(p.text) && p.text[p.pos] == '.':
-		return 0, p.fail(p.pos, "the "+what+" has a fraction", `write whole numbers: "3 per 2 seconds" for 1.5 per second`)
+		return 0, fail(at, "the "+what+" is missing: want a positive whole number",
+			`write for example "100 per minute"`)
+	case strings.HasPrefix(p.text[p.pos:], "."):
+		return 0, fail(p.pos, "the "+what+" has a fraction",
+			`write whole numbers: "3 per 2 seconds" for 1.5 per second`)
 	case n == 0:
-		return 0, p.fail(at, "the "+what+" is zero", "want at least 1")
+		return 0, fail(at, "the "+what+" is zero", "want at least 1")
 	}
 	return n, nil
+}
+
+// isDigit reports whether a digit is at the position i.
+func (p *parser) isDigit(i int) bool {
+	return i < len(p.text) && p.text[i] >= '0' && p.text[i] <= '9'
+}
+
+// isGrouping reports whether the next character is a "_" between two digits.
+func (p *parser) isGrouping() bool {
+	return p.pos > 0 && strings.HasPrefix(p.text[p.pos:], "_") && p.isDigit(p.pos-1) && p.isDigit(p.pos+1)
 }
 
 func (p *parser) space() {
@@ -203,12 +230,10 @@ func (p *parser) word() string {
 	return strings.ToLower(p.text[at:p.pos])
 }
 
+// char returns the next character.
 func (p *parser) char() string {
-	for _, r := range p.text[p.pos:] {
-		return string(r)
-	}
-	return ""
+	r, _ := utf8.DecodeRuneInString(p.text[p.pos:])
+	return string(r)
 }
 
-func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }

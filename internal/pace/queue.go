@@ -35,8 +35,8 @@ func (q Queue) LeftAfter(debt, d time.Duration) int64 {
 	return q.Tokens(q.Sub(fill, rest))
 }
 
-// Found returns how many of cost tokens the bucket has if they are all there after wait: whole
-// tokens, and never too many.
+// Found returns how many of cost tokens the bucket has if they are all there after wait. It counts
+// whole tokens, and a token that is due within a nanosecond.
 func (q Queue) Found(cost int64, wait time.Duration) int64 {
 	if wait <= 0 || wait > q.TimeOf(q.Burst).Ceil() {
 		return 0
@@ -58,7 +58,9 @@ func CheckWait(limits []Limit, wait time.Duration) error {
 	case len(limits) == 0:
 		return fmt.Errorf("%v without Limits, so that no request is held: want Limits too", wait)
 	case wait < least:
-		return fmt.Errorf("%v is less than a token takes to come, so that no request is held: want at least %v", wait, least)
+		return fmt.Errorf("%v is less than a token takes to come, so that no request is held: "+
+			"want at least %v", wait, least)
 	}
-	return fmt.Errorf("%v: a bucket with the tokens that flow in meanwhile takes more than 100 years to fill: want a smaller burst", wait)
+	return fmt.Errorf("%v: a bucket with the tokens that flow in meanwhile takes more than 100 years "+
+		"to fill: want a smaller burst", wait)
 }

@@ -63,9 +63,10 @@ func (rec *Recorder) Writer() http.ResponseWriter {
 	return base
 }
 
-// wrote records the first status that is not informational.
+// wrote records the first final status. 101 is final, because no other status can follow it.
 func (rec *Recorder) wrote(status int) {
-	if rec.answer.Status == 0 && !rec.answer.Hijacked && (status >= 200 || status == http.StatusSwitchingProtocols) {
+	final := status >= 200 || status == http.StatusSwitchingProtocols
+	if final && rec.answer.Status == 0 && !rec.answer.Hijacked {
 		rec.answer.Status = status
 	}
 }

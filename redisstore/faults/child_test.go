@@ -16,23 +16,24 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// childEnv is set in the processes of this program that are instances and not tests.
+// childEnv is set in the processes of this program that are instances, not tests.
 const childEnv = "RATELIMIT_FAULTS_CHILD"
 
-// job is what a child is told to do, on its standard input. It begins when it reads a line
-// and ends when its input ends.
+// A job is the work of a child, which reads it from its standard input. The child begins when it
+// reads another line, and ends when its input ends.
 type job struct {
-	Do      string // "ask" or "history"
+	Do      string // "take" or "history"
 	Addr    string // of the server; empty means that the buckets are in memory
 	Limits  string
 	Config  jobConfig
 	Callers int
 	User    string
-	Calls   int // of each caller; 0 means without end
+	Calls   int // per caller; 0 means without end
 	Pause   time.Duration
-	Log     bool // has the server write down when it decides what
+	Log     bool // whether the server logs when it decides each call
 }
 
 type jobConfig struct {
@@ -41,14 +42,14 @@ type jobConfig struct {
 	Instances      int
 }
 
-// outcome is what a child saw.
+// An outcome is what a child saw.
 type outcome struct {
-	Admitted, Refused, Open, Closed int64
-	Took                            time.Duration
-	History                         []event
+	Allowed, Denied, Open, Closed int64
+	Took                          time.Duration
+	History                       []event
 }
 
-// child is a process that is an instance.
+// A child is a process that is an instance.
 type child struct {
 	t   testing.TB
 	cmd *exec.Cmd
@@ -56,7 +57,7 @@ type child struct {
 	out *bufio.Reader
 }
 
-// startChild starts a child, and returns once it waits for begin.
+// startChild starts a child, and returns when it waits for begin.
 func startChild(t testing.TB, j job) *child {
 	t.Helper()
 	self, err := os.Executable()
@@ -81,13 +82,13 @@ func (c *child) tell(what any) {
 	require.NoError(c.t, json.NewEncoder(c.in).Encode(what))
 }
 
-// begin lets the child begin.
+// begin starts the work of the child.
 func (c *child) begin() { c.tell("begin") }
 
-// end has the child end what it does.
+// end ends the work of the child.
 func (c *child) end() { require.NoError(c.t, c.in.Close()) }
 
-// outcome waits for the end of the child.
+// outcome waits for the end of the child, and returns what it saw.
 func (c *child) outcome() (o outcome) {
 	c.t.Helper()
 	require.NoError(c.t, json.NewDecoder(c.out).Decode(&o))
@@ -120,17 +121,18 @@ func (j *job) prepare() func(over *atomic.Bool) outcome {
 		return j.history()
 	}
 	limiter := j.limiter()
-	return func(over *atomic.Bool) outcome { return j.ask(limiter, over) }
+	return func(over *atomic.Bool) outcome { return j.take(limiter, over) }
 }
 
 func (j *job) limiter() *ratelimit.Limiter {
 	cfg := ratelimit.Config{
-		Rules: []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse(j.Limits), Key: ratelimit.ByRemoteIP()}},
+		Rules: []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse(j.Limits), Key: ratelimit.ByClientIP()}},
 	}
 	if j.Addr != "" {
 		cfg.Store, cfg.OnStoreFailure, cfg.StoreTimeout = j.store(), j.Config.OnStoreFailure, j.Config.StoreTimeout
 		cfg.Instances = j.Config.Instances
-		cfg.OnError = func(context.Context, error) {}
+		cfg.Hooks.Error = func(context.Context, error) {}
+		cfg.Hooks.StoreState = func(context.Context, store.State) {}
 	}
 	limiter, err := ratelimit.New(cfg)
 	if err != nil {
@@ -139,20 +141,20 @@ func (j *job) limiter() *ratelimit.Limiter {
 	return limiter
 }
 
-func (j *job) store() ratelimit.Store {
+func (j *job) store() store.Store {
 	client := redis.NewClient(&redis.Options{Addr: j.Addr, ContextTimeoutEnabled: true, DialerRetries: 1})
 	if j.Log {
 		client.AddHook(new(logged))
 	}
-	store, err := redisstore.New(client, redisstore.Config{})
+	s, err := redisstore.New(client, redisstore.Config{})
 	if err != nil {
 		panic(err)
 	}
-	return store
+	return s
 }
 
-// ask has callers ask.
-func (j *job) ask(l *ratelimit.Limiter, over *atomic.Bool) (o outcome) {
+// take takes tokens, by several callers.
+func (j *job) take(l *ratelimit.Limiter, over *atomic.Bool) (o outcome) {
 	begin := time.Now()
 	take := takeFrom(l)
 	answers := make(chan ratelimit.Decision)
@@ -172,14 +174,14 @@ func (j *job) ask(l *ratelimit.Limiter, over *atomic.Bool) (o outcome) {
 		switch d := <-answers; {
 		case d.Rule == "over":
 			callers--
-		case d.StoreFailed && d.Allowed:
+		case d.StoreErr != nil && d.Allowed:
 			o.Open++
-		case d.StoreFailed:
+		case d.StoreErr != nil:
 			o.Closed++
 		case d.Allowed:
-			o.Admitted++
+			o.Allowed++
 		default:
-			o.Refused++
+			o.Denied++
 		}
 	}
 	o.Took = time.Since(begin)

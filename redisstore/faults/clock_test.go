@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -17,8 +18,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
-// skew is a hook by which scripts read a clock of the server that is off: the text of every
-// script is put after one that changes what TIME answers.
+// skew is a hook that sets the clock of the server off: it puts text in front of every script that
+// changes the answer of TIME.
 type skew struct {
 	inFlight
 	offset atomic.Int64 // microseconds
@@ -38,7 +39,7 @@ func (s *skew) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		switch args := cmd.Args(); strings.ToLower(fmt.Sprint(args[0])) {
 		case "evalsha":
-			args[1] = strings.Repeat("0", 40) // so that the text has to be sent
+			args[1] = strings.Repeat("0", 40) // so that the client must send the text
 		case "eval":
 			args[1] = fmt.Sprintf(clock, s.offset.Load()) + fmt.Sprint(args[1])
 		}
@@ -48,9 +49,10 @@ func (s *skew) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (s *skew) step(d time.Duration) { s.offset.Add(d.Microseconds()) }
 
-// F7: the clock of the server is stepped, or that of its successor is another one. Behind,
-// nothing is minted and nobody is locked out; ahead, nobody gets more than a burst.
-func TestF07ServerClockSteps(t *testing.T) {
+// The clock of the server steps, or its successor has another clock. A clock that is behind creates
+// no tokens, and denies no key for longer than a token takes. A clock that is ahead gives at most a
+// burst.
+func TestServerClockSteps(t *testing.T) {
 	noLeaks(t)
 	client := redistest.Start(t).Client()
 	var clock skew
@@ -58,39 +60,39 @@ func TestF07ServerClockSteps(t *testing.T) {
 	const burst = 10
 	// A token takes 100 s and the bucket 1000 s.
 	i := newInstance(t, client, "36 per hour burst 10", ratelimit.Config{StoreTimeout: 10 * time.Second})
-	wait := func(d time.Duration) ratelimit.Decision { // of a token, as the store says
+	stepThenPeek := func(d time.Duration) ratelimit.Decision {
 		clock.step(d)
 		answer, err := i.Peek(t.Context(), "r", ratelimit.UserKey("a"))
-		require.NoError(t, err)
+		require.NoError(t, errors.Join(err, answer.StoreErr))
 		return answer
 	}
-	require.EqualValues(t, burst, i.drain(t, "a"))
+	require.EqualValues(t, burst, i.takeAll(t, "a"))
 	for _, back := range []time.Duration{time.Millisecond, time.Second, time.Minute, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
-		d := wait(-back)
+		d := stepThenPeek(-back)
 		t.Logf("%v behind: %d left, a token in %v, full in %v", back, d.Remaining, d.RetryAfter, d.ResetAfter)
 		assert.Zero(t, d.Remaining)
-		assert.LessOrEqual(t, d.RetryAfter, 100*time.Second, "locked out")
-		assert.LessOrEqual(t, d.ResetAfter, 1000*time.Second, "locked out")
+		assert.LessOrEqual(t, d.RetryAfter, 100*time.Second, "denied for too long")
+		assert.LessOrEqual(t, d.ResetAfter, 1000*time.Second, "denied for too long")
 	}
-	// The way back is no more than the time that passes for anybody.
+	// When the clock steps forward, time passes as usual.
 	require.NoError(t, i.Reset(t.Context(), "r", ratelimit.UserKey("a")))
-	require.EqualValues(t, burst, i.drain(t, "a"))
-	assert.EqualValues(t, 2, wait(210*time.Second).Remaining)
-	assert.EqualValues(t, burst, wait(10*365*24*time.Hour).Remaining, "at most a burst")
+	require.EqualValues(t, burst, i.takeAll(t, "a"))
+	assert.EqualValues(t, 2, stepThenPeek(210*time.Second).Remaining)
+	assert.EqualValues(t, burst, stepThenPeek(10*365*24*time.Hour).Remaining, "at most a burst")
 }
 
-// F22: a machine sleeps. Where its clock stood still meanwhile, as the one for intervals does,
-// tokens come late, and where it went on, a bucket is full at most; never early.
-func TestF22SuspendResume(t *testing.T) {
+// A machine sleeps. If its clock stood still meanwhile, as a monotonic clock does, tokens come
+// late. If it went on, a bucket is full at most. No token comes early.
+func TestMachineSleeps(t *testing.T) {
 	noLeaks(t)
 	t.Run("server, whose clock goes on", func(t *testing.T) {
 		client := redistest.Start(t).Client()
 		var clock skew
 		client.AddHook(&clock)
 		i := newInstance(t, client, "36 per hour burst 10", ratelimit.Config{StoreTimeout: 10 * time.Second})
-		require.EqualValues(t, 10, i.drain(t, "a"))
-		require.EqualValues(t, 10, i.drain(t, "b"))
-		clock.step(1000*time.Second - 20*time.Second) // less what the test may take
+		require.EqualValues(t, 10, i.takeAll(t, "a"))
+		require.EqualValues(t, 10, i.takeAll(t, "b"))
+		clock.step(1000*time.Second - 20*time.Second) // the test may take the rest
 		assert.EqualValues(t, 9, i.left(t, "a"))
 		clock.step(8 * time.Hour)
 		assert.EqualValues(t, 10, i.left(t, "b"))
@@ -100,31 +102,31 @@ func TestF22SuspendResume(t *testing.T) {
 		var machine skew
 		client.AddHook(&machine)
 		i := newInstance(t, client, "36 per hour burst 10", ratelimit.Config{StoreTimeout: 10 * time.Second})
-		require.EqualValues(t, 10, i.drain(t, "a"))
-		d := i.take("a") // remembered here for 100 s of this clock
+		require.EqualValues(t, 10, i.takeAll(t, "a"))
+		d := i.take("a") // the instance caches the denial for 100 s of this clock
 		machine.step(50 * time.Second)
 		late := i.take("a")
 		assert.False(t, late.Allowed)
-		assert.LessOrEqual(t, late.RetryAfter, d.RetryAfter, "never longer than it was told")
+		assert.LessOrEqual(t, late.RetryAfter, d.RetryAfter, "never longer than the first RetryAfter")
 	})
 	t.Run("memory, whose clock stands still", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { // in which no time passes but what is slept
-			store, l := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), nameLimit(t, 0, "36 per hour burst 10")
+		synctest.Test(t, func(t *testing.T) {
+			s, l := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), nameLimit(t, 0, "36 per hour burst 10")
 			for range 10 {
-				allowed, err := takeOne(store, "a", l)
+				allowed, err := takeOne(s, "a", l)
 				require.True(t, allowed && err == nil)
 			}
-			assert.EqualValues(t, 0, left(t, store, "a", l))
+			assert.EqualValues(t, 0, left(t, s, "a", l))
 			time.Sleep(99 * time.Second)
-			assert.EqualValues(t, 0, left(t, store, "a", l))
+			assert.EqualValues(t, 0, left(t, s, "a", l))
 			time.Sleep(time.Second)
-			assert.EqualValues(t, 1, left(t, store, "a", l))
+			assert.EqualValues(t, 1, left(t, s, "a", l))
 		})
 	})
 }
 
-// The clocks of three instances disagree by a quarter of a century and by their speed. They
-// admit what they do with one clock.
+// The clocks of three instances disagree by a quarter of a century, and in their speed. The
+// instances allow as many requests as with one clock.
 func TestInstancesWhoseClocksDisagree(t *testing.T) {
 	server := redistest.Start(t)
 	const limits, burst, rounds = "10 per day", 10, 8
@@ -144,7 +146,7 @@ func TestInstancesWhoseClocksDisagree(t *testing.T) {
 
 	right := newInstance(t, server.Client(), limits, ratelimit.Config{StoreTimeout: 30 * time.Second})
 	year := time.Now().Year()
-	// In a bubble it is the year 2000, and the clock stands still but for what is slept.
+	// In a bubble it is the year 2000, and only Sleep moves the clock.
 	synctest.Test(t, func(t *testing.T) {
 		client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
 		defer client.Close()
@@ -155,14 +157,14 @@ func TestInstancesWhoseClocksDisagree(t *testing.T) {
 		for range rounds {
 			for _, i := range []*instance{right, still, racing} {
 				d, err := i.Take(context.Background(), "r", ratelimit.UserKey("a"), 1)
-				require.NoError(t, err)
+				require.NoError(t, errors.Join(err, d.StoreErr))
 				if d.Allowed {
 					got++
 				}
 			}
-			time.Sleep(3 * time.Hour) // by which a clock of its own would have a token more
+			time.Sleep(3 * time.Hour) // in which this clock would add a token
 		}
-		t.Logf("one clock: %d admitted; clocks that disagree: %d admitted", want, got)
+		t.Logf("one clock: %d allowed; clocks that disagree: %d allowed", want, got)
 		assert.Equal(t, want, got)
 	})
 }

@@ -12,10 +12,11 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// F2: the server is killed. After five failures it is asked by probes only, and nobody waits.
-func TestF02StoreRefusesConnections(t *testing.T) {
+// The server is killed. After five failures the limiter sends only probes, and no request waits.
+func TestServerIsKilled(t *testing.T) {
 	noLeaks(t)
 	server := redistest.Start(t)
 	i := newInstance(t, server.Client(), "", ratelimit.Config{StoreTimeout: time.Second})
@@ -25,32 +26,32 @@ func TestF02StoreRefusesConnections(t *testing.T) {
 	begin := time.Now()
 	n := 0
 	for down := false; !down && n < 100; n++ {
-		_, err := i.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
-		require.Error(t, err)
-		down = errors.Is(err, ratelimit.ErrStoreDown)
+		d := i.take("a")
+		require.Error(t, d.StoreErr)
+		down = errors.Is(d.StoreErr, store.ErrDown)
 	}
 	opened := time.Since(begin)
 	assert.EqualValues(t, 5, i.store.calls.Load())
 	assert.Equal(t, 6, n)
 	assert.Less(t, opened, 5*i.timeout)
-	only(t, i.failures(), ratelimit.FailureConnect)
+	only(t, i.failures(), store.ReasonConnect)
 
-	l := ask(i, 4, "a", time.Millisecond)
+	l := startLoad(i, 4, "a", time.Millisecond)
 	time.Sleep(time.Second)
 	s := l.stop()
-	asked, down := i.store.calls.Load()-5, time.Since(begin)
-	t.Logf("open after %v and 5 calls; then %d decisions in a second: p50 %v, p99 %v, most %v, the store was asked %d times",
-		opened, s.total(), s.percentile(.5), s.percentile(.99), s.percentile(1), asked)
+	calls, down := i.store.calls.Load()-5, time.Since(begin)
+	t.Logf("open after %v and 5 calls; then %d decisions in a second: p50 %v, p99 %v, most %v, the store was called %d times",
+		opened, s.total(), s.percentile(.5), s.percentile(.99), s.percentile(1), calls)
 	i.within(t, s)
 	assert.Equal(t, s.total(), s.open)
-	assert.LessOrEqual(t, asked, int64(down/(100*time.Millisecond)), "each probe takes a dwell of 100 ms or more")
+	assert.LessOrEqual(t, calls, int64(down/(100*time.Millisecond)), "there is a pause of 100 ms or more before each probe")
 	server.Restart()
 	t.Logf("back after %v", i.back(t))
 }
 
-// F13: the way to the server is mended while 50 instances wait for it. Each sends one
-// probe, not all of its callers, and not all at the same time.
-func TestF13HerdOnReturn(t *testing.T) {
+// The connection to the server recovers while 50 instances wait for it. Each instance sends one
+// probe, not one per caller, and not all instances at the same time.
+func TestManyInstancesOnReturn(t *testing.T) {
 	noLeaks(t)
 	const instances, callers = 50, 2
 	server := redistest.Start(t)
@@ -59,10 +60,10 @@ func TestF13HerdOnReturn(t *testing.T) {
 	var loads [instances]*load
 	for n := range all {
 		all[n] = newInstance(t, w.client(), "", ratelimit.Config{StoreTimeout: 10 * time.Second})
-		loads[n] = ask(all[n], callers, "a", 50*time.Millisecond)
+		loads[n] = startLoad(all[n], callers, "a", 50*time.Millisecond)
 	}
 	for _, l := range loads {
-		l.await(t, func(s *seen) bool { return s.admitted > 0 })
+		l.await(t, func(s *seen) bool { return s.allowed > 0 })
 	}
 	w.cut()
 	for _, i := range all {
@@ -80,43 +81,43 @@ func TestF13HerdOnReturn(t *testing.T) {
 	}
 	t.Logf("cut: %d instances of %d callers sent %d probes in 1.5 s; most at a time by one instance %d", instances, callers, probes, most)
 	assert.LessOrEqual(t, probes, int64(instances*16))
-	assert.LessOrEqual(t, most, int64(1), "an instance asks with one caller only")
+	assert.LessOrEqual(t, most, int64(1), "an instance sends one probe at a time")
 
 	for _, l := range loads {
 		l.sofar()
 	}
 	w.mend()
 	begin := time.Now()
-	var herd []string // the share of decisions that the server was asked for, by tenths of a second
+	var herd []string // the share of decisions that called the server, per tenth of a second
 	for n := range 20 {
 		time.Sleep(100 * time.Millisecond)
 		var decisions, calls int64
 		for k, i := range all {
 			s := loads[k].sofar()
 			decisions, calls = decisions+s.total(), calls+i.store.calls.Swap(0)
-			assert.Zero(t, s.closed+s.refused)
+			assert.Zero(t, s.closed+s.denied)
 		}
 		share := float64(calls) / float64(decisions)
 		herd = append(herd, fmt.Sprintf("%.2f", share))
 		if n == 0 && time.Since(begin) < 200*time.Millisecond {
-			assert.Less(t, share, 0.5, "everybody is back at once")
+			assert.Less(t, share, 0.5, "all instances return at once")
 		}
 	}
-	t.Logf("mended: the share of decisions that the server is asked for, by tenths of a second: %v", herd)
+	t.Logf("mended: the share of decisions that call the server, per tenth of a second: %v", herd)
 	for n, l := range loads {
 		all[n].back(t)
 		l.stop()
 	}
 }
 
-// F15: the way to the server comes and goes five times a second. The state of the store
-// does not: it changes a few times in a second at most, and each change is told once.
-func TestF15FlappingStore(t *testing.T) {
+// The connection to the server comes and goes five times per second. The state of the store changes
+// at most a few times per second, and each change is reported once.
+func TestFlappingServer(t *testing.T) {
 	noLeaks(t)
 	w := newWire(t, redistest.Start(t).Addr())
 	i := newInstance(t, w.client(), "", ratelimit.Config{})
-	l := ask(i, 4, "a", 2*time.Millisecond)
-	l.await(t, func(s *seen) bool { return s.admitted > 10 })
+	l := startLoad(i, 4, "a", 2*time.Millisecond)
+	l.await(t, func(s *seen) bool { return s.allowed > 10 })
 	const flaps = 20
 	begin := time.Now()
 	for range flaps {
@@ -128,26 +129,25 @@ func TestF15FlappingStore(t *testing.T) {
 	s, took := l.sofar(), time.Since(begin)
 	events := i.events.Load()
 	t.Logf("%d flaps in %v: %d decisions, %d by the store; p99 %v, most %v; %d events, %.0f in a minute",
-		flaps, took, s.total(), s.admitted, s.percentile(.99), s.percentile(1), events, float64(events)/took.Minutes())
+		flaps, took, s.total(), s.allowed, s.percentile(.99), s.percentile(1), events, float64(events)/took.Minutes())
 	i.within(t, s)
-	assert.Zero(t, s.refused+s.closed)
+	assert.Zero(t, s.denied+s.closed)
 	assert.Positive(t, events)
-	// Down and recovering; and each time it is down, for twice as long as before, up to half a
-	// second at the least.
+	// Each time the store is down twice as long as before, up to at least half a second. There are
+	// two events each time: down and recovering.
 	assert.LessOrEqual(t, events, 2*(int64(took/(500*time.Millisecond))+3))
 	t.Logf("back after %v", i.back(t))
 	l.stop()
 }
 
-// F25: the client is closed under load. Decisions go on by the policy, nothing panics and no
-// goroutine is left.
-func TestF25Shutdown(t *testing.T) {
+// The client is closed under load. The policy decides, nothing panics, and no goroutine is left.
+func TestClientIsClosed(t *testing.T) {
 	server := redistest.Start(t)
 	noLeaks(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, DialerRetries: 1})
 	i := newInstance(t, client, "", ratelimit.Config{})
-	l := ask(i, 8, "a", time.Millisecond)
-	l.await(t, func(s *seen) bool { return s.admitted > 100 })
+	l := startLoad(i, 8, "a", time.Millisecond)
+	l.await(t, func(s *seen) bool { return s.allowed > 100 })
 	require.NoError(t, client.Close())
 	assert.Error(t, client.Close())
 	l.sofar()
@@ -155,6 +155,6 @@ func TestF25Shutdown(t *testing.T) {
 	s := l.stop()
 	t.Logf("client closed: %d decisions, %d by the policy, most %v, reasons %v", s.total(), s.open, s.percentile(1), i.failures())
 	i.within(t, s)
-	assert.Zero(t, s.refused+s.closed)
-	assert.True(t, i.take("a").StoreFailed)
+	assert.Zero(t, s.denied+s.closed)
+	assert.Error(t, i.take("a").StoreErr)
 }

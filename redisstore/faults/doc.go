@@ -1,4 +1,4 @@
-// Package faults holds only tests: what callers see of a store in Redis while it is stopped,
-// killed, slow, cut off, full, failing over or lying. FAULTS.md beside it is the table of
-// what they found. It is a module of its own for the sake of what it needs.
+// Package faults has only tests. They show what callers see while a server of Redis is stopped,
+// killed, slow, cut off, full, failing over, or lying. README.md has the table of the results. The
+// package is a module of its own because of its dependencies.
 package faults

@@ -17,23 +17,24 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// F5: the server becomes a replica under the connections that are open, as in a failover,
-// and a primary again.
-func TestF05ReplicaAnswersReadOnly(t *testing.T) {
+// As in a failover, the server becomes a replica while connections are open, and then a primary
+// again.
+func TestServerBecomesAReplica(t *testing.T) {
 	noLeaks(t)
 	server, other := redistest.Start(t), redistest.Start(t)
 	i := newInstance(t, server.Client(), "", ratelimit.Config{StoreTimeout: 10 * time.Second})
 	i.back(t)
 	host, port, _ := net.SplitHostPort(other.Addr())
 	server.Do("replicaof", host, port)
-	l := ask(i, 4, "a", 2*time.Millisecond)
+	l := startLoad(i, 4, "a", 2*time.Millisecond)
 	l.await(t, func(s *seen) bool { return s.total() > 200 })
 	s := l.sofar()
 	assert.Equal(t, s.total(), s.open)
 	reasons := i.failures()
-	only(t, reasons, ratelimit.FailureReadOnly)
+	only(t, reasons, store.ReasonReadOnly)
 	server.Do("replicaof", "no", "one")
 	back := i.back(t)
 	t.Logf("%d decisions by the policy, most %v, reasons %v; back %v after the promotion", s.open, s.percentile(1), reasons, back)
@@ -41,12 +42,12 @@ func TestF05ReplicaAnswersReadOnly(t *testing.T) {
 	l.stop()
 }
 
-// F9: the server forgets the script again and again, and no caller sees it.
-func TestF09ScriptCacheFlushed(t *testing.T) {
+// The server forgets the script again and again. No caller sees it.
+func TestScriptIsForgotten(t *testing.T) {
 	noLeaks(t)
 	server := redistest.Start(t)
 	i := newInstance(t, server.Client(), "", ratelimit.Config{StoreTimeout: 10 * time.Second})
-	l := ask(i, 8, "a", time.Millisecond)
+	l := startLoad(i, 8, "a", time.Millisecond)
 	const flushes = 50
 	for range flushes {
 		server.Do("script", "flush")
@@ -54,30 +55,31 @@ func TestF09ScriptCacheFlushed(t *testing.T) {
 	}
 	s := l.stop()
 	calls := server.Calls()
-	t.Logf("%d flushes, %d decisions, %d by the policy, most %v; the text was sent %d times", flushes, s.total(), s.open, s.percentile(1), calls["eval"])
+	t.Logf("%d flushes, %d decisions, %d by the policy, most %v; the text was sent %d times",
+		flushes, s.total(), s.open, s.percentile(1), calls["eval"])
 	assert.Zero(t, s.open)
 	assert.Empty(t, i.failures())
 	assert.Greater(t, calls["eval"], 1)
 
-	// A restart is a flush as well. One connection is broken by it, and the next one works.
+	// A restart forgets the script too. It breaks one connection, and the next one works.
 	server.Restart()
 	i.back(t)
-	assert.NotContains(t, i.failures(), ratelimit.FailureScript)
+	assert.NotContains(t, i.failures(), store.ReasonScript)
 }
 
-// F10: every error that a server gives. Each is the policy's decision, with its reason.
-func TestF10ErrorsOfTheServer(t *testing.T) {
+// For every error that a server answers, the policy decides, and the reason is reported.
+func TestErrorsOfTheServer(t *testing.T) {
 	noLeaks(t)
 	table := map[string]struct {
 		options []string
 		inject  func(t *testing.T, s *redistest.Server)
 		repair  func(t *testing.T, s *redistest.Server)
-		reason  ratelimit.FailureReason
+		reason  store.Reason
 	}{
 		"OOM": {
 			inject: func(_ *testing.T, s *redistest.Server) { s.Do("config", "set", "maxmemory", "1") },
 			repair: func(_ *testing.T, s *redistest.Server) { s.Do("config", "set", "maxmemory", "0") },
-			reason: ratelimit.FailureMemory,
+			reason: store.ReasonMemory,
 		},
 		"BUSY": {
 			options: []string{"--lua-time-limit", "1"},
@@ -90,15 +92,15 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 				}()
 				t.Cleanup(func() { <-done; _ = endless.Close() })
 				client := s.Client()
-				require.Eventually(t, func() bool { return redis.HasErrorPrefix(client.Ping(t.Context()).Err(), "BUSY") }, soon, 5*time.Millisecond)
+				awaitError(t, client, "BUSY")
 			},
 			repair: func(_ *testing.T, s *redistest.Server) { s.Do("script", "kill") },
-			reason: ratelimit.FailureBusy,
+			reason: store.ReasonBusy,
 		},
 		"NOREPLICAS": {
 			inject: func(_ *testing.T, s *redistest.Server) { s.Do("config", "set", "min-replicas-to-write", "3") },
 			repair: func(_ *testing.T, s *redistest.Server) { s.Do("config", "set", "min-replicas-to-write", "0") },
-			reason: ratelimit.FailureReadOnly,
+			reason: store.ReasonReadOnly,
 		},
 		"CLUSTERDOWN": {
 			options: []string{"--cluster-enabled", "yes"},
@@ -107,13 +109,13 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 				s.Do("cluster", "addslots", 0)
 				clusterUp(t, s)
 			},
-			reason: ratelimit.FailureCluster,
+			reason: store.ReasonCluster,
 		},
 	}
 	for name, fault := range table {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t, fault.options...)
-			if fault.reason == ratelimit.FailureCluster {
+			if fault.reason == store.ReasonCluster {
 				server.Do("cluster", "addslotsrange", 0, 16383)
 				clusterUp(t, server)
 			}
@@ -127,7 +129,7 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 		})
 	}
 	t.Run("MISCONF", func(t *testing.T) {
-		// A directory in the place of the dump makes it fail.
+		// A directory with the name of the dump makes the dump fail.
 		dir := t.TempDir()
 		server := redistest.Start(t, "--dir", dir)
 		i := newInstance(t, server.Client(), "", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed, StoreTimeout: 10 * time.Second})
@@ -135,8 +137,8 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, "dump.rdb"), 0o700))
 		server.Do("config", "set", "save", "3600 1")
 		server.Do("bgsave")
-		require.Eventually(t, func() bool { return i.take("nobody").StoreFailed }, soon, 5*time.Millisecond)
-		testErrors(t, i, ratelimit.FailureMemory)
+		require.Eventually(t, func() bool { return i.take("other").StoreErr != nil }, soon, 5*time.Millisecond)
+		testErrors(t, i, store.ReasonMemory)
 		server.Do("config", "set", "save", "")
 		t.Logf("back after %v", i.back(t))
 	})
@@ -154,34 +156,35 @@ func TestF10ErrorsOfTheServer(t *testing.T) {
 		require.NoError(t, err)
 		server.Do("save")
 		server.Respawn() // it loads for a second
-		require.Eventually(t, func() bool { return redis.HasErrorPrefix(client.Ping(t.Context()).Err(), "LOADING") }, soon, time.Millisecond)
+		awaitError(t, client, "LOADING")
 		i.failures()
-		require.Eventually(t, func() bool { i.take("nobody"); return i.failures()[ratelimit.FailureBusy] > 0 }, soon, time.Millisecond)
+		require.Eventually(t, func() bool { i.take("other"); return i.failures()[store.ReasonBusy] > 0 }, soon, time.Millisecond)
 		t.Logf("back after %v", i.back(t))
 	})
 	t.Run("MOVED and CROSSSLOT", func(t *testing.T) {
-		// A plain client in a Cluster asks the wrong server, or one server for several slots.
+		// A plain client in a Cluster calls the wrong server, or one server for several slots.
 		client := redistest.StartCluster(t, 3)[0].Client()
 		i := newInstance(t, client, "", ratelimit.Config{Rules: []ratelimit.Rule{
-			{Name: "r", Limits: ratelimit.MustParse("10 per hour"), Key: ratelimit.ByRemoteIP()},
+			{Name: "r", Limits: ratelimit.MustParse("10 per hour"), Key: ratelimit.ByClientIP()},
 		}})
 		require.Eventually(t, func() bool {
 			for n := range 10 {
 				i.take(strconv.Itoa(n))
 			}
-			return i.failures()[ratelimit.FailureCluster] > 0
+			return i.failures()[store.ReasonCluster] > 0
 		}, soon, time.Millisecond)
-		l, err := ratelimit.NameLimit("r", 0, ratelimit.MustParse("10 per hour")[0])
-		require.NoError(t, err)
-		ops := []ratelimit.Op{{Limit: l, Key: ratelimit.UserKey("a"), Cost: 1}, {Limit: l, Key: ratelimit.UserKey("b"), Cost: 1}}
+		l := nameLimit(t, 0, "10 per hour")
+		ops := []store.Op{
+			{Limit: l, Key: ratelimit.UserKey("a"), Cost: 1}, {Limit: l, Key: ratelimit.UserKey("b"), Cost: 1},
+		}
 		var failure *redisstore.Error
 		require.ErrorAs(t, i.store.Apply(t.Context(), ops), &failure)
-		assert.Equal(t, ratelimit.FailureCluster, failure.FailureReason())
+		assert.Equal(t, store.ReasonCluster, failure.FailureReason())
 	})
 }
 
-// testErrors has i decide while the server gives errors of one reason.
-func testErrors(t *testing.T, i *instance, reason ratelimit.FailureReason) {
+// testErrors lets i decide while the server answers errors of one reason.
+func testErrors(t *testing.T, i *instance, reason store.Reason) {
 	t.Helper()
 	i.failures()
 	before := i.Stats()
@@ -198,9 +201,17 @@ func testErrors(t *testing.T, i *instance, reason ratelimit.FailureReason) {
 	i.within(t, s)
 	only(t, reasons, reason)
 	after := i.Stats()
-	assert.EqualValues(t, 50, after.Closed-before.Closed)
+	assert.EqualValues(t, 50, after.FailedClosed-before.FailedClosed)
 	assert.EqualValues(t, reasons[reason], after.Failures[reason]-before.Failures[reason])
-	assert.EqualValues(t, 50-reasons[reason], after.Failures[ratelimit.FailureDown]-before.Failures[ratelimit.FailureDown])
+	assert.EqualValues(t, 50-reasons[reason], after.Failures[store.ReasonDown]-before.Failures[store.ReasonDown])
+}
+
+// awaitError waits until a PING is answered with an error that begins with word.
+func awaitError(t *testing.T, client *redis.Client, word string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return redis.HasErrorPrefix(client.Ping(t.Context()).Err(), word)
+	}, soon, time.Millisecond)
 }
 
 func clusterUp(t *testing.T, s *redistest.Server) {

@@ -12,14 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// logID is the key of the name that a call has in the log.
+// logID is the context key for the name of a call in the log.
 type logID struct{}
 
-// logged is a hook that has the server write down what TIME each call has read, in a list.
+// logged is a hook that makes the server keep a list of the TIME that each call has read.
 type logged struct{ inFlight }
 
 const logging = `local redis = setmetatable({call = function(name, ...)
@@ -35,7 +35,7 @@ func (*logged) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		switch args := cmd.Args(); strings.ToLower(fmt.Sprint(args[0])) {
 		case "evalsha":
-			args[1] = strings.Repeat("0", 40) // so that the text has to be sent
+			args[1] = strings.Repeat("0", 40) // so that the client must send the text
 		case "eval":
 			args[1] = fmt.Sprintf(logging, ctx.Value(logID{})) + fmt.Sprint(args[1])
 		}
@@ -48,16 +48,16 @@ const (
 	tokenTime  = 10_000 // microseconds: 100 per second
 )
 
-// level is a bucket as the reference has it: the time until it is full, at an instant.
+// A level is a bucket of the reference: the time until it is full, at an instant.
 type level struct{ debt, at int64 }
 
-// timed is an answer, and the server's clock when it was given.
+// A timed answer has the server's clock at the decision.
 type timed struct {
 	answer
 	at int64
 }
 
-// exact is a bucket of 100 tokens per second and 20 at most, by the server's clock.
+// exact is a bucket of 100 tokens per second, burst 20, by the server's clock.
 var exact = porcupine.Model{
 	Init: func() any { return level{} },
 	Step: func(state, input, output any) (bool, any) {
@@ -68,23 +68,24 @@ var exact = porcupine.Model{
 		debt := max(was.debt-(a.at-was.at), 0)
 		allowed, cost := true, q.Cost*tokenTime
 		switch q.Kind {
-		case ratelimit.OpCredit:
+		case store.Refund:
 			debt = max(debt-cost, 0)
-		case ratelimit.OpReset:
+		case store.Reset:
 			debt = 0
 		default:
 			allowed = debt+cost <= exactBurst*tokenTime
-			if allowed && q.Kind == ratelimit.OpTake {
+			if allowed && q.Kind == store.Take {
 				debt += cost
 			}
 		}
-		want := answer{Allowed: allowed, Remaining: (exactBurst*tokenTime - debt) / tokenTime, Reset: time.Duration(debt) * time.Microsecond}
+		remaining := (exactBurst*tokenTime - debt) / tokenTime
+		want := answer{Allowed: allowed, Remaining: remaining, Reset: time.Duration(debt) * time.Microsecond}
 		return a.Unknown || a.answer == want, level{debt, a.at}
 	},
 }
 
-// What several processes are told about one bucket that refills is exact to the microsecond of
-// the server's clock, and what nobody was told of was charged once or not at all.
+// All answers to several processes about one bucket are exact to the microsecond of the server's
+// clock. An op without an answer was charged once or not at all.
 func TestOneKeyIsExactAcrossProcesses(t *testing.T) {
 	noLeaks(t)
 	server := redistest.Start(t)
@@ -112,7 +113,7 @@ func TestOneKeyIsExactAcrossProcesses(t *testing.T) {
 	t.Logf("%d operations, %d of unknown outcome, %d of these never done", len(events), unknown, never)
 	require.True(t, porcupine.CheckOperations(exact, history))
 
-	// The check can fail: one more token is left than there was.
+	// The check can fail: here an answer says that one more token is left.
 	for n, o := range history {
 		if a := o.Output.(timed); !a.Unknown {
 			a.Remaining++

@@ -16,19 +16,20 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 const (
 	deadline = 50 * time.Millisecond
-	// slack is how much longer than its deadline a decision may take on a machine that is busy
-	// with other things. Without a deadline it would be the client's three seconds and more.
+	// slack is how much longer than its deadline a decision may take on a busy machine. Without a
+	// deadline it would take the client's three seconds and more.
 	slack = time.Second
-	// soon is how long a test waits for what takes less than two seconds on an idle machine.
+	// soon is how long a test waits for an event that an idle machine sees within two seconds.
 	soon = 20 * time.Second
 )
 
-// noLeaks makes it part of t that no goroutine is left of it. A client that could not connect
-// notices only after a second that it has been closed.
+// noLeaks fails t if it leaves goroutines behind. A client that could not connect notices only
+// after a second that it was closed.
 func noLeaks(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
@@ -42,13 +43,13 @@ func noLeaks(t *testing.T) {
 	})
 }
 
-// observed counts what is asked of a store.
+// An observed store counts its calls.
 type observed struct {
-	ratelimit.Store
+	store.Store
 	calls, inFlight, most atomic.Int64
 }
 
-func (o *observed) Apply(ctx context.Context, ops []ratelimit.Op) error {
+func (o *observed) Apply(ctx context.Context, ops []store.Op) error {
 	o.calls.Add(1)
 	now := o.inFlight.Add(1)
 	defer o.inFlight.Add(-1)
@@ -57,42 +58,43 @@ func (o *observed) Apply(ctx context.Context, ops []ratelimit.Op) error {
 	return o.Store.Apply(ctx, ops)
 }
 
-// instance is one instance of a service, with one rule of the name "r".
+// An instance is one instance of a service, with a rule named "r".
 type instance struct {
 	*ratelimit.Limiter
 	store   *observed
 	timeout time.Duration // of a decision
-	events  atomic.Int64  // changes of the store's state that were told
-	errs    atomic.Int64  // other errors, of functions of the user's
+	events  atomic.Int64  // calls of Hooks.StoreState
+	errs    atomic.Int64  // other errors than failures of the store
 
 	mu      sync.Mutex
-	reasons map[ratelimit.FailureReason]int
+	reasons map[store.Reason]int
 
 	// take takes a token of user.
 	take func(user string) ratelimit.Decision
 }
 
-// newInstance returns an instance whose store is behind client. The zero config means "1_000_000
-// per second", which nobody reaches, FailOpen and a deadline of 50 ms.
+// newInstance returns an instance whose store uses client. Without limits it has "1_000_000 per
+// second", which no test reaches. The zero Config means FailOpen and a deadline of 50 ms.
 func newInstance(t testing.TB, client redis.UniversalClient, limits string, cfg ratelimit.Config) *instance {
 	t.Helper()
-	store, err := redisstore.New(client, redisstore.Config{})
+	s, err := redisstore.New(client, redisstore.Config{})
 	require.NoError(t, err)
-	i := &instance{store: &observed{Store: store}, reasons: map[ratelimit.FailureReason]int{}}
+	i := &instance{store: &observed{Store: s}, reasons: map[store.Reason]int{}}
 	cfg.Store = i.store
-	if cfg.OnStoreFailure == 0 {
+	if cfg.OnStoreFailure == "" {
 		cfg.OnStoreFailure = ratelimit.FailOpen
 	}
 	if cfg.StoreTimeout == 0 {
 		cfg.StoreTimeout = deadline
 	}
 	i.timeout = cfg.StoreTimeout
-	cfg.OnError = func(_ context.Context, err error) { i.learn(err) }
+	cfg.Hooks.Error = func(_ context.Context, err error) { i.learn(err) }
+	cfg.Hooks.StoreState = func(context.Context, store.State) { i.events.Add(1) }
 	if cfg.Rules == nil {
 		if limits == "" {
 			limits = "1_000_000 per second"
 		}
-		cfg.Rules = []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse(limits), Key: ratelimit.ByRemoteIP()}}
+		cfg.Rules = []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse(limits), Key: ratelimit.ByClientIP()}}
 	}
 	i.Limiter, err = ratelimit.New(cfg)
 	require.NoError(t, err)
@@ -100,28 +102,24 @@ func newInstance(t testing.TB, client redis.UniversalClient, limits string, cfg 
 	return i
 }
 
-// learn is told of each error.
+// learn counts an error.
 func (i *instance) learn(err error) {
-	var failure *ratelimit.StoreError
-	var change *ratelimit.StoreChange
-	switch {
-	case errors.As(err, &failure):
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		i.reasons[failure.Reason]++
-	case errors.As(err, &change):
-		i.events.Add(1)
-	default:
+	var failure *store.Error
+	if !errors.As(err, &failure) {
 		i.errs.Add(1)
+		return
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.reasons[failure.Reason]++
 }
 
-// failures returns how often each reason was given since it was last called.
-func (i *instance) failures() map[ratelimit.FailureReason]int {
+// failures returns how often the store failed for each reason since the last call of failures.
+func (i *instance) failures() map[store.Reason]int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	reasons := i.reasons
-	i.reasons = map[ratelimit.FailureReason]int{}
+	i.reasons = map[store.Reason]int{}
 	return reasons
 }
 
@@ -132,12 +130,12 @@ func takeFrom(l *ratelimit.Limiter) func(user string) ratelimit.Decision {
 	}
 }
 
-// drain takes tokens until it is refused, and returns how many it got.
-func (i *instance) drain(t testing.TB, user string) (n int64) {
+// takeAll takes tokens of user until it is denied, and returns how many it took.
+func (i *instance) takeAll(t testing.TB, user string) (n int64) {
 	t.Helper()
 	for {
 		d := i.take(user)
-		require.False(t, d.StoreFailed)
+		require.NoError(t, d.StoreErr)
 		if !d.Allowed {
 			return n
 		}
@@ -145,11 +143,11 @@ func (i *instance) drain(t testing.TB, user string) (n int64) {
 	}
 }
 
-// left returns how many tokens user has, as the store says.
+// left returns how many tokens the store says that user has.
 func (i *instance) left(t testing.TB, user string) int64 {
 	t.Helper()
 	d, err := i.Peek(t.Context(), "r", ratelimit.UserKey(user))
-	require.NoError(t, err)
+	require.NoError(t, errors.Join(err, d.StoreErr))
 	return d.Remaining
 }
 
@@ -157,34 +155,34 @@ func (i *instance) left(t testing.TB, user string) int64 {
 func (i *instance) back(t testing.TB) time.Duration {
 	t.Helper()
 	begin := time.Now()
-	require.Eventually(t, func() bool { return !i.take("nobody").StoreFailed }, soon, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return i.take("other").StoreErr == nil }, soon, 5*time.Millisecond)
 	return time.Since(begin)
 }
 
-// seen is what callers saw.
+// seen is the decisions that callers saw.
 type seen struct {
-	admitted, refused int64           // by the store's decision
-	open, closed      int64           // admitted and refused by the failure policy
-	waits             []time.Duration // what each decision took
+	allowed, denied int64           // by the store
+	open, closed    int64           // allowed and denied by the failure policy
+	waits           []time.Duration // what each decision took
 }
 
 func (s *seen) add(d ratelimit.Decision, wait time.Duration) {
 	switch {
-	case d.StoreFailed && d.Allowed:
+	case d.StoreErr != nil && d.Allowed:
 		s.open++
-	case d.StoreFailed:
+	case d.StoreErr != nil:
 		s.closed++
 	case d.Allowed:
-		s.admitted++
+		s.allowed++
 	default:
-		s.refused++
+		s.denied++
 	}
 	s.waits = append(s.waits, wait)
 }
 
 func (s *seen) total() int64 { return int64(len(s.waits)) }
 
-// percentile returns the wait that the share p of decisions did not exceed.
+// percentile returns the longest wait of the share p of decisions.
 func (s *seen) percentile(p float64) time.Duration {
 	if len(s.waits) == 0 {
 		return 0
@@ -193,7 +191,7 @@ func (s *seen) percentile(p float64) time.Duration {
 	return s.waits[int(p*float64(len(s.waits)-1))]
 }
 
-// load is callers who ask without end.
+// A load is callers that take tokens until stop.
 type load struct {
 	mu   sync.Mutex
 	seen seen
@@ -201,8 +199,8 @@ type load struct {
 	all  sync.WaitGroup
 }
 
-// ask has callers ask for tokens of user until stop, each of them pause after its last answer.
-func ask(i *instance, callers int, user string, pause time.Duration) *load {
+// startLoad starts callers that take tokens of user, with a pause after each decision.
+func startLoad(i *instance, callers int, user string, pause time.Duration) *load {
 	l := &load{quit: make(chan struct{})}
 	for range callers {
 		l.all.Go(func() {
@@ -224,7 +222,7 @@ func ask(i *instance, callers int, user string, pause time.Duration) *load {
 	return l
 }
 
-// sofar returns what the callers saw since it was last called.
+// sofar returns what the callers saw since the last call of sofar.
 func (l *load) sofar() seen {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -233,7 +231,7 @@ func (l *load) sofar() seen {
 	return s
 }
 
-// await goes on until the callers have seen what is asked for since the last sofar.
+// await waits until what holds for the decisions since the last call of sofar.
 func (l *load) await(t testing.TB, what func(s *seen) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -243,21 +241,21 @@ func (l *load) await(t testing.TB, what func(s *seen) bool) {
 	}, soon, 5*time.Millisecond)
 }
 
-// stop ends the load, and returns what the callers saw since the last sofar.
+// stop ends the load, and returns what the callers saw since the last call of sofar.
 func (l *load) stop() seen {
 	close(l.quit)
 	l.all.Wait()
 	return l.sofar()
 }
 
-// within asserts that no decision took longer than the deadline allows.
+// within asserts that no decision took much longer than its deadline.
 func (i *instance) within(t testing.TB, s seen) {
 	t.Helper()
 	assert.LessOrEqual(t, s.percentile(1), i.timeout+slack, "the store delayed a decision")
 }
 
 // only asserts that every failure of the store had this reason.
-func only(t testing.TB, got map[ratelimit.FailureReason]int, want ...ratelimit.FailureReason) {
+func only(t testing.TB, got map[store.Reason]int, want ...store.Reason) {
 	t.Helper()
 	assert.NotEmpty(t, got)
 	for reason := range got {

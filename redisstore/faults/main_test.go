@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// silent is the client's logger: that connections are refused is what is tested here.
+// silent is the logger of the client: these tests break connections on purpose.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	cryptorand "crypto/rand"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // serverTime returns the clock of the server.
@@ -27,9 +29,9 @@ func serverTime(t testing.TB, client *redis.Client) time.Time {
 	return now
 }
 
-// F19: four processes of 64 goroutines each use one key. What they are given in all is what
-// is due to one, to the token; and they are given it, and not kept waiting for it.
-func TestF19CheckThenCount(t *testing.T) {
+// Four processes of 64 goroutines use one key. Together they take exactly the tokens that are due,
+// and no token that is due stays in the bucket.
+func TestManyProcessesOnOneKey(t *testing.T) {
 	noLeaks(t)
 	const processes, goroutines, rate, burst = 4, 64, 500, 5000
 	server := redistest.Start(t)
@@ -39,21 +41,21 @@ func TestF19CheckThenCount(t *testing.T) {
 	var children []*child
 	for range processes {
 		children = append(children, startChild(t, job{
-			Do: "ask", Addr: server.Addr(), Limits: limits, Callers: goroutines, User: "a", Pause: 2 * time.Millisecond,
+			Do: "take", Addr: server.Addr(), Limits: limits, Callers: goroutines, User: "a", Pause: 2 * time.Millisecond,
 			Config: jobConfig{OnStoreFailure: ratelimit.FailClosed, StoreTimeout: 30 * time.Second},
 		}))
 	}
 	// The bucket begins empty and is never full again, so no token that is due gets lost.
 	early := serverTime(t, client)
 	d, err := observer.Take(t.Context(), "r", ratelimit.UserKey("a"), burst)
-	require.NoError(t, err)
+	require.NoError(t, errors.Join(err, d.StoreErr))
 	require.True(t, d.Allowed)
 	late := serverTime(t, client)
 	for _, c := range children {
 		c.begin()
 	}
 	limit := nameLimit(t, 0, limits)
-	rest := func() int64 { return left(t, observer.store, "a", limit) } // as the server says, not what is known here
+	rest := func() int64 { return left(t, observer.store, "a", limit) } // without the cache of the instance
 	least := int64(burst)
 	for time.Since(late) < 3*time.Second {
 		time.Sleep(20 * time.Millisecond)
@@ -67,30 +69,30 @@ func TestF19CheckThenCount(t *testing.T) {
 	var got outcome
 	for _, c := range children {
 		o := c.outcome()
-		got.Admitted, got.Refused, got.Closed = got.Admitted+o.Admitted, got.Refused+o.Refused, got.Closed+o.Closed
+		got.Allowed, got.Denied, got.Closed = got.Allowed+o.Allowed, got.Denied+o.Denied, got.Closed+o.Closed
 	}
 	before := serverTime(t, client)
 	inTheEnd := rest()
 	after := serverTime(t, client)
 	most, due := rate*after.Sub(early).Seconds(), rate*before.Sub(late).Seconds()
-	t.Logf("%d processes of %d goroutines: %d admitted and %d left of %.1f to %.1f due in %v; %d refused; least left at any time %d",
-		processes, goroutines, got.Admitted, inTheEnd, due, most, after.Sub(early), got.Refused, least)
+	t.Logf("%d processes of %d goroutines: %d allowed and %d left of %.1f to %.1f due in %v; %d denied; least left at any time %d",
+		processes, goroutines, got.Allowed, inTheEnd, due, most, after.Sub(early), got.Denied, least)
 	assert.Zero(t, got.Closed)
-	assert.LessOrEqual(t, float64(got.Admitted+inTheEnd), most)
-	assert.GreaterOrEqual(t, float64(got.Admitted+inTheEnd), due-1, "tokens got lost")
+	assert.LessOrEqual(t, float64(got.Allowed+inTheEnd), most)
+	assert.GreaterOrEqual(t, float64(got.Allowed+inTheEnd), due-1, "tokens got lost")
 	assert.LessOrEqual(t, least, int64(rate/100), "a token that is due is taken")
 }
 
-// F14: four instances have only their memory, since the server was killed. If each knows that it
-// is one of four, they admit what one limit admits; if not, four times as much.
-func TestF14FallbackSemantics(t *testing.T) {
+// The server is killed, so four instances have only their memory. If each knows that it is one of
+// four, they allow what one limit allows. If not, they allow four times as much.
+func TestOnlyMemoryIsLeft(t *testing.T) {
 	noLeaks(t)
 	const processes, rate, burst = 4, 100, 200
 	server := redistest.Start(t)
 	start := func(instances int) (children []*child) {
 		for range processes {
 			children = append(children, startChild(t, job{
-				Do: "ask", Addr: server.Addr(), Limits: fmt.Sprintf("%d per second burst %d", rate, burst), Pause: 2 * time.Millisecond,
+				Do: "take", Addr: server.Addr(), Limits: fmt.Sprintf("%d per second burst %d", rate, burst), Pause: 2 * time.Millisecond,
 				Callers: 4, User: fmt.Sprint("one of ", instances),
 				Config: jobConfig{OnStoreFailure: ratelimit.UseMemory, Instances: instances, StoreTimeout: 200 * time.Millisecond},
 			}))
@@ -98,7 +100,7 @@ func TestF14FallbackSemantics(t *testing.T) {
 		return children
 	}
 	groups := map[int][]*child{1: start(1), processes: start(processes)}
-	begin := time.Now() // a busy server may fail before it is killed
+	begin := time.Now() // a busy server may fail even before it is killed
 	for _, children := range groups {
 		for _, c := range children {
 			c.begin()
@@ -121,7 +123,7 @@ func TestF14FallbackSemantics(t *testing.T) {
 	}
 	outage := time.Since(begin)
 	due := burst + rate*outage.Seconds()
-	t.Logf("%d processes in an outage of %v, in which one limit admits %.0f: %d admitted as one of %d, %d as if alone",
+	t.Logf("%d processes in an outage of %v, in which one limit allows %.0f: %d allowed as one of %d, %d as if alone",
 		processes, outage, due, got[processes], processes, got[1])
 	assert.LessOrEqual(t, float64(got[processes]), due)
 	assert.GreaterOrEqual(t, got[processes], int64(burst), "the part of each is a quarter")
@@ -129,39 +131,38 @@ func TestF14FallbackSemantics(t *testing.T) {
 	assert.Greater(t, got[1], got[processes])
 }
 
-// F21: an instance is started again. In memory it begins with a full burst; in Redis it goes on
-// where it was.
-func TestF21Restart(t *testing.T) {
+// An instance restarts. In memory it begins with a full burst. In Redis it goes on where it was.
+func TestInstanceRestarts(t *testing.T) {
 	noLeaks(t)
 	server := redistest.Start(t)
 	run := func(addr string) int64 {
 		c := startChild(t, job{
-			Do: "ask", Addr: addr, Limits: "10 per day", Callers: 1, Calls: 7, User: "a",
+			Do: "take", Addr: addr, Limits: "10 per day", Callers: 1, Calls: 7, User: "a",
 			Config: jobConfig{OnStoreFailure: ratelimit.FailClosed, StoreTimeout: 30 * time.Second},
 		})
 		c.begin()
-		return c.outcome().Admitted
+		return c.outcome().Allowed
 	}
 	memory := []int64{run(""), run(""), run("")}
 	shared := []int64{run(server.Addr()), run(server.Addr()), run(server.Addr())}
 	server.Restart()
 	shared = append(shared, run(server.Addr()))
-	t.Logf("10 per day, 7 asked by each process: in memory %v, in Redis %v, the last one after a restart of the server", memory, shared)
-	assert.Equal(t, []int64{7, 7, 7}, memory, "at most a burst for each restart")
-	assert.Equal(t, []int64{7, 3, 0, 7}, shared, "nothing is on disk, so at most a burst for each restart of the server")
+	t.Logf("10 per day, 7 takes per process: in memory %v, in Redis %v, the last after a restart of the server", memory, shared)
+	assert.Equal(t, []int64{7, 7, 7}, memory, "a burst per restart")
+	assert.Equal(t, []int64{7, 3, 0, 7}, shared, "nothing is on disk, so a burst per restart of the server")
 }
 
-// What one operation of a history is asked and answered.
+// An event is one op of a history, with its answer.
 type (
 	question struct {
-		Kind ratelimit.OpKind
+		Kind store.Kind
 		Cost int64
 	}
 	answer struct {
 		Allowed   bool
 		Remaining int64
 		Reset     time.Duration
-		Unknown   bool // no answer in time: it may be done at any time from then on, or never
+		Unknown   bool // no answer in time: the op may be done at any later time, or never
 	}
 	event struct {
 		ID           string
@@ -174,19 +175,19 @@ type (
 
 const modelBurst = 20
 
-// model is a bucket of 20 tokens that does not refill: one token per day does not, as long as
-// the test takes.
+// model is a bucket of 20 tokens that does not refill: at one token per day it does not during the
+// test.
 var model = (&porcupine.NondeterministicModel{
 	Init: func() []any { return []any{int64(modelBurst)} },
 	Step: func(state, input, output any) []any {
 		left, q, a := state.(int64), input.(question), output.(answer)
 		allowed, before := true, left
 		switch q.Kind {
-		case ratelimit.OpCredit:
+		case store.Refund:
 			left = min(left+q.Cost, modelBurst)
-		case ratelimit.OpReset:
+		case store.Reset:
 			left = modelBurst
-		case ratelimit.OpTake:
+		case store.Take:
 			if allowed = q.Cost <= left; allowed {
 				left -= q.Cost
 			}
@@ -205,11 +206,12 @@ var model = (&porcupine.NondeterministicModel{
 	},
 }).ToModel()
 
-// history is the job of asking the store at random, and of writing down when. The clock is
-// the system's, and does not step while it is read.
+// history sends random ops to the store, and records when. It reads the clock of the system in a
+// way that a step of the clock does not change.
 func (j *job) history() func(*atomic.Bool) outcome {
-	store := j.store()
-	l, err := ratelimit.NameLimit("r", 0, ratelimit.MustParse(j.Limits)[0])
+	s := j.store()
+	n := ratelimit.MustParse(j.Limits)[0]
+	l, err := store.NewLimit("r", 0, n.Count, n.Period, n.Burst)
 	if err != nil {
 		panic(err)
 	}
@@ -221,12 +223,12 @@ func (j *job) history() func(*atomic.Bool) outcome {
 		for id := range j.Callers {
 			all.Go(func() {
 				for range j.Calls {
-					q := question{ratelimit.OpKind(rand.IntN(3)), 1 + rand.Int64N(4)}
+					q := question{store.Kind(rand.IntN(3)), 1 + rand.Int64N(4)}
 					if rand.IntN(20) == 0 {
-						q = question{Kind: ratelimit.OpReset}
+						q = question{Kind: store.Reset}
 					}
 					e := event{ID: cryptorand.Text(), Client: id, Question: q, Call: now()}
-					e.Answer = j.question(context.WithValue(context.Background(), logID{}, e.ID), store, l, q)
+					e.Answer = j.question(context.WithValue(context.Background(), logID{}, e.ID), s, l, q)
 					e.Return = now()
 					mu.Lock()
 					o.History = append(o.History, e)
@@ -240,18 +242,18 @@ func (j *job) history() func(*atomic.Bool) outcome {
 	}
 }
 
-func (j *job) question(ctx context.Context, store ratelimit.Store, l *ratelimit.NamedLimit, q question) answer {
+func (j *job) question(ctx context.Context, s store.Store, l *store.Limit, q question) answer {
 	ctx, cancel := context.WithTimeout(ctx, j.Config.StoreTimeout)
 	defer cancel()
-	ops := []ratelimit.Op{{Kind: q.Kind, Limit: l, Key: ratelimit.UserKey(j.User), Cost: q.Cost}}
-	if err := store.Apply(ctx, ops); err != nil {
+	ops := []store.Op{{Kind: q.Kind, Limit: l, Key: ratelimit.UserKey(j.User), Cost: q.Cost}}
+	if err := s.Apply(ctx, ops); err != nil {
 		return answer{Unknown: true}
 	}
 	r := ops[0].Result
 	return answer{Allowed: r.Allowed, Remaining: r.Remaining, Reset: r.ResetAfter}
 }
 
-// operations returns a history as the checker wants it.
+// operations returns a history in the form of the checker.
 func operations(events []event) []porcupine.Operation {
 	end := int64(0)
 	for _, e := range events {
@@ -262,13 +264,15 @@ func operations(events []event) []porcupine.Operation {
 		if e.Answer.Unknown {
 			e.Return = end + 1
 		}
-		history = append(history, porcupine.Operation{ClientId: e.Client, Input: e.Question, Output: e.Answer, Call: e.Call, Return: e.Return})
+		history = append(history, porcupine.Operation{
+			ClientId: e.Client, Input: e.Question, Output: e.Answer, Call: e.Call, Return: e.Return,
+		})
 	}
 	return history
 }
 
-// histories has several processes use one bucket of server, which is stopped in between, and
-// returns what they were told, and how much of it has an unknown outcome.
+// histories lets several processes use one bucket of server, and stops the server in between. It
+// returns their ops, and how many of these have no answer.
 func histories(t *testing.T, server *redistest.Server, limits string, log bool) (events []event, unknown int) {
 	t.Helper()
 	const processes, callers, calls = 3, 2, 60
@@ -282,7 +286,7 @@ func histories(t *testing.T, server *redistest.Server, limits string, log bool) 
 	for _, c := range children {
 		c.begin()
 	}
-	require.Eventually(t, func() bool { // some of the calls are over, and most are still to come
+	require.Eventually(t, func() bool { // until a sixth of the calls are over
 		done := server.Calls()
 		return done["eval"]+done["evalsha"] > processes*callers*calls/6
 	}, soon, time.Millisecond)
@@ -293,7 +297,8 @@ func histories(t *testing.T, server *redistest.Server, limits string, log bool) 
 		for _, e := range c.outcome().History {
 			e.Client += n * callers
 			if e.Answer.Unknown {
-				// A client goes on, while what it asked may still happen: that is somebody else's.
+				// A client goes on while its op may still happen. So the op belongs to a client of
+				// its own.
 				unknown++
 				e.Client = processes*callers + unknown
 			}
@@ -305,8 +310,8 @@ func histories(t *testing.T, server *redistest.Server, limits string, log bool) 
 	return events, unknown
 }
 
-// What several processes are told about one bucket, with the server stopped in between, is
-// what they would be told one after another.
+// The answers to several processes about one bucket, with the server stopped in between, are the
+// answers to their ops in some order, one after another.
 func TestOneKeyIsLinearizableAcrossProcesses(t *testing.T) {
 	noLeaks(t)
 	events, unknown := histories(t, redistest.Start(t), fmt.Sprintf("1 per day burst %d", modelBurst), false)
@@ -315,9 +320,9 @@ func TestOneKeyIsLinearizableAcrossProcesses(t *testing.T) {
 	t.Logf("%d operations, %d of unknown outcome: %v, checked in %v", len(events), unknown, result, time.Since(begin))
 	require.Equal(t, porcupine.Ok, result)
 
-	// The check can fail: one more token is left than there was.
+	// The check can fail: here an answer says that one more token is left.
 	for n, e := range events {
-		if !e.Answer.Unknown && e.Question.Kind == ratelimit.OpTake && e.Answer.Allowed {
+		if !e.Answer.Unknown && e.Question.Kind == store.Take && e.Answer.Allowed {
 			events[n].Answer.Remaining++
 			break
 		}

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -15,15 +16,18 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// F1: the server is stopped, and its connections stay open. Nobody waits longer than the
-// deadline, and every decision is the policy's.
-func TestF01StoreStopsAnswering(t *testing.T) {
+// The server is stopped, and its connections stay open. No request waits longer than the deadline,
+// and the policy makes every decision.
+func TestServerStopsAnswering(t *testing.T) {
 	noLeaks(t)
 	const callers, pause = 4, 5 * time.Millisecond
 	server := redistest.Start(t)
-	policies := map[string]ratelimit.FailurePolicy{"open": ratelimit.FailOpen, "closed": ratelimit.FailClosed, "memory": ratelimit.UseMemory}
+	policies := map[string]ratelimit.FailurePolicy{
+		"open": ratelimit.FailOpen, "closed": ratelimit.FailClosed, "memory": ratelimit.UseMemory,
+	}
 	instances, loads := map[string]*instance{}, map[string]*load{}
 	for name, policy := range policies {
 		limits := ""
@@ -31,7 +35,7 @@ func TestF01StoreStopsAnswering(t *testing.T) {
 			limits = "100 per hour"
 		}
 		instances[name] = newInstance(t, server.Client(), limits, ratelimit.Config{OnStoreFailure: policy})
-		loads[name] = ask(instances[name], callers, name, pause)
+		loads[name] = startLoad(instances[name], callers, name, pause)
 		loads[name].await(t, func(s *seen) bool { return s.total() >= 40 })
 	}
 	for _, l := range loads {
@@ -40,25 +44,26 @@ func TestF01StoreStopsAnswering(t *testing.T) {
 	server.Pause()
 	begin := time.Now()
 	for name, l := range loads {
-		i, s := instances[name], l.stop() // what was answered before is over
+		i, s := instances[name], l.stop() // all calls under way are over
 		t.Logf("%s: at first, %d decisions by the policy: most %v", name, s.open+s.closed, s.percentile(1))
 		i.within(t, s)
 		i.store.calls.Store(0)
-		// A user of whom the server has not said yet that he has to wait.
-		loads[name] = ask(i, callers, name+" since", pause)
+		// The instances cache no denial of this user.
+		loads[name] = startLoad(i, callers, name+" since", pause)
 	}
 	time.Sleep(time.Second)
 	loads["memory"].await(t, func(s *seen) bool { return s.closed > 0 })
 	goroutines := runtime.NumGoroutine()
 	for name, l := range loads {
 		i, s := instances[name], l.sofar()
-		asked := i.store.calls.Load()
-		t.Logf("%s: %d decisions, %d by the policy; p50 %v, p99 %v, most %v; the store was asked %d times, reasons %v; %d goroutines",
-			name, s.total(), s.open+s.closed, s.percentile(.5), s.percentile(.99), s.percentile(1), asked, i.failures(), goroutines)
+		calls := i.store.calls.Load()
+		t.Logf("%s: %d decisions, %d by the policy; p50 %v, p99 %v, most %v; the store was called %d times, reasons %v; %d goroutines",
+			name, s.total(), s.open+s.closed, s.percentile(.5), s.percentile(.99), s.percentile(1), calls, i.failures(), goroutines)
 		i.within(t, s)
-		assert.Zero(t, s.admitted+s.refused, "%s: decided by a server that is stopped", name)
-		// Five failures while the others wait too, and then probes: each takes a dwell of 100 ms and the deadline.
-		assert.LessOrEqual(t, asked, 5+callers+int64(time.Since(begin)/(100*time.Millisecond+deadline)), "%s: only probes", name)
+		assert.Zero(t, s.allowed+s.denied, "%s: decided by a server that is stopped", name)
+		// Five failures while the other callers wait too. Then a probe every 100 ms and its
+		// deadline.
+		assert.LessOrEqual(t, calls, 5+callers+int64(time.Since(begin)/(100*time.Millisecond+deadline)), "%s: only probes", name)
 		switch name {
 		case "open":
 			assert.Zero(t, s.closed)
@@ -78,8 +83,8 @@ func TestF01StoreStopsAnswering(t *testing.T) {
 	}
 }
 
-// F3: the server answers, but late. Within the deadline it decides; past it, the policy does.
-func TestF03SlowStore(t *testing.T) {
+// The server answers late. It decides within the deadline. After the deadline the policy does.
+func TestSlowServer(t *testing.T) {
 	noLeaks(t)
 	server := redistest.Start(t)
 	w := newWire(t, server.Addr())
@@ -89,7 +94,7 @@ func TestF03SlowStore(t *testing.T) {
 		i.back(t)
 	}
 	share := func(i *instance) (policy float64, s seen) {
-		l := ask(i, 4, "a", 5*time.Millisecond)
+		l := startLoad(i, 4, "a", 5*time.Millisecond)
 		l.await(t, func(s *seen) bool { return s.total() >= 30 })
 		s = l.stop()
 		return float64(s.open) / float64(s.total()), s
@@ -107,7 +112,7 @@ func TestF03SlowStore(t *testing.T) {
 	w.heal()
 	t.Logf("back after %v", hasty.back(t))
 
-	// CLIENT PAUSE holds every command, and keeps answering on its own connections.
+	// CLIENT PAUSE holds every command, and keeps the connections open.
 	server.Do("client", "pause", 600, "all")
 	begin := time.Now()
 	byPolicy, s = share(hasty)
@@ -115,20 +120,20 @@ func TestF03SlowStore(t *testing.T) {
 		assert.InDelta(t, 1, byPolicy, 0)
 	}
 	hasty.within(t, s)
-	only(t, hasty.failures(), ratelimit.FailureTimeout)
+	only(t, hasty.failures(), store.ReasonTimeout)
 	t.Logf("CLIENT PAUSE: %.0f %% by the policy; back after %v", 100*byPolicy, hasty.back(t))
 }
 
-// F4: packets get lost in one direction only. Where answers are lost, what was taken is
-// charged; where requests are lost, nothing is.
-func TestF04OneWayPartition(t *testing.T) {
+// Packets get lost in one direction. If answers are lost, the takes are charged. If requests are
+// lost, nothing is.
+func TestOneWayPartition(t *testing.T) {
 	noLeaks(t)
 	server := redistest.Start(t)
 	direct := newInstance(t, server.Client(), "1000 per day", ratelimit.Config{StoreTimeout: 5 * time.Second})
 	for _, direction := range []string{"upstream", "downstream"} {
 		w := newWire(t, server.Addr())
 		i := newInstance(t, w.client(), "1000 per day", ratelimit.Config{})
-		require.Eventually(t, func() bool { return !i.take(direction).StoreFailed }, soon, time.Millisecond)
+		require.Eventually(t, func() bool { return i.take(direction).StoreErr == nil }, soon, time.Millisecond)
 		w.deaf(direction)
 		before := direct.left(t, direction)
 		i.store.calls.Store(0)
@@ -137,29 +142,28 @@ func TestF04OneWayPartition(t *testing.T) {
 			begin := time.Now()
 			s.add(i.take(direction), time.Since(begin))
 		}
-		assert.Zero(t, s.admitted+s.refused)
+		assert.Zero(t, s.allowed+s.denied)
 		assert.EqualValues(t, 20, s.open)
 		i.within(t, s)
 		charged := before - direct.left(t, direction)
-		t.Logf("%s lost: p50 %v, p99 %v, asked %d times, charged %d", direction, s.percentile(.5), s.percentile(.99), i.store.calls.Load(), charged)
-		only(t, i.failures(), ratelimit.FailureTimeout)
+		t.Logf("%s lost: p50 %v, p99 %v, called %d times, charged %d",
+			direction, s.percentile(.5), s.percentile(.99), i.store.calls.Load(), charged)
+		only(t, i.failures(), store.ReasonTimeout)
 		if direction == "upstream" {
 			assert.Zero(t, charged)
 		} else {
-			assert.LessOrEqual(t, charged, i.store.calls.Load(), "one token for each lost answer")
+			assert.LessOrEqual(t, charged, i.store.calls.Load(), "a token per lost answer")
 		}
 		w.heal()
 		t.Logf("%s lost: back after %v", direction, i.back(t))
 	}
 }
 
-// F12: a take that timed out is done all the same when the server goes on. It is charged at
-// most once.
-func TestF12AmbiguousTimeout(t *testing.T) {
+// A take that timed out may be done when the server goes on. It is charged at most once.
+func TestTimeoutIsChargedAtMostOnce(t *testing.T) {
 	noLeaks(t)
 	server := redistest.Start(t)
-	// The client is told to try again and again, and has the time for it and connections that
-	// are open already.
+	// The client is told to retry often. It has the time for it, and open connections.
 	const connections = 40
 	client := redis.NewClient(&redis.Options{
 		Addr: server.Addr(), ContextTimeoutEnabled: true, DisableIdentity: true,
@@ -178,36 +182,36 @@ func TestF12AmbiguousTimeout(t *testing.T) {
 		require.NoError(t, c.Close())
 	}
 	i.failures()
-	const callers = 4 // fewer than open the breaker
+	const callers = 4 // too few for the breaker
 	server.Pause()
 	var all sync.WaitGroup
 	var failed atomic.Int64
 	for range callers {
 		all.Go(func() {
-			if i.take("a").StoreFailed {
+			if i.take("a").StoreErr != nil {
 				failed.Add(1)
 			}
 		})
 	}
 	all.Wait()
 	assert.EqualValues(t, callers, failed.Load())
-	assert.EqualValues(t, callers, i.failures()[ratelimit.FailureTimeout])
+	assert.EqualValues(t, callers, i.failures()[store.ReasonTimeout])
 	server.Resume()
 	patient := newInstance(t, server.Client(), "100 per day", ratelimit.Config{StoreTimeout: 10 * time.Second})
 	charged := 100 - patient.left(t, "a")
 	t.Logf("%d takes timed out, %d were charged", callers, charged)
-	assert.Positive(t, charged, "nothing was ambiguous")
+	assert.Positive(t, charged, "no outcome was unknown")
 	assert.LessOrEqual(t, charged, int64(callers))
 }
 
-// F16: clients hang up at any moment. Whoever was let through has paid.
-func TestF16ClientGoesAway(t *testing.T) {
+// Clients hang up at any moment. Every allowed request has paid.
+func TestClientsHangUp(t *testing.T) {
 	noLeaks(t)
 	const requests, burst = 10_000, 30_000
 	server := redistest.Start(t)
 	i := newInstance(t, server.Client(), "1 per day burst 30_000", ratelimit.Config{StoreTimeout: 30 * time.Second})
 	require.NoError(t, server.Client().Ping(t.Context()).Err())
-	var admitted, failed, hungUp atomic.Int64
+	var total, failed, hungUp atomic.Int64
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
@@ -224,11 +228,11 @@ func TestF16ClientGoesAway(t *testing.T) {
 				if ctx.Err() != nil {
 					hungUp.Add(1)
 				}
-				if err != nil {
+				if errors.Join(err, d.StoreErr) != nil {
 					failed.Add(1)
 				}
 				if d.Allowed {
-					admitted.Add(1)
+					total.Add(1)
 				}
 				hangUp()
 			}
@@ -236,13 +240,14 @@ func TestF16ClientGoesAway(t *testing.T) {
 	}
 	all.Wait()
 	charged := burst - i.left(t, "a")
-	t.Logf("%d requests, %d hung up before the decision: %d admitted, %d charged, %d failed", requests, hungUp.Load(), admitted.Load(), charged, failed.Load())
+	t.Logf("%d requests, %d hung up before the decision: %d allowed, %d charged, %d failed",
+		requests, hungUp.Load(), total.Load(), charged, failed.Load())
 	assert.Positive(t, hungUp.Load())
 	assert.Zero(t, failed.Load())
-	assert.Equal(t, admitted.Load(), charged)
+	assert.Equal(t, total.Load(), charged)
 }
 
-// inFlight is a hook that counts the commands a client is waiting for.
+// inFlight is a hook that counts the commands under way of a client.
 type inFlight struct{ now, most atomic.Int64 }
 
 func (h *inFlight) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -261,8 +266,8 @@ func (h *inFlight) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// F20: no lock is held while the store is waited for. 32 callers at 5 ms wait together.
-func TestF20LockAcrossIO(t *testing.T) {
+// No lock is held while a caller waits for the store, so 32 callers wait together.
+func TestCallsWaitTogether(t *testing.T) {
 	noLeaks(t)
 	const callers, calls = 32, 20
 	w := newWire(t, redistest.Start(t).Addr())

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wire is a way to a server that can be made slow, deaf, or cut.
+// A wire is a connection to a server that a test can slow down, make deaf, or cut.
 type wire struct {
 	t     testing.TB
 	proxy *toxiproxy.Proxy
@@ -27,8 +27,8 @@ func newWire(t testing.TB, upstream string) *wire {
 
 func (w *wire) addr() string { return w.proxy.Listen }
 
-// client returns a client at this end of the wire. After as many failures as its pool is large it
-// would by itself try to connect once in a second only, which is not what is tested.
+// client returns a client at this end of the wire. Its pool is large, because after as many
+// failures in a row the client dials only once per second.
 func (w *wire) client() *redis.Client {
 	c := redis.NewClient(&redis.Options{
 		Addr: w.addr(), ContextTimeoutEnabled: true, DialerRetries: 1, DisableIdentity: true, PoolSize: 10_000,
@@ -37,24 +37,24 @@ func (w *wire) client() *redis.Client {
 	return c
 }
 
-// toxic makes the wire bad, as a description in JSON says.
+// toxic adds a toxic of toxiproxy, described in JSON.
 func (w *wire) toxic(json string) {
 	w.t.Helper()
 	_, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(json))
 	require.NoError(w.t, err)
 }
 
-// deaf has the wire swallow what is sent in one direction: requests go "upstream", answers
-// "downstream". Connections stay open.
+// deaf swallows all bytes in one direction: "upstream" are requests, "downstream" are answers.
+// Connections stay open.
 func (w *wire) deaf(direction string) {
 	w.t.Helper()
 	w.toxic(`{"type": "timeout", "stream": "` + direction + `", "attributes": {"timeout": 0}}`)
 }
 
-// heal ends what toxic began. Connections that were deaf are cut.
+// heal removes the toxics. It cuts connections that were deaf.
 func (w *wire) heal() { w.proxy.Toxics.ResetToxics(w.t.Context()) }
 
-// cut closes all connections and refuses new ones until mend.
+// cut closes all connections, and accepts no new ones until mend.
 func (w *wire) cut() { w.proxy.Stop() }
 
 func (w *wire) mend() {

@@ -14,13 +14,14 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/rueidisstore"
 )
 
 func main() {
 %s
-	_ = store
+	_ = limiter
 }
 `)
 }

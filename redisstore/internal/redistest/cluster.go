@@ -11,13 +11,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// StartCluster starts a Cluster of n primaries and returns them once all know all slots.
+// StartCluster starts a Cluster of n primaries. It returns when all of them know the owners of all
+// slots.
 func StartCluster(tb testing.TB, n int) []*Server {
 	tb.Helper()
 	const slots = 16384
 	nodes := make([]*Server, n)
 	for i := range nodes {
-		nodes[i] = Start(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
+		nodes[i] = startNode(tb)
 		nodes[i].Do("cluster", "addslotsrange", i*slots/n, (i+1)*slots/n-1)
 		nodes[i].Do("cluster", "set-config-epoch", i+1)
 		host, port, _ := net.SplitHostPort(nodes[0].addr)
@@ -27,7 +28,13 @@ func StartCluster(tb testing.TB, n int) []*Server {
 	return nodes
 }
 
-// awaitCluster waits until all nodes know one another, and who has which slots.
+func startNode(tb testing.TB) *Server {
+	tb.Helper()
+	return Start(tb,
+		"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
+}
+
+// awaitCluster waits until all nodes know one another and the owners of all slots.
 func awaitCluster(nodes []*Server) {
 	for _, s := range nodes {
 		s.await("cluster", "info", "cluster_state:ok")
@@ -35,14 +42,14 @@ func awaitCluster(nodes []*Server) {
 	}
 }
 
-// AddReplicas gives each primary of a Cluster a replica, and returns them in that order once
-// they follow.
+// AddReplicas gives each primary of a Cluster a replica. It returns the replicas, in the same
+// order, when they follow.
 func AddReplicas(tb testing.TB, primaries []*Server) []*Server {
 	tb.Helper()
 	replicas := make([]*Server, len(primaries))
 	host, port, _ := net.SplitHostPort(primaries[0].addr)
 	for i := range replicas {
-		replicas[i] = Start(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
+		replicas[i] = startNode(tb)
 		replicas[i].Do("cluster", "meet", host, port)
 	}
 	awaitCluster(append(primaries[:len(primaries):len(primaries)], replicas...))
@@ -59,7 +66,7 @@ func (s *Server) StartReplica() *Server {
 	return s.StartReplicaVia(s.addr)
 }
 
-// StartReplicaVia starts a replica that reaches s at another address, a proxy's.
+// StartReplicaVia starts a replica that reaches s through a proxy at addr.
 func (s *Server) StartReplicaVia(addr string) *Server {
 	s.tb.Helper()
 	s.Do("config", "set", "repl-diskless-sync-delay", 0)
@@ -69,14 +76,14 @@ func (s *Server) StartReplicaVia(addr string) *Server {
 	return r
 }
 
-// Do sends a command, which must succeed, and returns its answer if that is text.
+// Do sends a command, which must succeed. It returns the answer if that is text.
 func (s *Server) Do(args ...any) string {
 	s.tb.Helper()
 	text, _ := s.do(args).(string)
 	return text
 }
 
-// Do sends s a command, which must succeed and have an answer of the type T.
+// Do sends s a command, which must succeed. The answer must have the type T.
 func Do[T any](tb testing.TB, s *Server, args ...any) T {
 	tb.Helper()
 	answer := s.do(args)
@@ -102,7 +109,8 @@ func (s *Server) do(args []any) any {
 func (s *Server) await(a, b, want string) {
 	s.tb.Helper()
 	got := ""
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	begin := time.Now()
+	for ; time.Since(begin) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
 		if got = s.Do(a, b); strings.Contains(got, want) {
 			return
 		}

@@ -4,8 +4,7 @@ package redistest
 
 import "syscall"
 
-// Pause stops the process: connections stay open and nothing is answered. Resume lets it
-// go on.
+// Pause stops the process. Connections stay open and get no answers until Resume.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
 // Resume is the end of Pause.

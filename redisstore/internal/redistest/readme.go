@@ -11,14 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ReadmeCompiles checks that the first piece of Go in README.md, put into frame in the place of %s, is a program.
+// ReadmeCompiles checks that the first Go code in README.md, put into frame instead of %s, is a
+// program.
 func ReadmeCompiles(t *testing.T, frame string) {
 	t.Helper()
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	block := regexp.MustCompile("(?s)```go\n(.*?)```").FindSubmatch(readme)
 	require.NotNil(t, block)
-	dir, err := os.MkdirTemp(".", "_readme") // in here for the module's requirements
+	dir, err := os.MkdirTemp(".", "_readme") // in this module, for its requirements
 	require.NoError(t, err)
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "main.go")

@@ -8,17 +8,20 @@ import (
 	"testing"
 )
 
-// PrimaryName is the name by which Sentinels know the primary they watch.
+// PrimaryName is the name that Sentinels have for the primary.
 const PrimaryName = "limits"
 
-// StartSentinels starts three Sentinels, two of which must agree, that watch primary, and
-// returns their addresses once they know one another and its replicas.
+// StartSentinels starts three Sentinels that watch primary. Two of them must agree. It returns
+// their addresses when they know one another and the replicas.
 func StartSentinels(tb testing.TB, primary *Server, replicas int) []string {
 	tb.Helper()
 	const n = 3
 	host, port, _ := net.SplitHostPort(primary.addr)
-	watch := fmt.Sprintf("bind 127.0.0.1\nsentinel monitor %[1]s %[2]s %[3]s 2\nsentinel down-after-milliseconds %[1]s 500\n"+
-		"sentinel failover-timeout %[1]s 3000\n", PrimaryName, host, port)
+	watch := fmt.Sprintf(`bind 127.0.0.1
+sentinel monitor %[1]s %[2]s %[3]s 2
+sentinel down-after-milliseconds %[1]s 500
+sentinel failover-timeout %[1]s 3000
+`, PrimaryName, host, port)
 	var sentinels []*Server
 	var addrs []string
 	for range n {
@@ -32,8 +35,9 @@ func StartSentinels(tb testing.TB, primary *Server, replicas int) []string {
 		})
 		sentinels, addrs = append(sentinels, s), append(addrs, s.addr)
 	}
+	ready := fmt.Sprintf("status=ok,address=%s,slaves=%d,sentinels=%d", primary.addr, replicas, n)
 	for _, s := range sentinels {
-		s.await("info", "sentinel", fmt.Sprintf("status=ok,address=%s,slaves=%d,sentinels=%d", primary.addr, replicas, n))
+		s.await("info", "sentinel", ready)
 	}
 	return addrs
 }

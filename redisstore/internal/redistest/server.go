@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Server is a redis-server, or valkey-server, of a test's own.
+// Server is a redis-server or valkey-server that belongs to one test.
 type Server struct {
 	tb   testing.TB
 	addr string
@@ -24,7 +24,7 @@ type Server struct {
 	out  bytes.Buffer
 }
 
-// Find returns the path of the server's program. A test without it fails: it is not skipped.
+// Find returns the path of the program. Without it a test fails: it is not skipped.
 func Find(tb testing.TB) string {
 	tb.Helper()
 	for _, name := range []string{"redis-server", "valkey-server"} {
@@ -32,15 +32,17 @@ func Find(tb testing.TB) string {
 			return path
 		}
 	}
-	tb.Fatal("redistest: redis-server is not in PATH: apt-get install redis-server (Debian), brew install redis (macOS)")
+	tb.Fatal("redistest: redis-server is not in PATH: " +
+		"apt-get install redis-server (Debian), brew install redis (macOS)")
 	return ""
 }
 
-// Start starts a server that keeps nothing on disk, with further options as on its command
-// line, and stops it at the end of the test.
+// Start starts a server that keeps nothing on disk. Options are further arguments of its command
+// line. The server ends with the test.
 func Start(tb testing.TB, options ...string) *Server {
 	tb.Helper()
-	fixed := append([]string{"--dir", tb.TempDir(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"}, options...)
+	fixed := []string{"--dir", tb.TempDir(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"}
+	fixed = append(fixed, options...)
 	return start(tb, func(port string) []string { return append([]string{"--port", port}, fixed...) })
 }
 
@@ -48,7 +50,7 @@ func start(tb testing.TB, args func(port string) []string) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, args: args}
 	tb.Cleanup(s.Kill)
-	for try := 0; ; try++ { // somebody else may take the free port first
+	for try := 0; ; try++ { // another program may take the free port first
 		s.addr = freeAddr(tb)
 		err := s.launch()
 		if err == nil {
@@ -60,8 +62,8 @@ func start(tb testing.TB, args func(port string) []string) *Server {
 	}
 }
 
-// freeAddr returns an address whose port leaves room for that of the Cluster's bus, which is
-// 10000 higher.
+// freeAddr returns an address with a port of at most 55535: the port of the Cluster's bus is 10000
+// higher.
 func freeAddr(tb testing.TB) string {
 	for {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,7 +79,8 @@ func freeAddr(tb testing.TB) string {
 
 func (s *Server) launch() error {
 	s.spawn()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	begin := time.Now()
+	for ; time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
 		c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
 		err := c.Ping(context.Background()).Err()
 		_ = c.Close()
@@ -89,7 +92,7 @@ func (s *Server) launch() error {
 	return fmt.Errorf("redistest: no answer at %s: %s", s.addr, s.out.String())
 }
 
-// spawn starts the program and waits for nothing.
+// spawn starts the program and does not wait until it answers.
 func (s *Server) spawn() {
 	s.tb.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
@@ -102,18 +105,18 @@ func (s *Server) spawn() {
 	}
 }
 
-// Addr is the server's address.
+// Addr returns the address of the server.
 func (s *Server) Addr() string { return s.addr }
 
-// Client returns a client of the server's, closed at the end of the test. It tries to
-// connect once, so that a refused connection is reported as that and not as a timeout.
+// Client returns a client of the server, which the test closes at its end. It dials once, so the
+// error for a server that is not there is not a timeout.
 func (s *Server) Client() *redis.Client {
 	c := redis.NewClient(&redis.Options{Addr: s.addr, ContextTimeoutEnabled: true, DialerRetries: 1})
 	s.tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
-// Kill ends the server at once. What it held is lost.
+// Kill ends the server at once. Its data is lost.
 func (s *Server) Kill() {
 	if s.cmd == nil {
 		return
@@ -123,14 +126,14 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
-// Respawn starts the server again at its address, and does not wait until it answers.
+// Respawn starts the server again at its address. It does not wait until the server answers.
 func (s *Server) Respawn() {
 	s.tb.Helper()
 	s.Kill()
 	s.spawn()
 }
 
-// Restart starts the server again at its address.
+// Restart starts the server again at its address, and waits until it answers.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Kill()
@@ -139,7 +142,7 @@ func (s *Server) Restart() {
 	}
 }
 
-// Calls returns how often clients have sent each command, in lower case.
+// Calls returns how often clients have sent each command. The names are in lower case.
 func (s *Server) Calls() map[string]int {
 	s.tb.Helper()
 	info, err := s.Client().Info(context.Background(), "commandstats").Result()

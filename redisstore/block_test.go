@@ -14,26 +14,28 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
-// Two instances on one Redis count offences together, block a key once and for as long as its
-// repetitions say, and know of each other's blocks.
-func TestPenalty(t *testing.T) {
+// Two instances on one server count violations together. They block a key once, twice as long each
+// time, and know of each other's blocks.
+func TestBlockInRedis(t *testing.T) {
 	server := redistest.Start(t)
 	var mu sync.Mutex
-	var blocked []time.Duration // and for how long
+	var blocked []time.Duration // how long each block lasts
 	var fleet [2]*ratelimit.Limiter
 	for i := range fleet {
 		l, err := ratelimit.New(ratelimit.Config{
 			Rules: []ratelimit.Rule{{
-				Name: "p", Limits: ratelimit.MustParse("5 per second"), Key: ratelimit.ByRemoteIP(),
-				Penalty: &ratelimit.Penalty{After: ratelimit.PerHour(20), For: 2 * time.Second, Max: time.Hour, Forget: time.Hour},
+				Name: "p", Limits: ratelimit.MustParse("5 per second"), Key: ratelimit.ByClientIP(),
+				Block: &ratelimit.Block{After: ratelimit.Per(20, time.Hour), For: 2 * time.Second, Max: time.Hour, Forget: time.Hour},
 			}},
 			Store: newStore(t, server.Client(), redisstore.Config{}), StoreTimeout: 10 * time.Second, OnStoreFailure: ratelimit.FailClosed,
-			OnError: func(_ context.Context, err error) { t.Error(err) },
-			OnBlocked: func(_ context.Context, b ratelimit.Block) {
-				mu.Lock()
-				defer mu.Unlock()
-				assert.Len(t, blocked, b.Repeats-1)
-				blocked = append(blocked, time.Until(b.Until))
+			Hooks: ratelimit.Hooks{
+				Error: func(_ context.Context, err error) { t.Error(err) },
+				Blocked: func(_ context.Context, b ratelimit.Blocked) {
+					mu.Lock()
+					defer mu.Unlock()
+					assert.Len(t, blocked, b.Times-1)
+					blocked = append(blocked, time.Until(b.Until))
+				},
 			},
 		})
 		require.NoError(t, err)
@@ -65,7 +67,7 @@ func TestPenalty(t *testing.T) {
 		}
 		if i < 2 {
 			time.Sleep(peek(fleet[0]).RetryAfter)
-			require.True(t, peek(fleet[0]).Allowed, "after the wait that was told")
+			require.True(t, peek(fleet[0]).Allowed, "after RetryAfter")
 		}
 	}
 	require.NoError(t, fleet[0].Unblock(t.Context(), "p", mallory))
