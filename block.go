@@ -139,7 +139,7 @@ func (e *engine) stillBlocked(c *call, s suspect, answer *store.Result, then blo
 
 // offend counts a violation of k under r, and returns for how long k is now blocked.
 func (e *engine) offend(ctx context.Context, r *rule, k Key) time.Duration {
-	if !r.block.Counts() || k == key.Nobody() {
+	if !r.block.Counts() || k == key.Shared() {
 		return 0
 	}
 	wait, times := r.block.Count(e.known, r.Name, k, func(ops []store.Op) (decided, shared bool) {

@@ -197,7 +197,7 @@ func (c *charges) change(v *call, i int, n int64) bool {
 	return false
 }
 
-// had returns how many tokens of its cost a Peek has found: whole tokens, and never too many.
+// had returns how many whole tokens of its cost a Peek has found.
 func (p *policy) had(op *store.Op) int64 {
 	if op.Result.Allowed {
 		return op.Cost

@@ -153,7 +153,9 @@ func (p *policy) shown() Limit {
 
 // call calls a function of the rule, and reports its error or panic.
 func (r *rule) call(rp *report.Reporter, ctx context.Context, what string, f func() error) {
-	rp.Call(ctx, fmt.Sprintf("%s: %s", r.Name, what), f)
+	if err := report.Safely(f); err != nil {
+		rp.Report(ctx, fmt.Errorf("ratelimit: rule %q: %s: %w", r.Name, what, err))
+	}
 }
 
 // applies reports whether the rule applies to req, as far as its method and Skip go.
@@ -192,7 +194,7 @@ func (r *rule) keyOf(rp *report.Reporter, req *http.Request) (Key, bool) {
 	case SkipRule:
 		return Key{}, true
 	}
-	return key.Nobody(), true
+	return key.Shared(), true
 }
 
 // cost returns what req costs before it is served.

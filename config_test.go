@@ -280,3 +280,20 @@ func TestClockOfAMemoryStore(t *testing.T) {
 		assert.Equal(t, 200, serve(h, with()).Code, "the clock of the store decides, not of the Config")
 	})
 }
+
+// errors.Join joins a ConfigError for every mistake, without joins in joins.
+func TestMistakesAreJoinedFlat(t *testing.T) {
+	_, err := ratelimit.New(ratelimit.Config{
+		Instances: -1, Headers: "none of them",
+		Rules: []ratelimit.Rule{{Name: "r"}, {Name: "s", Limits: ratelimit.MustParse("1/s"), MaxWait: -1}},
+	})
+	joined, ok := err.(interface{ Unwrap() []error })
+	require.True(t, ok)
+	var fields []string
+	for _, err := range joined.Unwrap() {
+		one, ok := err.(*ratelimit.ConfigError)
+		require.True(t, ok, "%T", err)
+		fields = append(fields, one.Field)
+	}
+	assert.ElementsMatch(t, []string{"Instances", "Headers", "Rules[0].Limits", "Rules[1].MaxWait"}, fields)
+}

@@ -54,9 +54,9 @@ func (l Limit) Rate() rate.Limit {
 
 // FromRate returns the Limit of r tokens per second and the given burst, as package
 // golang.org/x/time/rate defines them. [rate.Inf] is the limit "unlimited" with any burst. A rate
-// is cut to 9 significant digits unless it is a whole number per second, minute, hour or day, or
-// one token in a whole number of nanoseconds. No rate is rounded up by more than one part in 10^12,
-// which undoes the rounding of floating point.
+// is cut to at most 9 significant digits unless it is a whole number per second, minute, hour or
+// day, or one token in a whole number of nanoseconds. No rate is rounded up by more than one part
+// in 10^12, which undoes the rounding of floating point.
 func FromRate(r rate.Limit, burst int) (Limit, error) {
 	f := float64(r)
 	switch {

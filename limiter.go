@@ -79,8 +79,9 @@ func New(cfg Config) (*Limiter, error) {
 		Rules: cfg.Rules, Routes: cfg.Routes, Budgets: cfg.Budgets,
 		ExemptRoutes: cfg.ExemptRoutes, Exempt: cfg.Exempt,
 	}
-	if err := errors.Join(append(m, l.SetPolicy(policy))...); err != nil {
-		return nil, err
+	m.join(l.SetPolicy(policy))
+	if len(m) > 0 {
+		return nil, errors.Join(m...)
 	}
 	clock := l.monotonic()
 	switch s := cfg.Store.(type) {

@@ -116,8 +116,9 @@ func (e *engine) handOn(
 }
 
 // servePlain is serve for rules that only take tokens of a MemoryStore. Nearly every request is
-// one. It keeps the decision on the stack instead of in a pooled call, which saves 15 to 25 % of
-// the time that a request spends here (BenchmarkMiddleware). TestPlainWayAgrees compares both ways.
+// one. It keeps the decision on the stack instead of in a pooled call, which saves 20 to 30 % of
+// the time that a request spends here (BenchmarkAllowed, BenchmarkDenied). TestPlainWayAgrees
+// compares both ways.
 func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Handler, set *ruleSet) {
 	var ops [maxPlain]store.Op
 	var from [maxPlain]*policy

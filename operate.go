@@ -124,7 +124,8 @@ func (l *Limiter) SetPolicy(p Policy) error {
 }
 
 // SetRules replaces rules by rules of the same names, wherever they are in use: in the policy, in
-// decorators and in logins. The errors are the errors of [Limiter.SetPolicy], and [ErrNoRule].
+// decorators and in logins, where the Replace method of a login guard is the better way. The errors
+// are the errors of [Limiter.SetPolicy], and [ErrNoRule].
 func (l *Limiter) SetRules(rules ...Rule) error {
 	return l.change(func(s *source) error {
 		var errs []error

@@ -78,7 +78,7 @@ func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, err
 // one puts the decision on a single key into d, from where the caller returns it: d is large, and
 // each copy of it costs as much as a lock.
 //
-// It decides on the stack if it can, which saves a third of the time (BenchmarkTake).
+// It decides on the stack if it can, which saves half of the time (BenchmarkTake).
 // TestTakeAgreesWithApply compares both ways.
 func (l *Limiter) one(
 	ctx context.Context, kind store.Kind, name string, k Key, cost int64, d *Decision,

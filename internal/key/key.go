@@ -147,8 +147,8 @@ func Addr(addr netip.Addr, bits int) Key {
 	return of(&b)
 }
 
-// Nobody returns the Key that all requests without a key share.
-func Nobody() Key { return Key{head: uint64(Missing)} }
+// Shared returns the Key that all requests without a key share.
+func Shared() Key { return Key{head: uint64(Missing)} }
 
 // IsZero reports whether k is the zero Key.
 func (k Key) IsZero() bool { return k == Key{} }

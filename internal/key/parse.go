@@ -102,7 +102,7 @@ func split(text string) ([]string, error) {
 func parseOne(text string) (Key, error) {
 	if kind, ok := kindOf(text); ok && (kind == None || kind == Missing) {
 		if kind == Missing {
-			return Nobody(), nil
+			return Shared(), nil
 		}
 		return Key{}, nil
 	}

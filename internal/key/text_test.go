@@ -17,7 +17,7 @@ func TestTextOfKeys(t *testing.T) {
 	alice, mail := Text(User, "alice"), Text(User, "a")
 	for want, k := range map[string]Key{
 		"none":                   {},
-		"missing":                Nobody(),
+		"missing":                Shared(),
 		"addr:192.0.2.1":         Addr(netip.MustParseAddr("192.0.2.1"), 64),
 		"addr:2001:db8::/64":     Addr(netip.MustParseAddr("2001:db8::1"), 64),
 		"addr:2001:db8::1":       Addr(netip.MustParseAddr("2001:db8::1"), 128),
@@ -119,7 +119,7 @@ func FuzzParse(f *testing.F) {
 		if len(text)+len(other) > 128 {
 			t.Skip()
 		}
-		keys := []Key{Text(User, text), Pair(text, other), Pair(other, text), Text(Pattern, other), Hashed(Header, text, other), Nobody()}
+		keys := []Key{Text(User, text), Pair(text, other), Pair(other, text), Text(Pattern, other), Hashed(Header, text, other), Shared()}
 		keys = append(keys, Join(keys[0], keys[1]), Join(keys[3]), Join(Join(keys[0]), keys[2]))
 		if k, err := Parse(text); err == nil {
 			keys = append(keys, k)

@@ -1,6 +1,7 @@
 package limittext_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -41,4 +42,29 @@ func TestFormat(t *testing.T) {
 			assert.Equal(t, row.limit.Full(), limits[0].Full())
 		})
 	}
+}
+
+// Every limit that the check allows has a text, and Parse reads the same limit from it.
+func TestFormatAndParseAreInverse(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	units := []time.Duration{1, time.Microsecond, time.Millisecond, time.Second, time.Minute, time.Hour, day, 7 * day, 30 * day, 365 * day}
+	// number returns a number of any length below 2^most.
+	number := func(most int) int64 { return rnd.Int64N(1 << rnd.IntN(most)) }
+	valid := 0
+	for range 20_000 {
+		want := limittext.Limit{Count: number(40), Burst: number(30), Period: time.Duration(number(20)) * units[rnd.IntN(len(units))]}
+		if exact(want) != nil {
+			continue
+		}
+		valid++
+		text := limittext.Format(want)
+		if want.Burst == want.Count { // the text leaves out this burst
+			want.Burst = 0
+		}
+		limits, err := parse(text)
+		require.Nil(t, err, text)
+		require.Equal(t, []limittext.Limit{want}, limits, text)
+		require.Equal(t, text, limittext.Format(limits[0]))
+	}
+	assert.Greater(t, valid, 5000)
 }

@@ -13,8 +13,8 @@ const MaxKnown = 4
 // returns false; then Apply decides. The ops must be 1 to MaxKnown valid ops, under different limits
 // and with the same key.
 //
-// Nearly every request takes this way. Without it a decision on one limit takes 2.4 times as long,
-// and a request 70 % longer (BenchmarkKnown). TestBothWaysAgree compares the two ways.
+// Nearly every request takes this way. Without it a decision on one limit takes twice as long
+// (BenchmarkKnown). TestBothWaysAgree compares the two ways.
 func (s *Store) ApplyKnown(ops []store.Op) bool {
 	now, hash := s.now(), s.seed.Hash(&ops[0].Key)
 	sh := s.shard(hash)

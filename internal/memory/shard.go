@@ -28,7 +28,7 @@ type slot struct {
 
 const (
 	// sweepIdle is how long a bucket is kept after it is full. A client that returns by then finds
-	// it in its place, which is five times as fast as making it again.
+	// it in its place, which is three times as fast as making it again.
 	sweepIdle = time.Minute
 
 	sweepStep = 8  // slots looked at for each new key
