@@ -27,6 +27,7 @@ func TestPlausibleMistakes(t *testing.T) {
 	}
 	badMethod := func(r *Rule) { r.Methods = []string{"PROPFIND", "get"} }
 	badHeader := func(r *Rule) { r.Key = ratelimit.ByHeader("host") }
+	noName := func(r *Rule) { r.Key = ratelimit.Global("") }
 	r := rule("r", "1/s")
 	var none *ratelimit.MemoryStore
 	for want, cfg := range map[string]ratelimit.Config{
@@ -45,7 +46,7 @@ func TestPlausibleMistakes(t *testing.T) {
 		`Rules[0].MaxWaiting: -1: want a positive number, or 0 for 100`:        {Rules: change(func(r *Rule) { r.MaxWaiting = -1 })},
 		`Rules[0].InFlight: -1: want 1 to 1000000, or 0 for any number`:        {Rules: change(func(r *Rule) { r.InFlight = -1 })},
 		`Rules[0].CountOnly: set beside ResponseCost: want one of them`:        {Rules: change(countTwice)},
-		`Rules[0].Key: Global(""): want a name, such as "everybody"`:           {Rules: change(func(r *Rule) { r.Key = ratelimit.Global("") })},
+		`Rules[0].Key: Global(""): want a name, such as "everybody"`:           {Rules: change(noName)},
 		`Rules[0].Key: ByHeader("Host"): net/http does not keep it in Request`: {Rules: change(badHeader)},
 		"Rules[0].Methods: \"get\" matches no request: want GET\nratelimit: Rules[1].Name: \"r\" is the name of another rule": {
 			Rules: append(change(func(r *Rule) { r.Methods = []string{"get"} }), r),
@@ -136,7 +137,8 @@ func TestHooks(t *testing.T) {
 		{
 			at("/blocked"),
 			[]string{
-				"blocked p addr:192.0.2.1 1", "decided /blocked p blocked", "by many true", "by p false", "denied /blocked p blocked", "response",
+				"blocked p addr:192.0.2.1 1", "decided /blocked p blocked", "by many true", "by p false",
+				"denied /blocked p blocked", "response",
 			},
 		},
 		{at("/blocked"), []string{"decided /blocked p blocked", "denied /blocked p blocked", "response"}},
@@ -187,7 +189,10 @@ func TestClockOfTheConfig(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{
 		Clock: clock.read, Headers: ratelimit.LegacyHeaders,
 		Rules: []ratelimit.Rule{
-			rule("r", "1 per hour"), blocking(ratelimit.Block{After: ratelimit.Per(2, 24*time.Hour), For: 3 * time.Hour, Max: 3 * time.Hour}),
+			rule("r", "1 per hour"), blocking(ratelimit.Block{
+				After: ratelimit.Per(2, 24*time.Hour), For: 3 * time.Hour,
+				Max: 3 * time.Hour,
+			}),
 		},
 	})
 	h := l.Handler(ok)

@@ -111,7 +111,7 @@ func TestEnumsInConfigurationFiles(t *testing.T) {
 	assert.Equal(t, http.Header{}, serve(l.Handler(ok), request("@")).Header())
 }
 
-// Decisions can be logged, whatever decided.
+// A Decision can be logged, also the zero Decision.
 func TestDecisionsInJSON(t *testing.T) {
 	text, err := json.Marshal(ratelimit.Decision{Allowed: true})
 	require.NoError(t, err)

@@ -16,7 +16,10 @@ import (
 
 // A store that rejects a valid op has failed.
 func TestStoreThatRejectsValidOps(t *testing.T) {
-	for policy, want := range map[ratelimit.FailurePolicy]int{ratelimit.FailOpen: 200, ratelimit.FailClosed: 503, ratelimit.UseMemory: 200} {
+	for policy, want := range map[ratelimit.FailurePolicy]int{
+		ratelimit.FailOpen: 200, ratelimit.FailClosed: 503,
+		ratelimit.UseMemory: 200,
+	} {
 		l := newLimiter(t, ratelimit.Config{
 			Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: policy, Hooks: unreported(),
 			Store: storeFunc(func(context.Context, []store.Op) error { return store.ErrInvalidOp }),

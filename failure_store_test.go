@@ -88,8 +88,8 @@ func stall(ctx context.Context, _ []store.Op) error {
 	return ctx.Err()
 }
 
-// StoreTimeout ends the calls of a slow store, to the nanosecond, for every caller. Once the store is
-// down, no request waits at all. No Take is sent twice.
+// StoreTimeout ends the calls of a slow store, to the nanosecond, for every caller. Once the store
+// is down, no request waits at all. No Take is sent twice.
 func TestStalledStoreIsCutOff(t *testing.T) {
 	for name, tc := range map[string]struct{ timeout, want time.Duration }{
 		"the default": {0, 50 * time.Millisecond},

@@ -96,10 +96,14 @@ func checkFailedResponse(t *testing.T, w *httptest.ResponseRecorder) {
 	}
 }
 
-// All rules in memory are charged, or none of them. Rules that are open or closed are never charged.
+// All rules in memory are charged, or none of them. Rules that are open or closed are never
+// charged.
 func TestFailureIsAllOrNothing(t *testing.T) {
 	l := deadLimiter(t, ratelimit.Config{
-		Rules: []ratelimit.Rule{onFailure("small", "1 per hour", ratelimit.UseMemory), onFailure("large", "9 per hour", ratelimit.UseMemory)},
+		Rules: []ratelimit.Rule{
+			onFailure("small", "1 per hour", ratelimit.UseMemory),
+			onFailure("large", "9 per hour", ratelimit.UseMemory),
+		},
 		Routes: map[string][]ratelimit.Rule{
 			"/closed": {onFailure("closed", "9 per hour", ratelimit.FailClosed)},
 			"/open":   {onFailure("open", "9 per hour", ratelimit.FailOpen)},
@@ -158,7 +162,7 @@ func TestEachInstanceEnforcesItsPart(t *testing.T) {
 	}
 }
 
-// All instances together allow no more than the limit, and each token goes to one of the clients.
+// All instances together allow at most the limit, and each token goes to one of the clients.
 func TestInstancesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const instances = 4
@@ -184,7 +188,10 @@ func TestInstancesTogether(t *testing.T) {
 
 func TestFieldsOfALocalDecisionShowThePart(t *testing.T) {
 	h := deadLimiter(t, ratelimit.Config{
-		Rules:     []ratelimit.Rule{onFailure("a", "100 per minute", ratelimit.UseMemory), onFailure("b", "9 per minute", ratelimit.FailOpen)},
+		Rules: []ratelimit.Rule{
+			onFailure("a", "100 per minute", ratelimit.UseMemory),
+			onFailure("b", "9 per minute", ratelimit.FailOpen),
+		},
 		Instances: 4,
 	}).Handler(ok)
 	w := serve(h, with())

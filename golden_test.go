@@ -85,13 +85,13 @@ func compareGolden(t *testing.T, name, response string) {
 	}
 	golden, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, string(golden), response, "%s is not what is sent: if that is meant, run go test -run TestResponsesOnTheWire -update", path)
+	assert.Equal(t, string(golden), response, "%s differs: if that is meant, run go test -run TestResponsesOnTheWire -update", path)
 }
 
 type exchange struct {
 	name   string
 	cfg    ratelimit.Config
-	inner  ratelimit.Headers // of a limiter further in, if there are innerRules
+	inner  ratelimit.Headers // of the inner limiter; empty means no inner limiter
 	nested []ratelimit.Rule
 	before int    // requests before the one whose response counts
 	method string // "" is GET
@@ -101,7 +101,10 @@ type exchange struct {
 func exchanges() []exchange {
 	two := ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "2 per minute")}}
 	form := func(f ratelimit.Headers) ratelimit.Config {
-		return ratelimit.Config{Headers: f, Rules: []ratelimit.Rule{rule("per-client", "2 per minute; 10 per hour"), rule("daily", "1000 per day")}}
+		return ratelimit.Config{Headers: f, Rules: []ratelimit.Rule{
+			rule("per-client", "2 per minute; 10 per hour"),
+			rule("daily", "1000 per day"),
+		}}
 	}
 	costly := rule("per-client", "2 per minute")
 	costly.Cost = func(*http.Request) int64 { return 3 }
@@ -110,9 +113,13 @@ func exchanges() []exchange {
 	hidden := rule("secret", "1 per minute")
 	hidden.OmitHeaders = true
 	failing := func(p ratelimit.FailurePolicy) ratelimit.Config {
-		return ratelimit.Config{Rules: two.Rules, Store: failingStore{errors.New("down")}, OnStoreFailure: p, Hooks: ratelimit.Hooks{Error: func(context.Context, error) {}}}
+		return ratelimit.Config{
+			Rules: two.Rules, Store: failingStore{errors.New("down")}, OnStoreFailure: p,
+			Hooks: ratelimit.Hooks{Error: func(context.Context, error) {}},
+		}
 	}
-	several := ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "5 per second; 100 per minute burst 20; 1000 per hour"), rule("writes", "2 per minute; 20 per day")}}
+	several := ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client",
+		"5 per second; 100 per minute burst 20; 1000 per hour"), rule("writes", "2 per minute; 20 per day")}}
 	offender := ratelimit.Config{Rules: []ratelimit.Rule{blocking(ratelimit.Block{After: ratelimit.Per(2, time.Hour), For: time.Hour})}}
 	deny := new(ratelimit.List)
 	if err := deny.Replace([]string{"192.0.2.0/24"}); err != nil {
@@ -138,7 +145,10 @@ func exchanges() []exchange {
 		{name: "blocked by this request", cfg: offender, before: 2},
 		{name: "blocked json", cfg: offender, before: 3},
 		{name: "blocked text", cfg: offender, before: 3, accept: "text/plain"},
-		{name: "blocked nested", cfg: ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "9 per minute")}}, nested: offender.Rules, before: 3},
+		{
+			name: "blocked nested", cfg: ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "9 per minute")}},
+			nested: offender.Rules, before: 3,
+		},
 		{name: "denied json", cfg: denied},
 		{name: "denied text", cfg: denied, accept: "text/plain"},
 		{name: "draft allowed", cfg: form(ratelimit.DraftHeaders)},
@@ -163,7 +173,7 @@ func exchanges() []exchange {
 	}
 }
 
-// Promise 10: responses as they are sent, down to the last byte.
+// Responses on the wire are compared byte for byte.
 func TestResponsesOnTheWire(t *testing.T) {
 	for _, ex := range exchanges() {
 		t.Run(ex.name, func(t *testing.T) {

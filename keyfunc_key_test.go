@@ -15,7 +15,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/clientip"
 )
 
-// Different identities have different keys, whatever their text. A key is never longer than 24 bytes.
+// Different identities have different keys, for any text. A key is never longer than 24
+// bytes.
 func TestKeysAreDifferentAndShort(t *testing.T) {
 	user, value, join := ratelimit.UserKey, ratelimit.ValueKey, ratelimit.JoinKeys
 	long := strings.Repeat("x", 1_000_000)
@@ -104,8 +105,8 @@ func TestPrefixKey(t *testing.T) {
 	}
 }
 
-// User "a:b" of tenant "c" has the parts of user "a" of tenant "b:c". No text within a part can look
-// like the border between two parts.
+// User "a:b" of tenant "c" has the parts of user "a" of tenant "b:c". No text within a part can
+// look like the border between two parts.
 func TestDelimitersInKeysSeparateNothing(t *testing.T) {
 	h := limitedBy(t, "1 per hour", ratelimit.AllOf(ratelimit.ByUser(field("User")), ratelimit.ByUser(field("Tenant"))))
 	for _, sep := range []string{":", "|", "/", ",", "+", ";", " ", "\x00", "\x02\x01", "\xff"} {

@@ -143,7 +143,10 @@ func TestRulesUseTheClientIPOfTheConfig(t *testing.T) {
 		{"ByClientIP", forwarded, ratelimit.ByClientIP(), "addr:2001:db8:1:2::/64"},
 		{"in FirstOf", forwarded, ratelimit.FirstOf(nobody, ratelimit.ByClientIP()), "addr:2001:db8:1:2::/64"},
 		{"in AllOf", realIP, ratelimit.AllOf(user, ratelimit.ByClientIP()), "user:alice+addr:203.0.113.9"},
-		{"deep", realIP, ratelimit.FirstOf(ratelimit.AllOf(ratelimit.FirstOf(ratelimit.ByClientIP()), user)), "addr:203.0.113.9+user:alice"},
+		{
+			"deep", realIP, ratelimit.FirstOf(ratelimit.AllOf(ratelimit.FirstOf(ratelimit.ByClientIP()), user)),
+			"addr:203.0.113.9+user:alice",
+		},
 		{"ByIP of another source", forwarded, ratelimit.ByIP(realIP), "addr:203.0.113.9"},
 		{"ByIP of the peer", forwarded, ratelimit.ByIP(clientip.Remote()), "addr:10.0.0.1"},
 		{"ByIP of the zero Source", forwarded, ratelimit.ByIP(clientip.Source{}), "addr:10.0.0.1"},
@@ -219,15 +222,16 @@ func TestByPatternInsideAMux(t *testing.T) {
 	assert.Equal(t, []int{200, 200, 200, 429, 429}, got)
 }
 
-// A client sends user=a&user=b in query and body, to be counted as one user and served as the other.
-// No Keyer of this package reads a form, and the body reaches the handler whole.
+// A client sends user=a&user=b in query and body, to be counted as one user and served as the
+// other. No Keyer of this package reads a form, and the body reaches the handler whole.
 func TestKeyersReadNoForm(t *testing.T) {
 	proxies := clientip.TrustedProxies("10.0.0.0/8", "fd00::/8")
 	by := []ratelimit.Keyer{
 		ratelimit.ByClientIP(), ratelimit.ByIP(clientip.ForwardedFor(proxies)), ratelimit.ByIP(clientip.Forwarded(proxies)),
 		ratelimit.ByIP(clientip.Header("X-Real-IP", clientip.TrustedHops(1))), ratelimit.ByHeader("X-Api-Key"),
 		ratelimit.ByCookie("sid"), ratelimit.ByPattern(), ratelimit.Global("c"),
-		ratelimit.FirstOf(ratelimit.ByHeader("user"), ratelimit.ByClientIP()), ratelimit.AllOf(ratelimit.ByClientIP(), ratelimit.Global("c")),
+		ratelimit.FirstOf(ratelimit.ByHeader("user"), ratelimit.ByClientIP()),
+		ratelimit.AllOf(ratelimit.ByClientIP(), ratelimit.Global("c")),
 	}
 	var rules []ratelimit.Rule
 	for i, k := range by {

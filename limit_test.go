@@ -72,7 +72,8 @@ func TestRates(t *testing.T) {
 // Rates that no unit fits are one token in a number of nanoseconds, or cut to nine digits.
 func TestFromRateWithoutAUnit(t *testing.T) {
 	for every, want := range map[time.Duration]string{
-		7 * time.Millisecond: "1 per 7 milliseconds", 7 * time.Nanosecond: "1 per 7 nanoseconds", 13 * time.Microsecond: "1 per 13 microseconds",
+		7 * time.Millisecond: "1 per 7 milliseconds", 7 * time.Nanosecond: "1 per 7 nanoseconds",
+		13 * time.Microsecond: "1 per 13 microseconds",
 	} {
 		l, err := ratelimit.FromRate(rate.Every(every), 1)
 		require.NoError(t, err)
@@ -94,7 +95,10 @@ func TestLimitsThatAreMistakes(t *testing.T) {
 		{ratelimit.Limit{Count: 1, Period: 1, Burst: -1}, "burst -1"},
 		{ratelimit.Limit{Count: 1000, Period: math.MaxInt64, Burst: 1}, "period 2562047h47m16.854775807s: want at most 100 years"},
 		{ratelimit.Limit{Count: 1, Period: 24 * time.Hour, Burst: 40_000}, "takes more than 100 years to fill: want a smaller burst"},
-		{ratelimit.Limit{Count: 1, Period: 24 * time.Hour, Burst: math.MaxInt64}, "takes more than 100 years to fill: want a smaller burst"},
+		{
+			ratelimit.Limit{Count: 1, Period: 24 * time.Hour, Burst: math.MaxInt64},
+			"takes more than 100 years to fill: want a smaller burst",
+		},
 	} {
 		require.ErrorContains(t, mistakeIn(tc.limit), "ratelimit: Rules[0].Limits: limit 0: ")
 		require.ErrorContains(t, mistakeIn(tc.limit), tc.want)
@@ -119,7 +123,13 @@ func TestParseSuggestsARounderNumber(t *testing.T) {
 
 // A store rejects the same limits as New, and indexes that its keys cannot hold.
 func TestLimitsThatNoStoreTakes(t *testing.T) {
-	for _, l := range []ratelimit.Limit{{}, {Count: 1}, {Period: 1}, {Count: 1, Period: 1, Burst: -1}, ratelimit.MustParse("unlimited")[0]} {
+	for _, l := range []ratelimit.Limit{
+		{},
+		{Count: 1},
+		{Period: 1},
+		{Count: 1, Period: 1, Burst: -1},
+		ratelimit.MustParse("unlimited")[0],
+	} {
 		_, err := store.NewLimit("r", 0, l.Count, l.Period, l.Burst)
 		require.Error(t, err, l)
 	}

@@ -81,7 +81,8 @@ func TestParseMistakes(t *testing.T) {
 func TestMustParsePanics(t *testing.T) {
 	assert.PanicsWithValue(t, `ratelimit: limit "100 per minuts", offset 8: unknown unit "minuts"; use minute`,
 		func() { ratelimit.MustParse("100 per minuts") })
-	assert.Equal(t, ratelimit.Limits{ratelimit.Per(100, time.Minute), {Count: 9, Period: time.Hour, Burst: 3}}, ratelimit.MustParse("100/m; 9/h burst 3"))
+	assert.Equal(t, ratelimit.Limits{ratelimit.Per(100, time.Minute), {Count: 9, Period: time.Hour, Burst: 3}},
+		ratelimit.MustParse("100/m; 9/h burst 3"))
 }
 
 func TestParseErrorCutsLongText(t *testing.T) {

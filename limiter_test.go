@@ -19,7 +19,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// The mission: request 101 of a real client is refused, with a wait that is true.
+// Request 101 of a real client is denied. After the wait that the response names, it is allowed.
 func TestRequest101(t *testing.T) {
 	server := httptest.NewServer(newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "100 per hour")}}).Handler(ok))
 	defer server.Close()
@@ -36,7 +36,7 @@ func TestRequest101(t *testing.T) {
 	}
 }
 
-// Promises 2 and 10: the whole response, and the wait it names suffices.
+// The test compares the whole response. A request after the wait that it names is allowed.
 func TestResponses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("p", "2 per minute; 10 per hour")}}).Handler(ok)
@@ -51,8 +51,8 @@ func TestResponses(t *testing.T) {
 			"Retry-After": {"30"}, "Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"},
 			"X-Content-Type-Options": {"nosniff"},
 		}, w.Header())
-		assert.Equal(t, `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests","status":429,`+
-			`"detail":"Too many requests. Retry after 30 seconds.","violated-policies":["p-1"]}`+"\n", w.Body.String())
+		assert.Equal(t, `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests",`+
+			`"status":429,"detail":"Too many requests. Retry after 30 seconds.","violated-policies":["p-1"]}`+"\n", w.Body.String())
 		text := serve(h, request("192.0.2.1:1", "Accept", "text/html, */*;q=0.1"))
 		assert.Equal(t, "Too many requests. Retry after 30 seconds.\n", text.Body.String())
 		time.Sleep(30 * time.Second)
@@ -75,7 +75,7 @@ func TestHeaderForms(t *testing.T) {
 	}
 }
 
-// Promises 3 and 9: routes are decided together with the rules for everything, by pattern.
+// The rules of a route and the rules for everything make one decision. Patterns choose the route.
 func TestRoutesAndMethods(t *testing.T) {
 	login := rule("login", "1 per hour")
 	onlyGet := rule("get", "3 per hour")
@@ -102,7 +102,7 @@ func TestRoutesAndMethods(t *testing.T) {
 	}
 }
 
-// Promises 3 and 12: decorators give back what the outer limiter took, and handlers see the decision.
+// A decorator refunds what the outer limiter charged. Handlers see the decision.
 func TestDecorators(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("all", "10 per hour")}})
 	seen := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -128,7 +128,7 @@ func TestDecorators(t *testing.T) {
 	assert.False(t, found)
 }
 
-// Promises 8 and 14: identities and user functions that fail.
+// User functions fail and panic, and keys are missing.
 func TestUserFunctions(t *testing.T) {
 	var reported []string
 	failing := ratelimit.Rule{
@@ -169,7 +169,8 @@ func TestPlansAndCost(t *testing.T) {
 	}
 	plan.Cost = func(r *http.Request) int64 { return int64(len(r.Header["Unit"])) }
 	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{plan}}).Handler(ok)
-	assert.Equal(t, `"plan";r=3;t=2160`, serve(h, request("192.0.2.1:1", "Plan", "pro", "Unit", "1", "Unit", "2")).Header().Get("RateLimit"))
+	assert.Equal(t, `"plan";r=3;t=2160`, serve(h, request("192.0.2.1:1", "Plan", "pro", "Unit", "1", "Unit",
+		"2")).Header().Get("RateLimit"))
 	never := serve(h, request("192.0.2.2:1", "Plan", "free", "Unit", "1", "Unit", "2"))
 	assert.Equal(t, 429, never.Code)
 	assert.Empty(t, never.Header().Get("Retry-After"), "promise 4: no false hope")
@@ -204,15 +205,24 @@ func TestStoreFailure(t *testing.T) {
 	}
 }
 
-// Promise 15: all mistakes at once, each with its place.
+// New reports all mistakes at once, each with its place.
 func TestConfigMistakes(t *testing.T) {
 	_, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{
 			{},
-			{Name: "a\n", Limits: ratelimit.Limits{{Count: -1}}, Key: ratelimit.ByIP(clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/x", "0.0.0.0/0")))},
-			{Name: "b", Limits: ratelimit.Limits{ratelimit.MustParse("unlimited")[0], ratelimit.Per(1, 24*time.Hour)}, Key: ratelimit.FirstOf(nil, ratelimit.ByUser(nil), ratelimit.AllOf())},
+			{
+				Name: "a\n", Limits: ratelimit.Limits{{Count: -1}},
+				Key: ratelimit.ByIP(clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/x", "0.0.0.0/0"))),
+			},
+			{
+				Name: "b", Limits: ratelimit.Limits{ratelimit.MustParse("unlimited")[0], ratelimit.Per(1, 24*time.Hour)},
+				Key: ratelimit.FirstOf(nil, ratelimit.ByUser(nil), ratelimit.AllOf()),
+			},
 			rule("c", "1/s"), rule("c", "1/s"),
-			{Name: "d", Limits: ratelimit.MustParse("1/s"), Key: ratelimit.ByIP(clientip.Remote().IPv6Prefix(8)), Methods: []string{" "}, OnMissingKey: "x"},
+			{
+				Name: "d", Limits: ratelimit.MustParse("1/s"), Key: ratelimit.ByIP(clientip.Remote().IPv6Prefix(8)),
+				Methods: []string{" "}, OnMissingKey: "x",
+			},
 		},
 		Routes: map[string][]ratelimit.Rule{"nonsense pattern": {}},
 		Store:  failingStore{}, StoreTimeout: -1, Headers: "x",
@@ -221,14 +231,15 @@ func TestConfigMistakes(t *testing.T) {
 	require.ErrorAs(t, err, &one)
 	for _, want := range []string{
 		"OnStoreFailure", "StoreTimeout", "Headers", "Rules[0].Name", "Rules[0].Limits", "Rules[1].Name", "Rules[1].Limits",
-		`"10.0.0.0/x"`, `"0.0.0.0/0" trusts everybody`, "unlimited beside", "argument 1", "argument 2: ByUser(nil)", "argument 3", "Rules[4].Name",
+		`"10.0.0.0/x"`, `"0.0.0.0/0" trusts everybody`, "unlimited beside", "argument 1", "argument 2: ByUser(nil)", "argument 3",
+		"Rules[4].Name",
 		"IPv6Prefix(8)", "Rules[5].Methods", "Rules[5].OnMissingKey", `Routes["nonsense pattern"]`,
 	} {
 		assert.ErrorContains(t, err, want)
 	}
 }
 
-// Promise 11: the ResponseWriter is the server's own.
+// The handler gets the server's own ResponseWriter.
 func TestResponseWriterIsNotWrapped(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "9/s")}})
 	server := httptest.NewServer(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -250,7 +261,10 @@ func TestResponseWriterIsNotWrapped(t *testing.T) {
 func TestTakeWithoutHTTP(t *testing.T) {
 	var denied ratelimit.Decision
 	l := newLimiter(t, ratelimit.Config{
-		Rules: []ratelimit.Rule{rule("emails", "2 per hour"), {Name: "hidden", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByClientIP(), OmitHeaders: true}},
+		Rules: []ratelimit.Rule{
+			rule("emails", "2 per hour"),
+			{Name: "hidden", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByClientIP(), OmitHeaders: true},
+		},
 		Hooks: ratelimit.Hooks{Denied: func(_ *http.Request, d ratelimit.Decision) { denied = d }},
 		DenyHandler: func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) {
 			http.Error(w, d.Rule, http.StatusTeapot)
@@ -259,7 +273,10 @@ func TestTakeWithoutHTTP(t *testing.T) {
 	ctx, alice := context.Background(), ratelimit.UserKey("alice")
 	d, err := l.Take(ctx, "emails", alice, 2)
 	require.NoError(t, err)
-	assert.Equal(t, ratelimit.Decision{Allowed: true, Rule: "emails", Mode: ratelimit.Enforce, Limit: ratelimit.Limit{Count: 2, Period: time.Hour, Burst: 2}, Key: alice, ResetAfter: time.Hour}, d)
+	assert.Equal(t, ratelimit.Decision{
+		Allowed: true, Rule: "emails", Mode: ratelimit.Enforce,
+		Limit: ratelimit.Limit{Count: 2, Period: time.Hour, Burst: 2}, Key: alice, ResetAfter: time.Hour,
+	}, d)
 	d, err = l.Take(ctx, "emails", alice, 1)
 	require.NoError(t, err)
 	assert.Equal(t, ratelimit.ReasonLimit, d.Reason)
@@ -289,7 +306,7 @@ func (s ctxStore) Apply(ctx context.Context, ops []store.Op) error {
 	return s.Store.Apply(ctx, ops)
 }
 
-// A client that hangs up is charged all the same, within a deadline of our own.
+// A client that hangs up is still charged, within a deadline that is not its own.
 func TestClientThatHangsUpIsCharged(t *testing.T) {
 	h := newLimiter(t, ratelimit.Config{
 		Rules: []ratelimit.Rule{rule("r", "1 per hour")}, Store: ctxStore{ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})},
@@ -318,8 +335,9 @@ func TestTakeOfNothing(t *testing.T) {
 	}
 }
 
-// A path for which a ServeMux would redirect to an exempt one is not exempt: what is behind the limiter may be
-// no ServeMux, and serve it. Rules of routes apply to it, since they would be escaped.
+// A path for which a ServeMux would redirect to an exempt one is not exempt: what is behind the
+// limiter may be no ServeMux, and serve it. Rules of routes apply to it, since they would be
+// escaped.
 func TestUncleanPathsAreNotExempt(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{
 		Rules:        []ratelimit.Rule{rule("all", "4 per hour")},
@@ -357,8 +375,7 @@ func TestPatternIsSeenOutside(t *testing.T) {
 	}
 }
 
-// What an outer middleware has set for the response that is not given does not break the refusal, and
-// what it has said of limits stays.
+// Response fields of an outer middleware do not break the denial. Its fields about limits stay.
 func TestRefusalWithinAnotherMiddleware(t *testing.T) {
 	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1 per hour")}}).Handler(ok)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

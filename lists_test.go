@@ -31,10 +31,12 @@ func TestListByAddress(t *testing.T) {
 		"::ffff:203.0.113.0/120", "64:ff9b::100.64.0.0/106",
 	}, ratelimit.AddrKey(netip.MustParseAddr("2001:dbb::")), ratelimit.AddrKey(netip.MustParseAddr("172.16.0.1")))
 	for remote, want := range map[string]bool{
-		"9.255.255.255:1": false, "10.0.0.0:1": true, "10.1.2.3:1": true, "10.200.0.1:1": true, "10.255.255.255:1": true, "11.0.0.0:1": false,
+		"9.255.255.255:1": false, "10.0.0.0:1": true, "10.1.2.3:1": true, "10.200.0.1:1": true, "10.255.255.255:1": true,
+		"11.0.0.0:1":  false,
 		"192.0.2.0:1": false, "192.0.2.1:1": true, "192.0.2.2:1": false, "192.0.2.3:1": true, "192.0.2.4:1": false,
 		"198.51.100.0:1": true, "198.51.100.255:1": true, "198.51.101.0:1": false,
-		"[2001:db7:ffff::]:1": false, "[2001:db8::1]:1": true, "[2001:db8:1::1]:1": true, "[2001:db8:ffff::1]:1": true, "[2001:db9::]:1": false,
+		"[2001:db7:ffff::]:1": false, "[2001:db8::1]:1": true, "[2001:db8:1::1]:1": true, "[2001:db8:ffff::1]:1": true,
+		"[2001:db9::]:1":  false,
 		"[2001:dba::1]:1": true, "[2001:dba::2]:1": false, "[2001:dba::1%eth0]:1": true,
 		"203.0.113.9:1": true, "[::ffff:203.0.113.9]:1": true, "203.0.112.9:1": false,
 		"100.64.0.1:1": true, "[64:ff9b::100.64.0.1]:1": true, "100.128.0.1:1": false,

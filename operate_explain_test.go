@@ -42,8 +42,9 @@ func TestExplain(t *testing.T) {
 		{Allowed: true, Rule: "all", Mode: ratelimit.Enforce, Limit: perHour(9), Key: key, Remaining: 9},
 		{Allowed: true, Rule: "costly", Mode: ratelimit.Enforce, Limit: perHour(5), Key: key, Remaining: 5},
 		{
-			Rule: "costly", Mode: ratelimit.Enforce, Limit: ratelimit.Limit{Count: 1, Period: time.Second, Burst: 1}, Key: key, Remaining: 1,
-			Reason: ratelimit.ReasonExceedsBurst,
+			Rule: "costly", Mode: ratelimit.Enforce, Limit: ratelimit.Limit{Count: 1, Period: time.Second, Burst: 1}, Key: key,
+			Remaining: 1,
+			Reason:    ratelimit.ReasonExceedsBurst,
 		},
 	}
 	for range 2 {

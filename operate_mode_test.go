@@ -47,7 +47,8 @@ func TestModeTexts(t *testing.T) {
 func TestUnknownModes(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1 per hour")}})
 	for _, mode := range []ratelimit.Mode{
-		"mode 200", "3", "Enforce", "observe", "off ", "enforce %", "enforce 0%", "enforce 100%", "enforce 250%", "enforce -5%", "enforce 07%",
+		"mode 200", "3", "Enforce", "observe", "off ", "enforce %", "enforce 0%", "enforce 100%", "enforce 250%", "enforce -5%",
+		"enforce 07%",
 		"enforce +7%", "enforce 7", "enforce  7%", "enforce 7%%", "7%",
 	} {
 		require.EqualError(t, l.SetMode("r", mode),

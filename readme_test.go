@@ -82,7 +82,8 @@ func TestSnippetsCompile(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 }
 
-// program returns a whole program for a snippet. Names that the snippet declares are used at its end.
+// program returns a whole program for a snippet. Names that the snippet declares are used at its
+// end.
 func program(code string) string {
 	if strings.HasPrefix(code, "package ") {
 		return code

@@ -37,8 +37,8 @@ func TestOmitHeadersTellsNothingOfOthers(t *testing.T) {
 	assert.Equal(t, http.Header{"Ratelimit-Policy": {`"own";q=9;w=3600`}, "Ratelimit": {`"own";r=8;t=3200`}}, w.Header())
 }
 
-// A client provokes errors and denials to read addresses, keys and internals from the responses. They
-// are the same for all clients. Only Hooks.Error is told of errors.
+// A client provokes errors and denials to read addresses, keys and internals from the responses.
+// They are the same for all clients. Only Hooks.Error is told of errors.
 func TestResponsesLeakNothing(t *testing.T) {
 	const secret = "redis://:hunter2@10.1.2.3:6379"
 	leaky := ratelimit.Rule{

@@ -96,7 +96,8 @@ func TestInventedMethodsAreCounted(t *testing.T) {
 		got = append(got, fmt.Sprint(resp.StatusCode, " ", rulesIn(resp.Header)))
 	}
 	assert.Equal(t, []string{
-		"200 all post login", "200 all login", "200 all login", "200 all login", "429 all login", "200 all", "200 all", "200 all", "429 all",
+		"200 all post login", "200 all login", "200 all login", "200 all login", "429 all login", "200 all", "200 all", "200 all",
+		"429 all",
 	}, got)
 }
 
@@ -233,8 +234,8 @@ func TestOnMissingKeyBehindAUnixSocket(t *testing.T) {
 	}
 }
 
-// A subscriber takes a new address from its own /64 for each request, or a new /64 from its own /56.
-// A rule by /64 counts the first as one client. The second takes a rule by /56.
+// A subscriber takes a new address from its own /64 for each request, or a new /64 from its own
+// /56. A rule by /64 counts the first as one client. The second takes a rule by /56.
 func TestRulesWithDifferentIPv6Prefixes(t *testing.T) {
 	h := limitedBy(t, "3 per hour", nil)
 	var got []int

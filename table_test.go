@@ -88,8 +88,8 @@ func TestWildcardsOfARouteShareOneBucket(t *testing.T) {
 	assert.Equal(t, 1, memory.Stats().Keys)
 }
 
-// Around a mux no pattern is known yet. ByPattern then has no key instead of a guess by path. Routes
-// find the pattern by themselves.
+// Around a mux no pattern is known yet. ByPattern then has no key instead of a guess by path.
+// Routes find the pattern by themselves.
 func TestLimiterAroundAMux(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /item/{id}", ok)

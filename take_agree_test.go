@@ -14,7 +14,7 @@ import (
 )
 
 // Take, Peek, Refund and Reset have a faster way for rules with few limits in memory. Decisions and
-// errors are the same as those of Apply.
+// errors are the same as with Apply.
 func TestTakeAgreesWithApply(t *testing.T) {
 	for _, limits := range []string{
 		"5 per hour burst 3", "4 per minute; 6 per hour", "9 per hour; 7 per 30 minutes; 5 per 10 minutes",

@@ -25,7 +25,7 @@ func TestCheckOps(t *testing.T) {
 		{"a take of everything", store.Op{Limit: l, Key: alice, Cost: math.MaxInt64}, ""},
 		{"a peek", store.Op{Kind: store.Peek, Limit: l, Key: alice}, ""},
 		{"the last kind", store.Op{Kind: store.TakeUpTo, Limit: l, Key: alice}, ""},
-		{"the key of requests without a key", store.Op{Limit: l, Key: key.Nobody()}, ""},
+		{"the key of requests without a key", store.Op{Limit: l, Key: key.Shared()}, ""},
 		{"the zero Op", store.Op{}, "ops[1] has no Limit"},
 		{"no limit", store.Op{Key: alice, Cost: 1}, "ops[1] has no Limit"},
 		{"no key", store.Op{Limit: l, Cost: 1}, `ops[1] (rule "r") has the zero Key`},
