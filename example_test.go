@@ -47,7 +47,10 @@ func ExampleLimiter_Handler() {
 	get(handler, "/", "192.0.2.1:1234")
 	get(handler, "/", "192.0.2.2:1234")
 	// Output:
-	// 200 200 429 200
+	// 200
+	// 200
+	// 429
+	// 200
 }
 
 // New reports all mistakes at once.
@@ -62,8 +65,7 @@ func ExampleNew() {
 	// Output:
 	// ratelimit: Rules[0].Mode: unknown mode "on": want Enforce, DryRun, Off or EnforcePercent
 	// ratelimit: Rules[1].Key: ByHeader("API Key"): want a name of letters, digits and hyphens
-	// ratelimit: Rules[1].Name: "per-client" is the name of another rule: want another one (a
-	// decorator can wrap several handlers)
+	// ratelimit: Rules[1].Name: "per-client" is the name of another rule: want another one (a decorator can wrap several handlers)
 }
 
 // A decorator limits one handler.
@@ -80,7 +82,9 @@ func ExampleLimiter_Limit() {
 	get(mux, "/search", "192.0.2.1:1234")
 	get(mux, "/", "192.0.2.1:1234")
 	// Output:
-	// 200 429 200
+	// 200
+	// 429
+	// 200
 }
 
 // A route with two rules, decided in one step: by account and by address. See package login for a
@@ -100,7 +104,9 @@ func ExampleLimiter_With() {
 	get(redeem, "/?account=alice", "192.0.2.2:1234")
 	get(redeem, "/?account=bob", "192.0.2.2:1234")
 	// Output:
-	// 200 429 200
+	// 200
+	// 429
+	// 200
 }
 
 // Rules for routes, in one table, together with rules for every request.
@@ -123,7 +129,9 @@ func ExampleConfig_routes() {
 	get(handler, "/orders/2", "192.0.2.1:1234")
 	get(handler, "/healthz", "192.0.2.1:1234")
 	// Output:
-	// 200 429 200
+	// 200
+	// 429
+	// 200
 }
 
 // A service behind a proxy says once where the address of a client comes from.
@@ -141,7 +149,9 @@ func ExampleConfig_clientIP() {
 	get(handler, "/", "10.0.0.1:1234", "X-Forwarded-For", "203.0.113.8")
 	get(handler, "/", "10.0.0.1:1234", "X-Forwarded-For", "6.6.6.6, 203.0.113.7") // the client wrote the first
 	// Output:
-	// 200 200 429
+	// 200
+	// 200
+	// 429
 }
 
 // Signed-in users count by name, and other clients by address.
@@ -160,7 +170,8 @@ func ExampleFirstOf() {
 	key, _ = by.Key(r)
 	fmt.Println(key)
 	// Output:
-	// addr:192.0.2.1 user:alice
+	// addr:192.0.2.1
+	// user:alice
 }
 
 func ExampleParse() {
@@ -169,8 +180,8 @@ func ExampleParse() {
 	_, err = ratelimit.Parse("100 per minuts")
 	fmt.Println(err)
 	// Output:
-	// 10 per second; 100 per minute; 1000 per 2 hours burst 50 <nil> ratelimit: limit "100 per
-	// minuts", offset 8: unknown unit "minuts"; use minute
+	// 10 per second; 100 per minute; 1000 per 2 hours burst 50 <nil>
+	// ratelimit: limit "100 per minuts", offset 8: unknown unit "minuts"; use minute
 }
 
 // The numbers of a rate.Limiter become a Limit.
@@ -193,7 +204,9 @@ func ExampleLimiter_Take() {
 		fmt.Println(d.Allowed, d.Remaining, d.RetryAfter.Round(time.Minute), err)
 	}
 	// Output:
-	// true 1 0s <nil> true 0 0s <nil> false 0 30m0s <nil>
+	// true 1 0s <nil>
+	// true 0 0s <nil>
+	// false 0 30m0s <nil>
 }
 
 // A handler sees the decision of the limiter.
@@ -212,7 +225,8 @@ func ExampleDecisionFrom() {
 
 	get(handler, "/", "192.0.2.1:1234")
 	// Output:
-	// addr:192.0.2.1 has 9 left of 10 per minute 200
+	// addr:192.0.2.1 has 9 left of 10 per minute
+	// 200
 }
 
 // A program writes its own denials. The limiter has set Retry-After before.
@@ -232,7 +246,9 @@ func ExampleConfig_denyHandler() {
 	get(handler, "/", "192.0.2.1:1234")
 	get(handler, "/", "192.0.2.1:1234")
 	// Output:
-	// 200 denied by per-client with Retry-After: 60 429
+	// 200
+	// denied by per-client with Retry-After: 60
+	// 429
 }
 
 // Explain tells which limits apply to a request, and what is left of each.
@@ -250,8 +266,9 @@ func ExampleLimiter_Explain() {
 		fmt.Printf("%s: %v, %d left for %v\n", d.Rule, d.Limit, d.Remaining, d.Key)
 	}
 	// Output:
-	// all: 10 per second, 10 left for addr:192.0.2.1 all: 100 per minute, 100 left for
-	// addr:192.0.2.1 search: 5 per minute, 5 left for addr:192.0.2.1
+	// all: 10 per second, 10 left for addr:192.0.2.1
+	// all: 100 per minute, 100 left for addr:192.0.2.1
+	// search: 5 per minute, 5 left for addr:192.0.2.1
 }
 
 // The support desk lets a user in again.
@@ -306,7 +323,9 @@ func ExampleStore() {
 	get(handler, "/", "192.0.2.1:1234")
 	fmt.Println(counts.decisions, "decisions,", counts.denied, "denied")
 	// Output:
-	// 200 429 2 decisions, 1 denied
+	// 200
+	// 429
+	// 2 decisions, 1 denied
 }
 
 // Two budgets are charged in one step: both, or none.
@@ -328,7 +347,8 @@ func ExampleLimiter_Apply() {
 		fmt.Println(user, ds[0].Allowed, ds[0].Remaining, ds[1].Allowed, ds[1].Remaining)
 	}
 	// Output:
-	// alice true 1 true 2 bob true 5 false 2
+	// alice true 1 true 2
+	// bob true 5 false 2
 }
 
 // A worker waits until it may go on.
@@ -370,7 +390,8 @@ func ExampleLimiter_Deny() {
 	get(export, "/", "192.0.2.1:1234")
 	get(export, "/", "192.0.2.1:1234")
 	// Output:
-	// 200 429
+	// 200
+	// 429
 }
 
 // A handler sees the decision of each rule.
@@ -390,7 +411,9 @@ func ExampleDecisions() {
 
 	get(handler, "/", "192.0.2.1:1234")
 	// Output:
-	// seconds 9 hours 999 200
+	// seconds 9
+	// hours 999
+	// 200
 }
 
 // A key is read from its text, as logs print it.
@@ -400,8 +423,10 @@ func ExampleParseKey() {
 		fmt.Println(key, err)
 	}
 	// Output:
-	// user:alice <nil> addr:192.0.2.1 <nil> tenant:acme+user:bob <nil> none ratelimit: key "alice":
-	// want a kind and text, such as user:alice, addr:192.0.2.1 or tenant:acme
+	// user:alice <nil>
+	// addr:192.0.2.1 <nil>
+	// tenant:acme+user:bob <nil>
+	// none ratelimit: key "alice": want a kind and text, such as user:alice, addr:192.0.2.1 or tenant:acme
 }
 
 // A function finds the key of a request.
