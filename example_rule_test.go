@@ -223,7 +223,8 @@ func ExampleRule_inFlight() {
 	// 200
 }
 
-// A client that probes for files is blocked: for a minute after 3 misses, then for two, up to a day.
+// A client that probes for files is blocked: for a minute after 3 misses, then for two minutes, and
+// for a day at most.
 func ExampleBlock() {
 	limiter, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{{

@@ -58,6 +58,11 @@ func TestWidth(t *testing.T) {
 		{"comment in a test", "a_test.go", "// " + long(98), []string{"a_test.go:1: comment of 101 columns: want at most 100"}},
 		{"block comment", "a.go", "/*\n" + long(101) + "\n*/", []string{"a.go:2: comment of 101 columns: want at most 100"}},
 		{"address", "a.go", "// https://example.com/" + long(100), nil},
+		{"output of an example", "a_test.go", "\t// Output:\n\t// " + long(120), nil},
+		{
+			"after the output", "a_test.go", "\t// Output:\n}\n// " + long(98),
+			[]string{"a_test.go:3: comment of 101 columns: want at most 100"},
+		},
 		{"code that fits", "a.go", long(110), nil},
 		{"code", "a.go", long(111), []string{"a.go:1: code of 111 columns: want at most 110"}},
 		{"code and comment", "a.go", "var x int // " + long(98), []string{"a.go:1: code of 111 columns: want at most 110"}},

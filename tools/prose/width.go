@@ -17,17 +17,22 @@ const (
 )
 
 // checkWidth returns a line per line of a Go file that is too wide. comments is what goComments
-// returns for source. A comment line with an address in it may have any width.
+// returns for source. A comment line with an address in it may have any width, and so may the output
+// of an example.
 func checkWidth(name string, source, comments []byte) []string {
 	var found []string
 	prose := bytes.Split(comments, []byte("\n"))
+	output := false // whether the line is in the output of an example
 	for i, line := range bytes.Split(source, []byte("\n")) {
 		limit, what := codeWidth, "code"
 		if repo.IsTest(name) {
 			limit = testWidth
 		}
-		if isComment(line, prose[i]) {
-			if bytes.Contains(line, []byte("://")) {
+		if comment := isComment(line, prose[i]); !comment {
+			output = false
+		} else {
+			output = output || bytes.HasSuffix(line, []byte("// Output:"))
+			if output || bytes.Contains(line, []byte("://")) {
 				continue
 			}
 			limit, what = commentWidth, "comment"
