@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // costing returns a handler that makes each of costs the cost of its request, one after another.
@@ -76,7 +78,7 @@ func TestSetCostRefundsOnlyWhatItTook(t *testing.T) {
 			limits: "1_000_000_000 per 100 milliseconds burst 10", costs: []int64{11, 0}, left: 10,
 		},
 	} {
-		for place, store := range map[string]func() ratelimit.Store{
+		for place, newStore := range map[string]func() ratelimit.Store{
 			"in memory":  func() ratelimit.Store { return nil },
 			"in a store": func() ratelimit.Store { return storeFunc(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}).Apply) },
 		} {
@@ -84,7 +86,7 @@ func TestSetCostRefundsOnlyWhatItTook(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					l := newLimiter(t, ratelimit.Config{
-						Rules: []ratelimit.Rule{rule("r", tc.limits)}, Store: store(), OnStoreFailure: ratelimit.FailClosed,
+						Rules: []ratelimit.Rule{rule("r", tc.limits)}, Store: newStore(), OnStoreFailure: ratelimit.FailClosed,
 					})
 					_, err := l.Take(t.Context(), "r", client(), tc.spent)
 					require.NoError(t, err)
@@ -108,20 +110,42 @@ func TestSetCostRefundsOnlyWhatItTook(t *testing.T) {
 // A store that failed may have taken all or nothing of the change, so nothing of it is refunded.
 func TestSetCostWhileTheStoreFails(t *testing.T) {
 	t.Parallel()
-	store := newMortal()
-	l := newLimiter(t, ratelimit.Config{
-		Store: store, OnStoreFailure: ratelimit.FailClosed, Hooks: unreported(),
-		Rules: []ratelimit.Rule{counting("rows", "10 per hour", ratelimit.Failures)},
-	})
-	for range 5 {
-		serve(l.Handler(http.NotFoundHandler()), with())
+	for _, tc := range []struct {
+		name  string
+		takes bool  // before it fails
+		left  int64 // of 5 before the request
+	}{
+		{name: "before it takes", takes: false, left: 5},
+		{name: "after it took", takes: true, left: 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			memory, fails := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), false
+			l := newLimiter(t, ratelimit.Config{
+				Store: storeFunc(func(ctx context.Context, ops []store.Op) error {
+					if fails && !tc.takes {
+						return errors.New("connection refused")
+					}
+					err := memory.Apply(ctx, ops)
+					if fails {
+						return errors.New("connection reset")
+					}
+					return err
+				}),
+				OnStoreFailure: ratelimit.FailClosed, Hooks: unreported(),
+				Rules: []ratelimit.Rule{counting("rows", "10 per hour", ratelimit.Failures)},
+			})
+			for range 5 {
+				serve(l.Handler(http.NotFoundHandler()), with())
+			}
+			serve(l.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				fails = true
+				require.NoError(t, ratelimit.SetCost(r.Context(), "rows", 5))
+				fails = false
+			})), with())
+			assert.Equal(t, tc.left, remaining(t, l, "rows"))
+		})
 	}
-	serve(l.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		store.dead.Store(true)
-		require.NoError(t, ratelimit.SetCost(r.Context(), "rows", 5))
-		store.dead.Store(false)
-	})), with())
-	assert.Equal(t, int64(5), remaining(t, l, "rows"), "of 5 before")
 }
 
 func TestSetCostMistakes(t *testing.T) {

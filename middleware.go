@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -48,9 +47,10 @@ func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 	var s *inflight.Stay
 	ok := c.collect(e, set, r, store.Take) // find the keys and the costs
 	if ok && len(c.permits) > 0 {
-		s = e.enter(r.Context(), c, set) // take the permits for requests in flight
-		defer s.Leave()                  // also after a panic
-		ok = c.allowed(-1)
+		var denied *inflight.Denial
+		s, denied = e.inFlight.Enter(r.Context(), c.permits) // take the permits for requests in flight
+		defer s.Leave()                                      // also after a panic
+		ok = e.lease(c, set, s, denied)
 	}
 	if ok {
 		_ = e.applyBlocks(r.Context(), c) // call the store once; its error is in c
@@ -262,12 +262,9 @@ func (c *call) control(r *rule, k Key, cost int64) {
 	}
 }
 
-// enter takes the permits that c asks for, here and in the store. If it cannot, c is a denial.
-func (e *engine) enter(ctx context.Context, c *call, set *ruleSet) *inflight.Stay {
-	if len(c.permits) == 0 {
-		return nil
-	}
-	s, denied := e.inFlight.Enter(ctx, c.permits)
+// lease takes the permits of s in the store too, and reports whether it has them. If not, or if
+// denied is not nil, c is a denial.
+func (e *engine) lease(c *call, set *ruleSet, s *inflight.Stay, denied *inflight.Denial) bool {
 	if denied == nil {
 		denied = s.Lease(e.leases)
 	}
@@ -283,5 +280,5 @@ func (e *engine) enter(ctx context.Context, c *call, set *ruleSet) *inflight.Sta
 			c.denied.reason = ReasonCapacity
 		}
 	}
-	return s
+	return denied == nil
 }

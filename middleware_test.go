@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -75,29 +76,29 @@ func TestWriterIsPassedOnAsItIs(t *testing.T) {
 // In the forms of header fields that show one limit, nested limiters show the strictest.
 func TestNestedLimitersShowTheStrictestLimit(t *testing.T) {
 	t.Parallel()
-	for form, field := range map[ratelimit.Headers]string{
-		ratelimit.Draft7Headers: "RateLimit", ratelimit.Draft6Headers: "RateLimit-Limit", ratelimit.LegacyHeaders: "X-RateLimit-Limit",
+	for form, tc := range map[ratelimit.Headers]struct{ field, allowed, denied string }{
+		ratelimit.Draft7Headers: {"RateLimit", "limit=5, remaining=4, reset=12", "limit=1, remaining=0, reset=60"},
+		ratelimit.Draft6Headers: {"RateLimit-Limit", "5", "1"},
+		ratelimit.LegacyHeaders: {"X-RateLimit-Limit", "5", "1"},
 	} {
 		t.Run(string(form), func(t *testing.T) {
 			t.Parallel()
-			nested := func(outer, inner string) http.Handler {
-				h := newLimiter(t, ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{rule("inner", inner)}}).Handler(ok)
-				return newLimiter(t, ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{rule("outer", outer)}}).Handler(h)
-			}
-			want := func(allowed, limit string) string {
-				if form == ratelimit.Draft7Headers {
-					return allowed
+			synctest.Test(t, func(t *testing.T) {
+				nested := func(outer, inner string) http.Handler {
+					h := newLimiter(t, ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{rule("inner", inner)}}).Handler(ok)
+					return newLimiter(t, ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{rule("outer", outer)}}).Handler(h)
 				}
-				return limit
-			}
-			w := serve(nested("100 per minute", "5 per minute"), with())
-			assert.Equal(t, http.StatusOK, w.Code)
-			assert.Equal(t, want("limit=5, remaining=4, reset=12", "5"), w.Header().Get(field), "allowed by both")
-			h := nested("2 per minute", "1 per minute")
-			serve(h, with())
-			w = serve(h, with())
-			assert.Equal(t, http.StatusTooManyRequests, w.Code)
-			assert.Equal(t, want("limit=1, remaining=0, reset=60", "1"), w.Header().Get(field), "denied by the inner, with nothing left")
+				w := serve(nested("100 per minute", "5 per minute"), with())
+				assert.Equal(t, http.StatusOK, w.Code)
+				assert.Equal(t, tc.allowed, w.Header().Get(tc.field), "allowed by both, the inner is the stricter")
+				w = serve(nested("5 per minute", "100 per minute"), with())
+				assert.Equal(t, tc.allowed, w.Header().Get(tc.field), "allowed by both, the outer is the stricter")
+				h := nested("2 per minute", "1 per minute")
+				serve(h, with())
+				w = serve(h, with())
+				assert.Equal(t, http.StatusTooManyRequests, w.Code)
+				assert.Equal(t, tc.denied, w.Header().Get(tc.field), "denied by the inner, with nothing left in either")
+			})
 		})
 	}
 }

@@ -72,9 +72,9 @@ func TestBlockInRedis(t *testing.T) {
 	}
 	require.NoError(t, fleet[0].Unblock(t.Context(), "p", mallory))
 	assert.True(t, peek(fleet[0]).Allowed)
-	assert.Empty(t, server.Client().Keys(t.Context(), "*penalty*").Val(), "nothing is left in Redis")
+	assert.Empty(t, server.Client().Keys(t.Context(), "*block*").Val(), "nothing is left in Redis")
 	require.NoError(t, fleet[0].Block(t.Context(), "p", mallory, 365*24*time.Hour))
-	keys := server.Client().Keys(t.Context(), "*penalty*").Val()
+	keys := server.Client().Keys(t.Context(), "*block*").Val()
 	require.Len(t, keys, 1)
 	assert.InDelta(t, 365*24, server.Client().TTL(t.Context(), keys[0]).Val().Hours(), 1)
 }

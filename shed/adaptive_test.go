@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever an adaptive limit observes, it stays within its bounds. It falls at most by half, and at
-// most once for requests that began before.
+// An adaptive limit stays within its bounds. It falls at most by half, and at most once for
+// requests that began before.
 func TestAdaptiveLimitStaysWithinItsBounds(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	const target = 100 * time.Millisecond

@@ -24,7 +24,7 @@ type Buckets struct {
 // The limits have the name of the rule and this suffix, which no name of a rule has. Stores keep
 // names and indexes, so they must never change.
 const (
-	suffix = `"penalty`
+	suffix = `"block`
 
 	violationsIndex = 0
 	blockIndex      = 1
@@ -91,8 +91,8 @@ func (b *Buckets) Asks(k key.Key) store.Op {
 	return store.Op{Kind: store.Peek, Limit: b.block, Key: k, Cost: whole}
 }
 
-// Offend appends the four ops that count a violation of k. If k is blocked, the first of them denies
-// the batch. [Answers] finds the answers. Call it only if b.Counts.
+// Offend appends the four ops that count a violation of k. If k is blocked, the first of them
+// denies the batch. [Answers] finds the answers. Call it only if b.Counts.
 func (b *Buckets) Offend(ops []store.Op, k key.Key) []store.Op {
 	return append(
 		b.begin(ops, k, 0),
@@ -111,11 +111,12 @@ func (b *Buckets) Punish(ops []store.Op, k key.Key, d time.Duration) []store.Op 
 	)
 }
 
-// Answers returns the results about the block, the violations and the repeats of a key, if the last
-// four of ops are those of [Buckets.Offend] or [Buckets.Punish].
+// Answers returns the results about the block, the violations and the repeats of a key. The last
+// four of ops must be the ops of [Buckets.Offend] or [Buckets.Punish].
 //
-// If the block is not Allowed, the key is blocked for its RetryAfter. After Offend, a violation that
-// leaves no token Remaining blocks the key: pass the ResetAfter of repeats to [Buckets.Before].
+// If the block is not Allowed, the key is blocked for its RetryAfter. After Offend, a violation
+// that leaves no token Remaining blocks the key: pass the ResetAfter of repeats to
+// [Buckets.Before].
 func Answers(ops []store.Op) (block, violations, repeats *store.Result) {
 	ops = ops[len(ops)-4:]
 	return &ops[0].Result, &ops[2].Result, &ops[3].Result

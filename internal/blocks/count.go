@@ -32,7 +32,9 @@ func (b *Buckets) Count(known *Known, rule string, k key.Key, apply Apply) (wait
 
 // begun blocks a key that was blocked before times, unless another goroutine or instance has just
 // done it.
-func (b *Buckets) begun(known *Known, rule string, k key.Key, before int, apply Apply) (wait time.Duration, times int) {
+func (b *Buckets) begun(
+	known *Known, rule string, k key.Key, before int, apply Apply,
+) (wait time.Duration, times int) {
 	d, then := b.Length(before), known.Asking()
 	ops := b.Punish(nil, k, d)
 	decided, shared := apply(ops)

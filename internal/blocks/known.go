@@ -17,7 +17,7 @@ import (
 type Known struct {
 	clock  func() time.Duration
 	seed   key.Seed
-	count  atomic.Int64  // of entries, including those of blocks that have ended
+	count  atomic.Int64  // of entries, including entries of ended blocks
 	epoch  atomic.Uint64 // counts the calls of Lift
 	most   int           // entries per shard
 	shared bool          // other instances block keys in the same store
@@ -35,8 +35,8 @@ const (
 	// another instance has lifted is seen.
 	recheck = 10 * time.Second
 
-	// sweepStep is how many entries a new block looks at, to find one that has ended, if there is
-	// no room.
+	// If there is no room for a new block, sweepStep is how many entries it looks at to find an
+	// ended block.
 	sweepStep = 16
 )
 
@@ -63,7 +63,8 @@ type entry struct {
 }
 
 // NewKnown returns a Known that has room for most blocks. If shared is true, other instances block
-// keys in the same store. It reads instants from clock. If clock is nil, it uses the monotonic clock.
+// keys in the same store. It reads instants from clock. If clock is nil, it uses the monotonic
+// clock.
 func NewKnown(most int, shared bool, clock func() time.Duration) *Known {
 	if clock == nil {
 		start := time.Now()
@@ -105,8 +106,8 @@ func (k *Known) Find(id ID) (wait time.Duration, ask bool) {
 	return e.told - now, false
 }
 
-// Get returns the block of id, if k knows of one that has not ended. It leaves it to others to call
-// the store.
+// Get returns the block of id, if k knows it and it has not ended. Unlike Find, Get never makes the
+// caller call the store.
 func (k *Known) Get(id ID) (b Block, ok bool) {
 	if k.count.Load() == 0 {
 		return b, false

@@ -94,7 +94,7 @@ func TestLearnWithoutRoom(t *testing.T) {
 	assert.InDelta(t, 1000, requireSound(t, k), shardCount)
 }
 
-// A new block searches 16 entries for one that has ended. A flood must not make each search long.
+// A new block looks at 16 entries to find an ended block. A flood must not make each search long.
 func TestRoomIsSearchedForBriefly(t *testing.T) {
 	w := new(watch)
 	k := NewKnown(shardCount*1000, false, w.read)

@@ -25,7 +25,11 @@ func TestPolicyMistakes(t *testing.T) {
 		{"For longer than the usual Max", Policy{For: 2 * hour}, nil},
 		{"For too short", Policy{For: ms}, []string{"For: 1ms" + block}},
 		{"For too long", Policy{For: MaxFor + 1}, []string{"For: 8760h0m0.000000001s" + block}},
-		{"Max too short", Policy{For: sec, Max: sec - 1}, []string{"Max: 999.999999ms" + block, "Max: 999.999999ms: want at least For, which is 1s"}},
+		{
+			"Max too short",
+			Policy{For: sec, Max: sec - 1},
+			[]string{"Max: 999.999999ms" + block, "Max: 999.999999ms: want at least For, which is 1s"},
+		},
 		{"Max too long", Policy{Max: 8761 * hour}, []string{"Max: 8761h0m0s" + block}},
 		{"Max shorter than the usual For", Policy{Max: 30 * sec}, []string{"Max: 30s: want at least For, which is 1m0s"}},
 		{"Max shorter than For", Policy{For: 2 * hour, Max: hour}, []string{"Max: 1h0m0s: want at least For, which is 2h0m0s"}},
@@ -55,7 +59,11 @@ func TestUsualTimes(t *testing.T) {
 		{"zero", Policy{}, Policy{For: minu, Max: hour, Forget: day}},
 		{"For", Policy{For: sec}, Policy{For: sec, Max: hour, Forget: day}},
 		{"For longer than an hour", Policy{For: 3 * hour}, Policy{For: 3 * hour, Max: 3 * hour, Forget: day}},
-		{"whole milliseconds", Policy{For: sec + 1, Max: 2*sec - 1, Forget: sec + ms}, Policy{For: sec + ms, Max: 2 * sec, Forget: sec + ms}},
+		{
+			"whole milliseconds",
+			Policy{For: sec + 1, Max: 2*sec - 1, Forget: sec + ms},
+			Policy{For: sec + ms, Max: 2 * sec, Forget: sec + ms},
+		},
 	} {
 		assert.Equal(t, tc.want, tc.policy.filled(), tc.name)
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/key"
 )
 
-// A Counter counts the permits that the requests of this process hold. It keeps nothing of keys that
-// hold no permit, so it is as large as there are requests in flight. It is safe for concurrent use
-// and must not be copied. Make it with [NewCounter].
+// A Counter counts the permits that the requests of this process hold. It keeps nothing of keys
+// that hold no permit, so it is as large as there are requests in flight. It is safe for concurrent
+// use and must not be copied. Make it with [NewCounter].
 type Counter struct {
 	seed   key.Seed
 	shards [shardCount]shard
@@ -58,8 +58,8 @@ func (c *Counter) Take(want []Permit) (missing *Permit, wait time.Duration) {
 }
 
 // GoOn notes that a request with these permits goes on after its call of the store. If the call has
-// failed, alone is true. Then GoOn notes nothing if more than Alone requests with one of the permits
-// would have gone on. It returns that permit, and how many requests that would be.
+// failed, alone is true. Then GoOn notes nothing if more than Alone requests with one of the
+// permits would have gone on. It returns that permit, and how many requests that would be.
 func (c *Counter) GoOn(taken []Permit, alone bool) (missing *Permit, n int) {
 	locked := c.lock(taken)
 	defer c.unlock(locked)

@@ -85,7 +85,7 @@ func (s *server) apply(kind store.LeaseKind, leases []store.Lease) {
 	}
 }
 
-// held returns the leases that e is counted with, without those that have ended.
+// held returns the leases that e is counted with, except ended leases.
 func (s *server) held(e *store.Lease) map[[16]byte]time.Time {
 	who := holder{e.Rule, e.Key}
 	if s.ends[who] == nil {
@@ -158,8 +158,8 @@ type instance struct {
 
 func local() *instance { return &instance{Counter: NewCounter()} }
 
-// instance returns an instance that shares s. What it reports is an error of the test, unless report
-// is given.
+// instance returns an instance that shares s. What it reports is an error of the test, unless
+// report is given.
 func (s *server) instance(t testing.TB, report func(error)) *instance {
 	if report == nil {
 		report = func(err error) { t.Error(err) }

@@ -27,8 +27,8 @@ func (m *Meter) Took(d time.Duration) {
 }
 
 // Wait estimates the time until one more request may be in flight, if n requests are and most are
-// allowed. Then n-most+1 requests must end first, and n requests end in the time that one takes. The
-// estimate is from a second to a minute.
+// allowed. Then n-most+1 requests must end first, and n requests end in the time that one takes.
+// The estimate is from a second to a minute.
 func (m *Meter) Wait(n, most int) time.Duration {
 	wait := time.Duration(m.took.Load()) / time.Duration(n) * time.Duration(n-most+1)
 	return min(max(wait, minWait), maxWait)

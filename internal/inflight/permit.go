@@ -2,7 +2,8 @@
 // a store.
 //
 // A request enters by [Counter.Enter], which takes its permits. With a store that counts for all
-// instances, [Stay.Lease] acquires leases too. [Stay.Leave] releases both, however the request ends:
+// instances, [Stay.Lease] acquires leases too. [Stay.Leave] releases both, however the request
+// ends:
 //
 //	stay, denial := counter.Enter(ctx, want)
 //	defer stay.Leave()

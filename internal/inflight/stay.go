@@ -69,8 +69,8 @@ func (s *Stay) holds(c *Counter, p *Permit) bool {
 	return false
 }
 
-// Lease acquires a lease for each permit, and renews the leases until Leave. If the store fails, the
-// request goes on if the Alone of its permits allows it. If l is nil, Lease does nothing.
+// Lease acquires a lease for each permit, and renews the leases until Leave. If the store fails,
+// the request goes on if the Alone of its permits allows it. If l is nil, Lease does nothing.
 func (s *Stay) Lease(l *Leases) *Denial {
 	if s == nil || l == nil {
 		return nil

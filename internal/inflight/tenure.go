@@ -37,7 +37,8 @@ type Leases struct {
 	Report func(ctx context.Context, err error)
 }
 
-var errLeaseLost = errors.New("a lease has ended before it was renewed: more requests may be in flight than InFlight says")
+var errLeaseLost = errors.New("a lease has ended before it was renewed: " +
+	"more requests may be in flight than InFlight says")
 
 // A tenure is the leases of one request in flight. It renews them until end.
 type tenure struct {

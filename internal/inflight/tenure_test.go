@@ -13,8 +13,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// A request that takes longer than a lease lasts holds the lease until its end. If its instance dies,
-// the lease ends by itself.
+// A request that takes longer than a lease lasts holds the lease until its end. If its instance
+// dies, the lease ends by itself.
 func TestLeasesAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()

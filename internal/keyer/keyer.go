@@ -64,8 +64,8 @@ func Check(k Keyer) []error {
 	return nil
 }
 
-// CountsAll reports whether k does not tell clients apart. Requests over the limit then say that the
-// service is short of capacity, not that a client sends too many.
+// CountsAll reports whether k does not tell clients apart. Requests over the limit then say that
+// the service is short of capacity, not that a client sends too many.
 func CountsAll(k Keyer) bool {
 	switch k := k.(type) {
 	case Global, Pattern:
@@ -101,7 +101,8 @@ func (ClientIP) bind(src clientip.Source) Keyer { return Addr{src} }
 
 // Key returns an error: without Bind nothing is known of proxies.
 func (ClientIP) Key(*http.Request) (key.Key, error) {
-	return key.Key{}, errors.New("ratelimit: ByClientIP() outside of a Config or a decorator: want ByIP with a clientip.Source")
+	return key.Key{}, errors.New("ratelimit: ByClientIP() outside of a Config or a decorator: " +
+		"want ByIP with a clientip.Source")
 }
 
 // Addr is the address that a source finds.
@@ -157,7 +158,8 @@ type Header string
 
 func (h Header) check() []error {
 	if h == "Host" || h == "Transfer-Encoding" {
-		return []error{fmt.Errorf("ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc", string(h))}
+		const text = "ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc"
+		return []error{fmt.Errorf(text, string(h))}
 	}
 	return checkToken("ByHeader", string(h))
 }
@@ -175,7 +177,7 @@ type Cookie string
 
 func (c Cookie) check() []error { return checkToken("ByCookie", string(c)) }
 
-// Key returns the key of the cookie, if there is one that is not empty.
+// Key returns the key of the cookie, if r has it once and it is not empty.
 func (c Cookie) Key(r *http.Request) (key.Key, error) {
 	if v := r.CookiesNamed(string(c)); len(v) == 1 && v[0].Value != "" {
 		return key.Hashed(key.Cookie, string(c), v[0].Value), nil

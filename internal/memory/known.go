@@ -9,9 +9,9 @@ import (
 // MaxKnown is how many ops ApplyKnown decides at most.
 const MaxKnown = 4
 
-// ApplyKnown decides ops if the store holds all of their buckets. Otherwise it changes no bucket and
-// returns false; then Apply decides. The ops must be 1 to MaxKnown valid ops, under different limits
-// and with the same key.
+// ApplyKnown decides ops if the store holds all of their buckets. Otherwise it changes no bucket
+// and returns false; then Apply decides. The ops must be 1 to MaxKnown valid ops, under different
+// limits and with the same key.
 //
 // Nearly every request takes this way. Without it a decision on one limit takes twice as long
 // (BenchmarkKnown). TestBothWaysAgree compares the two ways.

@@ -22,9 +22,9 @@ const keysPerShard = 1024
 // A Store is a [store.Store] in the memory of one process. It starts no goroutine. It is safe for
 // concurrent use and must not be copied.
 //
-// A bucket is forgotten only when it is full again, and so equal to a new one. Each new key looks
-// at a few old buckets and drops those that have been full for a minute. If MaxKeys buckets are
-// waiting to be full, new keys share one overflow bucket per limit.
+// A bucket is forgotten only when it is full again, and so equal to a new bucket. Each new key
+// looks at a few old buckets. It drops buckets that have been full for a minute. If MaxKeys buckets
+// are waiting to be full, new keys share one overflow bucket per limit.
 //
 // Apply allocates nothing for keys that the store holds. It locks only the shards of its keys.
 type Store struct {
@@ -80,7 +80,7 @@ func (s *Store) Stats() Stats {
 }
 
 // Apply implements [store.Store]. It waits only for other calls of Apply, so it ignores the
-// context. Its only error is that of [store.CheckOps].
+// context. Its only error is the error of [store.CheckOps].
 func (s *Store) Apply(_ context.Context, ops []store.Op) error {
 	if simple(ops) && s.ApplyKnown(ops) {
 		return nil

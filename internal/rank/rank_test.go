@@ -10,7 +10,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// The answer that matters most comes first in this list, in whatever order the ops are.
+// In every pair of this list, the earlier answer matters more, in both orders of the ops.
 func TestStrictestAnswer(t *testing.T) {
 	newLimit := func(n int64) *store.Limit {
 		l, err := store.NewLimit("r", 0, n, time.Second, n)

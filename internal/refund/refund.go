@@ -20,7 +20,7 @@ type Charge interface {
 // Key is the type of the context key under which the innermost Charge is found.
 type Key struct{}
 
-// From returns the Charge of the innermost limiter, or nil if there is none.
+// From returns the Charge of the innermost limiter, or nil if no limiter charged the request.
 func From(ctx context.Context) Charge {
 	c, _ := ctx.Value(Key{}).(Charge)
 	return c

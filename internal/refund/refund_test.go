@@ -64,7 +64,10 @@ func TestHandBack(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "a form", given: http.Request{MultipartForm: late}, want: late},
-		{name: "a form that was there before", r: http.Request{MultipartForm: early}, given: http.Request{MultipartForm: early}, want: early},
+		{
+			name: "a form that was there before", r: http.Request{MultipartForm: early},
+			given: http.Request{MultipartForm: early}, want: early,
+		},
 		{name: "another form", r: http.Request{MultipartForm: early}, given: http.Request{MultipartForm: late}, want: early},
 		{name: "no form anymore", r: http.Request{MultipartForm: early}, want: early},
 		{name: "a pattern", given: http.Request{Pattern: "POST /files"}, pattern: "POST /files"},

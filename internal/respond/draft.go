@@ -30,9 +30,9 @@ func AppendLevel(b []byte, level string, remaining, seconds int64) []byte {
 // SetDraft writes RateLimit-Policy and RateLimit in the form of versions 8 to 11 of
 // draft-ietf-httpapi-ratelimit-headers. The values of outer limiters come first in the same line.
 //
-// The policies are joined by ", ", and the levels are those of [AppendLevel]. Without levels
-// SetDraft writes nothing. The header points to v, and levels becomes a string in place. Do not
-// change either of them afterwards.
+// The policies are joined by ", ". [AppendLevel] makes the levels. Without levels SetDraft writes
+// nothing. The header points to v, and levels becomes a string in place. Do not change either of
+// them afterwards.
 func SetDraft(h http.Header, policies string, levels []byte, v *Values) {
 	if len(levels) == 0 {
 		return

@@ -44,7 +44,7 @@ func TestFormsOfOneLimit(t *testing.T) {
 func TestStricterLimitStays(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		left    int64 // by the inner limiter, while standing is that of the outer limiter
+		left    int64 // by the inner limiter; the outer limiter has written standing
 		allowed bool
 		stays   bool
 	}{

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// A Table finds values by [http.ServeMux] patterns. Once it is filled it is safe for concurrent use.
-// The zero Table is empty.
+// A Table finds values by [http.ServeMux] patterns. Once it is filled, it is safe for concurrent
+// use. The zero Table is empty.
 type Table[T any] struct {
 	mux    *http.ServeMux
 	values map[string]T
 }
 
-// matched is the handler of every pattern. If a ServeMux finds another handler, the request does not
-// match exactly: its path is not clean, or lacks a slash at its end.
+// matched is the handler of every pattern. If a ServeMux finds another handler, the request does
+// not match exactly: its path is not clean, or lacks a slash at its end.
 type matched struct{}
 
 func (matched) ServeHTTP(http.ResponseWriter, *http.Request) {}
@@ -39,9 +39,9 @@ func (t *Table[T]) Add(pattern string, v T) (err error) {
 	return nil
 }
 
-// Find returns the value of the most specific pattern that r matches. It also matches a request that
-// a ServeMux would redirect to a clean path; then exact is false, because another router may not
-// redirect it.
+// Find returns the value of the most specific pattern that r matches. It also matches a request
+// that a ServeMux would redirect to a clean path. Then exact is false, because another router may
+// not redirect it.
 func (t *Table[T]) Find(r *http.Request) (v T, exact, found bool) {
 	if t.mux == nil {
 		return v, false, false

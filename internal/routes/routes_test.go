@@ -70,7 +70,8 @@ func TestCheckMethod(t *testing.T) {
 
 func TestIsToken(t *testing.T) {
 	for s, want := range map[string]bool{
-		"": false, "X-Api-Key": true, "!#$%&'*+-.^_`|~09azAZ": true, "a b": false, "a:b": false, "é": false, "a\x00": false, "[": false, "{": false, "@": false,
+		"": false, "X-Api-Key": true, "!#$%&'*+-.^_`|~09azAZ": true,
+		"a b": false, "a:b": false, "é": false, "a\x00": false, "[": false, "{": false, "@": false,
 	} {
 		assert.Equal(t, want, IsToken(s), "%q", s)
 	}

@@ -17,8 +17,8 @@ const (
 )
 
 // checkWidth returns a line per line of a Go file that is too wide. comments is what goComments
-// returns for source. A comment line with an address in it may have any width, and so may the output
-// of an example.
+// returns for source. A comment line with an address in it may have any width, and so may the
+// output of an example.
 func checkWidth(name string, source, comments []byte) []string {
 	var found []string
 	prose := bytes.Split(comments, []byte("\n"))
