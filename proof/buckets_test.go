@@ -40,7 +40,7 @@ func (b *bucket) refill() {
 	b.at = now
 }
 
-// wait is how long it takes until there are n tokens, rounded up.
+// wait returns the time until there are n tokens, rounded up.
 func (b *bucket) wait(n int64) time.Duration {
 	missing := new(big.Rat).Sub(big.NewRat(n, 1), b.tokens)
 	if missing.Sign() <= 0 {
@@ -54,36 +54,47 @@ func (b *bucket) wait(n int64) time.Duration {
 	return time.Duration(ns.Int64())
 }
 
+// left returns the number of whole tokens.
 func (b *bucket) left() int64 {
 	return new(big.Int).Div(b.tokens.Num(), b.tokens.Denom()).Int64()
 }
 
-// What Take says of a rule of several limits is what rational numbers say: tokens left, and
-// the longest wait of those that refuse, to the nanosecond; and a refusal takes nothing.
+// step is a step of a random schedule.
+type step struct {
+	key     int // 0 or 1
+	kind    int // 0 takes, 1 refunds, 2 resets, and 3 lets time pass
+	cost    int64
+	pass    time.Duration
+	exactly bool // sleep for the RetryAfter of a denial
+}
+
+func drawSteps(t *rapid.T, limit ratelimit.Limit) []step {
+	var steps []step
+	for range rapid.IntRange(1, 30).Draw(t, "steps") {
+		steps = append(steps, step{
+			key:     rapid.IntRange(0, 1).Draw(t, "key"),
+			kind:    rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, 3}).Draw(t, "kind"),
+			cost:    rapid.Int64Range(0, limit.Count+1).Draw(t, "cost"),
+			pass:    time.Duration(rapid.Int64Range(0, int64(limit.Period)).Draw(t, "pass")),
+			exactly: rapid.Bool().Draw(t, "exactly"),
+		})
+	}
+	return steps
+}
+
+// A decision under several limits agrees with rational numbers to the nanosecond: the tokens left,
+// and the longest wait of the limits that deny. A denial takes nothing.
 func TestDecisionsAreExact(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		limits := drawLimits(rt)
-		rule := ratelimit.Rule{Name: "r", Limits: limits, Key: ratelimit.ByRemoteIP()}
+		rule := ratelimit.Rule{Name: "r", Limits: limits}
 		limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{rule}})
 		if err != nil {
 			rt.Skip("not a valid configuration:", err)
 		}
-		type step struct {
-			key, kind int
-			cost      int64
-			pass      time.Duration
-			exactly   bool // let the wait go by that was told
-		}
-		var steps []step
-		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
-			steps = append(steps, step{
-				rapid.IntRange(0, 1).Draw(rt, "key"), rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, 3}).Draw(rt, "kind"),
-				rapid.Int64Range(0, limits[0].Count+1).Draw(rt, "cost"),
-				time.Duration(rapid.Int64Range(0, int64(limits[0].Period)).Draw(rt, "pass")), rapid.Bool().Draw(rt, "exactly"),
-			})
-		}
+		steps := drawSteps(rt, limits[0])
 		synctest.Test(t, func(t *testing.T) {
-			// The store's clock must be that of the bubble.
+			// The store must read the clock of the bubble, so the limiter is made inside it.
 			limiter, err = ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{rule}})
 			require.NoError(t, err)
 			keys := []ratelimit.Key{ratelimit.UserKey("a"), ratelimit.UserKey("b")}
@@ -104,7 +115,7 @@ func TestDecisionsAreExact(t *testing.T) {
 						require.Zero(t, requireTake(t, limiter, key, buckets, s.cost), "after its RetryAfter")
 					}
 				case 1:
-					require.NoError(t, limiter.Credit(t.Context(), "r", key, s.cost))
+					require.NoError(t, limiter.Refund(t.Context(), "r", key, s.cost))
 					for _, b := range buckets {
 						b.refill()
 						b.add(big.NewRat(s.cost, 1))
@@ -123,7 +134,7 @@ func TestDecisionsAreExact(t *testing.T) {
 	})
 }
 
-// requireTake takes n tokens of all buckets, and returns the wait if they are not there.
+// requireTake takes n tokens from all buckets. If a bucket lacks them, it returns the wait.
 func requireTake(t *testing.T, limiter *ratelimit.Limiter, key ratelimit.Key, buckets []*bucket, n int64) time.Duration {
 	t.Helper()
 	d, err := limiter.Take(t.Context(), "r", key, n)
@@ -136,7 +147,7 @@ func requireTake(t *testing.T, limiter *ratelimit.Limiter, key ratelimit.Key, bu
 		wait = max(wait, b.wait(n))
 	}
 	if never {
-		require.Equal(t, ratelimit.ReasonNever, d.Reason)
+		require.Equal(t, ratelimit.ReasonExceedsBurst, d.Reason)
 		require.Zero(t, d.RetryAfter)
 		require.False(t, d.Allowed)
 		return 0

@@ -12,30 +12,35 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type storeFunc func(context.Context, []ratelimit.Op) error
+type storeFunc func(context.Context, []store.Op) error
 
-func (f storeFunc) Apply(ctx context.Context, ops []ratelimit.Op) error { return f(ctx, ops) }
+func (f storeFunc) Apply(ctx context.Context, ops []store.Op) error { return f(ctx, ops) }
 
-// A limiter leaves nothing behind, whatever its store does.
+// A limiter leaves no goroutine behind, even if its store fails, panics or hangs.
 func TestNoGoroutineOutlivesACall(t *testing.T) {
-	for name, store := range map[string]ratelimit.Store{
+	for name, s := range map[string]ratelimit.Store{
 		"memory": ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}),
-		"dead":   storeFunc(func(context.Context, []ratelimit.Op) error { return errors.New("dead") }),
-		"panics": storeFunc(func(context.Context, []ratelimit.Op) error { panic("store") }),
-		"slow":   storeFunc(func(ctx context.Context, _ []ratelimit.Op) error { <-ctx.Done(); return ctx.Err() }),
+		"dead":   storeFunc(func(context.Context, []store.Op) error { return errors.New("dead") }),
+		"panics": storeFunc(func(context.Context, []store.Op) error { panic("store") }),
+		"slow":   storeFunc(func(ctx context.Context, _ []store.Op) error { <-ctx.Done(); return ctx.Err() }),
 	} {
 		for _, policy := range []ratelimit.FailurePolicy{ratelimit.FailOpen, ratelimit.FailClosed, ratelimit.UseMemory} {
 			limiter, err := ratelimit.New(ratelimit.Config{
-				Store: store, OnStoreFailure: policy, StoreTimeout: time.Millisecond,
-				OnError: func(context.Context, error) {},
-				Rules:   []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse("3 per hour"), Key: ratelimit.ByRemoteIP()}},
+				Store: s, OnStoreFailure: policy, StoreTimeout: time.Millisecond,
+				Hooks: ratelimit.Hooks{
+					Error:      func(context.Context, error) {},
+					StoreState: func(context.Context, store.State) {},
+				},
+				Rules: []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse("3 per hour")}},
 			})
 			require.NoError(t, err)
-			h := limiter.Handler(limiter.Limit("2 per hour", ratelimit.ByRemoteIP())(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+			nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+			h := limiter.Handler(limiter.Limit("2 per hour")(nothing))
 			for range 10 {
 				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 			}

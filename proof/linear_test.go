@@ -11,36 +11,41 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 const burst = 20
 
-// call is an operation on the bucket, and answer what was said of it.
+// kinds are the operations on the bucket, except Reset, which is rarer.
+var kinds = []store.Kind{store.Take, store.Peek, store.Refund}
+
+// call is an operation on the bucket.
 type call struct {
-	kind ratelimit.OpKind
+	kind store.Kind
 	cost int64
 }
 
+// answer is the part of a Result that the model predicts.
 type answer struct {
 	allowed   bool
 	remaining int64
 }
 
-// model is a bucket of 20 tokens that does not refill: a limit of one token per day does not,
-// as long as the test takes.
+// model is a bucket of 20 tokens that does not refill. A limit of one token per day does not refill
+// within the time of the test either.
 var model = porcupine.Model{
 	Init: func() any { return int64(burst) },
 	Step: func(state, input, output any) (bool, any) {
 		left, in, out := state.(int64), input.(call), output.(answer)
 		allowed := true
 		switch in.kind {
-		case ratelimit.OpCredit:
+		case store.Refund:
 			left = min(left+in.cost, burst)
-		case ratelimit.OpReset:
+		case store.Reset:
 			left = burst
 		default:
 			allowed = in.cost <= left
-			if allowed && in.kind == ratelimit.OpTake {
+			if allowed && in.kind == store.Take {
 				left -= in.cost
 			}
 		}
@@ -48,9 +53,10 @@ var model = porcupine.Model{
 	},
 }
 
-// history has goroutines use one bucket of store at the same time.
-func history(t *testing.T, store ratelimit.Store, seed uint64) []porcupine.Operation {
-	limit, err := ratelimit.NameLimit("r", 0, ratelimit.MustParse("1 per day burst 20")[0])
+// history returns the calls and answers of goroutines that use one bucket of s at the same time.
+func history(t *testing.T, s ratelimit.Store, seed uint64) []porcupine.Operation {
+	t.Helper()
+	limit, err := store.NewLimit("r", 0, 1, 24*time.Hour, burst)
 	require.NoError(t, err)
 	const goroutines, calls = 6, 30
 	histories := make([][]porcupine.Operation, goroutines)
@@ -60,19 +66,20 @@ func history(t *testing.T, store ratelimit.Store, seed uint64) []porcupine.Opera
 		all.Go(func() {
 			rnd := rand.New(rand.NewPCG(seed, uint64(id)))
 			for range calls {
-				in := call{ratelimit.OpKind(rnd.IntN(3)), rnd.Int64N(5)}
+				in := call{kinds[rnd.IntN(len(kinds))], rnd.Int64N(5)}
 				if rnd.IntN(20) == 0 {
-					in = call{kind: ratelimit.OpReset}
+					in = call{kind: store.Reset}
 				}
-				ops := []ratelimit.Op{{Kind: in.kind, Limit: limit, Key: ratelimit.UserKey("a"), Cost: in.cost}}
+				ops := []store.Op{{Kind: in.kind, Limit: limit, Key: ratelimit.UserKey("a"), Cost: in.cost}}
 				begin := time.Since(start).Nanoseconds()
-				err := store.Apply(context.Background(), ops)
+				err := s.Apply(context.Background(), ops)
 				if err != nil {
 					panic(err)
 				}
 				histories[id] = append(histories[id], porcupine.Operation{
 					ClientId: id, Input: in, Call: begin,
-					Output: answer{ops[0].Result.Allowed, ops[0].Result.Remaining}, Return: time.Since(start).Nanoseconds(),
+					Output: answer{ops[0].Result.Allowed, ops[0].Result.Remaining},
+					Return: time.Since(start).Nanoseconds(),
 				})
 			}
 		})
@@ -85,35 +92,37 @@ func history(t *testing.T, store ratelimit.Store, seed uint64) []porcupine.Opera
 	return whole
 }
 
-// What many goroutines are told about one bucket is what they would be told one after another.
+// The answers to concurrent calls on one bucket are possible in some order of the calls.
 func TestMemoryStoreIsLinearizable(t *testing.T) {
 	for seed := range uint64(20) {
-		result := porcupine.CheckOperationsTimeout(model, history(t, ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), seed), 20*time.Second)
+		s := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
+		result := porcupine.CheckOperationsTimeout(model, history(t, s, seed), 20*time.Second)
 		require.Equal(t, porcupine.Ok, result, "seed %d", seed)
 	}
 }
 
-// forgetful is a store that reports some takes as done and forgets them.
+// forgetful is a store that allows some takes and forgets them.
 type forgetful struct {
 	*ratelimit.MemoryStore
 	mu sync.Mutex
 	n  int
 }
 
-func (s *forgetful) Apply(ctx context.Context, ops []ratelimit.Op) error {
+func (s *forgetful) Apply(ctx context.Context, ops []store.Op) error {
 	err := s.MemoryStore.Apply(ctx, ops)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.n++; s.n%10 == 0 && ops[0].Kind == ratelimit.OpTake && ops[0].Result.Allowed {
+	if s.n++; s.n%10 == 0 && ops[0].Kind == store.Take && ops[0].Result.Allowed {
 		undo := ops[0]
-		undo.Kind = ratelimit.OpCredit
-		_ = s.MemoryStore.Apply(ctx, []ratelimit.Op{undo})
+		undo.Kind = store.Refund
+		_ = s.MemoryStore.Apply(ctx, []store.Op{undo})
 	}
 	return err
 }
 
-// The check can fail.
+// The check finds the mistake of a forgetful store, so it can fail.
 func TestLostUpdatesAreFound(t *testing.T) {
-	store := &forgetful{MemoryStore: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})}
-	require.Equal(t, porcupine.Illegal, porcupine.CheckOperationsTimeout(model, history(t, store, 1), 20*time.Second))
+	s := &forgetful{MemoryStore: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})}
+	result := porcupine.CheckOperationsTimeout(model, history(t, s, 1), 20*time.Second)
+	require.Equal(t, porcupine.Illegal, result)
 }

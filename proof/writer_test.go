@@ -16,21 +16,22 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// wrapped returns h behind a limiter for everything and a decorator. With recorded, one of the
-// rules is charged by the response, for which the library has a ResponseWriter of its own.
+// wrapped returns h behind a limiter for everything and a decorator. If recorded is true, a rule
+// depends on the response, so the library wraps the ResponseWriter.
 func wrapped(t *testing.T, recorded bool, h http.HandlerFunc) http.Handler {
+	t.Helper()
 	limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{{
-		Name: "all", Limits: ratelimit.MustParse("100 per minute"), Key: ratelimit.ByRemoteIP(),
+		Name: "all", Limits: ratelimit.MustParse("100 per minute"),
 	}}})
 	require.NoError(t, err)
-	decorator := ratelimit.Rule{Name: "one", Limits: ratelimit.MustParse("50 per minute"), Key: ratelimit.ByRemoteIP()}
+	decorator := ratelimit.Rule{Name: "one", Limits: ratelimit.MustParse("50 per minute")}
 	if recorded {
-		decorator.Charge = ratelimit.ChargeSuccesses
+		decorator.CountOnly = func(res ratelimit.Response) bool { return !ratelimit.Failures(res) }
 	}
 	return limiter.Handler(limiter.With(decorator)(h))
 }
 
-// A way is one in which a handler may be served.
+// A way says how a server serves a handler.
 type way struct{ http2, recorded bool }
 
 func ways() []way { return []way{{}, {http2: true}, {recorded: true}, {http2: true, recorded: true}} }
@@ -47,7 +48,7 @@ func TestHandlerGetsTheWriterItself(t *testing.T) {
 	assert.True(t, served)
 }
 
-// serve runs h on a server and asks it once.
+// serve runs h on a server, sends one request, and returns the response.
 func serve(t *testing.T, by way, h http.HandlerFunc) *http.Response {
 	t.Helper()
 	server := httptest.NewUnstartedServer(wrapped(t, by.recorded, h))
@@ -59,7 +60,7 @@ func serve(t *testing.T, by way, h http.HandlerFunc) *http.Response {
 	}
 	t.Cleanup(server.Close)
 	client := server.Client()
-	client.Timeout = 10 * time.Second // a test that fails must end, too
+	client.Timeout = 10 * time.Second // a failing test must end too
 	resp, err := client.Post(server.URL, "text/plain", strings.NewReader("ping"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = resp.Body.Close() })
@@ -135,6 +136,7 @@ func TestHijack(t *testing.T) {
 }
 
 func testHijack(t *testing.T, recorded bool) {
+	t.Helper()
 	server := httptest.NewServer(wrapped(t, recorded, func(w http.ResponseWriter, _ *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if !assert.NoError(t, err) {

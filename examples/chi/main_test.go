@@ -15,7 +15,7 @@ func TestChi(t *testing.T) {
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	admitted := func(n int, method, path string) int {
+	allowed := func(n int, method, path string) int {
 		ok := 0
 		for i := range n {
 			r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path+fmt.Sprint(i), nil)
@@ -32,8 +32,8 @@ func TestChi(t *testing.T) {
 		}
 		return ok
 	}
-	assert.Equal(t, 10, admitted(12, "GET", "/items/"), "one budget for all paths of a route")
-	assert.Equal(t, 10, admitted(12, "GET", "/users/"), "each route has its own")
-	assert.Equal(t, 2, admitted(2, "POST", "/login"))
-	assert.Equal(t, 1, admitted(2, "POST", "/password"), "a group shares its budget")
+	assert.Equal(t, 10, allowed(12, "GET", "/items/"), "one budget for all paths of a route")
+	assert.Equal(t, 10, allowed(12, "GET", "/users/"), "each route has a budget of its own")
+	assert.Equal(t, 2, allowed(2, "POST", "/login"))
+	assert.Equal(t, 1, allowed(2, "POST", "/password"), "the routes of a group share a budget")
 }

@@ -1,11 +1,11 @@
-// Command decorators limits single routes of a mux, beneath a limit for everything.
+// Command decorators limits single routes of a mux, inside a limit for all requests.
 //
 //	curl -i localhost:8080/items            # 10 per minute, shared with /search
 //	curl -i localhost:8080/search
 //	curl -i -X POST localhost:8080/reports  # 2 per minute
 //	curl -i localhost:8080/                 # only the 30 per minute for everything
 //
-// If a decorator denies a request, the limit for everything is refunded.
+// If a decorator denies a request, the limiter refunds what the limit for everything has charged.
 package main
 
 import (
@@ -28,7 +28,7 @@ func newHandler() (http.Handler, error) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintln(w, r.Pattern)
 	})
-	reading := limiter.Limit("10 per minute") // one budget for both routes
+	reading := limiter.Limit("10 per minute") // both routes share this budget
 	writing := limiter.With(ratelimit.Rule{
 		Name: "reports", Limits: ratelimit.MustParse("2 per minute"),
 	})
@@ -40,13 +40,18 @@ func newHandler() (http.Handler, error) {
 	return limiter.Handler(mux), nil
 }
 
+const usage = `Try this, and see 200 ten times and then 429:
+  for i in $(seq 11); do curl -si http://%s/items | head -1; done
+`
+
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "address to serve on")
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
 	flag.Parse()
 	handler, err := newHandler()
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("Try, and see ten times 200 and then 429:\n  for i in $(seq 11); do curl -si http://%s/items | head -1; done\n", *addr)
-	log.Fatal((&http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
+	fmt.Printf(usage, *addr)
+	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }

@@ -14,7 +14,7 @@ func TestDecorators(t *testing.T) {
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	admitted := func(n int, method, path string) int {
+	allowed := func(n int, method, path string) int {
 		ok := 0
 		for range n {
 			r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
@@ -28,8 +28,8 @@ func TestDecorators(t *testing.T) {
 		}
 		return ok
 	}
-	assert.Equal(t, 6, admitted(6, "GET", "/items"))
-	assert.Equal(t, 4, admitted(10, "GET", "/search"), "the budget is shared with /items")
-	assert.Equal(t, 2, admitted(10, "POST", "/reports"))
-	assert.Equal(t, 18, admitted(20, "GET", "/"), "30 less 12: what was refused has cost nothing")
+	assert.Equal(t, 6, allowed(6, "GET", "/items"))
+	assert.Equal(t, 4, allowed(10, "GET", "/search"), "the budget is shared with /items")
+	assert.Equal(t, 2, allowed(10, "POST", "/reports"))
+	assert.Equal(t, 18, allowed(20, "GET", "/"), "30 minus 12, because denied requests cost nothing")
 }

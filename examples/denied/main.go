@@ -1,5 +1,5 @@
 // Command denied writes its own responses to denied requests: a page for browsers, and the error
-// envelope of its API for other clients. It also logs some of them.
+// envelope of its API for other clients. It also logs at most one denial per second.
 //
 //	for i in $(seq 6); do curl -s localhost:8080/; done
 //	for i in $(seq 6); do curl -s -H 'Accept: text/html' localhost:8080/; done
@@ -49,33 +49,46 @@ func denied(w http.ResponseWriter, r *http.Request, d ratelimit.Decision) {
 }
 
 func newHandler(logs io.Writer) (http.Handler, error) {
-	logger := slog.New(slog.NewTextHandler(logs, nil))
-	sometimes := rate.Sometimes{First: 1, Interval: time.Second} // a flood must not fill the disk
 	limiter, err := ratelimit.New(ratelimit.Config{
 		Rules: []ratelimit.Rule{{
 			Name: "per-client", Limits: ratelimit.MustParse("5 per minute"),
 		}},
 		DenyHandler: denied,
-		Hooks: ratelimit.Hooks{Denied: func(r *http.Request, d ratelimit.Decision) {
-			// A Key is safe in a log: it quotes and bounds what a client chose. A path is not.
-			sometimes.Do(func() {
-				logger.InfoContext(r.Context(), "denied", "rule", d.Rule, "key", d.Key, "retry_after", d.RetryAfter.Round(time.Second))
-			})
-		}},
+		Hooks:       ratelimit.Hooks{Denied: logTo(logs)},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return limiter.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })), nil
+	return limiter.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "ok\n")
+	})), nil
 }
 
+// logTo returns a hook that logs at most one denial per second, so that a flood cannot fill the
+// disk. A Key is safe in a log, because its text is short and printable. A path is not.
+func logTo(logs io.Writer) func(*http.Request, ratelimit.Decision) {
+	logger := slog.New(slog.NewTextHandler(logs, nil))
+	sometimes := rate.Sometimes{First: 1, Interval: time.Second}
+	return func(r *http.Request, d ratelimit.Decision) {
+		sometimes.Do(func() {
+			logger.InfoContext(r.Context(), "denied",
+				"rule", d.Rule, "key", d.Key, "retry_after", d.RetryAfter.Round(time.Second))
+		})
+	}
+}
+
+const usage = `Try this, and see "ok" five times, then an error, and a line in the log of this program:
+  for i in $(seq 6); do curl -s http://%s/; done
+`
+
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "address to serve on")
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
 	flag.Parse()
 	handler, err := newHandler(os.Stderr)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("Try, and see five times ok, and then an error and a line in the log:\n  for i in $(seq 6); do curl -s http://%s/; done\n", *addr)
-	log.Fatal((&http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
+	fmt.Printf(usage, *addr)
+	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }

@@ -19,12 +19,13 @@ var expensive = &attack{
 
 var scraping = &attack{
 	name: "scraping",
-	what: "500 addresses with five accounts between them fetch the lists of users and orders, 1000 rows at a time",
+	what: "500 addresses with five accounts between them fetch the lists of users and orders, " +
+		"1000 rows at a time",
 	rate: 120,
 	arm: func(ctx context.Context, f *fleet, from addresses, size size) (func(int) shot, error) {
 		tokens := make([]string, 5)
 		for i := range tokens {
-			token, err := login(ctx, f, from.at(i), customer(100-i), word(wordOf(100-i)))
+			token, err := logIn(ctx, f, from.at(i), customer(100-i), word(wordOf(100-i)))
 			if err != nil {
 				return nil, err
 			}

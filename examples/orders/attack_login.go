@@ -54,9 +54,9 @@ var stuffing = &attack{
 	},
 }
 
-// guess tries a password on the account of a customer.
+// guess returns a login to the account of a customer.
 func guess(from addresses, address, victim int, password string) shot {
-	return shot{from: from.at(address), method: "POST", path: "/login", body: loginBody(customer(victim), password)}
+	return loginShot(from.at(address), customer(victim), password)
 }
 
 var adminProbing = &attack{

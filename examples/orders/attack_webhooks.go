@@ -10,7 +10,7 @@ var webhookFlood = &attack{
 	what: "a partner's fifty machines report payments of orders that do not exist, without end",
 	rate: 400,
 	arm: func(ctx context.Context, f *fleet, from addresses, size size) (func(int) shot, error) {
-		token, err := login(ctx, f, from.at(0), partner(partners-1), partnerPassword)
+		token, err := logIn(ctx, f, from.at(0), partner(partners-1), partnerPassword)
 		return func(i int) shot {
 			body := fmt.Sprintf(`{"reference": %q, "status": "paid"}`, reference(size.data.orders+i))
 			return shot{from: from.at(i % 50), method: "POST", path: "/webhooks", token: token, body: body}

@@ -18,11 +18,11 @@ const (
 	roleAdmin    = "admin"
 )
 
-// identity is who somebody has proved to be.
+// identity is what a client has proved about itself.
 type identity struct{ name, role string }
 
-// signer makes and checks the tokens of signed-in users, without asking the database: it is
-// what the limits by user rest on, so it must not cost more than they save.
+// signer makes and checks the tokens of signed-in users. It needs no query. The limits by user
+// depend on it, so it must cost less than they save.
 type signer struct{ key []byte }
 
 func newSigner() *signer {
@@ -37,7 +37,7 @@ func (s *signer) sign(id identity, until time.Time) string {
 	return enc.EncodeToString([]byte(text)) + "." + enc.EncodeToString(s.mac(text))
 }
 
-// identify returns who the request's bearer token was made for.
+// identify returns the identity in the bearer token of r. It returns false if r has no valid token.
 func (s *signer) identify(r *http.Request) (identity, bool) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
@@ -60,7 +60,7 @@ func (s *signer) identify(r *http.Request) (identity, bool) {
 	return identity{parts[0], parts[1]}, true
 }
 
-// userOf returns the name of the user who is signed in, or "".
+// userOf returns the name of the signed-in user, or "".
 func (s *signer) userOf(r *http.Request) string {
 	id, _ := s.identify(r)
 	return id.name
@@ -72,8 +72,8 @@ func (s *signer) mac(text string) []byte {
 	return h.Sum(nil)
 }
 
-// hashPassword is PBKDF2, slow on purpose: each guess costs the service some milliseconds.
-// OWASP asks for 600,000 iterations, which would make the attack on its processors yet easier.
+// hashPassword is PBKDF2. It is slow on purpose, so each guess costs the service some milliseconds.
+// OWASP wants 600,000 iterations. They would make an attack on the processors even easier.
 func hashPassword(password string, salt []byte, iterations int) []byte {
 	hash, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,14 +14,14 @@ import (
 	"time"
 )
 
-// child is the service in a process of its own.
+// child is the service in another process.
 type child struct {
 	url, counters string
 	cmd           *exec.Cmd
 	stdin         io.Closer
 }
 
-// startChild starts this program again, as the service.
+// startChild starts this program again as the service.
 func startChild(ctx context.Context, args ...string) (*child, error) {
 	path, err := os.Executable()
 	if err != nil {
@@ -57,7 +58,7 @@ func startChild(ctx context.Context, args ...string) (*child, error) {
 	return c, nil
 }
 
-// childEnv is set in the environment of a child, where the tests look for it.
+// childEnv is set in the environment of a child. If the program is a test, it is then the service.
 const childEnv = "ORDERS_CHILD"
 
 // stop ends the child and waits for its end.
@@ -81,7 +82,7 @@ func (c *child) read(ctx context.Context) (tallies, error) {
 	return all, json.NewDecoder(resp.Body).Decode(&all)
 }
 
-// settle waits until no request is under way, and returns the counters then.
+// settle waits until no request is in flight, and returns the counters.
 func (c *child) settle(ctx context.Context) (tallies, error) {
 	for range 600 {
 		all, err := c.read(ctx)
@@ -94,5 +95,5 @@ func (c *child) settle(ctx context.Context) (tallies, error) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return tallies{}, fmt.Errorf("requests are under way a minute after the last one was sent")
+	return tallies{}, errors.New("requests are in flight a minute after the last one was sent")
 }

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// outcome is one attack on one service.
+// outcome is the result of one attack on one service.
 type outcome struct {
 	attack *attack
-	calm   phase         // before it
-	under  phase         // while it lasted
+	calm   phase         // before the attack
+	under  phase         // during the attack
 	sent   int           // requests of the attack
-	lasted time.Duration // between the two looks at the counters
+	lasted time.Duration // between the two readings of the counters
 	fills  int           // how often the victim has logged in meanwhile
 	did    tally         // what the attack achieved
 }
 
-// phase is a time with the honest requests that were due in it.
+// phase is a time, with the honest requests that were due in it.
 type phase struct {
 	from   time.Time
 	honest []sample
@@ -31,7 +31,7 @@ type side struct {
 	outcomes []*outcome
 }
 
-// calm is all the times without attack.
+// calm returns all phases before the attacks as one.
 func (s *side) calm() phase {
 	var all phase
 	for _, o := range s.outcomes {
@@ -43,7 +43,7 @@ func (s *side) calm() phase {
 // round is the service without limits and with them, one after the other.
 type round struct{ without, with *side }
 
-// comparison is some rounds.
+// comparison is the result of a run of the program.
 type comparison struct {
 	size   size
 	rounds []round
@@ -71,7 +71,7 @@ func compare(ctx context.Context, out io.Writer, size size, rounds int) (*compar
 	return c, nil
 }
 
-// manyAddresses fails where the loopback has one address only.
+// manyAddresses returns an error if the loopback has only one address.
 func manyAddresses() error {
 	l, err := net.Listen("tcp", "127.64.0.1:0")
 	if err != nil {
@@ -114,23 +114,23 @@ func runSide(ctx context.Context, out io.Writer, size size, limited bool) (*side
 	return s, nil
 }
 
-// take sends the honest requests and those of the attack at the same time.
+// take sends the honest requests and the requests of the attack at the same time.
 func (o *outcome) take(ctx context.Context, server *child, people *fleet, c *crowd, flood *stream) error {
-	thugs := newFleet(server.url)
-	defer thugs.close()
+	hostile := newFleet(server.url)
+	defer hostile.close()
 	before, err := server.read(ctx)
 	if err != nil {
 		return err
 	}
 	logins, start := c.success[o.attack.victim], time.Now()
 	stop, done := make(chan struct{}), make(chan []sample, 1)
-	go func() { done <- flood.run(ctx, thugs, stop) }()
+	go func() { done <- flood.run(ctx, hostile, stop) }()
 	o.under = c.visit(ctx, people, c.size.attack)
 	select {
 	case <-flood.started:
 	case <-ctx.Done():
 	}
-	close(stop) // not before the last honest request is answered
+	close(stop) // the last honest request is answered
 	o.sent = len(<-done)
 	after, err := server.settle(ctx)
 	if err != nil {
@@ -143,7 +143,7 @@ func (o *outcome) take(ctx context.Context, server *child, people *fleet, c *cro
 	return ctx.Err()
 }
 
-// bound is how many wrong passwords the limits may have let through.
+// bound returns how many wrong passwords the limits may have allowed.
 func (o *outcome) bound() int { return o.attack.bound(o.lasted, o.fills) }
 
 func (o *outcome) progress(out io.Writer, limited bool, patience time.Duration) {
@@ -152,6 +152,7 @@ func (o *outcome) progress(out io.Writer, limited bool, patience time.Duration) 
 		how = "with limits   "
 	}
 	sum := summarize(o.under.honest, patience)
-	_, _ = fmt.Fprintf(out, "%s  %-24s  honest: p50 %7v, p99 %7v, %3d errors; attack: %4d requests, %4d reached the database\n",
+	_, _ = fmt.Fprintf(out, "%s  %-24s  honest: p50 %7v, p99 %7v, %3d errors; "+
+		"attack: %4d requests, %4d reached the database\n",
 		how, o.attack.name, short(sum.p50), short(sum.p99), sum.errors, o.sent, o.did.Database)
 }

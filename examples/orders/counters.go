@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// attackers is where the attacks come from. Only the counters know it.
+// attackers are the addresses of all attacks. Only the counters know them.
 var attackers = netip.MustParsePrefix("127.64.0.0/10")
 
-// tally is what requests of one kind of client have done.
+// tally counts what the requests of one kind of client have done.
 type tally struct {
-	Requests  int // received
-	InFlight  int // of them
-	Database  int // that asked the database
-	Passwords int // that had a password checked
+	Requests  int // all requests
+	InFlight  int // requests in flight
+	Database  int // requests that reached the database
+	Passwords int // requests that had a password checked
 	Guessed   int // accounts whose password was right
-	Admin     int // that reached the handler for administrators
-	Rows      int // sent to them
+	Admin     int // requests that reached the handler for administrators
+	Rows      int // rows in the answers
 }
 
-// minus returns what has been done since, with Requests that are over.
+// minus returns t without the counts of before, except InFlight.
 func (t tally) minus(before tally) tally {
 	t.Requests -= before.Requests
 	t.Database -= before.Database
@@ -32,7 +32,7 @@ func (t tally) minus(before tally) tally {
 	return t
 }
 
-// wrong is how many wrong passwords were checked, if no account was guessed twice.
+// wrong returns how many wrong passwords were checked, if no account was guessed twice.
 func (t tally) wrong() int { return t.Passwords - t.Guessed }
 
 type tallies struct{ Honest, Attack tally }
@@ -46,7 +46,7 @@ type trace struct {
 
 type traceKey struct{}
 
-// traceOf returns the trace of a request, or one that nobody reads.
+// traceOf returns the trace of a request, or a new trace if the counters do not watch the request.
 func traceOf(ctx context.Context) *trace {
 	if t, ok := ctx.Value(traceKey{}).(*trace); ok {
 		return t
@@ -54,8 +54,8 @@ func traceOf(ctx context.Context) *trace {
 	return new(trace)
 }
 
-// counters tells what gets through to the things that cost. It is outside the limiter
-// and sees everything.
+// counters counts the requests that reach the expensive parts of the service. It wraps the limiter,
+// so it sees every request.
 type counters struct {
 	mu      sync.Mutex
 	all     tallies

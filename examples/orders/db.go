@@ -11,13 +11,13 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// dataset is what the database is filled with: the same for the same numbers.
+// dataset says how much data the database has. Equal datasets give equal data.
 type dataset struct {
 	users, items, orders int
-	iterations           int // of the passwords' hash
+	iterations           int // of the hash of a password
 }
 
-// database is the SQL database of the service, with few connections, as databases have.
+// database is the SQL database of the service. It has few connections, as databases do.
 type database struct {
 	*sql.DB
 	iterations int
@@ -25,18 +25,21 @@ type database struct {
 
 const connections = 4
 
+const options = "?_txlock=immediate" +
+	"&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)"
+
 const schema = `
 CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT UNIQUE, role TEXT, city TEXT, salt BLOB, hash BLOB);
 CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, description TEXT, price INTEGER);
-CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, item_id INTEGER, quantity INTEGER, total INTEGER,
-	reference TEXT, status TEXT);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, item_id INTEGER, quantity INTEGER,
+	total INTEGER, reference TEXT, status TEXT);
 CREATE TABLE events (id INTEGER PRIMARY KEY, order_id INTEGER, status TEXT);
 CREATE INDEX orders_user ON orders (user_id);`
 
-// openDatabase makes a database that need not survive a crash, so nothing waits for the disk.
+// openDatabase creates a database in dir. The data need not survive a crash, so no write waits for
+// the disk.
 func openDatabase(ctx context.Context, dir string, data dataset) (*database, error) {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "orders.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "orders.db")+options)
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +72,8 @@ func fill(ctx context.Context, db *sql.DB, data dataset) error {
 
 var cities = []string{"Aarhus", "Bergen", "Cork", "Delft", "Espoo", "Faro", "Ghent", "Halle"}
 
-// fillUsers gives users with the same password the same salt, which nobody should do, so
-// that the example starts in seconds.
+// fillUsers gives users with the same password the same salt, so that the example starts in
+// seconds. A real service must not do that.
 func fillUsers(tx *sql.Tx, rnd *mathrand.Rand, data dataset) error {
 	insert, err := tx.Prepare("INSERT INTO users (name, role, city, salt, hash) VALUES (?, ?, ?, ?, ?)")
 	if err != nil {
@@ -116,19 +119,22 @@ func fillItems(tx *sql.Tx, rnd *mathrand.Rand, data dataset) error {
 
 var (
 	adjectives = []string{"sturdy", "light", "quiet", "folding", "wooden", "waterproof", "rare"}
-	things     = []string{"kettle", "lamp", "chair", "drill", "tent", "bicycle", "radio", "shelf", "clock", "violin"}
+	things     = []string{
+		"kettle", "lamp", "chair", "drill", "tent", "bicycle", "radio", "shelf", "clock", "violin",
+	}
 )
 
 func pick(rnd *mathrand.Rand, from []string) string { return from[rnd.IntN(len(from))] }
 
 func fillOrders(tx *sql.Tx, rnd *mathrand.Rand, data dataset) error {
-	insert, err := tx.Prepare(
-		"INSERT INTO orders (user_id, item_id, quantity, total, reference, status) VALUES (?, ?, ?, ?, ?, 'open')")
+	insert, err := tx.Prepare("INSERT INTO orders " +
+		"(user_id, item_id, quantity, total, reference, status) VALUES (?, ?, ?, ?, ?, 'open')")
 	if err != nil {
 		return err
 	}
 	for i := range data.orders {
-		_, err := insert.Exec(1+rnd.IntN(data.users), 1+rnd.IntN(data.items), 1+rnd.IntN(5), 100+rnd.IntN(90_000), reference(i))
+		_, err := insert.Exec(1+rnd.IntN(data.users), 1+rnd.IntN(data.items), 1+rnd.IntN(5),
+			100+rnd.IntN(90_000), reference(i))
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// goals says which of the goals have been reached.
+// goals returns a list of the goals that says which of them are met.
 func (c *comparison) goals() string {
 	worst, errors, over := 0.0, 0, 0
 	var slow, weak []string
@@ -33,10 +33,12 @@ func (c *comparison) goals() string {
 		}
 		_, _ = fmt.Fprintf(&b, "- %s: %s\n", fmt.Sprintf(format, args...), verdict)
 	}
-	goal(len(slow) == 0, "with limits, honest p99 under each attack is at most %.1f times that of the calm (worst %.1f%s)", atMost, worst, list(slow))
-	goal(len(weak) == 0, "without limits, it is at least %d times that of the calm%s", tooWeak, list(weak))
+	goal(len(slow) == 0,
+		"with limits, honest p99 under each attack is at most %.1f times the p99 in calm (worst %.1f%s)",
+		atMost, worst, list(slow))
+	goal(len(weak) == 0, "without limits, it is at least %d times the p99 in calm%s", tooWeak, list(weak))
 	goal(errors == 0, "with limits, no honest request fails (%d, in all rounds)", errors)
-	goal(over <= 0, "with limits, never more wrong passwords are checked than the limit admits, in any round")
+	goal(over <= 0, "with limits, never more wrong passwords are checked than the limit allows, in any round")
 	return b.String()
 }
 

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// crowd is the honest clients: shoppers, all of whom have logged in from where they are and half
-// of whom are signed in now, two partners that report payments, and an administrator in the
-// office.
+// crowd is the honest clients: shoppers, two partners that report payments, and an administrator
+// in the office. Each shopper has logged in from the same address before, and half of them are
+// signed in now.
 type crowd struct {
 	size    size
 	rnd     *rand.Rand
-	tokens  []string // of the shoppers who are signed in
+	tokens  []string // of the signed-in shoppers
 	hooks   []string // of the partners
 	logins  int
 	success map[int]int // logins with the right password, by customer
@@ -31,11 +31,11 @@ var officeAddr = netip.MustParseAddr("127.8.0.1")
 
 func partnerAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 9, 0, byte(i + 1)}) }
 
-// signIn returns the crowd with those signed in who will be.
+// signIn logs the shoppers and the partners in, and returns the crowd.
 func signIn(ctx context.Context, f *fleet, size size) (*crowd, error) {
 	c := &crowd{size: size, rnd: rand.New(rand.NewPCG(3, 4)), success: map[int]int{}}
 	for i := range shoppers {
-		token, err := login(ctx, f, shopper(i), customer(i), word(wordOf(i)))
+		token, err := logIn(ctx, f, shopper(i), customer(i), word(wordOf(i)))
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +44,7 @@ func signIn(ctx context.Context, f *fleet, size size) (*crowd, error) {
 		}
 	}
 	for i := range partners - 1 {
-		token, err := login(ctx, f, partnerAddr(i), partner(i), partnerPassword)
+		token, err := logIn(ctx, f, partnerAddr(i), partner(i), partnerPassword)
 		if err != nil {
 			return nil, err
 		}
@@ -53,9 +53,9 @@ func signIn(ctx context.Context, f *fleet, size size) (*crowd, error) {
 	return c, nil
 }
 
-// login returns a token.
-func login(ctx context.Context, f *fleet, from netip.Addr, name, password string) (string, error) {
-	status, body, err := f.do(ctx, shot{from: from, method: "POST", path: "/login", body: loginBody(name, password)})
+// logIn logs a user in, and returns the token.
+func logIn(ctx context.Context, f *fleet, from netip.Addr, name, password string) (string, error) {
+	status, body, err := f.do(ctx, loginShot(from, name, password))
 	if err != nil {
 		return "", err
 	}
@@ -66,8 +66,8 @@ func login(ctx context.Context, f *fleet, from netip.Addr, name, password string
 	return answer.Token, json.Unmarshal(body, &answer)
 }
 
-// visit sends the requests of the crowd for a time. They are the same ones in each run
-// of the program.
+// visit sends the requests of the crowd for the time d. Each run of the program sends the same
+// requests.
 func (c *crowd) visit(ctx context.Context, f *fleet, d time.Duration) phase {
 	n := int(c.size.honest * d.Seconds())
 	shots := make([]shot, n)
@@ -81,11 +81,14 @@ func (c *crowd) visit(ctx context.Context, f *fleet, d time.Duration) phase {
 	return phase{time.Now(), s.run(ctx, f, nil)}
 }
 
-// shot returns a request of one of the shoppers, who come in turn, or, now and then, of
-// somebody else.
+// shot returns request number i. Most requests are of the shoppers in turn, and some are of the
+// partners or of the administrator.
 func (c *crowd) shot(i int) shot {
 	if i%400 == 200 {
-		return shot{from: officeAddr, method: "GET", path: "/admin/stats", name: adminName, password: adminPassword, want: http.StatusOK}
+		return shot{
+			from: officeAddr, method: "GET", path: "/admin/stats",
+			name: adminName, password: adminPassword, want: http.StatusOK,
+		}
 	}
 	who := i % shoppers
 	s := shot{from: shopper(who), method: "GET", want: http.StatusOK}
@@ -109,10 +112,11 @@ func (c *crowd) shot(i int) shot {
 	return s
 }
 
-// signingIn is the next shopper, and now and then one who mistypes the password.
+// signingIn returns the login of the next shopper. Every eleventh mistypes the password.
 func (c *crowd) signingIn() shot {
 	who := c.logins % shoppers
-	s := shot{from: shopper(who), method: "POST", path: "/login", body: loginBody(customer(who), word(wordOf(who))), want: http.StatusOK}
+	s := loginShot(shopper(who), customer(who), word(wordOf(who)))
+	s.want = http.StatusOK
 	if c.logins%11 == 10 {
 		s.body, s.want = loginBody(customer(who), "pasword"), http.StatusUnauthorized
 	} else {
@@ -120,6 +124,11 @@ func (c *crowd) signingIn() shot {
 	}
 	c.logins++
 	return s
+}
+
+// loginShot returns a login without a wanted status.
+func loginShot(from netip.Addr, name, password string) shot {
+	return shot{from: from, method: "POST", path: "/login", body: loginBody(name, password)}
 }
 
 func loginBody(name, password string) string {
@@ -131,5 +140,8 @@ func (c *crowd) payment() shot {
 	who := c.paid % len(c.hooks)
 	c.paid++
 	body := fmt.Sprintf(`{"reference": %q, "status": "paid"}`, reference(c.rnd.IntN(c.size.data.orders)))
-	return shot{from: partnerAddr(who), method: "POST", path: "/webhooks", token: c.hooks[who], body: body, want: http.StatusAccepted}
+	return shot{
+		from: partnerAddr(who), method: "POST", path: "/webhooks",
+		token: c.hooks[who], body: body, want: http.StatusAccepted,
+	}
 }

@@ -19,7 +19,7 @@ type shot struct {
 	token          string // of a signed-in user
 	name, password string // for HTTP Basic authentication
 	body           string
-	want           int // the status that is no error
+	want           int // another status is an error
 }
 
 // fleet sends requests from many addresses.
@@ -31,7 +31,7 @@ type fleet struct {
 
 func newFleet(url string) *fleet { return &fleet{url: url, clients: map[netip.Addr]*http.Client{}} }
 
-// client returns the one whose connections come from that address.
+// client returns the client whose connections come from that address.
 func (f *fleet) client(from netip.Addr) *http.Client {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -44,7 +44,7 @@ func (f *fleet) client(from netip.Addr) *http.Client {
 	return c
 }
 
-// close ends all connections, as far as they are idle.
+// close ends all idle connections.
 func (f *fleet) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -54,7 +54,8 @@ func (f *fleet) close() {
 	clear(f.clients)
 }
 
-// do sends one request and reads the whole answer, of which it returns the beginning.
+// do sends one request and reads the whole answer. It returns the status and the first KiB of the
+// body.
 func (f *fleet) do(ctx context.Context, s shot) (status int, body []byte, err error) {
 	r, err := http.NewRequestWithContext(ctx, s.method, f.url+s.path, strings.NewReader(s.body))
 	if err != nil {
@@ -75,26 +76,26 @@ func (f *fleet) do(ctx context.Context, s shot) (status int, body []byte, err er
 	return resp.StatusCode, body, errors.Join(err, rest, resp.Body.Close())
 }
 
-// stream is a number of requests that come at a steady rate, whatever becomes of those before.
+// stream is a number of requests that come at a steady rate, even if earlier ones are not answered.
 type stream struct {
 	rate     float64 // per second
 	count    int
-	enough   int           // of count: started is closed when so many were due
+	enough   int           // run closes started when so many requests were due
 	started  chan struct{} // may be nil
-	inFlight int           // at most: what comes while so many are under way is dropped
-	patience time.Duration // for one request
+	inFlight int           // run drops the requests that are due while so many are in flight
+	patience time.Duration // how long a request may take
 	shot     func(i int) shot
 }
 
-// sample is what became of one request.
+// sample is the result of one request.
 type sample struct {
 	due    time.Time
 	took   time.Duration // from when it was due
-	failed bool          // not answered as wanted
+	failed bool          // no answer, or another status than wanted
 }
 
-// run sends the stream until it is at its end, or ctx is, or stop is closed, and returns what
-// became of each request that was sent.
+// run sends the stream until its end, or until ctx ends or stop is closed. It returns a sample for
+// each request that it has sent.
 func (s *stream) run(ctx context.Context, f *fleet, stop <-chan struct{}) []sample {
 	var (
 		mu      sync.Mutex

@@ -1,13 +1,13 @@
-// Command orders is an API on a SQL database, and the attacks that bring such an API down:
-// it runs the service with the limits of policy.go and without any, attacks both in the
-// same way, and prints what the honest clients felt meanwhile.
+// Command orders is an API on a SQL database, and the attacks that bring such an API down. It runs
+// the service without limits and with the limits of policy.go, attacks both in the same way, and
+// prints what the honest clients felt meanwhile.
 //
 //	go run .           # both services under every attack; writes RESULTS.md and attack.svg
 //	go run . -short    # the same in some seconds, on a small database
-//	go run . -serve    # only the service, to be tried by hand
+//	go run . -serve    # only the service, for trying it by hand
 //
-// Everything stays on the loopback. Each client has an address of its own in 127.0.0.0/8,
-// so that nothing needs to be forged to tell them apart. Linux answers on all of these.
+// Everything stays on the loopback. Each client has its own address in 127.0.0.0/8, so no header
+// field needs to tell clients apart. Linux answers on all of these addresses.
 package main
 
 import (
@@ -34,14 +34,14 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("orders", flag.ExitOnError)
 	short := flags.Bool("short", false, "a small database and short attacks")
-	rounds := flags.Int("rounds", 1, "how often to compare; the tables show medians")
-	note := flags.String("note", "", "a remark for the report: what else the machine was doing")
+	rounds := flags.Int("rounds", 1, "how many comparisons to run; the tables show medians")
+	note := flags.String("note", "", "a remark for the report, such as what else the machine was doing")
 	serve := flags.Bool("serve", false, "only serve")
-	child := flags.Bool("child", false, "only serve, until standard input ends")
+	child := flags.Bool("child", false, "only serve, until the standard input ends")
 	limited := flags.Bool("limits", true, "with -serve: with the limits of policy.go")
 	addr := flags.String("addr", "127.0.0.1:0", "with -serve: address to listen on")
-	results := flags.String("out", "", "where the tables are written; RESULTS.md, or nowhere with -short")
-	plot := flags.String("plot", "", "where the plot is written; attack.svg, or nowhere with -short")
+	results := flags.String("out", "", "file for the tables; if empty, RESULTS.md, or none with -short")
+	plot := flags.String("plot", "", "file for the plot; if empty, attack.svg, or none with -short")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return errors.Join(write(*results, c.markdown(*plot)), write(*plot, c.svg()))
 }
 
-// write writes text to the file of that name, if there is one.
+// write writes text to the named file. It does nothing if name is empty.
 func write(name, text string) error {
 	if name == "" {
 		return nil
@@ -76,7 +76,7 @@ func write(name, text string) error {
 	return os.WriteFile(name, []byte(text), 0o644)
 }
 
-// untilEOF returns a context that ends with r: a child does not outlive its parent.
+// untilEOF returns a context that ends when r ends, so that a child does not outlive its parent.
 func untilEOF(ctx context.Context, r io.Reader) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-// Who is in the database, and what they chose as passwords.
+// The people in the database, and their passwords.
 
 const (
 	partners        = 3
@@ -15,13 +15,13 @@ func customer(i int) string  { return fmt.Sprintf("user%04d", i) }
 func partner(i int) string   { return fmt.Sprintf("partner%d", i) }
 func reference(i int) string { return fmt.Sprintf("R-%08d", i) }
 
-// word is the i-th entry of the list of common passwords that attackers work through.
+// word returns number i of the list of common passwords that attackers try.
 func word(i int) string { return fmt.Sprintf("password-%03d", i%commonPasswords) }
 
 const (
 	commonPasswords = 60
-	firstChosen     = 20 // nobody has chosen one of the very first
+	firstChosen     = 20 // no customer has one of the passwords before this
 )
 
-// wordOf is the password that customer i has chosen among the common ones.
+// wordOf returns the number of the common password that customer i has.
 func wordOf(i int) int { return firstChosen + i*17%(commonPasswords-firstChosen) }

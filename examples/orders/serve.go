@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// serveUntil serves the API at addr, and the counters elsewhere, until ctx ends. It writes
+// serveUntil serves the API at addr, and the counters at another address, until ctx ends. It writes
 // both addresses to out when it is ready.
 func serveUntil(ctx context.Context, out io.Writer, addr string, data dataset, limited bool) error {
 	dir, err := os.MkdirTemp("", "orders")
@@ -49,7 +49,7 @@ func serveUntil(ctx context.Context, out io.Writer, addr string, data dataset, l
 	return nil
 }
 
-// listen serves h until ctx ends, and returns the address.
+// listen serves h at addr until ctx ends, and returns the address with its port.
 func listen(ctx context.Context, addr string, h http.Handler) (string, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

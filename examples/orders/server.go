@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// service is the API. It knows nothing of limits.
+// service is the API. It contains no limits.
 type service struct {
 	db     *database
 	signer *signer
@@ -16,7 +16,7 @@ type service struct {
 
 const maxBody = 16 << 10
 
-// routes returns the API, whose login is decorated with guard.
+// routes returns the API. It decorates the login with guard.
 func (s *service) routes(guard func(http.Handler) http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /login", guard(http.HandlerFunc(s.login)))
@@ -29,7 +29,7 @@ func (s *service) routes(guard func(http.Handler) http.Handler) http.Handler {
 	return http.MaxBytesHandler(mux, maxBody)
 }
 
-// signedIn lets signed-in users pass, those of a role if it is not "".
+// signedIn allows signed-in users only. If role is not empty, they must have that role.
 func (s *service) signedIn(role string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		user, ok := s.signer.identify(r)
@@ -67,7 +67,7 @@ type credentials struct {
 	Password string `json:"password"`
 }
 
-// check returns whose credentials they are, if they are somebody's.
+// check returns the identity that the credentials prove. It returns false if they are wrong.
 func (s *service) check(r *http.Request, in credentials) (identity, bool, error) {
 	return s.db.checkPassword(r.Context(), strings.ToLower(strings.TrimSpace(in.Name)), in.Password)
 }
@@ -101,7 +101,7 @@ func (s *service) users(w http.ResponseWriter, r *http.Request) {
 	replyRows(w, r, list, err)
 }
 
-// webhook is told by a partner that an order was paid.
+// webhook receives the report of a partner that an order was paid.
 func (s *service) webhook(w http.ResponseWriter, r *http.Request) {
 	var event struct {
 		Reference string `json:"reference"`
@@ -118,8 +118,8 @@ func (s *service) webhook(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// stats is for administrators, who send their password with each request by HTTP Basic
-// authentication, as the consoles of many programs have it.
+// stats is for administrators. They send their password with each request by HTTP Basic
+// authentication, as in the consoles of many programs.
 func (s *service) stats(w http.ResponseWriter, r *http.Request) {
 	traceOf(r.Context()).admin = true
 	name, password, _ := r.BasicAuth()
@@ -149,7 +149,7 @@ func pageOf(r *http.Request) page {
 	return page{(min(max(number, 1), 100_000) - 1) * perPage(r), perPage(r)}
 }
 
-// perPage is how many rows a request asks for, from 1 to 1000.
+// perPage returns how many rows a request wants, from 1 to 1000.
 func perPage(r *http.Request) int {
 	n, err := strconv.Atoi(r.URL.Query().Get("per_page"))
 	if err != nil {
@@ -158,8 +158,8 @@ func perPage(r *http.Request) int {
 	return min(max(n, 1), 1000)
 }
 
-// popular reports whether the request wants the items that sold best, which nobody has
-// made an index for.
+// popular reports whether the request wants the items that sold best. The database has no index
+// for them.
 func popular(r *http.Request) bool { return r.URL.Query().Get("sort") == "popular" }
 
 func replyRows[T any](w http.ResponseWriter, r *http.Request, list []T, err error) {

@@ -13,7 +13,7 @@ type summary struct {
 	errors   int
 }
 
-// summarize counts a request that failed as one that took at least patience.
+// summarize treats a failed request as if it had taken patience, or longer if it has.
 func summarize(samples []sample, patience time.Duration) summary {
 	sum := summary{sent: len(samples)}
 	if sum.sent == 0 {
@@ -32,12 +32,12 @@ func summarize(samples []sample, patience time.Duration) summary {
 	return sum
 }
 
-// percentile is by nearest rank.
+// percentile returns the p-th percentile of sorted times, by the method of the nearest rank.
 func percentile(sorted []time.Duration, p int) time.Duration {
 	return sorted[(len(sorted)*p+99)/100-1]
 }
 
-// short rounds a time to what is worth reading.
+// short rounds d to the digits that are worth reading.
 func short(d time.Duration) time.Duration {
 	if d > time.Second {
 		return d.Round(10 * time.Millisecond)
@@ -45,7 +45,7 @@ func short(d time.Duration) time.Duration {
 	return d.Round(100 * time.Microsecond)
 }
 
-// median is that of what of returns for each round.
+// median returns the median of what the function of returns for each round.
 func median[T cmp.Ordered](c *comparison, of func(round) T) T {
 	values := make([]T, len(c.rounds))
 	for i, r := range c.rounds {

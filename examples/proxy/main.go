@@ -1,13 +1,16 @@
-// Command proxy runs a service behind a reverse proxy, both in this process, and counts by the
-// address that the proxy reports.
+// Command proxy runs a service behind a reverse proxy, both in this process. The service counts
+// by the client address that the proxy reports.
 //
-//	curl -i localhost:8080/                                  # 10 per minute for you
-//	curl -i -H 'X-Forwarded-For: 203.0.113.9' localhost:8080/ # still you: the claim is not believed
+//	curl -i localhost:8080/
+//	curl -i -H 'X-Forwarded-For: 203.0.113.9' localhost:8080/
 //
-// The proxy appends the address it was connected from to X-Forwarded-For. The service believes
-// as many entries of that field, from the right, as there are proxies: one. A service that
-// knows its proxies' addresses names them instead, by TrustedProxies("10.0.0.0/8"); here
-// client and proxy have the same one.
+// Both requests count for your own address, which has 10 per minute. The proxy appends the address
+// of its peer to X-Forwarded-For. The service trusts one proxy, so it believes only the last
+// address in that field. The address in the second request is the claim of a client, and changes
+// nothing.
+//
+// Here the client and the proxy have the same address. If the proxies of your service have
+// addresses of their own, name them: clientip.TrustedProxies("10.0.0.0/8").
 package main
 
 import (
@@ -40,7 +43,7 @@ func newService(proxies clientip.Proxies) (http.Handler, error) {
 }
 
 // newProxy returns a proxy that appends to X-Forwarded-For, as nginx does with
-// $proxy_add_x_forwarded_for. (Dropping what the client sent would be just as good.)
+// $proxy_add_x_forwarded_for. A proxy may also drop the field that the client sent.
 func newProxy(service *url.URL) http.Handler {
 	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
@@ -48,6 +51,10 @@ func newProxy(service *url.URL) http.Handler {
 		r.SetURL(service)
 	}}
 }
+
+const usage = `Try this, and see that the limiter counts you by your own address:
+  curl -i -H 'X-Forwarded-For: 203.0.113.9' http://%s/
+`
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address of the proxy")
@@ -62,6 +69,7 @@ func main() {
 	}
 	go func() { log.Fatal((&http.Server{Handler: service, ReadHeaderTimeout: 5 * time.Second}).Serve(l)) }()
 	proxy := newProxy(&url.URL{Scheme: "http", Host: l.Addr().String()})
-	fmt.Printf("Try, and see that you are counted by your own address:\n  curl -i -H 'X-Forwarded-For: 203.0.113.9' http://%s/\n", *addr)
-	log.Fatal((&http.Server{Addr: *addr, Handler: proxy, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
+	fmt.Printf(usage, *addr)
+	server := &http.Server{Addr: *addr, Handler: proxy, ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }

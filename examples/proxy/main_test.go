@@ -14,7 +14,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/clientip"
 )
 
-// ask sends a request through the proxy and returns status and body.
+// ask sends a request through the proxy, and returns the status and the body.
 func ask(t *testing.T, proxy, forwarded string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, proxy, nil)
@@ -30,8 +30,9 @@ func ask(t *testing.T, proxy, forwarded string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// start runs service and proxy.
+// start runs the service and the proxy, and returns the URL of the proxy.
 func start(t *testing.T, proxies clientip.Proxies) string {
+	t.Helper()
 	service, err := newService(proxies)
 	require.NoError(t, err)
 	behind := httptest.NewServer(service)
@@ -56,7 +57,7 @@ func TestForgedAddressesAreNotBelieved(t *testing.T) {
 	}
 }
 
-// The client is another proxy here, which is named, too: each client behind it has a budget.
+// Here the client is a trusted proxy too, so each client behind it has a bucket of its own.
 func TestClientsBehindProxiesAreApart(t *testing.T) {
 	proxy := start(t, clientip.TrustedProxies("127.0.0.1"))
 	for i := range 3 {
@@ -65,5 +66,5 @@ func TestClientsBehindProxiesAreApart(t *testing.T) {
 		assert.Equal(t, fmt.Sprintf("addr:203.0.113.7 has %d left\n", 9-i), body)
 	}
 	_, body := ask(t, proxy, "198.51.100.66, 203.0.113.8")
-	assert.Equal(t, "addr:203.0.113.8 has 9 left\n", body, "what stands further left is the client's own claim")
+	assert.Equal(t, "addr:203.0.113.8 has 9 left\n", body, "the address before it is the claim of the client")
 }

@@ -1,4 +1,4 @@
-// Quickstart serves a small API behind rate limits, and says what to try.
+// Command quickstart serves a small API behind rate limits, and prints what to try.
 package main
 
 import (
@@ -33,13 +33,15 @@ func main() {
 const usage = `Listening on http://%[1]s. Try:
 
   curl -i http://%[1]s/api/items
-      200, and RateLimit says how many of 100 per minute are left
-  curl -i 'http://%[1]s/api/items?per_page=1000'
-      costs 50 of them, so the second or third of these is answered 429 with Retry-After
-  for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%%{http_code}\n' -X POST 'http://%[1]s/login?user=alice'; done
-      401 five times, then 429: 5 per minute for each account
+      200. The header field RateLimit says how many of your 100 tokens are left.
+  for i in $(seq 3); do curl -si 'http://%[1]s/api/items?per_page=800' | head -1; done
+      200 twice, then 429. A page of 800 items costs 40 tokens, and 100 flow in per minute.
+  for i in $(seq 6); do curl -si -X POST 'http://%[1]s/login?user=alice' | head -1; done
+      401 five times, then 429. Each account has 5 attempts per minute.
   curl -i -u admin:secret http://%[1]s/admin/stats
-      10 per minute for each signed-in user; 403 without -u
+      200. Each signed-in user has 10 requests per minute. The option -u signs you in.
+  curl -i http://%[1]s/admin/stats
+      403. Without -u the request has no user, and the rule denies such requests.
 `
 
 func newHandler() (http.Handler, error) {
@@ -49,11 +51,19 @@ func newHandler() (http.Handler, error) {
 		},
 		Routes: map[string][]ratelimit.Rule{
 			"POST /login": {
-				{Name: "login-account", Limits: ratelimit.MustParse("5 per minute"), Key: ratelimit.ByUser(account)},
+				{
+					Name: "login-account", Limits: ratelimit.MustParse("5 per minute"),
+					Key: ratelimit.ByUser(account),
+				},
 				{Name: "login-address", Limits: ratelimit.MustParse("20 per minute")},
 			},
-			"POST /webhooks":   {{Name: "webhooks", Limits: ratelimit.MustParse("10 per second; 100 per minute")}},
-			"GET /admin/stats": {{Name: "admin", Limits: ratelimit.MustParse("10 per minute"), Key: ratelimit.ByUser(signedIn), OnMissingKey: ratelimit.DenyRequest}},
+			"POST /webhooks": {
+				{Name: "webhooks", Limits: ratelimit.MustParse("10 per second; 100 per minute")},
+			},
+			"GET /admin/stats": {{
+				Name: "admin", Limits: ratelimit.MustParse("10 per minute"),
+				Key: ratelimit.ByUser(signedIn), OnMissingKey: ratelimit.DenyRequest,
+			}},
 		},
 	})
 	if err != nil {
@@ -61,9 +71,9 @@ func newHandler() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/items", items)
-	mux.HandleFunc("GET /api/users", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, []string{"alice", "bob"}) })
-	mux.HandleFunc("POST /login", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusUnauthorized, "wrong password") })
-	mux.HandleFunc("POST /webhooks", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusAccepted, "thank you") })
+	mux.HandleFunc("GET /api/users", answer(http.StatusOK, []string{"alice", "bob"}))
+	mux.HandleFunc("POST /login", answer(http.StatusUnauthorized, "wrong password"))
+	mux.HandleFunc("POST /webhooks", answer(http.StatusAccepted, "thank you"))
 	mux.HandleFunc("GET /admin/stats", stats)
 	return limiter.Handler(mux), nil
 }
@@ -77,10 +87,11 @@ func perPage(r *http.Request) int {
 	return min(max(n, 1), 1000)
 }
 
-// cost is 1 for each 20 items.
+// cost returns 1 token per 20 items, rounded up.
 func cost(r *http.Request) int64 { return int64((perPage(r) + 19) / 20) }
 
-// account is whose password is tried. A real service has it in the body: see package login.
+// account returns the account whose password is tried. A real service finds it in the body of the
+// request: see package login.
 func account(r *http.Request) string { return r.URL.Query().Get("user") }
 
 // signedIn stands for real authentication.
@@ -102,6 +113,11 @@ func items(w http.ResponseWriter, r *http.Request) {
 func stats(w http.ResponseWriter, r *http.Request) {
 	d, _ := ratelimit.DecisionFrom(r.Context())
 	reply(w, http.StatusOK, map[string]any{"rule": d.Rule, "remaining": d.Remaining})
+}
+
+// answer returns a handler that always answers the same.
+func answer(status int, v any) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { reply(w, status, v) }
 }
 
 func reply(w http.ResponseWriter, status int, v any) {

@@ -9,13 +9,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestQuickstart(t *testing.T) {
+// start serves the API, and returns a function that sends requests. If user is not empty, the
+// requests are signed in.
+func start(t *testing.T) func(method, path, user string) *http.Response {
+	t.Helper()
 	handler, err := newHandler()
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
-	defer server.Close()
-	do := func(method, path, user string) *http.Response {
-		req, err := http.NewRequest(method, server.URL+path, nil)
+	t.Cleanup(server.Close)
+	return func(method, path, user string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
 		require.NoError(t, err)
 		if user != "" {
 			req.SetBasicAuth(user, "secret")
@@ -25,6 +28,10 @@ func TestQuickstart(t *testing.T) {
 		require.NoError(t, resp.Body.Close())
 		return resp
 	}
+}
+
+func TestQuickstart(t *testing.T) {
+	do := start(t)
 	resp := do("GET", "/api/items", "")
 	assert.Equal(t, 200, resp.StatusCode)
 	assert.Equal(t, `"per-client";r=99;t=60`, resp.Header.Get("RateLimit"))
@@ -41,4 +48,23 @@ func TestQuickstart(t *testing.T) {
 	resp = do("GET", "/api/items?per_page=1000", "")
 	assert.Equal(t, 429, resp.StatusCode)
 	assert.NotEmpty(t, resp.Header.Get("Retry-After"))
+}
+
+func TestUsageTellsTheTruth(t *testing.T) {
+	do := start(t)
+	for _, line := range []struct {
+		method, path, user string
+		want               []int
+	}{
+		{"GET", "/api/items", "", []int{200}},
+		{"GET", "/api/items?per_page=800", "", []int{200, 200, 429}},
+		{"POST", "/login?user=alice", "", []int{401, 401, 401, 401, 401, 429}},
+		{"GET", "/admin/stats", "admin", []int{200}},
+		{"GET", "/admin/stats", "", []int{403}},
+	} {
+		assert.Contains(t, usage, "http://%[1]s"+line.path)
+		for i, want := range line.want {
+			assert.Equal(t, want, do(line.method, line.path, line.user).StatusCode, "%s, number %d", line.path, i+1)
+		}
+	}
 }

@@ -1,10 +1,10 @@
-// Command redis runs three instances of one service, on three ports, that share one limit
-// through Redis, asks them in turn, and prints who was admitted where.
+// Command redis runs three instances of one service, on three ports, that share one limit through
+// Redis. It sends requests to the instances in turn, and prints which of them are allowed.
 //
 //	go run .
 //
-// It starts a redis-server, or valkey-server, of its own for that. With -redis it uses one that
-// is there.
+// It starts its own redis-server or valkey-server. The flag -redis gives the address of a running
+// server instead.
 package main
 
 import (
@@ -28,7 +28,8 @@ import (
 
 const instances = 3
 
-// newHandler returns the service as each instance runs it.
+// newHandler returns the service as each instance runs it. While Redis fails, each instance
+// enforces its part of the limit in its own memory.
 func newHandler(client redis.UniversalClient, timeout time.Duration) (http.Handler, error) {
 	store, err := redisstore.New(client, redisstore.Config{Prefix: "example"})
 	if err != nil {
@@ -37,20 +38,18 @@ func newHandler(client redis.UniversalClient, timeout time.Duration) (http.Handl
 	limiter, err := ratelimit.New(ratelimit.Config{
 		Store:          store,
 		StoreTimeout:   timeout,
-		OnStoreFailure: ratelimit.UseMemory, // while Redis is away, each instance by itself
-		Instances:      instances,           // enforces its part of the limit
-		Rules: []ratelimit.Rule{{
-			Name: "per-client", Limits: ratelimit.MustParse("10 per minute"), Key: ratelimit.ByClientIP(),
-		}},
+		OnStoreFailure: ratelimit.UseMemory,
+		Instances:      instances,
+		Rules:          []ratelimit.Rule{{Name: "per-client", Limits: ratelimit.MustParse("10 per minute")}},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return limiter.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d, _ := ratelimit.DecisionFrom(r.Context())
-		where := "of all"
+		where := "for all instances"
 		if d.StoreErr != nil {
-			where = "of this instance alone, without Redis"
+			where = "for this instance alone, without Redis"
 		}
 		_, _ = fmt.Fprintf(w, "%d left %s", d.Remaining, where)
 	})), nil
@@ -68,7 +67,7 @@ func start(ctx context.Context, h http.Handler) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// run asks the instances in turn, twelve times in all.
+// run starts the instances, and sends twelve requests to them in turn.
 func run(ctx context.Context, redisAddr string, timeout time.Duration, out io.Writer) error {
 	var addrs []string
 	for range instances {
@@ -85,33 +84,48 @@ func run(ctx context.Context, redisAddr string, timeout time.Duration, out io.Wr
 		addrs = append(addrs, addr)
 	}
 	for i := range 12 {
-		addr := addrs[i%instances]
-		resp, err := http.Get("http://" + addr)
-		if err != nil {
+		if err := get(ctx, addrs[i%instances], out); err != nil {
 			return err
-		}
-		body, err := io.ReadAll(io.LimitReader(resp.Body, 100))
-		_ = resp.Body.Close()
-		if err != nil {
-			return err
-		}
-		if resp.StatusCode == http.StatusOK {
-			_, _ = fmt.Fprintf(out, "instance at %s: admitted, %s\n", addr, body)
-		} else {
-			_, _ = fmt.Fprintf(out, "instance at %s: refused with %d, retry after %s s\n", addr, resp.StatusCode, resp.Header.Get("Retry-After"))
 		}
 	}
 	return nil
 }
 
-// startRedis starts a server on a free port, which stop ends, and returns its address.
+// get sends a request to the instance at addr, and prints the answer.
+func get(ctx context.Context, addr string, out io.Writer) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 100))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode == http.StatusOK {
+		_, err = fmt.Fprintf(out, "instance at %s: allowed, %s\n", addr, body)
+	} else {
+		_, err = fmt.Fprintf(out, "instance at %s: denied with %d, retry after %s s\n",
+			addr, resp.StatusCode, resp.Header.Get("Retry-After"))
+	}
+	return err
+}
+
+var errNoServer = errors.New("found no redis-server and no valkey-server: " +
+	"install one of them, or give the address of a running server (-redis)")
+
+// startRedis starts a server on a free port, and returns its address. Call stop to end it.
 func startRedis(ctx context.Context) (addr string, stop func(), err error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		path, err = exec.LookPath("valkey-server")
 	}
 	if err != nil {
-		return "", nil, errors.New("neither redis-server nor valkey-server is installed: want one, or the address of one that runs (-redis)")
+		return "", nil, errNoServer
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -137,10 +151,10 @@ func startRedis(ctx context.Context) (addr string, stop func(), err error) {
 	return "", nil, err
 }
 
-// demo is run with a server of its own, if addr is empty.
+// demo does run with the server at addr. If addr is empty, it starts its own server.
 func demo(ctx context.Context, addr string, timeout time.Duration, out io.Writer) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	if addr == "" {
 		own, stop, err := startRedis(ctx)
 		if err != nil {
@@ -153,8 +167,8 @@ func demo(ctx context.Context, addr string, timeout time.Duration, out io.Writer
 }
 
 func main() {
-	addr := flag.String("redis", "", "address of a Redis or Valkey server (default one of its own)")
-	timeout := flag.Duration("timeout", 50*time.Millisecond, "how long a decision waits for it")
+	addr := flag.String("redis", "", "address of a Redis or Valkey server; if empty, start one")
+	timeout := flag.Duration("timeout", 50*time.Millisecond, "how long a decision waits for the server")
 	flag.Parse()
 	if err := demo(context.Background(), *addr, *timeout, os.Stdout); err != nil {
 		log.Fatal(err)

@@ -1,13 +1,13 @@
-// Command tiers limits signed-in users by their plan and everybody else by address, and
-// lets support see and unblock a user.
+// Command tiers limits signed-in users by their plan, and other clients by their address. The
+// support desk can reset the limits of a user.
 //
-//	curl -i                       localhost:8080/api/items   # by address: 10 per minute
-//	curl -i -H 'X-User: alice'    localhost:8080/api/items   # plan free: 60 per minute
-//	curl -i -H 'X-User: bob'      localhost:8080/api/items   # plan pro: 10 per second and 1000 per hour
-//	curl -i -X DELETE             localhost:8080/support/limits/alice
+//	curl -i localhost:8080/api/items                      # by address: 10 per minute
+//	curl -i -H 'X-User: alice' localhost:8080/api/items   # plan free: 60 per minute
+//	curl -i -H 'X-User: bob' localhost:8080/api/items     # plan pro: 10 per second; 1000 per hour
+//	curl -i -X DELETE localhost:8080/support/limits/alice # alice has 60 again
 //
-// X-User stands for what authentication has established. A service must never believe such
-// a header, nor leave /support open.
+// The field X-User stands for real authentication. A service must never believe such a field, and
+// must protect /support.
 package main
 
 import (
@@ -27,12 +27,13 @@ var plans = map[string]ratelimit.Limits{
 	"pro":  ratelimit.MustParse("10 per second; 1000 per hour"),
 }
 
-// planOf stands for a table of customers, by the keys under which the limiter counts them.
+// planOf stands for a table of users. It has the keys under which the limiter counts them.
 var planOf = map[ratelimit.Key]string{
 	ratelimit.UserKey("alice"): "free",
 	ratelimit.UserKey("bob"):   "pro",
 }
 
+// userOf returns the user who is signed in, or "".
 func userOf(r *http.Request) string {
 	if user := r.Header.Get("X-User"); planOf[ratelimit.UserKey(user)] != "" {
 		return user
@@ -40,7 +41,8 @@ func userOf(r *http.Request) string {
 	return ""
 }
 
-// limitsFor returns the limits of the customer's plan. Other clients have the limits of the rule.
+// limitsFor returns the limits of the user's plan. For other keys it returns none, so the Limits
+// of the rule apply.
 func limitsFor(_ context.Context, key ratelimit.Key) ratelimit.Limits { return plans[planOf[key]] }
 
 func newHandler() (http.Handler, error) {
@@ -62,13 +64,18 @@ func newHandler() (http.Handler, error) {
 	})
 	mux.HandleFunc("DELETE /support/limits/{user}", func(w http.ResponseWriter, r *http.Request) {
 		if err := limiter.Reset(r.Context(), "api", ratelimit.UserKey(r.PathValue("user"))); err != nil {
-			http.Error(w, "the store is away", http.StatusServiceUnavailable)
+			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
 	return limiter.Handler(mux), nil
 }
+
+const usage = `Try this, and see that alice has 60 requests per minute, and an unknown client has 10:
+  curl -i -H 'X-User: alice' http://%[1]s/api/items
+  curl -i http://%[1]s/api/items
+`
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
@@ -77,7 +84,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	fmt.Printf(usage, *addr)
 	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	fmt.Printf("Try, and see that alice has 60 per minute, and who is nobody 10:\n  curl -i -H 'X-User: alice' http://%[1]s/api/items\n  curl -i http://%[1]s/api/items\n", *addr)
 	log.Fatal(server.ListenAndServe())
 }

@@ -31,9 +31,9 @@ func TestTiers(t *testing.T) {
 		require.Equal(t, http.StatusOK, code)
 	}
 	code, _ := ask("GET", "/api/items", "")
-	assert.Equal(t, http.StatusTooManyRequests, code, "the eleventh by address")
+	assert.Equal(t, http.StatusTooManyRequests, code, "request 11 of the address")
 	code, _ = ask("GET", "/api/items", "mallory")
-	assert.Equal(t, http.StatusTooManyRequests, code, "a user nobody knows is an address")
+	assert.Equal(t, http.StatusTooManyRequests, code, "an unknown user counts by address")
 	_, body := ask("GET", "/api/items", "bob")
 	assert.Equal(t, "items for user:bob, 9 requests left\n", body)
 	for range 60 {
@@ -45,5 +45,5 @@ func TestTiers(t *testing.T) {
 	code, _ = ask("DELETE", "/support/limits/alice", "")
 	assert.Equal(t, http.StatusNoContent, code)
 	code, _ = ask("GET", "/api/items", "alice")
-	assert.Equal(t, http.StatusOK, code, "unblocked")
+	assert.Equal(t, http.StatusOK, code, "after the reset")
 }

@@ -2,74 +2,66 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/go-redis/redis_rate/v10"
-
-	"github.com/ratelimit-go/ratelimit"
 )
 
-// countRoundTrips counts the scripts that the server is sent.
+// countRoundTrips counts the scripts that the limiter sends to the server.
 func countRoundTrips(ctx context.Context, s *server) error {
 	const n = 1000
-	l, err := newLimiter(newStore(s.client), "trips", "100_000 per hour; 1_000_000 per day; 10_000_000 per week")
+	const limits = "100_000 per hour; 1_000_000 per day; 10_000_000 per week"
+	l, err := newLimiter(newStore(s.client), "trips", limits)
 	if err != nil {
 		return err
 	}
-	three, err := s.during(ctx, func() error {
-		for i := range n {
-			if d, err := l.Take(ctx, "trips", ratelimit.UserKey(strconv.Itoa(i%10)), 1); err != nil || !d.Allowed {
-				return fmt.Errorf("a take was not allowed: %+v, %w", d, err)
-			}
+	take := func(user string, cost int64, want bool) error {
+		d, err := takeFrom(ctx, l, "trips", user, cost)
+		if err != nil || d.Allowed != want {
+			return fmt.Errorf("a decision: %+v, %w: want allowed %v", d, err, want)
 		}
 		return nil
-	})
+	}
+	three, err := s.during(ctx, n, func(i int) error { return take(strconv.Itoa(i%10), 1, true) })
 	if err != nil {
 		return err
 	}
-	refused := ratelimit.UserKey("refused")
-	if _, err := l.Take(ctx, "trips", refused, 100_000); err != nil {
+	if err := errors.Join(take("denied", 100_000, true), take("denied", 1000, false)); err != nil {
 		return err
 	}
-	if d, err := l.Take(ctx, "trips", refused, 1000); err != nil || d.Allowed {
-		return fmt.Errorf("a take was not refused: %+v, %w", d, err)
-	}
-	again, err := s.during(ctx, func() error {
-		for range n {
-			if d, err := l.Take(ctx, "trips", refused, 1000); err != nil || d.Allowed {
-				return fmt.Errorf("a take was not refused: %+v, %w", d, err)
-			}
-		}
-		return nil
-	})
+	again, err := s.during(ctx, n, func(int) error { return take("denied", 1000, false) })
 	if err != nil {
 		return err
 	}
 	fmt.Printf("\n## Round trips (EVALSHA and EVAL in INFO commandstats, for %d decisions)\n\n", n)
-	bar(three == n, "for a decision with three limits on one key: %v (want 1)", float64(three)/n)
-	bar(again == 0, "for a key already refused: %v (want 0)", float64(again)/n)
+	goal(three == n, "for a decision with three limits on one key: %v (want 1)", float64(three)/n)
+	goal(again == 0, "for a key already denied: %v (want 0)", float64(again)/n)
 	return nil
 }
 
-// during returns how many scripts the server has been sent while f ran.
-func (s *server) during(ctx context.Context, f func() error) (int, error) {
+// during returns how many scripts the server receives while f runs n times.
+func (s *server) during(ctx context.Context, n int, f func(i int) error) (int, error) {
 	before, err := s.scripts(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if err := f(); err != nil {
-		return 0, err
+	for i := range n {
+		if err := f(i); err != nil {
+			return 0, err
+		}
 	}
 	after, err := s.scripts(ctx)
 	return after - before, err
 }
 
-// measureMemory measures what each of many keys takes, that live for an hour. Each library has
-// a server of its own.
+// measureMemory measures the memory of one key among many that live for an hour. Each library has
+// its own server.
 func measureMemory(ctx context.Context) error {
 	const n = 50_000
-	fmt.Printf("\n## Memory (used_memory of %d keys, divided)\n\n| library | bytes in Redis for each key |\n| --- | ---: |\n", n)
+	fmt.Printf("\n## Memory (used_memory of %d keys, divided)\n\n"+
+		"| library | bytes in Redis for each key |\n| --- | ---: |\n", n)
 	ours := func(limits string) func(*server) (take, error) {
 		return func(s *server) (take, error) {
 			return ourTake(newStore(s.client), "per-client", limits)
@@ -101,10 +93,11 @@ func measureMemory(ctx context.Context) error {
 		fmt.Printf("| %s | %.0f |\n", lib.name, bytes)
 	}
 	fmt.Println()
-	bar(one <= 150, "for a key with one limit: %.0f bytes (want at most 150)", one)
+	goal(one <= 150, "for a key with one limit: %.0f bytes (want at most 150)", one)
 	return nil
 }
 
+// bytesOf returns the memory in a new server for each of n keys.
 func bytesOf(ctx context.Context, open func(*server) (take, error), n int) (float64, error) {
 	s, err := startServer(ctx)
 	if err != nil {
@@ -115,7 +108,7 @@ func bytesOf(ctx context.Context, open func(*server) (take, error), n int) (floa
 	if err != nil {
 		return 0, err
 	}
-	if err := f(ctx, "the first, for which the script is loaded"); err != nil {
+	if err := f(ctx, "loads the script"); err != nil {
 		return 0, err
 	}
 	before, err := s.number(ctx, "memory", "used_memory")

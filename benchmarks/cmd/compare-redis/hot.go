@@ -13,22 +13,20 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/ratelimit-go/ratelimit"
 )
 
 const (
 	processes = 4
-	hotRate   = 5000 // a second, and the burst
+	hotRate   = 5000 // per second, and the burst
 )
 
-// outcome is what one of the processes reports.
+// outcome is the report of one of the processes.
 type outcome struct {
-	Admitted, Refused, Failed int64
-	Start, End                time.Time // of its first decision, and of its last
+	Allowed, Denied, Failed int64
+	Start, End              time.Time // of the first decision, and of the last
 }
 
-// shareHotKey has several processes ask for one key as fast as they are admitted.
+// shareHotKey starts several processes that take from one key as fast as the limit allows.
 func shareHotKey(ctx context.Context, s *server, d time.Duration) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -62,16 +60,19 @@ func shareHotKey(ctx context.Context, s *server, d time.Duration) error {
 	}
 	took := sum.End.Sub(sum.Start)
 	due := hotRate + hotRate*took.Seconds()
-	share := 100 * float64(sum.Admitted) / due
-	fmt.Printf("\n## One key, %d processes of %d goroutines, %d a second, for %v\n\n", processes, callers, hotRate, took.Round(time.Millisecond))
-	fmt.Printf("%d decisions were refusals, most of them without asking the server, and %d failed.\n\n", sum.Refused, sum.Failed)
-	bar(float64(sum.Admitted) <= due && share >= 99, "admitted %d; burst and rate allow %.0f: %.0f over (want at most 0), %.2f %% used (want 99)",
-		sum.Admitted, due, float64(sum.Admitted)-due, share)
+	share := 100 * float64(sum.Allowed) / due
+	fmt.Printf("\n## One key, %d processes of %d goroutines, %d per second, for %v\n\n",
+		processes, callers, hotRate, took.Round(time.Millisecond))
+	fmt.Printf("%d decisions were denials, most of them without a call of the server, and %d failed.\n\n",
+		sum.Denied, sum.Failed)
+	goal(float64(sum.Allowed) <= due && share >= 99,
+		"%d allowed; burst and rate are %.0f: %.0f over (want at most 0), %.2f %% used (want 99)",
+		sum.Allowed, due, float64(sum.Allowed)-due, share)
 	return nil
 }
 
 func (o *outcome) add(p outcome) {
-	o.Admitted, o.Refused, o.Failed = o.Admitted+p.Admitted, o.Refused+p.Refused, o.Failed+p.Failed
+	o.Allowed, o.Denied, o.Failed = o.Allowed+p.Allowed, o.Denied+p.Denied, o.Failed+p.Failed
 	if o.Start.IsZero() || p.Start.Before(o.Start) {
 		o.Start = p.Start
 	}
@@ -102,7 +103,7 @@ func startChild(ctx context.Context, path string, args ...string) (*child, error
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	_, err = c.out.ReadString('\n') // it is ready
+	_, err = c.out.ReadString('\n') // the child is ready
 	return c, err
 }
 
@@ -132,26 +133,26 @@ func joinHot(ctx context.Context, addr string, d time.Duration, in io.Reader, ou
 	if _, err := bufio.NewReader(in).ReadString('\n'); err != nil {
 		return err
 	}
-	var admitted, refused, failed atomic.Int64
+	var allowed, denied, failed atomic.Int64
 	o := outcome{Start: time.Now()}
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
 			for time.Since(o.Start) < d {
-				decision, err := l.Take(ctx, "hot", ratelimit.UserKey("everybody"), 1)
+				decision, err := takeFrom(ctx, l, "hot", "hot", 1)
 				switch {
 				case err != nil:
 					failed.Add(1)
 				case decision.Allowed:
-					admitted.Add(1)
+					allowed.Add(1)
 				default:
-					refused.Add(1)
+					denied.Add(1)
 					time.Sleep(decision.RetryAfter)
 				}
 			}
 		})
 	}
 	all.Wait()
-	o.End, o.Admitted, o.Refused, o.Failed = time.Now(), admitted.Load(), refused.Load(), failed.Load()
+	o.End, o.Allowed, o.Denied, o.Failed = time.Now(), allowed.Load(), denied.Load(), failed.Load()
 	return json.NewEncoder(out).Encode(o)
 }

@@ -25,7 +25,7 @@ const (
 	threeTimes = perSecond + "; 10_000_000 per minute; 100_000_000 per hour"
 )
 
-// The rows that bars are about.
+// The rows that have goals.
 const (
 	ours      = "ratelimit"
 	oursThree = "ratelimit, three limits on one key"
@@ -34,7 +34,7 @@ const (
 	ulule     = "ulule/limiter, which only counts"
 )
 
-// libraries are those to be measured. None refuses.
+// libraries returns the libraries. Their limits are so high that none of them denies.
 func libraries(s *server, other rueidis.Client) ([]*library, error) {
 	var libs []*library
 	for _, o := range []struct {
@@ -45,7 +45,10 @@ func libraries(s *server, other rueidis.Client) ([]*library, error) {
 		{name: oursThree, limits: threeTimes},
 		{name: "ratelimit, a script for each decision", limits: perSecond, alone: true},
 		{name: oursOther, limits: perSecond, other: true},
-		{name: "ratelimit, through rueidis, a script for each decision", limits: perSecond, other: true, alone: true},
+		{
+			name:   "ratelimit, through rueidis, a script for each decision",
+			limits: perSecond, other: true, alone: true,
+		},
 	} {
 		cfg := redisstore.Config{Sharded: o.alone}
 		store, err := redisstore.New(s.client, cfg)
@@ -79,7 +82,8 @@ func libraries(s *server, other rueidis.Client) ([]*library, error) {
 	if err != nil {
 		return nil, err
 	}
-	gcra, err := throttled.NewGCRARateLimiterCtx(throttledStore, throttled.RateQuota{MaxRate: throttled.PerSec(1_000_000), MaxBurst: 999_999})
+	quota := throttled.RateQuota{MaxRate: throttled.PerSec(1_000_000), MaxBurst: 999_999}
+	gcra, err := throttled.NewGCRARateLimiterCtx(throttledStore, quota)
 	if err != nil {
 		return nil, err
 	}
@@ -96,23 +100,34 @@ func ourTake(store ratelimit.Store, rule, limits string) (take, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, key string) error {
-		_, err := l.Take(ctx, rule, ratelimit.UserKey(key), 1)
+		_, err := takeFrom(ctx, l, rule, key, 1)
 		return err
 	}, nil
+}
+
+// takeFrom is Take of a limiter. It also returns the failure of the store as an error.
+func takeFrom(
+	ctx context.Context, l *ratelimit.Limiter, rule, user string, cost int64,
+) (ratelimit.Decision, error) {
+	d, err := l.Take(ctx, rule, ratelimit.UserKey(user), cost)
+	if err == nil {
+		err = d.StoreErr
+	}
+	return d, err
 }
 
 func newLimiter(store ratelimit.Store, rule, limits string) (*ratelimit.Limiter, error) {
 	return ratelimit.New(ratelimit.Config{
 		Store: store, StoreTimeout: 10 * time.Second, OnStoreFailure: ratelimit.FailClosed,
-		OnError: func(context.Context, error) {}, // they are returned
-		Rules:   []ratelimit.Rule{{Name: rule, Limits: ratelimit.MustParse(limits), Key: ratelimit.ByRemoteIP()}},
+		Hooks: ratelimit.Hooks{Error: func(context.Context, error) {}}, // takeFrom returns the errors
+		Rules: []ratelimit.Rule{{Name: rule, Limits: ratelimit.MustParse(limits)}},
 	})
 }
 
 func newStore(client redis.UniversalClient) *redisstore.Store {
 	store, err := redisstore.New(client, redisstore.Config{})
 	if err != nil {
-		panic(err) // nothing is configured, so nothing can be wrong
+		panic(err) // unreachable: the zero Config is valid
 	}
 	return store
 }

@@ -1,5 +1,5 @@
-// Command compare-redis measures decisions in Redis beside the peers', on one server that
-// it starts itself, and says which of the bars that this repository has set are met.
+// Command compare-redis measures decisions in Redis beside the peers of this library. It starts its
+// own server, and says which of the goals of this repository are met.
 package main
 
 import (
@@ -13,10 +13,10 @@ import (
 )
 
 func main() {
-	rounds := flag.Int("rounds", 7, "rounds, of which the median counts")
-	each := flag.Duration("time", time.Second, "time for each library in each round")
-	hot := flag.Duration("hot", 30*time.Second, "time for many processes on one key")
-	join := flag.String("join", "", "be one of the processes on one key, of the server at this address")
+	rounds := flag.Int("rounds", 7, "number of rounds; the results are medians")
+	each := flag.Duration("time", time.Second, "how long each library runs in each round")
+	hot := flag.Duration("hot", 30*time.Second, "how long many processes share one key")
+	join := flag.String("join", "", "be one of these processes, with the server at this address")
 	flag.Parse()
 	err := error(nil)
 	if *join != "" {
@@ -53,8 +53,8 @@ func run(ctx context.Context, rounds int, each, hot time.Duration) error {
 	return shareHotKey(ctx, s, hot)
 }
 
-// bar prints a bar, and whether it is met.
-func bar(met bool, format string, args ...any) {
+// goal prints a goal, and whether it is met.
+func goal(met bool, format string, args ...any) {
 	word := "met"
 	if !met {
 		word = "missed"

@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// server is a redis-server of our own, on a free port.
+// server is our own redis-server, on a free port.
 type server struct {
 	addr   string
 	cmd    *exec.Cmd
@@ -32,7 +32,8 @@ func startServer(ctx context.Context) (*server, error) {
 	addr := l.Addr().String()
 	_ = l.Close()
 	_, port, _ := net.SplitHostPort(addr)
-	s := &server{addr: addr, cmd: exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", os.TempDir())}
+	args := []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", os.TempDir()}
+	s := &server{addr: addr, cmd: exec.Command(path, args...)}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (s *server) info(ctx context.Context, section, field string) (string, error
 	return "", nil
 }
 
-// number returns a field of INFO that is a number, 0 if it is not there.
+// number returns a field of INFO that is a number, or 0 if there is no such field.
 func (s *server) number(ctx context.Context, section, field string) (float64, error) {
 	text, err := s.info(ctx, section, field)
 	if err != nil || text == "" {
@@ -86,7 +87,7 @@ func (s *server) cpu(ctx context.Context) (float64, error) {
 	return user + sys, err
 }
 
-// scripts returns how many scripts the server has been sent.
+// scripts returns how many scripts the server has received.
 func (s *server) scripts(ctx context.Context) (int, error) {
 	total := 0
 	for _, name := range []string{"evalsha", "eval"} {

@@ -17,12 +17,13 @@ const (
 	keys    = 10_000
 )
 
-// library is one of those to be measured.
+// library is a subject of the comparison.
 type library struct {
 	name string
 	take take
 
-	us, client, server []float64 // microseconds for one decision, of each round: by the clock, and of processors
+	// Microseconds per decision, for each round: by the clock, and of the processors on each side.
+	us, client, server []float64
 }
 
 func compareSpeed(ctx context.Context, s *server, rounds int, each time.Duration) error {
@@ -37,7 +38,7 @@ func compareSpeed(ctx context.Context, s *server, rounds int, each time.Duration
 	}
 	for round := range rounds {
 		for i := range libs {
-			lib := libs[(i+round)%len(libs)] // whoever disturbs us should disturb all
+			lib := libs[(i+round)%len(libs)] // so that other work of the machine disturbs all
 			if err := lib.measure(ctx, s, each); err != nil {
 				return fmt.Errorf("%s: %w", lib.name, err)
 			}
@@ -87,8 +88,8 @@ func median(x []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// cost is what one decision takes: by the clock, and of the processors, on both sides. A busy
-// machine disturbs the latter less.
+// cost is the time of one decision: by the clock, and of the processors on both sides. A busy
+// machine disturbs the time of the processors less.
 type cost struct{ clock, processors float64 }
 
 func (c cost) to(o cost) cost { return cost{c.clock / o.clock, c.processors / o.processors} }
@@ -103,26 +104,28 @@ func reportSpeed(libs []*library) {
 		costs[lib.name] = cost{median(lib.us), median(lib.client) + median(lib.server)}
 	}
 	fmt.Printf("\n## Decisions, %d callers, %d random keys\n\n", callers, keys)
-	fmt.Println("| library | us for one | a second | of redis_rate | processor time of the client, us | of the server | both, of redis_rate |")
+	fmt.Println("| library | us for one | per second | of redis_rate " +
+		"| processor time of the client, us | of the server | both, of redis_rate |")
 	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, lib := range libs {
-		gain := costs[redisRate].to(costs[lib.name])
-		fmt.Printf("| %s | %.1f | %.0f | %.2f | %.1f | %.1f | %.2f |\n", lib.name, costs[lib.name].clock, 1e6/costs[lib.name].clock, gain.clock,
-			median(lib.client), median(lib.server), gain.processors)
+		own := costs[lib.name]
+		gain := costs[redisRate].to(own)
+		fmt.Printf("| %s | %.1f | %.0f | %.2f | %.1f | %.1f | %.2f |\n", lib.name, own.clock, 1e6/own.clock,
+			gain.clock, median(lib.client), median(lib.server), gain.processors)
 	}
-	fmt.Println("\nA bar is met if it is met by both measures.")
+	fmt.Println("\nA goal is met if it is met by both measures.")
 	fmt.Println()
 	best := ours
 	if costs[oursOther].processors < costs[ours].processors {
 		best = oursOther
 	}
 	gain, ahead := costs[redisRate].to(costs[best]), costs[ulule].to(costs[best])
-	bar(gain.atLeast(2.5), "the best client (%s) to redis_rate: %v (want 2.5)", best, gain)
-	bar(ahead.atLeast(1), "the best client to ulule: %v (want more than 1)", ahead)
+	goal(gain.atLeast(2.5), "the best client (%s) to redis_rate: %v (want 2.5)", best, gain)
+	goal(ahead.atLeast(1), "the best client to ulule: %v (want more than 1)", ahead)
 	gain = costs[redisRate].to(costs[ours])
-	bar(gain.atLeast(1.4), "through go-redis, to redis_rate: %v (want 1.4)", gain)
+	goal(gain.atLeast(1.4), "through go-redis, to redis_rate: %v (want 1.4)", gain)
 	more := costs[oursThree].to(costs[ours])
-	bar(more.clock <= 1.5 && more.processors <= 1.5, "three limits, to one: %v (want at most 1.5)", more)
+	goal(more.clock <= 1.5 && more.processors <= 1.5, "three limits, to one: %v (want at most 1.5)", more)
 }
 
 func (c cost) atLeast(x float64) bool { return c.clock >= x && c.processors >= x }

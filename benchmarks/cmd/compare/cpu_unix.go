@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cpuTime returns the time that the processors have spent on this process, in all of its threads.
+// cpuTime returns the processor time of all threads of this process.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	check(syscall.Getrusage(syscall.RUSAGE_SELF, &u))

@@ -1,5 +1,5 @@
-// Command compare measures this library beside its peers in one run, and prints tables
-// in Markdown: go run ./cmd/compare -h.
+// Command compare measures this library beside its peers in one run, and prints tables in Markdown.
+// The flag -h lists its options.
 package main
 
 import (
@@ -12,16 +12,17 @@ import (
 )
 
 func main() {
-	rounds := flag.Int("rounds", 31, "rounds; the result is their median")
-	each := flag.Duration("time", 50*time.Millisecond, "how long each library runs in each round, after a start of its own")
-	only := flag.String("row", "", "the one row to measure: hot, random, allowed, context, refused, limits, bytes or flood")
-	name := flag.String("subject", "", "what to be, instead: each subject is run in a process of its own, by this program")
+	rounds := flag.Int("rounds", 31, "number of rounds; the results are medians")
+	each := flag.Duration("time", 50*time.Millisecond, "how long each library runs in each round")
+	only := flag.String("row", "", "measure only one row: "+rowNames())
+	name := flag.String("subject", "", "measure one subject in this process; compare starts itself with it")
 	flag.Parse()
 	if *name != "" {
 		beMeasured(subjectOf(*name), *each)
 		return
 	}
-	fmt.Printf("%s %s/%s, %d processors, medians of %d rounds of %v\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), *rounds, *each)
+	fmt.Printf("%s %s/%s, %d processors, medians of %d rounds of %v\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), *rounds, *each)
 	want := func(name string) bool { return *only == "" || *only == name }
 	for _, r := range rows {
 		if want(r.name) {
@@ -39,8 +40,17 @@ func main() {
 	}
 }
 
-// subjectOf returns a function that does n operations of the subject of that name: a row and
-// a library, or a number of limits.
+// rowNames returns the values of the flag -row.
+func rowNames() string {
+	var names []string
+	for _, r := range rows {
+		names = append(names, r.name)
+	}
+	return strings.Join(append(names, "limits", "bytes"), ", ") + " or flood"
+}
+
+// subjectOf returns a function that does n operations of the named subject. The name is a row and a
+// library, or a number of limits.
 func subjectOf(name string) func(n int) {
 	rowName, of, _ := strings.Cut(name, "/")
 	switch of {
@@ -79,39 +89,46 @@ func compare(r row, rounds int, each time.Duration) {
 		}
 		fastest, least = min(fastest, median(s.times)), min(least, median(s.cpu))
 	}
-	fmt.Printf("\n## %s\n\n| library | ns | CPU ns | allocations | bytes | ns to the fastest peer | CPU ns to it | what it does not do |\n", r.title)
+	fmt.Printf("\n## %s\n\n| library | ns | CPU ns | allocations | bytes "+
+		"| ns to the fastest peer | CPU ns to it | what it does not do |\n", r.title)
 	fmt.Printf("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n")
 	for _, s := range subjects[1:] {
 		took, cpu := median(s.times), median(s.cpu)
-		fmt.Printf("| %s | %.0f | %.0f | %.1f | %.0f | %.2f | %.2f | %s |\n", s.lib.name, took, cpu, s.allocs, s.bytes, took/fastest, cpu/least, s.lib.lacks)
+		fmt.Printf("| %s | %.0f | %.0f | %.1f | %.0f | %.2f | %.2f | %s |\n",
+			s.lib.name, took, cpu, s.allocs, s.bytes, took/fastest, cpu/least, s.lib.lacks)
 	}
-	fmt.Printf("\n%s, which is in all of these figures: %.0f ns\n", loop.name, median(alone.times))
-	if r.bar == 0 {
+	fmt.Printf("\n%s, which all of these figures include: %.0f ns\n", loop.name, median(alone.times))
+	if r.goal == 0 {
 		return
 	}
 	ratio := median(ours.times) / fastest
-	ok := ratio <= r.bar && math.Floor(ours.allocs+0.5) <= r.maxAllocs
-	fmt.Printf("\nbar: %.2f of the fastest peer and %.0f allocations: %s (%.2f and %.1f; by CPU time %.2f)\n",
-		r.bar, r.maxAllocs, verdict(ok), ratio, ours.allocs, median(ours.cpu)/least)
+	ok := ratio <= r.goal && math.Floor(ours.allocs+0.5) <= r.maxAllocs
+	fmt.Printf("\ngoal: %.2f of the fastest peer and %.0f allocations: ", r.goal, r.maxAllocs)
+	fmt.Printf("%s (%.2f and %.1f; by CPU time %.2f)\n",
+		verdict(ok), ratio, ours.allocs, median(ours.cpu)/least)
 }
 
 func compareLimits(rounds int, each time.Duration) {
 	one, three := &subject{name: "limits/one limit"}, &subject{name: "limits/three limits"}
 	measure([]*subject{one, three}, rounds, each)
 	ratio := median(three.times) / median(one.times)
-	fmt.Printf("\n## Three limits on one key (ours)\n\n| limits | ns | allocations |\n| --- | ---: | ---: |\n")
-	fmt.Printf("| 1 | %.0f | %.1f |\n| 3 | %.0f | %.1f |\n", median(one.times), one.allocs, median(three.times), three.allocs)
-	fmt.Printf("\nbar: 1.50 of one limit: %s (%.2f; by CPU time %.2f)\n", verdict(ratio <= 1.5), ratio, median(three.cpu)/median(one.cpu))
+	fmt.Printf("\n## Three limits on one key (ours)\n\n")
+	fmt.Printf("| limits | ns | allocations |\n| --- | ---: | ---: |\n")
+	fmt.Printf("| 1 | %.0f | %.1f |\n", median(one.times), one.allocs)
+	fmt.Printf("| 3 | %.0f | %.1f |\n", median(three.times), three.allocs)
+	fmt.Printf("\ngoal: 1.50 of one limit: %s (%.2f; by CPU time %.2f)\n",
+		verdict(ratio <= 1.5), ratio, median(three.cpu)/median(one.cpu))
 }
 
 func compareBytes() {
-	fmt.Printf("\n## Heap for each key, a million IPv4 addresses\n\n| library | bytes |\n| --- | ---: |\n")
+	fmt.Printf("\n## Heap for each key, a million IPv4 addresses\n\n")
+	fmt.Printf("| library | bytes |\n| --- | ---: |\n")
 	for i := range libraries {
 		lib := &libraries[i]
 		n := bytesPerKey(lib)
 		note := ""
 		if lib.ours {
-			note = "; bar 100: " + verdict(n <= 100)
+			note = "; goal 100: " + verdict(n <= 100)
 		}
 		fmt.Printf("| %s | %.1f%s |\n", lib.name, n, note)
 	}

@@ -10,21 +10,20 @@ import (
 	"time"
 )
 
-// A subject is one thing to be measured, in processes of its own: no library pays for what
-// another has left to the garbage collector.
+// A subject is measured in its own processes. So no library pays for the garbage of another.
 type subject struct {
-	name string // as subjectOf knows it
+	name string // for subjectOf
 	lib  *library
 
-	times  []float64 // nanoseconds for one operation by the clock, of each round
-	cpu    []float64 // and those of all processors
-	allocs float64   // for one operation
-	bytes  float64   // allocated for one operation
+	times  []float64 // nanoseconds per operation by the clock, for each round
+	cpu    []float64 // nanoseconds per operation of all processors, for each round
+	allocs float64   // allocations per operation
+	bytes  float64   // allocated bytes per operation
 }
 
-// measure runs the subjects in turn, so that whatever else the machine does hits
-// all alike, each for about d in each of so many rounds. Each time it is a new process, since a decision
-// is a tenth faster or slower by where the memory of its process happens to be.
+// measure runs each subject for about d in each round. The subjects run in turn, so that other work
+// of the machine disturbs all of them alike. Each run is a new process, because the place of its
+// memory makes a decision a tenth faster or slower.
 func measure(subjects []*subject, rounds int, d time.Duration) {
 	for range rounds {
 		for _, s := range subjects {
@@ -33,7 +32,7 @@ func measure(subjects []*subject, rounds int, d time.Duration) {
 	}
 }
 
-// run has another process of this program beMeasured.
+// run starts this program again, and lets it measure the subject.
 func (s *subject) run(d time.Duration) {
 	cmd := exec.Command(must(os.Executable()), "-subject", s.name, "-time", d.String())
 	cmd.Stderr = os.Stderr
@@ -42,15 +41,15 @@ func (s *subject) run(d time.Duration) {
 	s.times, s.cpu = append(s.times, took), append(s.cpu, cpu)
 }
 
-// median is that of an odd number of rounds.
+// median returns the middle one of the times.
 func median(times []float64) float64 {
 	times = slices.Clone(times)
 	slices.Sort(times)
 	return times[len(times)/2]
 }
 
-// beMeasured says how many allocations one operation makes and of how many bytes, and how many nanoseconds it takes by
-// the clock and of all processors, by running it for about d.
+// beMeasured runs an operation for about d. It prints the allocations, bytes and nanoseconds per
+// operation: first by the clock, and then of all processors.
 func beMeasured(run func(n int), d time.Duration) {
 	n := calibrate(run, d)
 	pieces, bytes := allocsOf(run, min(n, 100_000))
@@ -77,11 +76,11 @@ func allocsOf(run func(n int), n int) (pieces, bytes float64) {
 	runtime.ReadMemStats(&before)
 	run(n)
 	runtime.ReadMemStats(&after)
-	return float64(after.Mallocs-before.Mallocs) / float64(n), float64(after.TotalAlloc-before.TotalAlloc) / float64(n)
+	pieces = float64(after.Mallocs-before.Mallocs) / float64(n)
+	return pieces, float64(after.TotalAlloc-before.TotalAlloc) / float64(n)
 }
 
-// parallel shares n operations among as many goroutines as there are processors. The
-// results are for the wall clock.
+// parallel divides n operations between as many goroutines as there are processors.
 func parallel(n int, run func(worker, n int)) {
 	workers := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup

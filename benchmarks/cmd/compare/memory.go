@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 const million = 1_000_000
@@ -20,8 +21,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// bytesPerKey returns the heap that each of a million keys takes. The text of a key is
-// made anew, as a request does, so it counts where the library keeps it.
+// bytesPerKey returns the heap that each of a million keys takes. The text of a key is new, as in a
+// request. So it counts if the library keeps it.
 func bytesPerKey(lib *library) float64 {
 	before := heap()
 	decide := lib.decider(endless, million)
@@ -33,12 +34,12 @@ func bytesPerKey(lib *library) float64 {
 	return float64(after-before) / million
 }
 
-// flood is what ten million clients, each with one request, do to a store for a million.
+// flood is the result of ten million clients, each with one request, at a store for a million keys.
 type flood struct {
 	bytesPerKey float64
-	slowest     time.Duration // decision, at its best of several runs
+	slowest     time.Duration // the slowest decision, each at its best of several runs
 	overflowed  int64
-	held        bool // a client that had spent all before is refused still
+	held        bool // the store still denies a key that had spent its tokens before
 }
 
 func floodStore(runs int) flood {
@@ -47,24 +48,24 @@ func floodStore(runs int) flood {
 	best := make([]int32, total)
 	for n := range runs {
 		before := heap()
-		store := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: million})
-		limit := must(ratelimit.NameLimit("r", 0, ratelimit.PerDay(1)))
-		spent := []ratelimit.Op{{Limit: limit, Key: ratelimit.UserKey("spent"), Cost: 1}}
-		_ = store.Apply(context.Background(), spent)
-		ops := make([]ratelimit.Op, 1)
+		memory := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: million})
+		limit := must(store.NewLimit("r", 0, 1, 24*time.Hour, 1))
+		spent := []store.Op{{Limit: limit, Key: ratelimit.UserKey("spent"), Cost: 1}}
+		_ = memory.Apply(context.Background(), spent)
+		ops := make([]store.Op, 1)
 		for i := range total {
-			ops[0] = ratelimit.Op{Limit: limit, Key: ratelimit.AddrKey(addr(i)), Cost: 1}
+			ops[0] = store.Op{Limit: limit, Key: ratelimit.AddrKey(addr(i)), Cost: 1}
 			start := time.Now()
-			_ = store.Apply(context.Background(), ops)
+			_ = memory.Apply(context.Background(), ops)
 			took := int32(min(time.Since(start), time.Second))
 			if n == 0 || took < best[i] {
 				best[i] = took
 			}
 		}
-		_ = store.Apply(context.Background(), spent)
+		_ = memory.Apply(context.Background(), spent)
 		f.held = !spent[0].Result.Allowed && !spent[0].Result.Overflow
 		f.bytesPerKey = float64(heap()-before) / million
-		f.overflowed = store.Stats().Overflowed
+		f.overflowed = memory.Stats().Overflowed
 	}
 	for _, took := range best {
 		f.slowest = max(f.slowest, time.Duration(took))
@@ -79,8 +80,9 @@ func addr(i int) netip.Addr {
 func (f flood) print() {
 	fmt.Printf("\n## Ten million keys against a cap of one million (ours)\n\n")
 	fmt.Printf("- heap: %.1f bytes for each key of the cap\n", f.bytesPerKey)
-	fmt.Printf("- slowest decision: %v (the least of the runs at the same place, since other programs stop a single run at will); bar 1ms: %s\n",
+	fmt.Printf("- slowest decision: %v (of each decision the fastest run counts, "+
+		"because other programs interrupt single runs); goal 1ms: %s\n",
 		f.slowest, verdict(f.slowest <= time.Millisecond))
 	fmt.Printf("- decisions on shared buckets: %d\n", f.overflowed)
-	fmt.Printf("- a spent key is refused afterwards: %v\n", f.held)
+	fmt.Printf("- a spent key is denied afterwards: %v\n", f.held)
 }

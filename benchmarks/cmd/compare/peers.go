@@ -20,8 +20,10 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// A library is one of those compared. Limits are counts per hour, large enough never to be
-// reached, or 1 to be reached at once.
+// endless is a limit per hour that no row reaches. Rows that measure denials use 1.
+const endless = 1_000_000_000
+
+// A library is a subject of the comparison.
 type library struct {
 	name  string
 	lacks string // what its decision does not do
@@ -29,11 +31,9 @@ type library struct {
 
 	// decider returns a function that decides on a key, for up to maxKeys keys.
 	decider func(perHour, maxKeys int) func(key string) bool
-	// middleware returns a wrapper that limits by the peer's address.
+	// middleware returns a middleware that limits by the address of the connection's peer.
 	middleware func(perHour int) func(http.Handler) http.Handler
 }
-
-const endless = 1_000_000_000
 
 var libraries = []library{
 	{name: "ratelimit", ours: true, decider: ourDecider, middleware: ourMiddleware},
@@ -42,19 +42,32 @@ var libraries = []library{
 		middleware: goLimiterMiddleware,
 	},
 	{
-		name: "httprate", lacks: "sliding window estimate; no wait but for the whole window", decider: httprateDecider,
-		middleware: httprateMiddleware,
+		name: "httprate", lacks: "sliding window estimate; the wait is always a whole window",
+		decider: httprateDecider, middleware: httprateMiddleware,
 	},
-	{name: "throttled", lacks: "evicts keys at its cap, whatever they owe", decider: throttledDecider, middleware: throttledMiddleware},
-	{name: "tollbooth", lacks: "no Retry-After; forgets keys by age", decider: tollboothDecider, middleware: tollboothMiddleware},
-	{name: "ulule/limiter", lacks: "fixed window; charges refused requests", decider: ululeDecider, middleware: ululeMiddleware},
+	{
+		name: "throttled", lacks: "evicts keys at its cap, even if they have spent tokens",
+		decider: throttledDecider, middleware: throttledMiddleware,
+	},
+	{
+		name: "tollbooth", lacks: "no Retry-After; forgets keys by age", decider: tollboothDecider,
+		middleware: tollboothMiddleware,
+	},
+	{
+		name: "ulule/limiter", lacks: "fixed window; charges denied requests", decider: ululeDecider,
+		middleware: ululeMiddleware,
+	},
 }
 
-// loop is what the measurement itself takes, with a library that looks at the key and does nothing.
+// loop is a library that does nothing. It measures the measurement itself.
 var loop = library{
-	name:       "the loop alone",
-	decider:    func(int, int) func(string) bool { return func(key string) bool { return key[len(key)-1] != 0 } },
-	middleware: func(int) func(http.Handler) http.Handler { return func(next http.Handler) http.Handler { return next } },
+	name: "the loop alone",
+	decider: func(int, int) func(string) bool {
+		return func(key string) bool { return key[len(key)-1] != 0 }
+	},
+	middleware: func(int) func(http.Handler) http.Handler {
+		return func(next http.Handler) http.Handler { return next }
+	},
 }
 
 func check(err error) {
@@ -68,18 +81,18 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func ourLimiter(perHour, maxKeys int, noContext bool) *ratelimit.Limiter {
-	return must(ratelimit.New(ratelimit.Config{
-		NoContext: noContext,
-		Store:     ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: maxKeys}),
-		Rules: []ratelimit.Rule{{
-			Name: "per-client", Limits: ratelimit.Limits{ratelimit.PerHour(int64(perHour))}, Key: ratelimit.ByRemoteIP(),
-		}},
-	}))
+// ourLimiter returns a limiter with a rule per name. All of its rules count by the client address.
+func ourLimiter(perHour, maxKeys int, names ...string) *ratelimit.Limiter {
+	cfg := ratelimit.Config{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: maxKeys})}
+	for _, name := range names {
+		limits := ratelimit.Limits{ratelimit.Per(int64(perHour), time.Hour)}
+		cfg.Rules = append(cfg.Rules, ratelimit.Rule{Name: name, Limits: limits})
+	}
+	return must(ratelimit.New(cfg))
 }
 
 func ourDecider(perHour, maxKeys int) func(string) bool {
-	l, ctx := ourLimiter(perHour, maxKeys, true), context.Background()
+	l, ctx := ourLimiter(perHour, maxKeys, "per-client"), context.Background()
 	return func(key string) bool {
 		d, _ := l.Take(ctx, "per-client", ratelimit.UserKey(key), 1)
 		return d.Allowed
@@ -87,11 +100,12 @@ func ourDecider(perHour, maxKeys int) func(string) bool {
 }
 
 func ourMiddleware(perHour int) func(http.Handler) http.Handler {
-	return ourLimiter(perHour, 0, true).Handler
+	return ourLimiter(perHour, 0, "per-client").Handler
 }
 
 func goLimiterDecider(perHour, _ int) func(string) bool {
-	s, ctx := must(memorystore.New(&memorystore.Config{Tokens: uint64(perHour), Interval: time.Hour})), context.Background()
+	s := must(memorystore.New(&memorystore.Config{Tokens: uint64(perHour), Interval: time.Hour}))
+	ctx := context.Background()
 	return func(key string) bool {
 		_, _, _, ok, _ := s.Take(ctx, key)
 		return ok
@@ -119,7 +133,8 @@ func httprateMiddleware(perHour int) func(http.Handler) http.Handler {
 
 func newThrottled(perHour, maxKeys int) *throttled.GCRARateLimiterCtx {
 	store := must(memstore.NewCtx(maxKeys))
-	return must(throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{MaxRate: throttled.PerHour(perHour), MaxBurst: perHour - 1}))
+	quota := throttled.RateQuota{MaxRate: throttled.PerHour(perHour), MaxBurst: perHour - 1}
+	return must(throttled.NewGCRARateLimiterCtx(store, quota))
 }
 
 func throttledDecider(perHour, maxKeys int) func(string) bool {
@@ -131,12 +146,15 @@ func throttledDecider(perHour, maxKeys int) func(string) bool {
 }
 
 func throttledMiddleware(perHour int) func(http.Handler) http.Handler {
-	l := throttled.HTTPRateLimiterCtx{RateLimiter: newThrottled(perHour, 65536), VaryBy: &throttled.VaryBy{RemoteAddr: true}}
+	l := throttled.HTTPRateLimiterCtx{
+		RateLimiter: newThrottled(perHour, 65536), VaryBy: &throttled.VaryBy{RemoteAddr: true},
+	}
 	return l.RateLimit
 }
 
 func newTollbooth(perHour int) *tolllimiter.Limiter {
-	l := tollbooth.NewLimiter(float64(perHour)/3600, &tolllimiter.ExpirableOptions{DefaultExpirationTTL: time.Hour})
+	options := &tolllimiter.ExpirableOptions{DefaultExpirationTTL: time.Hour}
+	l := tollbooth.NewLimiter(float64(perHour)/3600, options)
 	l.SetBurst(perHour)
 	l.SetIPLookup(tolllimiter.IPLookup{Name: "RemoteAddr"})
 	return l
