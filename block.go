@@ -167,11 +167,12 @@ func (e *engine) judge(r *http.Request, s settlement, res Response) {
 }
 
 // Block blocks key under the named rule, which must have a [Block], for d from now, from a
-// millisecond to a year. It can lengthen or shorten a block, and is no repetition. Processes that
-// know of an earlier block of key go on with it for up to 10 seconds. The error says that there is
-// no such rule ([ErrNoRule]), that key or d is not valid, or that the Store failed.
+// millisecond to a year. It can lengthen or shorten a block, and is no repetition. A block that it
+// shortens counts as two until its first end has passed. Processes that know of an earlier block of
+// key go on with it for up to 10 seconds. The error says that there is no such rule ([ErrNoRule]),
+// that key or d is not valid, or that the Store failed.
 func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Duration) error {
-	r, err := l.blocking(rule)
+	r, err := l.blocking(rule, key)
 	if err != nil {
 		return err
 	}
@@ -192,16 +193,14 @@ func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Durati
 // Other processes with the same Store learn of it within 10 seconds. The errors are the errors of
 // [Limiter.Block].
 func (l *Limiter) Unblock(ctx context.Context, rule string, key Key) error {
-	r, err := l.blocking(rule)
+	r, err := l.blocking(rule, key)
 	if err != nil {
 		return err
 	}
 	err = l.applyBlock(ctx, r, r.block.Resets(nil, key))
-	l.lift(r, key)
+	l.known.Lift(r.block.ID(key))
 	return err
 }
-
-func (e *engine) lift(r *rule, k Key) { e.known.Lift(r.block.ID(k)) }
 
 // applyBlock applies ops on the buckets of the Block of r.
 func (e *engine) applyBlock(ctx context.Context, r *rule, ops []store.Op) error {
@@ -214,13 +213,15 @@ func (e *engine) applyBlock(ctx context.Context, r *rule, ops []store.Op) error 
 	return c.err
 }
 
-func (l *Limiter) blocking(name string) (*rule, error) {
+func (l *Limiter) blocking(name string, k Key) (*rule, error) {
 	r := l.table.Load().byName.find(name)
 	switch {
 	case r == nil:
 		return nil, noRule(name)
 	case r.block == nil:
 		return nil, fmt.Errorf("ratelimit: rule %q has no Block", name)
+	case k.IsZero():
+		return nil, fmt.Errorf("ratelimit: rule %q: %w: no key", name, store.ErrInvalidOp)
 	}
 	return r, nil
 }

@@ -54,16 +54,16 @@ func TestBlockByHandReplacesABlock(t *testing.T) {
 	})
 }
 
-// If a block was shortened by hand, it still counts as one block.
-func TestShortenedBlockCountsOnce(t *testing.T) {
+// A block that was shortened by hand counts as two until its first end has passed.
+func TestShortenedBlockCountsTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		block := ratelimit.Block{After: ratelimit.Per(3, time.Hour)}
 		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{blocking(block)}})
 		violate(t, l, 3)
 		require.NoError(t, l.Block(t.Context(), "p", client(), time.Second))
 		time.Sleep(time.Second)
-		assert.Equal(t, 2*time.Minute, violate(t, l, 3), "the second block")
-		assert.Equal(t, 2, l.Blocked()[0].Times)
+		assert.Equal(t, 4*time.Minute, violate(t, l, 3))
+		assert.Equal(t, 3, l.Blocked()[0].Times)
 	})
 }
 
@@ -86,12 +86,12 @@ func TestMistakesInBlockAndUnblock(t *testing.T) {
 			{"block for no time", block("p", client(), 0), "ratelimit: a block of 0s: " + bounds, nil},
 			{"block for too short", block("p", client(), time.Millisecond-1), "ratelimit: a block of 999.999µs: " + bounds, nil},
 			{"block for too long", block("p", client(), 366*24*time.Hour), "ratelimit: a block of 8784h0m0s: " + bounds, nil},
-			{"block without a key", block("p", none, time.Hour), "has the zero Key", store.ErrInvalidOp},
+			{"block without a key", block("p", none, time.Hour), `ratelimit: rule "p": store: invalid op: no key`, store.ErrInvalidOp},
 			{"block under no rule", block("none", client(), time.Hour), `ratelimit: no such rule: "none"`, ratelimit.ErrNoRule},
 			{"block without a Block", block("plain", client(), time.Hour), `ratelimit: rule "plain" has no Block`, nil},
 			{"unblock under no rule", unblock("none", client()), `ratelimit: no such rule: "none"`, ratelimit.ErrNoRule},
 			{"unblock without a Block", unblock("plain", client()), `ratelimit: rule "plain" has no Block`, nil},
-			{"unblock without a key", unblock("p", none), "has the zero Key", store.ErrInvalidOp},
+			{"unblock without a key", unblock("p", none), `ratelimit: rule "p": store: invalid op: no key`, store.ErrInvalidOp},
 		} {
 			t.Run(name+"/"+tc.name, func(t *testing.T) {
 				require.ErrorContains(t, tc.err, tc.want)

@@ -182,12 +182,7 @@ func (m *mistakes) addf(field, format string, args ...any) {
 	m.add(field, fmt.Errorf(format, args...))
 }
 
-// join adds the mistakes that [errors.Join] has joined in err.
-func (m *mistakes) join(err error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		*m = append(*m, joined.Unwrap()...)
-	}
-}
+func (m mistakes) err() error { return errors.Join(m...) }
 
 // maxInstances bounds Config.Instances.
 const maxInstances = 1_000_000

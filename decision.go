@@ -80,7 +80,7 @@ func (d Decision) Status() int {
 func problemOf(reason Reason) *respond.Problem {
 	switch reason {
 	case ReasonNoKey:
-		return &respond.NoIdentity
+		return &respond.NoKey
 	case ReasonDenied:
 		return &respond.AccessDenied
 	case ReasonBlocked:

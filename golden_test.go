@@ -108,8 +108,8 @@ func exchanges() []exchange {
 	}
 	costly := rule("per-client", "2 per minute")
 	costly.Cost = func(*http.Request) int64 { return 3 }
-	nobody := rule("per-user", "2 per minute")
-	nobody.Key, nobody.OnMissingKey = ratelimit.ByUser(func(*http.Request) string { return "" }), ratelimit.DenyRequest
+	without := rule("per-user", "2 per minute")
+	without.Key, without.OnMissingKey = ratelimit.ByUser(func(*http.Request) string { return "" }), ratelimit.DenyRequest
 	hidden := rule("secret", "1 per minute")
 	hidden.OmitHeaders = true
 	failing := func(p ratelimit.FailurePolicy) ratelimit.Config {
@@ -130,14 +130,14 @@ func exchanges() []exchange {
 	return []exchange{
 		{name: "allowed", cfg: two},
 		{name: "allowed head", cfg: two, method: "HEAD"},
-		{name: "refused json", cfg: two, before: 2},
-		{name: "refused problem json", cfg: two, before: 2, accept: "text/html;q=0.5, application/problem+json"},
-		{name: "refused text", cfg: two, before: 2, accept: "text/html, text/plain;q=0.9, */*;q=0.1"},
-		{name: "refused head", cfg: two, before: 2, method: "HEAD"},
-		{name: "never", cfg: ratelimit.Config{Rules: []ratelimit.Rule{costly}}},
-		{name: "never text", cfg: ratelimit.Config{Rules: []ratelimit.Rule{costly}}, accept: "text/plain"},
-		{name: "unidentified json", cfg: ratelimit.Config{Rules: []ratelimit.Rule{nobody}}},
-		{name: "unidentified text", cfg: ratelimit.Config{Rules: []ratelimit.Rule{nobody}}, accept: "text/plain"},
+		{name: "denied json", cfg: two, before: 2},
+		{name: "denied problem json", cfg: two, before: 2, accept: "text/html;q=0.5, application/problem+json"},
+		{name: "denied text", cfg: two, before: 2, accept: "text/html, text/plain;q=0.9, */*;q=0.1"},
+		{name: "denied head", cfg: two, before: 2, method: "HEAD"},
+		{name: "exceeds burst", cfg: ratelimit.Config{Rules: []ratelimit.Rule{costly}}},
+		{name: "exceeds burst text", cfg: ratelimit.Config{Rules: []ratelimit.Rule{costly}}, accept: "text/plain"},
+		{name: "no key json", cfg: ratelimit.Config{Rules: []ratelimit.Rule{without}}},
+		{name: "no key text", cfg: ratelimit.Config{Rules: []ratelimit.Rule{without}}, accept: "text/plain"},
 		{name: "store failed closed json", cfg: failing(ratelimit.FailClosed)},
 		{name: "store failed closed text", cfg: failing(ratelimit.FailClosed), accept: "text/plain"},
 		{name: "store failed open", cfg: failing(ratelimit.FailOpen)},
@@ -149,27 +149,27 @@ func exchanges() []exchange {
 			name: "blocked nested", cfg: ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "9 per minute")}},
 			nested: offender.Rules, before: 3,
 		},
-		{name: "denied json", cfg: denied},
-		{name: "denied text", cfg: denied, accept: "text/plain"},
+		{name: "deny list json", cfg: denied},
+		{name: "deny list text", cfg: denied, accept: "text/plain"},
 		{name: "draft allowed", cfg: form(ratelimit.DraftHeaders)},
-		{name: "draft refused", cfg: form(ratelimit.DraftHeaders), before: 2},
+		{name: "draft denied", cfg: form(ratelimit.DraftHeaders), before: 2},
 		{name: "draft 7 allowed", cfg: form(ratelimit.Draft7Headers)},
-		{name: "draft 7 refused", cfg: form(ratelimit.Draft7Headers), before: 2},
+		{name: "draft 7 denied", cfg: form(ratelimit.Draft7Headers), before: 2},
 		{name: "draft 6 allowed", cfg: form(ratelimit.Draft6Headers)},
-		{name: "draft 6 refused", cfg: form(ratelimit.Draft6Headers), before: 2},
-		{name: "x allowed", cfg: form(ratelimit.LegacyHeaders)},
-		{name: "x refused", cfg: form(ratelimit.LegacyHeaders), before: 2},
+		{name: "draft 6 denied", cfg: form(ratelimit.Draft6Headers), before: 2},
+		{name: "legacy allowed", cfg: form(ratelimit.LegacyHeaders)},
+		{name: "legacy denied", cfg: form(ratelimit.LegacyHeaders), before: 2},
 		{name: "no headers allowed", cfg: form(ratelimit.NoHeaders)},
-		{name: "no headers refused", cfg: form(ratelimit.NoHeaders), before: 2},
+		{name: "no headers denied", cfg: form(ratelimit.NoHeaders), before: 2},
 		{name: "several rules allowed", cfg: several},
-		{name: "several rules refused", cfg: several, before: 2},
+		{name: "several rules denied", cfg: several, before: 2},
 		{name: "hidden rule allowed", cfg: ratelimit.Config{Rules: []ratelimit.Rule{hidden, two.Rules[0]}}},
-		{name: "hidden rule refused", cfg: ratelimit.Config{Rules: []ratelimit.Rule{hidden, two.Rules[0]}}, before: 1},
+		{name: "hidden rule denied", cfg: ratelimit.Config{Rules: []ratelimit.Rule{hidden, two.Rules[0]}}, before: 1},
 		{name: "nested allowed", cfg: two, nested: inner},
-		{name: "nested refused within", cfg: two, nested: inner, before: 1},
+		{name: "nested denied within", cfg: two, nested: inner, before: 1},
 		{name: "nested draft 6 allowed", cfg: form(ratelimit.Draft6Headers), nested: inner, inner: ratelimit.Draft6Headers},
-		{name: "nested x allowed", cfg: form(ratelimit.LegacyHeaders), nested: inner, inner: ratelimit.LegacyHeaders},
-		{name: "nested x refused within", cfg: form(ratelimit.LegacyHeaders), nested: inner, inner: ratelimit.LegacyHeaders, before: 1},
+		{name: "nested legacy allowed", cfg: form(ratelimit.LegacyHeaders), nested: inner, inner: ratelimit.LegacyHeaders},
+		{name: "nested legacy denied within", cfg: form(ratelimit.LegacyHeaders), nested: inner, inner: ratelimit.LegacyHeaders, before: 1},
 	}
 }
 

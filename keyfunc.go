@@ -55,7 +55,8 @@ type Keyer interface {
 	Key(r *http.Request) (Key, error)
 }
 
-// KeyFunc is a function as a [Keyer].
+// KeyFunc is a function as a [Keyer]. It cannot call ByClientIP().Key, which needs a rule: join
+// both by [AllOf] or [FirstOf], or call the Key of [ByIP].
 type KeyFunc func(r *http.Request) (Key, error)
 
 // Key returns f(r).

@@ -69,7 +69,7 @@ func noRule(name string) error { return fmt.Errorf("ratelimit: %w: %q", ErrNoRul
 // New returns a Limiter for cfg. If cfg is invalid, the error joins a [*ConfigError] for every
 // mistake.
 func New(cfg Config) (*Limiter, error) {
-	l := &Limiter{shared: map[string]*counters{}}
+	l := &Limiter{shared: map[string]*counters{}, source: source{modes: map[string]Mode{}}}
 	l.cfg, l.inFlight = &cfg, inflight.NewCounter()
 	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error)
 	l.local = sync.OnceValue(func() *MemoryStore { return NewMemoryStore(MemoryConfig{Clock: cfg.Clock}) })
@@ -79,9 +79,9 @@ func New(cfg Config) (*Limiter, error) {
 		Rules: cfg.Rules, Routes: cfg.Routes, Budgets: cfg.Budgets,
 		ExemptRoutes: cfg.ExemptRoutes, Exempt: cfg.Exempt,
 	}
-	m.join(l.SetPolicy(policy))
-	if len(m) > 0 {
-		return nil, errors.Join(m...)
+	use := func(s *source) mistakes { s.policy = policy.clone(); return nil }
+	if m = append(m, l.change(use)...); len(m) > 0 {
+		return nil, m.err()
 	}
 	clock := l.monotonic()
 	switch s := cfg.Store.(type) {
@@ -90,9 +90,7 @@ func New(cfg Config) (*Limiter, error) {
 	case *MemoryStore:
 		l.memory = s
 	default:
-		l.guard = guard.New(s, guard.Config{
-			Timeout: cfg.StoreTimeout, Clock: clock, OnState: l.storeState,
-		})
+		l.guard = guard.New(s, guard.Config{Timeout: cfg.StoreTimeout, Clock: clock, OnState: l.storeState})
 	}
 	l.leases = l.leasesOf()
 	l.known = blocks.NewKnown(blocks.MaxKnown, cfg.Store != nil, clock)

@@ -67,24 +67,21 @@ func (l *Limiter) decorate(rules []Rule) (*decorator, error) {
 		return nil, &ConfigError{"With", errors.New("no rules: want at least one")}
 	}
 	d := new(decorator)
-	return d, l.change(func(s *source) error {
+	return d, l.change(func(s *source) mistakes {
 		s.decorators, s.rules = append(s.decorators, d), append(s.rules, slices.Clone(rules))
 		return nil
-	})
+	}).err()
 }
 
 // change compiles what edit makes of the source, and puts it into force for all requests from the
 // next one on. If there are mistakes, it returns all of them and changes nothing.
-func (l *Limiter) change(edit func(s *source) error) error {
+func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 	l.changing.Lock()
 	defer l.changing.Unlock()
 	s := l.source
 	s.decorators, s.rules, s.modes = slices.Clone(s.decorators), slices.Clone(s.rules), maps.Clone(s.modes)
-	if s.modes == nil {
-		s.modes = map[string]Mode{}
-	}
-	if err := edit(&s); err != nil {
-		return err
+	if m := edit(&s); len(m) > 0 {
+		return m
 	}
 	c := compiler{cfg: l.cfg, source: &s, names: map[string]*rule{}, shared: l.shared}
 	// Old decorators come first: if a new rule takes the name of an old one, the error names the
@@ -94,7 +91,7 @@ func (l *Limiter) change(edit func(s *source) error) error {
 	t := c.table()
 	sets = append(sets, c.ruleSets(s.rules[before:])...)
 	if len(c.mistakes) > 0 {
-		return errors.Join(c.mistakes...)
+		return c.mistakes
 	}
 	t.byName = newNames(c.names)
 	for i, d := range s.decorators {
@@ -120,49 +117,48 @@ func (c *compiler) ruleSets(decorators [][]Rule) []*ruleSet {
 // [Limiter.SetRules]. Modes that were set by [Limiter.SetMode] stay. The error joins a
 // [*ConfigError] for every mistake. Then nothing is replaced.
 func (l *Limiter) SetPolicy(p Policy) error {
-	return l.change(func(s *source) error { s.policy = p.clone(); return nil })
+	return l.change(func(s *source) mistakes { s.policy = p.clone(); return nil }).err()
 }
 
 // SetRules replaces rules by rules of the same names, wherever they are in use: in the policy, in
 // decorators and in logins, where the Replace method of a login guard is the better way. The errors
 // are the errors of [Limiter.SetPolicy], and [ErrNoRule].
 func (l *Limiter) SetRules(rules ...Rule) error {
-	return l.change(func(s *source) error {
-		var errs []error
+	return l.change(func(s *source) (m mistakes) {
 		s.policy = s.policy.clone()
 		for _, r := range rules {
 			if !s.replace(r) {
-				errs = append(errs, noRule(r.Name))
+				m = append(m, noRule(r.Name))
 			}
 		}
-		return errors.Join(errs...)
-	})
+		return m
+	}).err()
 }
 
 // SetMode sets the mode of the named rule, from the next request on. The mode survives SetPolicy
 // and SetRules. The empty Mode returns to the mode that the Rule itself has. SetMode is for this
 // process only. The error says that there is no such rule ([ErrNoRule]) or mode.
 func (l *Limiter) SetMode(rule string, mode Mode) error {
-	return l.change(func(s *source) error {
+	return l.change(func(s *source) mistakes {
 		_, _, ok := mode.parse()
 		switch {
 		case l.table.Load().byName.find(rule) == nil:
-			return noRule(rule)
+			return mistakes{noRule(rule)}
 		case !ok:
-			return fmt.Errorf("ratelimit: unknown mode %q: want Enforce, DryRun, Off or EnforcePercent", mode)
+			return mistakes{fmt.Errorf("ratelimit: unknown mode %q: want Enforce, DryRun, Off or EnforcePercent", mode)}
 		case mode == "":
 			delete(s.modes, rule)
 		default:
 			s.modes[rule] = mode
 		}
 		return nil
-	})
+	}).err()
 }
 
 // SetEnabled switches the whole limiter off or on, from the next request on. While it is off, every
 // request goes on untouched, and Take, Peek and Wait allow everything. It is for this process only.
 func (l *Limiter) SetEnabled(on bool) {
-	_ = l.change(func(s *source) error { s.off = !on; return nil }) // no mistakes are new
+	l.change(func(s *source) mistakes { s.off = !on; return nil }) // no mistakes are new
 }
 
 // Explain returns the decision of each limit that [Limiter.Handler] would ask about r, without

@@ -155,7 +155,7 @@ func (l *Limiter) applyAll(
 	}
 	for i := range changes {
 		if changes[i].Kind == store.Reset && c.parts[i].rule.block != nil {
-			l.lift(c.parts[i].rule, changes[i].Key)
+			l.known.Lift(c.parts[i].rule.block.ID(changes[i].Key))
 		}
 		c.decidePart(&ds[i], &c.parts[i])
 	}

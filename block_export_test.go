@@ -1,8 +1,0 @@
-package ratelimit
-
-import "github.com/ratelimit-go/ratelimit/internal/blocks"
-
-// SetBlocksKnown makes n the number of blocks that l remembers.
-func SetBlocksKnown(l *Limiter, n int) {
-	l.known = blocks.NewKnown(n, l.cfg.Store != nil, l.monotonic())
-}
