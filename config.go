@@ -100,11 +100,11 @@ type Hooks struct {
 type Policy struct {
 	_ [0]func()
 
-	Rules        []Rule
-	Routes       map[string][]Rule
-	ExemptRoutes []string
-	Exempt       func(r *http.Request) bool
-	Budgets      []Budget
+	Rules        []Rule                     // see Config.Rules
+	Routes       map[string][]Rule          // see Config.Routes
+	ExemptRoutes []string                   // see Config.ExemptRoutes
+	Exempt       func(r *http.Request) bool // see Config.Exempt
+	Budgets      []Budget                   // see Config.Budgets
 }
 
 // clone returns a copy of p that shares no slice or map of rules with it.

@@ -99,6 +99,8 @@ func problemOf(reason Reason) *respond.Problem {
 // [EnforcePercent], and switch it off in an emergency with [Limiter.SetMode].
 type Mode string
 
+const unknownMode = "unknown mode %q: want Enforce, DryRun, Off or EnforcePercent"
+
 const (
 	// Enforce is the ordinary mode.
 	Enforce Mode = "enforce"

@@ -145,7 +145,7 @@ func (l *Limiter) SetMode(rule string, mode Mode) error {
 		case l.table.Load().byName.find(rule) == nil:
 			return mistakes{noRule(rule)}
 		case !ok:
-			return mistakes{fmt.Errorf("ratelimit: unknown mode %q: want Enforce, DryRun, Off or EnforcePercent", mode)}
+			return mistakes{fmt.Errorf("ratelimit: "+unknownMode, mode)}
 		case mode == "":
 			delete(s.modes, rule)
 		default:

@@ -91,15 +91,15 @@ type Rule struct {
 }
 
 // Budget is a limit that only [Limiter.Take], [Limiter.Wait] and [Limiter.Apply] meet. Its fields
-// mean the same as in [Rule]. Its Name must differ from the names of all rules.
+// mean the same as in [Rule].
 type Budget struct {
 	_ [0]func()
 
-	Name           string
-	Limits         Limits
-	LimitsFor      func(ctx context.Context, key Key) Limits
-	MaxWait        time.Duration
-	OnStoreFailure FailurePolicy
+	Name           string                                    // differs from the names of all rules
+	Limits         Limits                                    // see Rule.Limits
+	LimitsFor      func(ctx context.Context, key Key) Limits // see Rule.LimitsFor
+	MaxWait        time.Duration                             // see Rule.MaxWait
+	OnStoreFailure FailurePolicy                             // see Rule.OnStoreFailure
 }
 
 func (b *Budget) rule() Rule {
@@ -202,7 +202,7 @@ func (r *Rule) check(m *mistakes, field string) {
 		r.Block.check(m, field+".Block")
 	}
 	if _, _, ok := r.Mode.parse(); !ok {
-		m.addf(field+".Mode", "unknown mode %q: want Enforce, DryRun, Off or EnforcePercent", r.Mode)
+		m.addf(field+".Mode", unknownMode, r.Mode)
 	}
 	for _, method := range r.Methods {
 		if err := routes.CheckMethod(method); err != nil {

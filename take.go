@@ -54,10 +54,10 @@ func (l *Limiter) changeOne(ctx context.Context, ch Change) error {
 
 // A Change changes what a key has spent under one rule or budget, for [Limiter.Apply].
 type Change struct {
-	Kind store.Kind
-	Rule string
-	Key  Key
-	Cost int64
+	Kind store.Kind // [store.Take], Peek, Refund, Reset or TakeUpTo
+	Rule string     // name of the rule or budget
+	Key  Key        // not the zero Key
+	Cost int64      // in tokens; Reset ignores it
 }
 
 // Apply makes several changes in one step, such as a Take from the budget of a user and from the
@@ -233,7 +233,7 @@ func (c *call) decidePart(d *Decision, p *part) {
 
 // DeniedError is the error of [Limiter.Wait] for tokens that it does not wait for.
 type DeniedError struct {
-	Decision Decision
+	Decision Decision // not allowed
 }
 
 // Error returns why the tokens were denied.
