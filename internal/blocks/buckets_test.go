@@ -2,6 +2,7 @@ package blocks
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,7 +62,7 @@ func TestLength(t *testing.T) {
 		for before, want := range tc.want {
 			assert.Equal(t, want, b.Length(before), "%+v, %d before", tc.policy, before)
 		}
-		assert.Equal(t, tc.want[len(tc.want)-1], b.Length(1<<40), "%+v", tc.policy)
+		assert.Equal(t, tc.want[len(tc.want)-1], b.Length(math.MaxInt32), "%+v", tc.policy)
 	}
 	widest := Compile("p", Policy{For: sec, Max: MaxFor, Forget: MaxForget})
 	assert.Equal(t, MaxFor, widest.Length(100))

@@ -58,7 +58,7 @@ var (
 		Type: ProblemTypes + "abnormal-usage-detected", Status: http.StatusTooManyRequests,
 		Title: "Too Many Requests", Text: "Blocked because of abnormal usage.",
 	}
-	NoKey   = forbidden("The request does not identify its client.")
+	NoKey        = forbidden("The request does not identify its client.")
 	AccessDenied = forbidden("Access is denied.")
 )
 
