@@ -243,7 +243,7 @@ func TestKnownByManyGoroutines(t *testing.T) {
 				case 3:
 					k.Each(func(b Block) { assert.Equal(t, "p", b.Rule) })
 				case 4, 5:
-					learn(k, name, time.Duration(rnd.IntN(int(20*sec))))
+					learn(k, name, time.Duration(rnd.Int64N(int64(20*sec))))
 				default:
 					if a := find(k, name); a.ask {
 						assert.Zero(t, a.wait)

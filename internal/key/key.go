@@ -153,9 +153,6 @@ func Shared() Key { return Key{head: uint64(Missing)} }
 // IsZero reports whether k is the zero Key.
 func (k Key) IsZero() bool { return k == Key{} }
 
-// Kind returns what k identifies.
-func (k Key) Kind() Kind { return Kind(byte(k.head) &^ hashedFlag) }
-
 // Valid reports whether k may be stored: it has a kind.
 func (k Key) Valid() bool { return byte(k.head) != 0 }
 
