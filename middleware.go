@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/key"
 	"github.com/ratelimit-go/ratelimit/internal/recorder"
 	"github.com/ratelimit-go/ratelimit/internal/refund"
 	"github.com/ratelimit-go/ratelimit/store"
@@ -218,7 +219,7 @@ func (c *call) collect(e *engine, set *ruleSet, req *http.Request, kind store.Ki
 			return false
 		case k.IsZero():
 			continue
-		case r.byClient && r.OnMissingKey != SkipRule && r.OnMissingKey != DenyRequest:
+		case r.byClient && k != key.Shared(): // without a key, each rule has its own OnMissingKey
 			client = k
 		}
 		if !c.collectOne(e, r, req, k, kind) {

@@ -84,8 +84,8 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 		return m
 	}
 	c := compiler{cfg: l.cfg, source: &s, names: map[string]*rule{}, shared: l.shared}
-	// Old decorators come first: if a new rule takes the name of an old one, the error names the
-	// new.
+	// Old decorators come first, so that the error about a name that two rules have is at the new
+	// one.
 	before := len(l.source.rules)
 	sets := c.ruleSets(s.rules[:before])
 	t := c.table()

@@ -377,3 +377,27 @@ func TestNamesOfBudgetsAndRulesClash(t *testing.T) {
 	require.ErrorContains(t, err, "ratelimit: With[0].Name: "+clash)
 	require.NoError(t, l.SetPolicy(ratelimit.Policy{Budgets: []ratelimit.Budget{budget("x")}}), "nothing was replaced before")
 }
+
+// Each rule decides by its own OnMissingKey, also after rules with the same Key.
+func TestRulesByOneKeyHaveTheirOwnOnMissingKey(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		first, second ratelimit.MissingKey
+		want          []int
+	}{
+		{"share, deny", ratelimit.ShareKey, ratelimit.DenyRequest, []int{403, 403, 403}},
+		{"share, skip", ratelimit.ShareKey, ratelimit.SkipRule, []int{200, 200, 429}},
+		{"skip, share", ratelimit.SkipRule, ratelimit.ShareKey, []int{200, 429, 429}},
+		{"skip, deny", ratelimit.SkipRule, ratelimit.DenyRequest, []int{403, 403, 403}},
+		{"skip, skip", ratelimit.SkipRule, ratelimit.SkipRule, []int{200, 200, 200}},
+		{"deny, share", ratelimit.DenyRequest, ratelimit.ShareKey, []int{403, 403, 403}},
+		{"share, share", ratelimit.ShareKey, ratelimit.ShareKey, []int{200, 429, 429}},
+	} {
+		first, second := rule("first", "2 per hour"), rule("second", "1 per hour")
+		first.OnMissingKey, second.OnMissingKey = tc.first, tc.second
+		l := newLimiter(t, ratelimit.Config{
+			Rules: []ratelimit.Rule{first}, Routes: map[string][]ratelimit.Rule{"/": {second}}, Hooks: unreported(),
+		})
+		assert.Equal(t, tc.want, codes(l.Handler(ok), request("@"), request("@"), request("@")), tc.name)
+	}
+}

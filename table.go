@@ -118,9 +118,7 @@ func (s *source) replace(r Rule) bool {
 }
 
 // A decorator is the rules that Limiter.With was given.
-type decorator struct {
-	set atomic.Pointer[ruleSet]
-}
+type decorator struct{ set atomic.Pointer[ruleSet] }
 
 // A compiler compiles the rules of a Limiter. Every rule must have a name of its own.
 type compiler struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/rank"
@@ -65,11 +66,12 @@ type Change struct {
 // change is made. A Decision that is allowed says what the store would have done without the
 // others. A Take under a rule in [DryRun] takes the tokens that are there, and is allowed.
 //
-// Apply treats each change as Take, Peek, Refund and Reset do. It never waits. Its errors are the
-// errors of [Limiter.Take].
+// Apply treats each change as Take, Peek, Refund and Reset do. A Take or Peek under a rule with a
+// [Block] or a MaxWait must be the only change. Apply never waits. Its errors are the errors of
+// [Limiter.Take].
 func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, error) {
 	ds := make([]Decision, len(changes))
-	if err := l.applyAll(ctx, changes, ds, (*engine).denyLate); err != nil {
+	if err := l.applyAll(ctx, changes, ds, false); err != nil {
 		return nil, err
 	}
 	return ds, nil
@@ -128,33 +130,34 @@ func (l *Limiter) oneKnown(p []policy, kind store.Kind, k Key, cost int64, d *De
 
 func (l *Limiter) applyOne(ctx context.Context, ch Change) (Decision, error) {
 	var ds [1]Decision
-	err := l.applyAll(ctx, []Change{ch}, ds[:], (*engine).denyLate)
+	err := l.applyAll(ctx, []Change{ch}, ds[:], false)
 	return ds[0], err
 }
 
-// applyAll makes changes in one step, and puts a decision for each into ds. If tokens were taken
-// that are not there yet, under a rule with MaxWait, late decides what happens.
-func (l *Limiter) applyAll(
-	ctx context.Context, changes []Change, ds []Decision, late func(*engine, context.Context, *call),
-) error {
-	c := l.newCall()
+// applyAll makes changes in one step, and puts a decision for each into ds. If wait, it waits for
+// the tokens of a rule with MaxWait.
+func (l *Limiter) applyAll(ctx context.Context, changes []Change, ds []Decision, wait bool) error {
+	c, t := l.newCall(), l.table.Load()
 	defer l.free(c)
 	for i := range changes {
-		if err := l.prepare(ctx, c, &changes[i], len(changes) == 1); err != nil {
-			l.unasked(c)
+		if err := l.prepare(ctx, c, t, &changes[i], len(changes) == 1); err != nil {
 			return err
 		}
 	}
-	if c.denied.reason == "" {
-		if err := l.applyBlocks(ctx, c); errors.Is(err, store.ErrInvalidOp) {
-			return err
-		}
-		late(&l.engine, ctx, c)
-	} else {
+	if c.denied.reason != "" { // of a single change
 		l.unasked(c)
+	} else if err := l.applyBlocks(ctx, c); errors.Is(err, store.ErrInvalidOp) {
+		return err
+	} else if wait && !c.parts[0].observed {
+		l.hold(ctx, c)
+	} else {
+		l.denyLate(ctx, c)
 	}
+	denied := slices.ContainsFunc(c.ops, func(op store.Op) bool {
+		return op.Kind == store.Take && !op.Result.Allowed
+	})
 	for i := range changes {
-		if changes[i].Kind == store.Reset && c.parts[i].rule.block != nil {
+		if changes[i].Kind == store.Reset && c.parts[i].rule.block != nil && !denied {
 			l.known.Lift(c.parts[i].rule.block.ID(changes[i].Key))
 		}
 		c.decidePart(&ds[i], &c.parts[i])
@@ -163,15 +166,15 @@ func (l *Limiter) applyAll(
 }
 
 // prepare adds the ops of one change to c.
-func (l *Limiter) prepare(ctx context.Context, c *call, ch *Change, alone bool) error {
-	t := l.table.Load()
+func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, alone bool) error {
 	r := t.byName.find(ch.Rule)
 	switch {
 	case r == nil:
 		return noRule(ch.Rule)
 	case ch.Key.IsZero() || ch.Cost < 0 || ch.Kind > store.TakeUpTo:
-		return fmt.Errorf("ratelimit: rule %q: %w: kind %d, cost %d, key %v: want a key and no negative cost",
-			ch.Rule, store.ErrInvalidOp, ch.Kind, ch.Cost, ch.Key)
+		return invalid(ch, "cost %d, key %v: want a kind, a key and no negative cost", ch.Cost, ch.Key)
+	case !alone && ch.Kind <= store.Peek && (r.block != nil || r.MaxWait > 0):
+		return invalid(ch, "under a Block or MaxWait: want no other change beside it")
 	}
 	p := part{rule: r, first: len(c.ops), end: len(c.ops)}
 	kind := ch.Kind
@@ -204,19 +207,16 @@ func (l *Limiter) prepare(ctx context.Context, c *call, ch *Change, alone bool) 
 	return nil
 }
 
-// decidePart sets d to the decision on one change. If another change was denied without a call of
-// the store, d is not allowed and has no Reason.
+func invalid(ch *Change, format string, args ...any) error {
+	what := fmt.Sprintf(format, args...)
+	return fmt.Errorf("ratelimit: rule %q: %w: %v %s", ch.Rule, store.ErrInvalidOp, ch.Kind, what)
+}
+
+// decidePart sets d to the decision on one change.
 func (c *call) decidePart(d *Decision, p *part) {
-	if len(c.ops) < p.end && c.denied.rule != p.rule {
-		d.Rule, d.Mode = p.rule.Name, p.rule.Mode
-		return
-	}
 	v := verdict{outcome: &outcome{denied: c.denied, failed: c.failed, err: c.err}}
 	if p.end <= len(c.ops) {
 		v.ops, v.from = c.ops[p.first:p.end], c.from[p.first:p.end]
-	}
-	if c.denied.rule != p.rule {
-		v.denied = denial{}
 	}
 	if v.err == nil || len(v.ops) > 0 {
 		v.decide(d)
@@ -255,7 +255,7 @@ func (e *DeniedError) Error() string {
 func (l *Limiter) Wait(ctx context.Context, rule string, key Key, cost int64) error {
 	for {
 		var d [1]Decision
-		err := l.applyAll(ctx, []Change{{store.Take, rule, key, cost}}, d[:], (*engine).hold)
+		err := l.applyAll(ctx, []Change{{store.Take, rule, key, cost}}, d[:], true)
 		switch {
 		case err != nil:
 			return err

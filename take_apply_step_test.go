@@ -79,72 +79,6 @@ func TestApplyTakesUpToACost(t *testing.T) {
 	assert.Equal(t, []int64{0, 9}, []int64{remaining(t, l, "a"), remaining(t, l, "b")})
 }
 
-// A Take that its own rule denies is a violation. A Peek is none, and neither is a Take that another
-// change denies.
-func TestApplyCountsViolations(t *testing.T) {
-	for name, elsewhere := range map[string]bool{"memory": false, "store elsewhere": true} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				cfg := ratelimit.Config{Rules: []ratelimit.Rule{guardedRule(), rule("b", "10 per hour")}, OnStoreFailure: ratelimit.FailClosed}
-				if elsewhere {
-					cfg.Store = newMortal()
-				}
-				l := newLimiter(t, cfg)
-				for range 2 {
-					ds := step(t, l, ratelimit.Change{Rule: "b", Cost: 1}, ratelimit.Change{Rule: "guarded", Cost: 11})
-					assert.Equal(t, ratelimit.ReasonExceedsBurst, ds[1].Reason)
-				}
-				for range 5 {
-					step(t, l, ratelimit.Change{Rule: "b", Cost: 11}, ratelimit.Change{Rule: "guarded", Cost: 1})
-					step(t, l, ratelimit.Change{Kind: store.Peek, Rule: "guarded", Cost: 11}, ratelimit.Change{Rule: "b"})
-				}
-				assert.Empty(t, l.Blocked())
-				ds := step(t, l, ratelimit.Change{Rule: "b", Cost: 1}, ratelimit.Change{Rule: "guarded", Cost: 11})
-				assert.Equal(t, []any{ratelimit.ReasonBlocked, time.Minute}, []any{ds[1].Reason, ds[1].RetryAfter})
-				assert.Len(t, l.Blocked(), 1)
-				assert.Equal(t, int64(10), remaining(t, l, "b"))
-			})
-		})
-	}
-}
-
-// A Peek of a blocked key says so. It prevents no other change, because it takes nothing.
-func TestApplyWithAPeekOfABlockedKey(t *testing.T) {
-	for name, knows := range map[string]bool{"known": true, "only the store knows": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				cfg := ratelimit.Config{
-					Rules: []ratelimit.Rule{guardedRule(), rule("b", "10 per hour")},
-					Store: newMortal(), OnStoreFailure: ratelimit.FailClosed,
-				}
-				l, other := newLimiter(t, cfg), newLimiter(t, cfg)
-				blocker := other
-				if knows {
-					blocker = l
-				}
-				require.NoError(t, blocker.Block(t.Context(), "guarded", client(), time.Hour))
-				ds := step(t, l, ratelimit.Change{Kind: store.Peek, Rule: "guarded", Cost: 1}, ratelimit.Change{Rule: "b", Cost: 1})
-				assert.Equal(t, []any{false, ratelimit.ReasonBlocked, time.Hour}, []any{ds[0].Allowed, ds[0].Reason, ds[0].RetryAfter})
-				assert.True(t, ds[1].Allowed)
-				assert.Equal(t, int64(9), remaining(t, l, "b"))
-			})
-		})
-	}
-}
-
-// If another change is denied, a Take that would have to wait is not shown as allowed.
-func TestApplyOfALateTakeBesideADenial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := rule("q", "1 per second burst 3")
-		q.MaxWait = time.Minute
-		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{q, rule("b", "10 per hour")}})
-		step(t, l, ratelimit.Change{Rule: "q", Cost: 2})
-		ds := step(t, l, ratelimit.Change{Rule: "q", Cost: 3}, ratelimit.Change{Rule: "b", Cost: 11})
-		assert.Equal(t, []any{false, ratelimit.ReasonLimit, 2 * time.Second}, []any{ds[0].Allowed, ds[0].Reason, ds[0].RetryAfter})
-		assert.Equal(t, []any{false, ratelimit.ReasonExceedsBurst}, []any{ds[1].Allowed, ds[1].Reason})
-	})
-}
-
 // A Peek that is denied reports the level of the bucket, with MaxWait as without it.
 func TestPeekUnderMaxWait(t *testing.T) {
 	for _, wait := range []time.Duration{0, time.Minute} {
@@ -160,6 +94,75 @@ func TestPeekUnderMaxWait(t *testing.T) {
 					Reason: ratelimit.ReasonLimit, Rule: "q", Mode: ratelimit.Enforce, Key: client(),
 					Limit: ratelimit.Limit{Count: 1, Period: time.Second, Burst: 3}, RetryAfter: time.Second, ResetAfter: 3 * time.Second,
 				}, d)
+			})
+		})
+	}
+}
+
+// A Take or Peek under a Block or a MaxWait is made alone. Beside other changes it is an error, and
+// nothing is changed.
+func TestApplyOfRulesThatStandAlone(t *testing.T) {
+	t.Parallel()
+	waiting := rule("waiting", "10 per hour")
+	waiting.MaxWait = time.Hour
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{guardedRule(), waiting, rule("b", "10 per hour")}})
+	for _, name := range []string{"guarded", "waiting"} {
+		for _, kind := range []store.Kind{store.Take, store.Peek} {
+			one := ratelimit.Change{Kind: kind, Rule: name, Key: client(), Cost: 1}
+			other := ratelimit.Change{Rule: "b", Key: client(), Cost: 1}
+			for _, changes := range [][]ratelimit.Change{{one, other}, {other, one}, {one, one}} {
+				ds, err := l.Apply(t.Context(), changes...)
+				require.ErrorIs(t, err, store.ErrInvalidOp)
+				require.EqualError(t, err, `ratelimit: rule "`+name+`": store: invalid op: `+kind.String()+
+					` under a Block or MaxWait: want no other change beside it`)
+				assert.Nil(t, ds)
+			}
+		}
+		assert.Equal(t, int64(10), remaining(t, l, name))
+		ds := step(t, l, ratelimit.Change{Rule: name, Cost: 4})
+		assert.Equal(t, []any{true, int64(6)}, []any{ds[0].Allowed, ds[0].Remaining})
+	}
+	assert.Equal(t, int64(10), remaining(t, l, "b"))
+}
+
+// A Take by Apply that its rule denies is a violation. A Peek is none.
+func TestApplyCountsViolations(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{guardedRule()}})
+	for range 2 {
+		ds := step(t, l, ratelimit.Change{Rule: "guarded", Cost: 11})
+		assert.Equal(t, ratelimit.ReasonExceedsBurst, ds[0].Reason)
+		step(t, l, ratelimit.Change{Kind: store.Peek, Rule: "guarded", Cost: 11})
+	}
+	assert.Empty(t, l.Blocked())
+	ds := step(t, l, ratelimit.Change{Rule: "guarded", Cost: 11})
+	assert.Equal(t, []any{ratelimit.ReasonBlocked, time.Minute}, []any{ds[0].Reason, ds[0].RetryAfter})
+	assert.Len(t, l.Blocked(), 1)
+}
+
+// A Reset ends a block only if the step is made.
+func TestResetInADeniedStepEndsNoBlock(t *testing.T) {
+	for name, elsewhere := range map[string]bool{"memory": false, "store elsewhere": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := ratelimit.Config{Rules: []ratelimit.Rule{guardedRule(), rule("b", "10 per hour")},
+					OnStoreFailure: ratelimit.FailClosed}
+				if elsewhere {
+					cfg.Store = newMortal()
+				}
+				l := newLimiter(t, cfg)
+				require.NoError(t, l.Block(t.Context(), "guarded", client(), time.Hour))
+				reset := ratelimit.Change{Kind: store.Reset, Rule: "guarded"}
+				ds := step(t, l, reset, ratelimit.Change{Rule: "b", Cost: 11})
+				assert.Equal(t, []any{false, ratelimit.ReasonExceedsBurst}, []any{ds[1].Allowed, ds[1].Reason})
+				d, err := l.Take(t.Context(), "guarded", client(), 1)
+				require.NoError(t, err)
+				assert.Equal(t, []any{false, ratelimit.ReasonBlocked, time.Hour}, []any{d.Allowed, d.Reason, d.RetryAfter})
+
+				step(t, l, reset, ratelimit.Change{Rule: "b", Cost: 10})
+				d, err = l.Take(t.Context(), "guarded", client(), 1)
+				require.NoError(t, err)
+				assert.True(t, d.Allowed)
 			})
 		})
 	}

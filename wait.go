@@ -85,9 +85,12 @@ func (c *call) denyHeld() {
 	}
 	for i := range c.ops {
 		op := &c.ops[i]
-		op.Result.Remaining = max(op.Result.Remaining+op.Cost, 0)
-		back := time.Duration(c.from[i].queue.TimeOf(op.Cost).NS)
-		op.Result.ResetAfter = max(op.Result.ResetAfter-back, 0)
+		if op.Kind != store.Peek { // a Peek has taken nothing
+			op.Result.Remaining += op.Cost
+			back := time.Duration(c.from[i].queue.TimeOf(op.Cost).NS)
+			op.Result.ResetAfter = max(op.Result.ResetAfter-back, 0)
+		}
+		op.Result.Remaining = max(op.Result.Remaining, 0)
 	}
 }
 

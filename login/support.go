@@ -72,7 +72,7 @@ func (g *Guard) State(ctx context.Context, account string, addr netip.Addr) (Sta
 	if err != nil {
 		return State{}, err
 	}
-	// Alone, because beside a blocked key the limiter does not decide on other changes.
+	// Alone, because the rule has a Block.
 	pair, err := g.apply(ctx, peek(cfg.pair(), who.pair))
 	if err != nil {
 		return State{}, err

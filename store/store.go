@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
@@ -75,6 +76,15 @@ const (
 	// done, so it is never denied. An empty bucket owes nothing more.
 	TakeUpTo
 )
+
+// String returns the name of the constant, such as "Take".
+func (k Kind) String() string {
+	names := [...]string{"Take", "Peek", "Refund", "Reset", "TakeUpTo"}
+	if int(k) >= len(names) {
+		return fmt.Sprintf("Kind(%d)", uint8(k))
+	}
+	return names[k]
+}
 
 // Result is the answer to one [Op].
 type Result struct {
