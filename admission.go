@@ -28,40 +28,12 @@ type admission struct {
 }
 
 // charges are the ops by which a request was charged, with what it costs. If SetCost has raised the
-// cost, the bucket may have lacked tokens, or the store may have failed. The missing tokens must
-// not be refunded, or raising and lowering a cost would make tokens.
+// cost, the bucket may have lacked tokens, or the store may have failed.
 type charges struct {
 	charged
-	short  []int64 // missing tokens by op; nil if none are missing
-	failed FailurePolicy
-	err    error // of the store
-}
-
-func (c *charges) missed(i int) int64 {
-	if c.short == nil {
-		return 0
-	}
-	return c.short[i]
-}
-
-// raise notes that the cost of the i-th op was raised by n tokens, of which the bucket had some.
-func (c *charges) raise(i int, n, had int64) {
-	if c.short == nil && had < n {
-		c.short = make([]int64, len(c.ops))
-	}
-	if had < n {
-		c.short[i] += n - had
-	}
-}
-
-// lower notes that the cost of the i-th op was lowered by n tokens. It returns how many of them are
-// to be refunded.
-func (c *charges) lower(i int, n int64) int64 {
-	missed := min(c.missed(i), n)
-	if missed > 0 {
-		c.short[i] -= missed
-	}
-	return n - missed
+	missing refund.Missing // by op
+	failed  FailurePolicy
+	err     error // of the store
 }
 
 // A wideAdmission is an admission with room for the ops of several limits, in one allocation.
@@ -156,7 +128,7 @@ func (a *admission) Refund() {
 	}
 	all := a.all()
 	for i := range all.ops {
-		all.ops[i].Cost -= all.missed(i)
+		all.ops[i].Cost -= all.missing.Of(i)
 	}
 	a.engine.refund(a.Context, all.charged)
 	a.closed = true

@@ -74,7 +74,7 @@ func (e *engine) settle(r *http.Request, a *admission, settling []settlement, re
 func (e *engine) observe(r *http.Request, a *admission, observed []observation) {
 	for _, o := range observed {
 		c := e.newCall()
-		c.add(o.plan, o.key, o.cost, 0)
+		c.add(o.plan, o.key, o.cost, store.Take)
 		_ = e.apply(r.Context(), &c.verdict) // reported there
 		switch worst := c.strictest(); {
 		case worst < 0: // the store failed, or the rule is unlimited
@@ -132,7 +132,7 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 				continue
 			}
 			found = true
-			if all.change(c, i, costs[j].n) {
+			if all.adjust(c, i, costs[j].n) {
 				raised, wanted = append(raised, i), append(wanted, c.ops[len(c.ops)-1].Cost)
 			}
 		}
@@ -148,7 +148,7 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 			if err == nil {
 				had = min(c.from[i].had(&c.ops[i-1]), op.Cost)
 			}
-			all.raise(raised[0], wanted[0], had)
+			all.missing.Raise(raised[0], len(all.ops), wanted[0], had)
 			raised, wanted = raised[1:], wanted[1:]
 		}
 	}
@@ -180,18 +180,18 @@ func (a *admission) spareQueue(c *call) {
 	}
 }
 
-// change adds to v what makes n the cost of the i-th op. It reports whether that is a TakeUpTo.
-func (c *charges) change(v *call, i int, n int64) bool {
+// adjust adds to with what makes n the cost of the i-th op. It reports whether that is a TakeUpTo.
+func (c *charges) adjust(with *call, i int, n int64) bool {
 	op, p := &c.ops[i], c.from[i]
 	before := op.Cost
 	op.Cost = n
 	switch {
 	case n < before:
-		v.addOne(p, op.Key, c.lower(i, before-n), store.Refund)
+		with.addOne(p, op.Key, c.missing.Lower(i, before-n), store.Refund)
 	case n > before:
 		// A Peek in the same step tells how many tokens there are.
-		v.addOne(p, op.Key, min(n-before, p.Burst()), store.Peek)
-		v.addOne(p, op.Key, n-before, store.TakeUpTo)
+		with.addOne(p, op.Key, min(n-before, p.Burst()), store.Peek)
+		with.addOne(p, op.Key, n-before, store.TakeUpTo)
 		return true
 	}
 	return false

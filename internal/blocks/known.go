@@ -21,7 +21,7 @@ type Known struct {
 	epoch  atomic.Uint64 // counts the calls of Lift
 	most   int           // entries per shard
 	shared bool          // other instances block keys in the same store
-	missed atomic.Bool   // a block was not remembered
+	missed atomic.Int64  // when the last block ends that was not remembered; 0 if none was
 	shards [shardCount]shard
 }
 
@@ -43,7 +43,7 @@ const (
 type shard struct {
 	mu   sync.RWMutex
 	held map[uint64]*entry // by the hash of the ID; nil until the first
-	_    [48]byte          // fills a cache line
+	_    [32]byte          // fills a cache line on 64 bits
 }
 
 // An ID names a block: [Buckets.ID] makes it.
@@ -75,7 +75,20 @@ func NewKnown(most int, shared bool, clock func() time.Duration) *Known {
 }
 
 // Complete reports whether k knows every block that there is.
-func (k *Known) Complete() bool { return !k.shared && !k.missed.Load() }
+func (k *Known) Complete() bool {
+	missed := k.missed.Load()
+	return !k.shared && (missed == 0 || k.clock() >= time.Duration(missed))
+}
+
+// miss notes that k does not remember a block that ends then.
+func (k *Known) miss(end time.Duration) {
+	for {
+		missed := k.missed.Load()
+		if int64(end) <= missed || k.missed.CompareAndSwap(missed, int64(end)) {
+			return
+		}
+	}
+}
 
 // place returns where the entry of id is kept. No client can choose keys that share a place. If two
 // blocks do, the later one is not remembered.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -150,7 +151,8 @@ func TestForget(t *testing.T) {
 
 func TestComplete(t *testing.T) {
 	assert.False(t, NewKnown(MaxKnown, true, nil).Complete(), "other instances block keys")
-	k := NewKnown(1, false, nil)
+	w := new(watch)
+	k := NewKnown(1, false, w.read)
 	assert.True(t, k.Complete())
 	learn(k, "alice", hour)
 	assert.True(t, k.Complete())
@@ -158,6 +160,16 @@ func TestComplete(t *testing.T) {
 		learn(k, strconv.Itoa(i), hour)
 	}
 	assert.False(t, k.Complete(), "some found no room")
+	w.now += hour - 1
+	assert.False(t, k.Complete())
+	w.now++
+	assert.True(t, k.Complete(), "all blocks have ended")
+}
+
+func TestShardsFillCacheLines(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) == 8 {
+		assert.Equal(t, uintptr(64), unsafe.Sizeof(shard{}))
+	}
 }
 
 // Two blocks can share a place by chance. The later block is not remembered.

@@ -24,7 +24,7 @@ func (k *Known) Learn(id ID, rule string, then Instant, d time.Duration, times i
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k.epoch.Load() != then.epoch {
-		k.missed.Store(true)
+		k.miss(fresh.told)
 		return // the block may have been lifted since the store answered
 	}
 	old := s.held[h]
@@ -34,7 +34,7 @@ func (k *Known) Learn(id ID, rule string, then Instant, d time.Duration, times i
 			fresh.times = old.times
 		}
 	case old != nil || !k.room(s, now):
-		k.missed.Store(true)
+		k.miss(fresh.told)
 		return
 	default:
 		k.count.Add(1)

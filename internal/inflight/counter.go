@@ -43,7 +43,7 @@ func (c *Counter) Take(want []Permit) (missing *Permit, wait time.Duration) {
 	for i := range want {
 		p := &want[i]
 		if n := c.shard(p).held[p.holder()].held; n >= p.Max {
-			if d := p.Meter.Wait(n, p.Max); d > wait {
+			if d := p.Meter.Wait(n, p.Max); missing == nil || d > wait {
 				missing, wait = p, d
 			}
 		}
