@@ -90,7 +90,7 @@ func (e *engine) observe(r *http.Request, a *admission, observed []observation) 
 	}
 }
 
-// cost returns what the named rule has taken, or reserved if it has taken nothing.
+// cost returns what the request costs under the named rule, or reserved if it was not charged.
 func (a *admission) cost(rule string, reserved int64) int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -31,7 +31,7 @@ type Config struct {
 	// ClientIP says how the address of a client is found. Rules, lists and logins use it unless
 	// they say otherwise. The zero value is the peer of the connection, and trusts no header field.
 	ClientIP clientip.Source
-	// Budgets are limits for [Limiter.Take] and [Limiter.Wait]. No request meets them.
+	// Budgets are limits for [Limiter.Take] and [Limiter.Wait]. They apply to no request.
 	Budgets []Budget
 
 	// ExemptRoutes are patterns of requests to which no rule applies.

@@ -51,7 +51,7 @@ import (
 )
 
 // A Limiter enforces rules on HTTP requests, and on callers of Take. Create one with [New]. It is
-// safe for concurrent use, starts no goroutine and does not need to be closed.
+// safe for concurrent use, leaves no goroutine behind and does not need to be closed.
 type Limiter struct {
 	engine
 	table atomic.Pointer[table]

@@ -60,21 +60,20 @@ type Rule struct {
 
 	// What happens instead of a denial, or beyond it.
 
-	// MaxWait, from 1 ms to 1 h, is how long a request may be held until its tokens are there
-	// instead of being denied. All instances together hold requests in the order in which they
-	// came. A request is denied at once if it would wait longer, or beyond the deadline of its
-	// context.
+	// MaxWait, from 1 ms to 1 h, is how long a request may be held until its tokens are there. Zero
+	// denies it at once. All instances together hold requests in the order in which they came. A
+	// request is denied at once if it would wait longer, or beyond the deadline of its context.
 	MaxWait time.Duration
 	// MaxWaiting is how many requests a rule with MaxWait holds per process. More are denied. Zero
 	// means 100.
 	MaxWaiting int
-	// InFlight is how many requests of a key may be in flight, a million at most. A request counts
-	// from before its tokens are taken until its handler returns, panics or exits. A denial costs
-	// nothing. Its status is 503 if Key counts all clients together, and 429 otherwise. If the
-	// Store is a [store.Leaser], all instances count together. Otherwise each process counts for
-	// itself.
+	// InFlight is how many requests of a key may be in flight, a million at most. Zero is no bound.
+	// A request counts from before its tokens are taken until its handler returns, panics or exits.
+	// A denial costs nothing. Its status is 503 if Key counts all clients together, and 429
+	// otherwise. If the Store is a [store.Leaser], all instances count together. Otherwise each
+	// process counts for itself.
 	InFlight int
-	// Block, if non-nil, blocks keys that keep exceeding the rule.
+	// Block blocks keys that keep exceeding the rule. Nil blocks no key.
 	Block *Block
 
 	// How it is operated.
@@ -90,8 +89,8 @@ type Rule struct {
 	OmitHeaders bool
 }
 
-// Budget is a limit that only [Limiter.Take], [Limiter.Wait] and [Limiter.Apply] meet. Its fields
-// mean the same as in [Rule].
+// Budget is a limit that applies only to [Limiter.Take], [Limiter.Wait] and [Limiter.Apply]. Its
+// fields mean the same as in [Rule].
 type Budget struct {
 	_ [0]func()
 

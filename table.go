@@ -21,8 +21,8 @@ type table struct {
 	off    bool // SetEnabled(false)
 }
 
-// maxPlain is how many limits servePlain decides.
-const maxPlain = 3
+// maxPlain is how many limits the fast ways decide: servePlain, oneKnown and wideAdmission.
+const maxPlain = 3 // at most memory.MaxKnown
 
 // A ruleSet is the rules of one route or decorator, in one decision. It is immutable.
 type ruleSet struct {
@@ -82,7 +82,7 @@ func (t *table) route(r *http.Request) *ruleSet {
 	return set
 }
 
-// source is what the rules of a Limiter are compiled from. It is immutable.
+// source is what the rules of a Limiter are compiled from. Limiter.change edits a copy.
 type source struct {
 	policy     Policy
 	decorators []*decorator

@@ -10,8 +10,8 @@ import (
 func (g *Guard) CanLease() bool { return g.leaser != nil }
 
 // Lease lets the store acquire, renew or release leases. Call it only if [Guard.CanLease] is true.
-// Its errors are as with [Guard.Apply]. While the store recovers, Lease calls it for a growing
-// share of acquisitions, and for all renewals and releases.
+// It returns the same errors as [Guard.Apply]. While the store recovers, Lease calls it for a
+// growing share of acquisitions, and for all renewals and releases.
 func (g *Guard) Lease(ctx context.Context, kind store.LeaseKind, leases []store.Lease) *store.Error {
 	allow := g.breaker.allow
 	if kind != store.Acquire {
