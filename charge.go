@@ -76,6 +76,7 @@ func (e *engine) observe(r *http.Request, a *admission, observed []observation) 
 		c := e.newCall()
 		c.add(o.plan, o.key, o.cost, store.Take)
 		_ = e.apply(r.Context(), &c.verdict) // reported there
+		e.denyLate(r.Context(), c)
 		switch worst := c.strictest(); {
 		case worst < 0: // the store failed, or the rule is unlimited
 		case c.ops[worst].Result.Allowed:

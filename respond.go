@@ -34,7 +34,9 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request, v *verdict) {
 // as after [Limiter.Take]. It refunds what limiters took for the request, and calls Hooks.Denied.
 // If d allows the request, Deny answers as if a limit had denied it.
 func (l *Limiter) Deny(w http.ResponseWriter, r *http.Request, d Decision) {
-	d.Allowed = false
+	if d.Allowed {
+		d.Allowed, d.Reason = false, ReasonLimit
+	}
 	refund.All(r.Context())
 	m := new(respond.Denial)
 	l.write(w, r, &d, new(verdict), m, respond.RetryAfter(w.Header(), d.RetryAfter))

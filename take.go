@@ -172,9 +172,9 @@ func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, al
 	case r == nil:
 		return noRule(ch.Rule)
 	case ch.Key.IsZero() || ch.Cost < 0 || ch.Kind > store.TakeUpTo:
-		return invalid(ch, "cost %d, key %v: want a kind, a key and no negative cost", ch.Cost, ch.Key)
+		return invalid(ch, ", cost %d, key %v: want a kind, a key and no negative cost", ch.Cost, ch.Key)
 	case !alone && ch.Kind <= store.Peek && (r.block != nil || r.MaxWait > 0):
-		return invalid(ch, "under a Block or MaxWait: want no other change beside it")
+		return invalid(ch, " under a Block or MaxWait: want no other change beside it")
 	}
 	p := part{rule: r, first: len(c.ops), end: len(c.ops)}
 	kind := ch.Kind
@@ -209,7 +209,7 @@ func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, al
 
 func invalid(ch *Change, format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
-	return fmt.Errorf("ratelimit: rule %q: %w: %v %s", ch.Rule, store.ErrInvalidOp, ch.Kind, what)
+	return fmt.Errorf("ratelimit: rule %q: %w: %v%s", ch.Rule, store.ErrInvalidOp, ch.Kind, what)
 }
 
 // decidePart sets d to the decision on one change.
@@ -250,28 +250,23 @@ func (e *DeniedError) Error() string {
 // Without a MaxWait, Wait tries again after each RetryAfter, and callers can overtake each other.
 //
 // If the deadline of ctx or MaxWait would pass before, or waiting does not help, Wait returns a
-// [*DeniedError] at once. If ctx ends while it waits, it returns the error of ctx. Its other errors
-// are the errors of Take.
+// [*DeniedError] at once. If ctx has ended or ends while it waits, it returns the error of ctx. Its
+// other errors are the errors of Take.
 func (l *Limiter) Wait(ctx context.Context, rule string, key Key, cost int64) error {
-	for {
+	for ctx.Err() == nil {
 		var d [1]Decision
 		err := l.applyAll(ctx, []Change{{store.Take, rule, key, cost}}, d[:], true)
-		switch {
-		case err != nil:
+		if err != nil || d[0].Allowed {
 			return err
-		case d[0].Allowed:
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
 		}
 		r := l.table.Load().byName.find(rule)
-		if r == nil || r.MaxWait > 0 || d[0].StoreErr != nil || !waitFor(ctx, d[0].RetryAfter) {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
+		failed := d[0].StoreErr != nil && !d[0].Local
+		waited := r != nil && r.MaxWait == 0 && !failed && waitFor(ctx, d[0].RetryAfter)
+		if !waited && ctx.Err() == nil {
 			return &DeniedError{d[0]}
 		}
 	}
+	return ctx.Err()
 }
 
 // waitFor waits for d and reports whether it has passed. It returns false at once if d is zero, or

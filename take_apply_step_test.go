@@ -145,8 +145,10 @@ func TestResetInADeniedStepEndsNoBlock(t *testing.T) {
 	for name, elsewhere := range map[string]bool{"memory": false, "store elsewhere": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := ratelimit.Config{Rules: []ratelimit.Rule{guardedRule(), rule("b", "10 per hour")},
-					OnStoreFailure: ratelimit.FailClosed}
+				cfg := ratelimit.Config{
+					Rules:          []ratelimit.Rule{guardedRule(), rule("b", "10 per hour")},
+					OnStoreFailure: ratelimit.FailClosed,
+				}
 				if elsewhere {
 					cfg.Store = newMortal()
 				}
