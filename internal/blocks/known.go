@@ -25,7 +25,7 @@ type Known struct {
 	shards [shardCount]shard
 }
 
-// MaxKnown is how many blocks a limiter remembers. They take about 12 MB.
+// MaxKnown is how many blocks a limiter remembers. They take about 8 MB.
 const MaxKnown = 65_536
 
 const (

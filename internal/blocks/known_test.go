@@ -272,3 +272,30 @@ func TestKnownByManyGoroutines(t *testing.T) {
 	}
 	assert.Zero(t, requireSound(t, k))
 }
+
+// Every request of a rule that blocks keys calls Find, mostly for a key that is not blocked.
+func BenchmarkKnownFind(b *testing.B) {
+	nothing, others := NewKnown(MaxKnown, false, nil), NewKnown(MaxKnown, false, nil)
+	for i := range 1000 {
+		learn(others, strconv.Itoa(i), day)
+	}
+	for _, bc := range []struct {
+		name  string
+		known *Known
+		id    ID
+		wait  bool
+	}{
+		{name: "no block", known: nothing, id: id("alice")},
+		{name: "other blocks", known: others, id: id("alice")},
+		{name: "blocked", known: others, id: id("1"), wait: true},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if wait, _ := bc.known.Find(bc.id); (wait > 0) != bc.wait {
+					b.Fatal(wait)
+				}
+			}
+		})
+	}
+}
