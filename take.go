@@ -66,9 +66,9 @@ type Change struct {
 // change is made. A Decision that is allowed says what the store would have done without the
 // others. A Take under a rule in [DryRun] takes the tokens that are there, and is allowed.
 //
-// Apply treats each change as Take, Peek, Refund and Reset do. A Take or Peek under a rule with a
-// [Block] or a MaxWait must be the only change. Apply never waits. Its errors are the errors of
-// [Limiter.Take].
+// Apply treats each change as Take, Peek, Refund and Reset do. It never waits. A Take or Peek under
+// a rule with a [Block] or a MaxWait must be the only change. A TakeUpTo under a MaxWait is an
+// error. Apply returns the same errors as [Limiter.Take].
 func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, error) {
 	ds := make([]Decision, len(changes))
 	if err := l.applyAll(ctx, changes, ds, false); err != nil {
@@ -173,6 +173,8 @@ func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, al
 		return noRule(ch.Rule)
 	case ch.Key.IsZero() || ch.Cost < 0 || ch.Kind > store.TakeUpTo:
 		return invalid(ch, ", cost %d, key %v: want a kind, a key and no negative cost", ch.Cost, ch.Key)
+	case ch.Kind == store.TakeUpTo && r.MaxWait > 0:
+		return invalid(ch, " under a MaxWait: want a Take")
 	case !alone && ch.Kind <= store.Peek && (r.block != nil || r.MaxWait > 0):
 		return invalid(ch, " under a Block or MaxWait: want no other change beside it")
 	}

@@ -169,3 +169,14 @@ func TestResetInADeniedStepEndsNoBlock(t *testing.T) {
 		})
 	}
 }
+
+// A TakeUpTo would take the tokens of requests that are held.
+func TestNoTakeUpToUnderMaxWait(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient("r", "1 per second", time.Minute)}})
+	ds, err := l.Apply(t.Context(), ratelimit.Change{Kind: store.TakeUpTo, Rule: "r", Key: client(), Cost: 1})
+	require.ErrorIs(t, err, store.ErrInvalidOp)
+	require.EqualError(t, err, `ratelimit: rule "r": store: invalid op: TakeUpTo under a MaxWait: want a Take`)
+	assert.Nil(t, ds)
+	assert.Equal(t, int64(1), remaining(t, l, "r"))
+}

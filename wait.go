@@ -14,7 +14,7 @@ func (p *policy) hold(op *store.Op) time.Duration {
 	if op.Kind == store.Peek {
 		left, debt = left-op.Cost, debt+p.queue.TimeOf(op.Cost).Ceil()
 	}
-	if !op.Result.Allowed || op.Cost == 0 {
+	if !op.Result.Allowed || op.Cost == 0 || op.Kind > store.Peek {
 		return 0
 	}
 	return p.queue.Hold(left, debt)
