@@ -21,7 +21,7 @@ type table struct {
 	off    bool // SetEnabled(false)
 }
 
-// maxPlain is how many limits the fast ways decide: servePlain, oneKnown and wideAdmission.
+// maxPlain is how many limits the fast ways decide: servePlain, one and wideAdmission.
 const maxPlain = 3 // at most memory.MaxKnown
 
 // A ruleSet is the rules of one route or decorator, in one decision. It is immutable.

@@ -84,36 +84,33 @@ func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, err
 // TestTakeAgreesWithApply compares both ways.
 func (l *Limiter) one(
 	ctx context.Context, kind store.Kind, name string, k Key, cost int64, d *Decision,
-) error {
-	t := l.table.Load()
-	r := t.byName.find(name)
-	switch {
-	case r == nil:
+) (err error) {
+	r := l.table.Load().byName.find(name)
+	if r == nil {
 		return noRule(name)
-	case r.simple && l.oneKnown(r.plan.policies, kind, k, cost, d):
-		return nil
 	}
-	var err error
+	if r.simple && k.Valid() && cost >= 0 {
+		if p := r.plan.policies; len(p) > 1 {
+			if l.severalKnown(p, kind, k, cost, d) {
+				return nil
+			}
+		} else { // without clearing room for more, which takes a tenth of the time
+			var one [1]store.Op
+			op := &one[0]
+			op.Kind, op.Limit, op.Key, op.Cost = kind, p[0].Limit, k, cost
+			if l.memory.tables.ApplyKnown(one[:]) {
+				p[0].decide(d, op)
+				return nil
+			}
+		}
+	}
 	*d, err = l.applyOne(ctx, Change{kind, name, k, cost})
 	return err
 }
 
-// oneKnown decides on a key whose buckets the memory store holds. Otherwise it changes nothing and
-// returns false.
-func (l *Limiter) oneKnown(p []policy, kind store.Kind, k Key, cost int64, d *Decision) bool {
-	if !k.Valid() || cost < 0 {
-		return false
-	}
-	if len(p) == 1 { // without clearing room for more, which takes a tenth of the time
-		var one [1]store.Op
-		op := &one[0]
-		op.Kind, op.Limit, op.Key, op.Cost = kind, p[0].Limit, k, cost
-		if !l.memory.tables.ApplyKnown(one[:]) {
-			return false
-		}
-		p[0].decide(d, op)
-		return true
-	}
+// severalKnown decides on a key if the memory store holds its buckets of all limits in p. Otherwise
+// it changes nothing and returns false.
+func (l *Limiter) severalKnown(p []policy, kind store.Kind, k Key, cost int64, d *Decision) bool {
 	var few [maxPlain]store.Op
 	ops := few[:len(p)]
 	for i := range ops {

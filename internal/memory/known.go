@@ -50,32 +50,36 @@ func simple(ops []store.Op) bool {
 	return true
 }
 
-// applyFew decides ops on copies of their buckets, and keeps the copies if no Take was denied.
+// applyFew decides ops in place, and takes back what it did if a Take was denied or a bucket is
+// missing.
 func (sh *shard) applyFew(ops []store.Op, hash uint64, now time.Duration) bool {
 	var buckets [MaxKnown]*store.Bucket
-	var after [MaxKnown]store.Bucket
+	var before [MaxKnown]store.Bucket
 	now = sh.tick(now)
-	at, denied := -1, false
-	for i := range ops {
-		op := &ops[i]
+	at, n, denied := -1, 0, false
+	for n < len(ops) {
+		op := &ops[n]
 		// The buckets of one rule and key nearly always lie side by side.
-		if at++; i == 0 || at == len(sh.slots) || !sh.slots[at].is(op.Limit.ID(), &op.Key) {
+		if at++; n == 0 || at == len(sh.slots) || !sh.slots[at].is(op.Limit.ID(), &op.Key) {
 			if at = sh.index(op.Limit.ID(), &op.Key, hash); at < 0 {
-				return false
+				break
 			}
 		}
-		buckets[i] = &sh.slots[at].Bucket
-		after[i] = *buckets[i]
-		if !after[i].Apply(op, now) && op.Kind == store.Take {
+		b := &sh.slots[at].Bucket
+		buckets[n], before[n] = b, *b
+		n++
+		if !b.Apply(op, now) && op.Kind == store.Take {
 			denied = true
 		}
 	}
-	for i := range ops {
-		if denied {
+	if n == len(ops) && !denied {
+		return true
+	}
+	for i := range n {
+		*buckets[i] = before[i]
+		if n == len(ops) {
 			buckets[i].Report(&ops[i], now)
-		} else {
-			*buckets[i] = after[i]
 		}
 	}
-	return true
+	return n == len(ops)
 }

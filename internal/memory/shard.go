@@ -16,7 +16,8 @@ type shard struct {
 	now   time.Duration // the latest instant used; time does not go back behind it
 	slots []slot
 	used  int
-	hand  int // where sweeping goes on
+	hand  int     // where sweeping goes on
+	_     [8]byte // fills a cache line on 64 bits
 }
 
 // A slot is free if its id is 0.

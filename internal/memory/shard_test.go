@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -263,4 +264,11 @@ func TestKeysComeAndGoAtOnce(t *testing.T) {
 	all.Wait()
 	assert.LessOrEqual(t, s.Stats().Keys, 64)
 	requireSound(t, s)
+}
+
+// Two shards in one cache line would slow each other down.
+func TestShardsFillCacheLines(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) == 8 {
+		assert.Equal(t, uintptr(64), unsafe.Sizeof(shard{}))
+	}
 }
