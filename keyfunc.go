@@ -86,7 +86,8 @@ func ByValue(name string, value func(r *http.Request) string) Keyer {
 }
 
 // ByHeader counts by the value of a header field, such as an API key that an outer handler has
-// checked. The value is hashed. A missing field, an empty field and several lines are no key. If no
+// checked. The value is hashed, so LimitsFor cannot look it up: to choose a plan, use [ByValue]
+// with the id of the key. A missing field, an empty field and several lines are no key. If no
 // handler checks the field, each client can have as many keys as it likes.
 func ByHeader(name string) Keyer { return keyer.Header(http.CanonicalHeaderKey(name)) }
 

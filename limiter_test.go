@@ -199,7 +199,7 @@ func TestStoreFailure(t *testing.T) {
 			got := []int{serve(h, request("192.0.2.1:1")).Code}
 			w := serve(h, request("192.0.2.1:1"))
 			assert.Equal(t, want, append(got, w.Code))
-			assert.NotContains(t, w.Body.String(), "down", "K14")
+			assert.NotContains(t, w.Body.String(), "down", "the store's error stays out of the response")
 			assert.Len(t, reported, 2)
 		}
 	}
@@ -286,7 +286,7 @@ func TestTakeWithoutHTTP(t *testing.T) {
 	_, err = l.Take(ctx, "emails", alice, -1)
 	require.ErrorIs(t, err, store.ErrInvalidOp)
 	h := l.Handler(ok)
-	assert.Equal(t, `"emails";r=1;t=1800`, serve(h, request("192.0.2.1:1")).Header().Get("RateLimit"), "K13")
+	assert.Equal(t, `"emails";r=1;t=1800`, serve(h, request("192.0.2.1:1")).Header().Get("RateLimit"), "an address is no user")
 	w := serve(h, request("192.0.2.1:1"))
 	assert.Equal(t, 418, w.Code)
 	assert.Equal(t, "hidden", strings.TrimSpace(w.Body.String()))

@@ -156,7 +156,7 @@ func (l *Limiter) SetMode(rule string, mode Mode) error {
 }
 
 // SetEnabled switches the whole limiter off or on, from the next request on. While it is off, every
-// request goes on untouched, and Take, Peek and Wait allow everything. It is for this process only.
+// request passes unchecked, and Take, Peek and Wait allow everything. It is for this process only.
 func (l *Limiter) SetEnabled(on bool) {
 	l.change(func(s *source) mistakes { s.off = !on; return nil }) // no mistakes are new
 }

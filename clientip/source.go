@@ -32,9 +32,9 @@ func Remote() Source { return Source{set: true} }
 // Use it if every proxy in front of the service appends to that field.
 //
 // If the peer is trusted, Addr reads the field from right to left, over all of its lines. The first
-// address that is not trusted is the client. If junk or a 65th address comes first, the client is
-// the last address read, or the peer if no address was read. If the field ends first, or is
-// missing, the client is the peer. Text that the client itself wrote decides nothing.
+// address that is not trusted is the client. If an unreadable entry or a 65th address comes first,
+// the client is the last address read, or the peer if no address was read. If the field ends first,
+// or is missing, the client is the peer. Text that the client itself wrote is ignored.
 func ForwardedFor(p Proxies) Source { return newSource("X-Forwarded-For", list, p) }
 
 // Forwarded returns the Source of the address that trusted proxies report in Forwarded, the field

@@ -17,9 +17,9 @@ const (
 	year = 365 * day
 )
 
-// Config is what [New] makes a [Guard] of. Account must be set. The zero value of every other field
-// is the ordinary case. The functions must be safe for concurrent use. If one of them panics, the
-// limiter tells Hooks.Error.
+// Config configures a [Guard]. Account must be set. The zero value of every other field is the
+// ordinary case. The functions must be safe for concurrent use. If one of them panics, the limiter
+// tells Hooks.Error.
 type Config struct {
 	_ [0]func()
 
@@ -28,9 +28,8 @@ type Config struct {
 	Name string
 	// Account returns the account that the client tries to use, as the client typed it. See
 	// [FormField] and [JSONField]. Letter case and surrounding space do not count. If it returns
-	// "", or panics, the attempt counts as one at a further account, which all such attempts
-	// share. So hiding the account does not evade the limits. Their successes clear and remember
-	// nothing.
+	// "", or panics, the attempt counts as one at a further account, which all such attempts share.
+	// So hiding the account does not evade the limits. Their successes clear and remember nothing.
 	Account func(r *http.Request) string
 	// ClientIP says how the address of the client is found. The zero value means ClientIP of the
 	// limiter's Config.

@@ -35,7 +35,7 @@ const usage = `Listening on http://%[1]s. Try:
   curl -i http://%[1]s/api/items
       200. The header field RateLimit says how many of your 100 tokens are left.
   for i in $(seq 3); do curl -si 'http://%[1]s/api/items?per_page=800' | head -1; done
-      200 twice, then 429. A page of 800 items costs 40 tokens, and 100 flow in per minute.
+      200 twice, then 429. A page of 800 items costs 40 tokens, and 100 are added per minute.
   for i in $(seq 6); do curl -si -X POST 'http://%[1]s/login?user=alice' | head -1; done
       401 five times, then 429. Each account has 5 attempts per minute.
   curl -i -u admin:secret http://%[1]s/admin/stats
