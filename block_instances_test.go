@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // twoInstances are two limiters with the same rules and one store.
 type twoInstances struct {
-	store        *mortal
+	store        *storefake.Mortal
 	a, b         *ratelimit.Limiter
 	lastA, lastB *ratelimit.Decision // their last denials
 	told         []ratelimit.Blocked // by the hooks of both
@@ -40,8 +41,8 @@ func newTwoInstances(t testing.TB, policy ratelimit.FailurePolicy, rules ...rate
 
 // get sends l a request of the client 192.0.2.1. It returns the status and the calls of the store.
 func (two *twoInstances) get(l *ratelimit.Limiter) (status int, calls int64) {
-	before := two.store.calls.Load()
-	return serve(l.Handler(ok), with()).Code, two.store.calls.Load() - before
+	before := two.store.Calls.Load()
+	return serve(l.Handler(ok), with()).Code, two.store.Calls.Load() - before
 }
 
 func (two *twoInstances) requireGet(t testing.TB, l *ratelimit.Limiter, status int, calls int64, why string) {
@@ -117,7 +118,7 @@ func TestKnownBlocksHoldWhileTheStoreFails(t *testing.T) {
 				r.Block = &ratelimit.Block{After: ratelimit.Per(3, time.Hour), For: 30 * time.Second}
 				two := newTwoInstances(t, tc.policy, r)
 				violate(t, two.a, 3)
-				two.store.dead.Store(true)
+				two.store.Dead.Store(true)
 				for range 29 {
 					time.Sleep(time.Second)
 					status, _ := two.get(two.a)
@@ -128,7 +129,7 @@ func TestKnownBlocksHoldWhileTheStoreFails(t *testing.T) {
 				var failure *store.Error
 				require.ErrorAs(t, two.b.Block(t.Context(), "p", client(), time.Hour), &failure)
 				require.ErrorAs(t, two.b.Unblock(t.Context(), "p", client()), &failure)
-				two.store.dead.Store(false)
+				two.store.Dead.Store(false)
 				time.Sleep(10 * time.Second)
 				status, _ = two.get(two.a)
 				require.Equal(t, 200, status, "the block is over")
@@ -141,7 +142,7 @@ func TestKnownBlocksHoldWhileTheStoreFails(t *testing.T) {
 func TestViolationsCountInMemoryWhileTheStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		two := newTwoInstances(t, ratelimit.UseMemory, blocking(ratelimit.Block{After: ratelimit.Per(3, time.Hour)}))
-		two.store.dead.Store(true)
+		two.store.Dead.Store(true)
 		const limit, blocked = ratelimit.ReasonLimit, ratelimit.ReasonBlocked
 		for i, want := range []ratelimit.Reason{"", limit, limit, blocked, blocked} {
 			two.get(two.a)
@@ -157,7 +158,7 @@ func TestForgottenBlocksHoldInMemoryWhileTheStoreFails(t *testing.T) {
 		r.Block = &ratelimit.Block{After: ratelimit.Per(3, time.Hour)}
 		two := newTwoInstances(t, ratelimit.UseMemory, r)
 		ratelimit.SetBlocksKnown(two.a, 0)
-		two.store.dead.Store(true)
+		two.store.Dead.Store(true)
 		violate(t, two.a, 3)
 		assert.Empty(t, two.a.Blocked())
 		status, _ := two.get(two.a)
@@ -203,14 +204,14 @@ func TestOneRequestAsksWhetherABlockHolds(t *testing.T) {
 		violate(t, l, 1)
 		time.Sleep(10 * time.Second)
 		late.later.Store(false)
-		before := counted.calls.Load()
+		before := counted.Calls.Load()
 		var all sync.WaitGroup
 		all.Go(func() { assert.Equal(t, 429, serve(l.Handler(ok), with()).Code) })
 		<-late.answered
 		for range 100 {
 			assert.Equal(t, 429, serve(l.Handler(ok), with()).Code)
 		}
-		assert.Equal(t, int64(1), counted.calls.Load()-before)
+		assert.Equal(t, int64(1), counted.Calls.Load()-before)
 		close(late.resume)
 		all.Wait()
 	})

@@ -225,10 +225,10 @@ func TestBlocksBeyondMemoryAreInTheStore(t *testing.T) {
 						require.Equal(t, ratelimit.ReasonBlocked, last.Reason)
 					}
 				}
-				before := s.calls.Load()
+				before := s.Calls.Load()
 				requireAllBlocked()
 				if tc.shared {
-					assert.Equal(t, int64(n-known), s.calls.Load()-before, "a call for each block that is not known")
+					assert.Equal(t, int64(n-known), s.Calls.Load()-before, "a call for each block that is not known")
 				}
 				time.Sleep(time.Minute) // when the limit would allow them
 				requireAllBlocked()

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -79,8 +80,10 @@ func TestSetCostRefundsOnlyWhatItTook(t *testing.T) {
 		},
 	} {
 		for place, newStore := range map[string]func() ratelimit.Store{
-			"in memory":  func() ratelimit.Store { return nil },
-			"in a store": func() ratelimit.Store { return storeFunc(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}).Apply) },
+			"in memory": func() ratelimit.Store { return nil },
+			"in a store": func() ratelimit.Store {
+				return storefake.Func(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}).Apply)
+			},
 		} {
 			t.Run(tc.name+" "+place, func(t *testing.T) {
 				t.Parallel()
@@ -122,7 +125,7 @@ func TestSetCostWhileTheStoreFails(t *testing.T) {
 			t.Parallel()
 			memory, fails := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), false
 			l := newLimiter(t, ratelimit.Config{
-				Store: storeFunc(func(ctx context.Context, ops []store.Op) error {
+				Store: storefake.Func(func(ctx context.Context, ops []store.Op) error {
 					if fails && !tc.takes {
 						return errors.New("connection refused")
 					}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -112,7 +113,7 @@ func TestRequestIsSettledAfterTheClientHungUp(t *testing.T) {
 	t.Parallel()
 	var kinds []store.Kind
 	l := newLimiter(t, ratelimit.Config{
-		Store: storeFunc(func(ctx context.Context, ops []store.Op) error {
+		Store: storefake.Func(func(ctx context.Context, ops []store.Op) error {
 			for i := range ops {
 				kinds = append(kinds, ops[i].Kind)
 				ops[i].Result = store.Result{Allowed: true}
@@ -133,7 +134,7 @@ func TestNothingIsSettledThatTheStoreDidNotTake(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	l := newLimiter(t, ratelimit.Config{
-		Store:          storeFunc(func(context.Context, []store.Op) error { calls++; return errors.New("away") }),
+		Store:          storefake.Func(func(context.Context, []store.Op) error { calls++; return errors.New("away") }),
 		OnStoreFailure: ratelimit.FailOpen, Hooks: unreported(),
 		Rules: []ratelimit.Rule{charging("r", "10 per hour", func(ratelimit.Response) int64 { return 0 })},
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -228,35 +229,35 @@ func TestClockOfTheConfigThatIsSetBack(t *testing.T) {
 func TestClockOfTheConfigWithAStoreThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := &fakeClock{time.Unix(1e9, 0)}
-		elsewhere := &mortal{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{Clock: clock.read})}
+		elsewhere := &storefake.Mortal{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{Clock: clock.read})}
 		l := newLimiter(t, ratelimit.Config{
 			Clock: clock.read, Store: elsewhere, OnStoreFailure: ratelimit.UseMemory, Hooks: unreported(),
 			Rules: []ratelimit.Rule{rule("r", "1 per minute")},
 		})
 		h := l.Handler(ok)
 		assert.Equal(t, []int{200, 429, 429}, codes(h, with(), with(), with()))
-		assert.EqualValues(t, 2, elsewhere.calls.Load(), "the second denial is remembered")
+		assert.EqualValues(t, 2, elsewhere.Calls.Load(), "the second denial is remembered")
 		time.Sleep(time.Hour)
 		assert.Equal(t, 429, serve(h, with()).Code, "real time does not count")
-		assert.EqualValues(t, 2, elsewhere.calls.Load())
+		assert.EqualValues(t, 2, elsewhere.Calls.Load())
 		clock.now = clock.now.Add(time.Minute)
 		assert.Equal(t, 200, serve(h, with()).Code)
-		assert.EqualValues(t, 3, elsewhere.calls.Load())
+		assert.EqualValues(t, 3, elsewhere.Calls.Load())
 
-		elsewhere.dead.Store(true)
+		elsewhere.Dead.Store(true)
 		other := request("192.0.2.2:1")
 		for n := range 6 {
 			assert.Equal(t, n == 0, serve(h, other).Code == 200, "local memory")
 		}
 		require.Equal(t, store.Down, l.Stats().Store)
-		elsewhere.dead.Store(false)
-		calls := elsewhere.calls.Load()
+		elsewhere.Dead.Store(false)
+		calls := elsewhere.Calls.Load()
 		time.Sleep(time.Hour)
 		assert.Equal(t, 429, serve(h, other).Code, "real time does not count in local memory")
-		assert.Equal(t, calls, elsewhere.calls.Load(), "by the clock it is too early for a probe")
+		assert.Equal(t, calls, elsewhere.Calls.Load(), "by the clock it is too early for a probe")
 		clock.now = clock.now.Add(time.Minute)
 		assert.Equal(t, 200, serve(h, other).Code)
-		assert.Equal(t, calls+1, elsewhere.calls.Load())
+		assert.Equal(t, calls+1, elsewhere.Calls.Load())
 		assert.Equal(t, store.Recovering, l.Stats().Store)
 	})
 }

@@ -142,10 +142,15 @@ func (v *verdict) addOne(pol *policy, k Key, cost int64, kind store.Kind) {
 // decided reports whether a store has decided, here or elsewhere.
 func (v *verdict) decided() bool { return v.failed == "" || v.failed == UseMemory }
 
+// limited reports whether limits have decided.
+func (v *verdict) limited() bool {
+	return len(v.ops) > 0 && v.denied.reason == "" && v.decided()
+}
+
 // strictest returns the index of the op that decided. It returns -1 if no op or something else
 // decided.
 func (v *verdict) strictest() int {
-	if len(v.ops) == 0 || v.denied.reason != "" || !v.decided() {
+	if !v.limited() {
 		return -1
 	}
 	return rank.Strictest(v.ops)

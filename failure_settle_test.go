@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -22,7 +23,7 @@ func TestStoreThatRejectsValidOps(t *testing.T) {
 	} {
 		l := newLimiter(t, ratelimit.Config{
 			Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: policy, Hooks: unreported(),
-			Store: storeFunc(func(context.Context, []store.Op) error { return store.ErrInvalidOp }),
+			Store: storefake.Func(func(context.Context, []store.Op) error { return store.ErrInvalidOp }),
 		})
 		assert.Equal(t, want, serve(l.Handler(ok), with()).Code)
 		d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
@@ -40,7 +41,7 @@ func TestStoreThatRejectsValidOpsIsNotDown(t *testing.T) {
 	calls := 0
 	l := newLimiter(t, ratelimit.Config{
 		Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: ratelimit.FailOpen, Hooks: unreported(),
-		Store: storeFunc(func(context.Context, []store.Op) error { calls++; return store.ErrInvalidOp }),
+		Store: storefake.Func(func(context.Context, []store.Op) error { calls++; return store.ErrInvalidOp }),
 	})
 	for range 20 {
 		serve(l.Handler(ok), with())
@@ -57,14 +58,14 @@ func TestLocalChargesAreSettledLocally(t *testing.T) {
 		Rules: []ratelimit.Rule{counting("failures", "3 per hour", ratelimit.Failures), rule("all", "100 per hour")},
 	})
 	serve(l.Handler(http.NotFoundHandler()), with())
-	elsewhere.dead.Store(true)
-	revived := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.dead.Store(false) }))
+	elsewhere.Dead.Store(true)
+	revived := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Dead.Store(false) }))
 	require.Equal(t, http.StatusOK, serve(revived, with()).Code)
 	d, err := l.Peek(t.Context(), "failures", client())
 	require.NoError(t, err)
 	require.NoError(t, d.StoreErr)
 	assert.EqualValues(t, 2, d.Remaining, "in the store")
-	elsewhere.dead.Store(true)
+	elsewhere.Dead.Store(true)
 	d, err = l.Peek(t.Context(), "failures", client())
 	require.NoError(t, err)
 	require.Error(t, d.StoreErr)
@@ -82,7 +83,7 @@ func TestChargesAreSettledWhereTheyWereMade(t *testing.T) {
 	observed.Mode = ratelimit.DryRun
 	l := newLimiter(t, ratelimit.Config{
 		Rules: []ratelimit.Rule{observed, rule("enforced", "9 per hour")}, OnStoreFailure: ratelimit.UseMemory, Hooks: unreported(),
-		Store: storeFunc(func(ctx context.Context, ops []store.Op) error {
+		Store: storefake.Func(func(ctx context.Context, ops []store.Op) error {
 			if calls++; calls == 1 {
 				return errors.New("once")
 			}
@@ -125,10 +126,10 @@ func TestStoreChargesAreNotSettledLocally(t *testing.T) {
 		Store: elsewhere, OnStoreFailure: ratelimit.UseMemory, Hooks: unreported(),
 		Rules: []ratelimit.Rule{counting("failures", "3 per hour", ratelimit.Failures)},
 	})
-	elsewhere.dead.Store(true)
+	elsewhere.Dead.Store(true)
 	serve(l.Handler(http.NotFoundHandler()), with())
-	elsewhere.dead.Store(false)
-	dies := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.dead.Store(true) }))
+	elsewhere.Dead.Store(false)
+	dies := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Dead.Store(true) }))
 	require.Equal(t, http.StatusOK, serve(dies, with()).Code)
 	d, err := l.Peek(t.Context(), "failures", client())
 	require.NoError(t, err)

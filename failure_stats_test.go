@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -61,7 +62,7 @@ func TestFailureReasons(t *testing.T) {
 			var reported error
 			l := newLimiter(t, ratelimit.Config{
 				Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: ratelimit.FailOpen,
-				Store: storeFunc(func(context.Context, []store.Op) error {
+				Store: storefake.Func(func(context.Context, []store.Op) error {
 					if tc.err == nil {
 						panic("store")
 					}
@@ -107,7 +108,7 @@ func TestStats(t *testing.T) {
 		}
 		require.Equal(t, want, l.Stats())
 
-		elsewhere.dead.Store(true)
+		elsewhere.Dead.Store(true)
 		for range 3 {
 			take("memory")
 			take("closed")
@@ -117,7 +118,7 @@ func TestStats(t *testing.T) {
 		want.Store, want.Changes[store.Down] = store.Down, 1
 		require.Equal(t, want, l.Stats())
 
-		elsewhere.dead.Store(false)
+		elsewhere.Dead.Store(false)
 		time.Sleep(time.Second)
 		take("open")
 		assert.Equal(t, store.Recovering, l.Stats().Store)
@@ -153,7 +154,7 @@ func TestChangesOfTheStoreAreLogged(t *testing.T) {
 			Store: elsewhere, OnStoreFailure: ratelimit.FailOpen, Rules: []ratelimit.Rule{rule("r", "1000 per second")},
 		})
 		for n := range 60 {
-			elsewhere.dead.Store(n%30 < 10)
+			elsewhere.Dead.Store(n%30 < 10)
 			for range 10 {
 				_, _ = l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
 			}
@@ -178,7 +179,7 @@ func TestChangesOfTheStoreAreLogged(t *testing.T) {
 // A panic of Hooks.StoreState is reported, and the request goes on.
 func TestStoreStateThatPanics(t *testing.T) {
 	elsewhere := newMortal()
-	elsewhere.dead.Store(true)
+	elsewhere.Dead.Store(true)
 	var reported []string
 	l := newLimiter(t, ratelimit.Config{
 		Store: elsewhere, OnStoreFailure: ratelimit.FailOpen, Rules: []ratelimit.Rule{rule("r", "1 per hour")},

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -32,28 +33,28 @@ func TestDeadStoreIsNotCalledForEachRequest(t *testing.T) {
 			},
 		})
 		h, r := l.Handler(ok), with()
-		elsewhere.dead.Store(true)
+		elsewhere.Dead.Store(true)
 		for range 100 {
 			require.Equal(t, http.StatusOK, serve(h, r).Code)
 		}
-		assert.EqualValues(t, 5, elsewhere.calls.Load())
+		assert.EqualValues(t, 5, elsewhere.Calls.Load())
 		failure := "ratelimit: store: connection refused"
 		assert.Equal(t, []string{failure, failure, failure, failure, "down", failure}, told)
 		d, err := l.Take(t.Context(), "r", ratelimit.UserKey("alice"), 1)
 		require.NoError(t, err)
 		require.ErrorIs(t, d.StoreErr, store.ErrDown)
 
-		elsewhere.dead.Store(false)
+		elsewhere.Dead.Store(false)
 		told = nil
 		for range 200 {
 			time.Sleep(10 * time.Millisecond)
 			serve(h, r)
 		}
-		elsewhere.calls.Store(0)
+		elsewhere.Calls.Store(0)
 		for range 100 {
 			serve(h, r)
 		}
-		assert.EqualValues(t, 100, elsewhere.calls.Load(), "two seconds after the store recovered")
+		assert.EqualValues(t, 100, elsewhere.Calls.Load(), "two seconds after the store recovered")
 		assert.Equal(t, []string{"recovering", "up"}, told)
 	})
 }
@@ -73,7 +74,7 @@ func TestDenialsCostTheStoreNothing(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		assert.EqualValues(t, 3+2, elsewhere.calls.Load(), "and once every ten seconds")
+		assert.EqualValues(t, 3+2, elsewhere.Calls.Load(), "and once every ten seconds")
 		time.Sleep(time.Second)
 		assert.Equal(t, http.StatusOK, serve(h, r).Code, "the wait is over")
 		require.Equal(t, http.StatusTooManyRequests, serve(h, r).Code)
@@ -106,7 +107,7 @@ func testStalledStore(t *testing.T, timeout, want time.Duration) {
 	var calls atomic.Int64
 	l := newLimiter(t, ratelimit.Config{
 		Rules: []ratelimit.Rule{rule("r", "1 per hour")}, OnStoreFailure: ratelimit.FailOpen, StoreTimeout: timeout,
-		Store: storeFunc(func(ctx context.Context, ops []store.Op) error {
+		Store: storefake.Func(func(ctx context.Context, ops []store.Op) error {
 			calls.Add(1)
 			return stall(ctx, ops)
 		}),
@@ -152,7 +153,7 @@ func TestCallersDoNotWaitForEachOther(t *testing.T) {
 		memory := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
 		h := newLimiter(t, ratelimit.Config{
 			Rules: []ratelimit.Rule{rule("r", "60 per hour")}, OnStoreFailure: ratelimit.FailClosed,
-			Store: storeFunc(func(ctx context.Context, ops []store.Op) error {
+			Store: storefake.Func(func(ctx context.Context, ops []store.Op) error {
 				time.Sleep(5 * time.Millisecond)
 				defer time.Sleep(5 * time.Millisecond)
 				return memory.Apply(ctx, ops)
@@ -192,7 +193,7 @@ func BenchmarkStoreElsewhere(b *testing.B) {
 		return nil
 	}
 	l := newLimiter(b, ratelimit.Config{
-		Rules: []ratelimit.Rule{rule("r", "1000000 per second")}, OnStoreFailure: ratelimit.FailOpen, Store: storeFunc(answer),
+		Rules: []ratelimit.Rule{rule("r", "1000000 per second")}, OnStoreFailure: ratelimit.FailOpen, Store: storefake.Func(answer),
 	})
 	key := ratelimit.UserKey("a")
 	b.ReportAllocs()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -26,7 +27,7 @@ func onFailure(name, limits string, policy ratelimit.FailurePolicy) ratelimit.Ru
 // deadLimiter returns a Limiter whose store has never worked.
 func deadLimiter(t testing.TB, cfg ratelimit.Config) *ratelimit.Limiter {
 	t.Helper()
-	cfg.Store = storeFunc(func(context.Context, []store.Op) error { return errors.New("a secret") })
+	cfg.Store = storefake.Func(func(context.Context, []store.Op) error { return errors.New("a secret") })
 	cfg.Hooks = unreported()
 	if cfg.OnStoreFailure == "" {
 		cfg.OnStoreFailure = ratelimit.FailOpen

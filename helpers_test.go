@@ -2,16 +2,15 @@ package ratelimit_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -95,28 +94,8 @@ func remaining(t testing.TB, l *ratelimit.Limiter, rule string) int64 {
 	return d.Remaining
 }
 
-// storeFunc is a function as a Store.
-type storeFunc func(ctx context.Context, ops []store.Op) error
-
-func (f storeFunc) Apply(ctx context.Context, ops []store.Op) error { return f(ctx, ops) }
-
-// mortal is a Store that can die. It counts its calls.
-type mortal struct {
-	ratelimit.Store
-	dead  atomic.Bool
-	calls atomic.Int64
-}
-
-func newMortal() *mortal {
-	return &mortal{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})}
-}
-
-func (m *mortal) Apply(ctx context.Context, ops []store.Op) error {
-	m.calls.Add(1)
-	if m.dead.Load() {
-		return errors.New("connection refused")
-	}
-	return m.Store.Apply(ctx, ops)
+func newMortal() *storefake.Mortal {
+	return &storefake.Mortal{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})}
 }
 
 // unreported returns hooks that drop errors and changes of the store's state.

@@ -89,18 +89,3 @@ func TestParseErrorCutsLongText(t *testing.T) {
 	_, err := ratelimit.Parse("1 per " + strings.Repeat("x", 500))
 	require.ErrorContains(t, err, `ratelimit: limit "1 per `+strings.Repeat("x", 74)+`...", offset 6: `)
 }
-
-func FuzzParse(f *testing.F) {
-	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > 128 { // longer text finds nothing new
-			t.Skip()
-		}
-		limits, err := ratelimit.Parse(text)
-		if err != nil {
-			return
-		}
-		again, err := ratelimit.Parse(limits.String())
-		require.NoError(t, err)
-		require.Equal(t, limits, again)
-	})
-}

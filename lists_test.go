@@ -162,13 +162,13 @@ func TestDenyAndAllow(t *testing.T) {
 				r.URL.Path = path
 				return serve(h, r).Code
 			}
-			before := elsewhere.calls.Load()
+			before := elsewhere.Calls.Load()
 			for range 3 {
 				require.Equal(t, 403, get("192.0.2.1:1"))
 				require.Equal(t, 200, get("192.0.2.7:1"), "on both lists")
 				require.Equal(t, 200, get("203.0.113.1:1"))
 			}
-			require.Equal(t, before, elsewhere.calls.Load(), "the store was called")
+			require.Equal(t, before, elsewhere.Calls.Load(), "the store was called")
 		}
 	}
 	assert.Equal(t, ratelimit.Decision{Reason: ratelimit.ReasonDenied, Key: client()}, last)

@@ -50,27 +50,22 @@ func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 // Decorator is like [Limiter.With] but returns an error instead of panicking. The error joins a
 // [*ConfigError] for every mistake.
 func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, error) {
-	d, err := l.decorate(rules)
-	if err != nil {
-		return nil, err
+	if len(rules) == 0 {
+		return nil, &ConfigError{"With", errors.New("no rules: want at least one")}
+	}
+	d := new(decorator)
+	m := l.change(func(s *source) mistakes {
+		s.decorators, s.rules = append(s.decorators, d), append(s.rules, slices.Clone(rules))
+		return nil
+	})
+	if len(m) > 0 {
+		return nil, m.err()
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			l.serve(w, r, next, l.table.Load(), d.set.Load())
 		})
 	}, nil
-}
-
-// decorate adds a decorator with these rules.
-func (l *Limiter) decorate(rules []Rule) (*decorator, error) {
-	if len(rules) == 0 {
-		return nil, &ConfigError{"With", errors.New("no rules: want at least one")}
-	}
-	d := new(decorator)
-	return d, l.change(func(s *source) mistakes {
-		s.decorators, s.rules = append(s.decorators, d), append(s.rules, slices.Clone(rules))
-		return nil
-	}).err()
 }
 
 // change compiles what edit makes of the source, and puts it into force for all requests from the

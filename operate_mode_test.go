@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -248,7 +249,7 @@ func TestDryRunWhileTheStoreFails(t *testing.T) {
 	hooks := unreported()
 	hooks.DryRun = func(*http.Request, ratelimit.Decision) { t.Error("DryRun was called") }
 	l := newLimiter(t, ratelimit.Config{
-		Store:          storeFunc(func(context.Context, []store.Op) error { return assert.AnError }),
+		Store:          storefake.Func(func(context.Context, []store.Op) error { return assert.AnError }),
 		OnStoreFailure: ratelimit.FailClosed, Rules: []ratelimit.Rule{watched}, Hooks: hooks,
 	})
 	assert.Equal(t, 200, serve(l.Handler(ok), with()).Code)

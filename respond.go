@@ -12,11 +12,6 @@ import (
 // deny answers a request that v denies, and refunds what outer limiters took for it.
 func (e *engine) deny(w http.ResponseWriter, r *http.Request, v *verdict) {
 	refund.All(r.Context())
-	e.answer(w, r, v)
-}
-
-// answer writes the response to a denied request.
-func (e *engine) answer(w http.ResponseWriter, r *http.Request, v *verdict) {
 	var d Decision
 	v.decide(&d)
 	m := new(respond.Denial)
@@ -98,7 +93,7 @@ func (e *engine) decided(r *http.Request, v *verdict) {
 // setFields writes the fields for v, merged with the fields of an outer limiter. Text that is
 // written into buf becomes a string and must not be changed afterwards.
 func (e *engine) setFields(h http.Header, v *verdict, buf []byte, values *respond.Values) {
-	if len(v.ops) == 0 || v.denied.reason != "" || !v.decided() {
+	if !v.limited() {
 		return
 	}
 	switch e.cfg.Headers {

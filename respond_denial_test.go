@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -51,8 +52,8 @@ func TestResponsesLeakNothing(t *testing.T) {
 	broken.Key = ratelimit.KeyFunc(func(*http.Request) (ratelimit.Key, error) { return ratelimit.Key{}, errors.New(secret) })
 	denying := broken
 	denying.OnMissingKey = ratelimit.DenyRequest
-	fails := storeFunc(func(context.Context, []store.Op) error { return errors.New(secret) })
-	panics := storeFunc(func(context.Context, []store.Op) error { panic(secret) })
+	fails := storefake.Func(func(context.Context, []store.Op) error { return errors.New(secret) })
+	panics := storefake.Func(func(context.Context, []store.Op) error { panic(secret) })
 	for name, cfg := range map[string]ratelimit.Config{
 		"store fails":      {Rules: []ratelimit.Rule{leaky}, Store: fails, OnStoreFailure: ratelimit.FailClosed},
 		"store panics":     {Rules: []ratelimit.Rule{leaky}, Store: panics, OnStoreFailure: ratelimit.FailClosed},

@@ -131,7 +131,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 				}
 				l := newLimiter(t, cfg)
 				applyAll(t, l, tc.before...)
-				shared.calls.Store(0)
+				shared.Calls.Store(0)
 				allowed := []bool{}
 				for i, d := range applyAll(t, l, tc.changes...) {
 					allowed = append(allowed, d.Allowed)
@@ -139,7 +139,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 					assert.Equal(t, client(), d.Key)
 				}
 				if elsewhere && len(tc.changes) > 0 {
-					assert.EqualValues(t, 1, shared.calls.Load(), "one step")
+					assert.EqualValues(t, 1, shared.Calls.Load(), "one step")
 				}
 				assert.Equal(t, tc.allowed, allowed)
 				assert.Equal(t, tc.want, levels{remaining(t, l, "a"), remaining(t, l, "b"), remaining(t, l, "c")})

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -121,7 +122,7 @@ func TestMaxWaitWhileTheStoreFails(t *testing.T) {
 				l := newLimiter(t, ratelimit.Config{
 					OnStoreFailure: ratelimit.FailOpen, Hooks: unreported(),
 					Rules: []ratelimit.Rule{patient("r", "1 per second", 10*time.Second)},
-					Store: storeFunc(func(ctx context.Context, ops []store.Op) error {
+					Store: storefake.Func(func(ctx context.Context, ops []store.Op) error {
 						if failing && !tc.answer {
 							return context.DeadlineExceeded
 						}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -208,7 +209,7 @@ func TestKnownPairWithoutRoom(t *testing.T) {
 func TestKnownPairWithoutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
-		answers := storeFunc(func(ctx context.Context, ops []store.Op) error {
+		answers := storefake.Func(func(ctx context.Context, ops []store.Op) error {
 			if len(ops) == 1 && ops[0].Kind == store.Peek {
 				return errors.New("down")
 			}

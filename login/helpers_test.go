@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -85,28 +86,8 @@ func address(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, 
 
 var addr = netip.MustParseAddr
 
-// storeFunc is a function as a Store.
-type storeFunc func(ctx context.Context, ops []store.Op) error
-
-func (f storeFunc) Apply(ctx context.Context, ops []store.Op) error { return f(ctx, ops) }
-
-// counting is a Store that counts its calls, and can die.
-type counting struct {
-	ratelimit.Store
-	calls atomic.Int64
-	dead  atomic.Bool
-}
-
-func newCounting() *counting {
-	return &counting{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})}
-}
-
-func (c *counting) Apply(ctx context.Context, ops []store.Op) error {
-	c.calls.Add(1)
-	if c.dead.Load() {
-		return errors.New("connection refused")
-	}
-	return c.Store.Apply(ctx, ops)
+func newCounting() *storefake.Mortal {
+	return &storefake.Mortal{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})}
 }
 
 // unreported returns hooks that drop errors and changes of the store's state.
@@ -121,7 +102,7 @@ func unreported() ratelimit.Hooks {
 func deadLimiter(t testing.TB, policy ratelimit.FailurePolicy) *ratelimit.Limiter {
 	t.Helper()
 	return newLimiter(t, ratelimit.Config{
-		Store:          storeFunc(func(context.Context, []store.Op) error { return errors.New("down") }),
+		Store:          storefake.Func(func(context.Context, []store.Op) error { return errors.New("down") }),
 		OnStoreFailure: policy, Hooks: unreported(),
 	})
 }

@@ -23,9 +23,9 @@ func TestCallsOfTheStore(t *testing.T) {
 	store := newCounting()
 	s := newRoute(t, newLimiter(t, ratelimit.Config{Store: store, OnStoreFailure: ratelimit.FailClosed}), login.Config{})
 	calls := func(address, user, password string, status int) int64 {
-		before := store.calls.Load()
+		before := store.Calls.Load()
 		assert.Equal(t, status, s.try(address, user, password))
-		return store.calls.Load() - before
+		return store.Calls.Load() - before
 	}
 	assert.Equal(t, int64(4), calls("10.0.0.1", "alice", "secret", 200), "an unknown pair succeeds")
 	assert.Equal(t, int64(4), calls("10.0.0.1", "alice", "secret", 200), "a known pair succeeds")
@@ -180,7 +180,7 @@ func TestExemptRequestsAreNotRead(t *testing.T) {
 				return "alice"
 			}})
 			assert.Equal(t, tc.want, s.try("10.0.0.1", "alice", "secret"))
-			assert.Zero(t, store.calls.Load())
+			assert.Zero(t, store.Calls.Load())
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -143,9 +144,9 @@ func TestStateCallsTheStore(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{Store: store, OnStoreFailure: ratelimit.FailClosed})
 		s := newRoute(t, l, login.Config{Block: block("1 per hour")})
 		calls := func() int64 {
-			before := store.calls.Load()
+			before := store.Calls.Load()
 			s.state(t, "alice", "10.0.0.1")
-			return store.calls.Load() - before
+			return store.Calls.Load() - before
 		}
 		assert.Equal(t, int64(2), calls())
 		require.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"))
@@ -174,7 +175,7 @@ func TestErrorsOfSupport(t *testing.T) {
 		require.NoError(t, f("alice", addr("10.0.0.1")), name)
 	}
 	require.ErrorIs(t, s.Unlock(t.Context(), ""), login.ErrNoAccount)
-	backend.dead.Store(true)
+	backend.Dead.Store(true)
 	for name, f := range do {
 		var failure *store.Error
 		require.ErrorAs(t, f("alice", addr("10.0.0.1")), &failure, name)
@@ -185,7 +186,7 @@ func TestErrorsOfSupport(t *testing.T) {
 func TestStateWhileTheStoreFails(t *testing.T) {
 	calls := 0
 	l := newLimiter(t, ratelimit.Config{
-		Store: storeFunc(func(_ context.Context, ops []store.Op) error {
+		Store: storefake.Func(func(_ context.Context, ops []store.Op) error {
 			if calls++; calls > 1 {
 				return errors.New("down")
 			}

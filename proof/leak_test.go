@@ -12,22 +12,19 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type storeFunc func(context.Context, []store.Op) error
-
-func (f storeFunc) Apply(ctx context.Context, ops []store.Op) error { return f(ctx, ops) }
-
 // A limiter leaves no goroutine behind, even if its store fails, panics or hangs.
 func TestNoGoroutineOutlivesACall(t *testing.T) {
 	for name, s := range map[string]ratelimit.Store{
 		"memory": ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}),
-		"dead":   storeFunc(func(context.Context, []store.Op) error { return errors.New("dead") }),
-		"panics": storeFunc(func(context.Context, []store.Op) error { panic("store") }),
-		"slow":   storeFunc(func(ctx context.Context, _ []store.Op) error { <-ctx.Done(); return ctx.Err() }),
+		"dead":   storefake.Func(func(context.Context, []store.Op) error { return errors.New("dead") }),
+		"panics": storefake.Func(func(context.Context, []store.Op) error { panic("store") }),
+		"slow":   storefake.Func(func(ctx context.Context, _ []store.Op) error { <-ctx.Done(); return ctx.Err() }),
 	} {
 		for _, policy := range []ratelimit.FailurePolicy{ratelimit.FailOpen, ratelimit.FailClosed, ratelimit.UseMemory} {
 			limiter, err := ratelimit.New(ratelimit.Config{

@@ -32,11 +32,6 @@ func harness(newStore func(*manual) store.Store) storetest.Harness {
 
 func user(id string) store.Key { return key.Text(key.User, id) }
 
-// A storeFunc is a function that is a Store.
-type storeFunc func(ctx context.Context, ops []store.Op) error
-
-func (f storeFunc) Apply(ctx context.Context, ops []store.Op) error { return f(ctx, ops) }
-
 // An id names one bucket.
 type id struct {
 	rule  string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -59,7 +60,7 @@ func arithmeticMutants() []mutant {
 	}
 }
 
-func rewindAdvances(_ store.Store, m *manual) storeFunc {
+func rewindAdvances(_ store.Store, m *manual) storefake.Func {
 	last, now := m.Now(), m.Now()
 	return newBuckets(func() time.Time {
 		now = now.Add(m.Now().Sub(last).Abs())
@@ -68,7 +69,7 @@ func rewindAdvances(_ store.Store, m *manual) storeFunc {
 	}).Apply
 }
 
-func locksOutOnRewind(s store.Store, m *manual) storeFunc {
+func locksOutOnRewind(s store.Store, m *manual) storefake.Func {
 	latest := m.Now()
 	return func(ctx context.Context, ops []store.Op) error {
 		if !m.Now().Before(latest) {

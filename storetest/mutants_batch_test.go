@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -45,7 +46,7 @@ func batchMutants() []mutant {
 	}
 }
 
-func chargesDenials(s store.Store, _ *manual) storeFunc {
+func chargesDenials(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		err := s.Apply(ctx, ops)
 		for _, op := range ops {
@@ -57,7 +58,7 @@ func chargesDenials(s store.Store, _ *manual) storeFunc {
 	}
 }
 
-func oneByOne(s store.Store, _ *manual) storeFunc {
+func oneByOne(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		if err := store.CheckOps(ops); err != nil {
 			return err
@@ -72,7 +73,7 @@ func oneByOne(s store.Store, _ *manual) storeFunc {
 }
 
 // checkThenAct peeks, leaves time for other calls to do the same, and takes what is still there.
-func checkThenAct(s store.Store, _ *manual) storeFunc {
+func checkThenAct(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		if len(ops) != 1 || ops[0].Kind != store.Take || ops[0].Cost != 1 {
 			return s.Apply(ctx, ops)
@@ -93,7 +94,7 @@ func checkThenAct(s store.Store, _ *manual) storeFunc {
 
 // partUnderContention refunds what a denied batch took, as clients of a cluster do, but forgets one
 // op.
-func partUnderContention(s store.Store, _ *manual) storeFunc {
+func partUnderContention(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		if err := store.CheckOps(ops); err != nil || len(ops) < 2 {
 			return s.Apply(ctx, ops)
@@ -115,7 +116,7 @@ func partUnderContention(s store.Store, _ *manual) storeFunc {
 }
 
 // dropsDuplicates keeps only the last op on each bucket.
-func dropsDuplicates(s store.Store, _ *manual) storeFunc {
+func dropsDuplicates(s store.Store, _ *manual) storefake.Func {
 	type bucket struct {
 		limit *store.Limit
 		key   store.Key
@@ -148,7 +149,7 @@ func dropsDuplicates(s store.Store, _ *manual) storeFunc {
 	}
 }
 
-func takesFirst(s store.Store, _ *manual) storeFunc {
+func takesFirst(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		var sorted []store.Op
 		var from []int
@@ -167,7 +168,7 @@ func takesFirst(s store.Store, _ *manual) storeFunc {
 	}
 }
 
-func reportsBefore(s store.Store, _ *manual) storeFunc {
+func reportsBefore(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		look := slices.Clone(ops)
 		for i := range look {
@@ -184,7 +185,7 @@ func reportsBefore(s store.Store, _ *manual) storeFunc {
 	}
 }
 
-func leavesFlags(s store.Store, _ *manual) storeFunc {
+func leavesFlags(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		old := slices.Clone(ops)
 		err := s.Apply(ctx, ops)

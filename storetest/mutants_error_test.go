@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 func errorMutants() []mutant {
 	return []mutant{
-		{name: "has an error for an empty batch", make: func(s store.Store, _ *manual) storeFunc {
+		{name: "has an error for an empty batch", make: func(s store.Store, _ *manual) storefake.Func {
 			return func(ctx context.Context, ops []store.Op) error {
 				if len(ops) == 0 {
 					return errors.New("nothing to do")
@@ -19,7 +20,7 @@ func errorMutants() []mutant {
 				return s.Apply(ctx, ops)
 			}
 		}, cases: []string{"an empty batch is no error"}},
-		{name: "has an error for a large batch", make: func(s store.Store, _ *manual) storeFunc {
+		{name: "has an error for a large batch", make: func(s store.Store, _ *manual) storefake.Func {
 			return func(ctx context.Context, ops []store.Op) error {
 				if len(ops) > 32 {
 					return fmt.Errorf("%d ops are too many", len(ops))
@@ -39,7 +40,7 @@ func errorMutants() []mutant {
 	}
 }
 
-func skipsInvalid(s store.Store, _ *manual) storeFunc {
+func skipsInvalid(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		for i := range ops {
 			if ops[i].Valid() {
@@ -53,7 +54,7 @@ func skipsInvalid(s store.Store, _ *manual) storeFunc {
 	}
 }
 
-func chargesPart(s store.Store, _ *manual) storeFunc {
+func chargesPart(s store.Store, _ *manual) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		if ctx.Err() == nil {
 			return s.Apply(ctx, ops)
@@ -68,7 +69,7 @@ func chargesPart(s store.Store, _ *manual) storeFunc {
 }
 
 // staysCanceled returns the error of a canceled call to the next call.
-func staysCanceled(s store.Store, _ *manual) storeFunc {
+func staysCanceled(s store.Store, _ *manual) storefake.Func {
 	var once error
 	return func(ctx context.Context, ops []store.Op) error {
 		if once == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -20,7 +21,7 @@ func forgettingMutants() []mutant {
 }
 
 // forgetsAfterPeriod has a time to live that ignores the burst.
-func forgetsAfterPeriod(s store.Store, m *manual) storeFunc {
+func forgetsAfterPeriod(s store.Store, m *manual) storefake.Func {
 	used := make(map[id]time.Time)
 	return func(ctx context.Context, ops []store.Op) error {
 		if store.CheckOps(ops) != nil {
@@ -37,7 +38,7 @@ func forgetsAfterPeriod(s store.Store, m *manual) storeFunc {
 }
 
 // forgetsUnderLoad holds 100 buckets, and forgets the oldest.
-func forgetsUnderLoad(s store.Store, _ *manual) storeFunc {
+func forgetsUnderLoad(s store.Store, _ *manual) storefake.Func {
 	held := make(map[id]bool)
 	var oldest []store.Op
 	return func(ctx context.Context, ops []store.Op) error {
@@ -61,7 +62,7 @@ func forgetsUnderLoad(s store.Store, _ *manual) storeFunc {
 }
 
 // overflowsOld uses a shared bucket if a batch has both keys that it knows and others.
-func overflowsOld(s store.Store, _ *manual) storeFunc {
+func overflowsOld(s store.Store, _ *manual) storefake.Func {
 	known := make(map[id]bool)
 	return func(ctx context.Context, ops []store.Op) error {
 		if store.CheckOps(ops) != nil {
@@ -84,7 +85,7 @@ func overflowsOld(s store.Store, _ *manual) storeFunc {
 	}
 }
 
-func refillsSlowly(_ store.Store, m *manual) storeFunc {
+func refillsSlowly(_ store.Store, m *manual) storefake.Func {
 	start := m.Now()
 	return newBuckets(func() time.Time { return start.Add(m.Now().Sub(start) / 2) }).Apply
 }

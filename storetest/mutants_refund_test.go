@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -38,7 +39,7 @@ func refundMutants() []mutant {
 	}
 }
 
-func keepsRefunds(s store.Store, _ *manual) storeFunc {
+func keepsRefunds(s store.Store, _ *manual) storefake.Func {
 	extra := make(map[store.Key]int64)
 	return func(ctx context.Context, ops []store.Op) error {
 		if len(ops) != 1 || ops[0].Cost < 0 {
@@ -60,13 +61,13 @@ func keepsRefunds(s store.Store, _ *manual) storeFunc {
 	}
 }
 
-func ignoresRefund(s store.Store, _ *manual) storeFunc { return ignoresIfEmpty(s, store.Refund) }
+func ignoresRefund(s store.Store, _ *manual) storefake.Func { return ignoresIfEmpty(s, store.Refund) }
 
 // takesWhole leaves a part of a token in the bucket.
-func takesWhole(s store.Store, _ *manual) storeFunc { return ignoresIfEmpty(s, store.TakeUpTo) }
+func takesWhole(s store.Store, _ *manual) storefake.Func { return ignoresIfEmpty(s, store.TakeUpTo) }
 
 // ignoresIfEmpty ignores ops of that kind on buckets that have no whole token.
-func ignoresIfEmpty(s store.Store, kind store.Kind) storeFunc {
+func ignoresIfEmpty(s store.Store, kind store.Kind) storefake.Func {
 	return func(ctx context.Context, ops []store.Op) error {
 		if len(ops) == 1 && ops[0].Kind == kind && ops[0].Cost > 0 {
 			look := []store.Op{{Kind: store.Peek, Limit: ops[0].Limit, Key: ops[0].Key}}
@@ -80,7 +81,7 @@ func ignoresIfEmpty(s store.Store, kind store.Kind) storeFunc {
 }
 
 // refundsPart makes a bucket full if it lacks less than a token after a refund.
-func refundsPart(s store.Store, _ *manual) storeFunc {
+func refundsPart(s store.Store, _ *manual) storefake.Func {
 	return answer(func(op *store.Op) {
 		if op.Kind == store.Refund && op.Result.ResetAfter < tokenTime(op.Limit) {
 			fill := []store.Op{{Kind: store.Reset, Limit: op.Limit, Key: op.Key}}
@@ -90,7 +91,7 @@ func refundsPart(s store.Store, _ *manual) storeFunc {
 	})(s, nil)
 }
 
-func resetsAll(_ store.Store, m *manual) storeFunc {
+func resetsAll(_ store.Store, m *manual) storefake.Func {
 	s := newBuckets(m.Now)
 	return func(ctx context.Context, ops []store.Op) error {
 		if len(ops) == 1 && ops[0].Kind == store.Reset {
@@ -101,7 +102,7 @@ func resetsAll(_ store.Store, m *manual) storeFunc {
 }
 
 // settlesDebts starts again with an empty bucket whenever TakeUpTo finds one.
-func settlesDebts(s store.Store, _ *manual) storeFunc {
+func settlesDebts(s store.Store, _ *manual) storefake.Func {
 	return answer(func(op *store.Op) {
 		if op.Kind == store.TakeUpTo && op.Result.Remaining == 0 {
 			again := []store.Op{

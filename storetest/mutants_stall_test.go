@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 	"github.com/ratelimit-go/ratelimit/storetest"
 )
@@ -60,7 +61,7 @@ func withServer(h storetest.Harness, c client) storetest.Harness {
 	h.New = func(t testing.TB) store.Store {
 		last = &server{Store: newStore(t)}
 		s := last
-		return storeFunc(func(ctx context.Context, ops []store.Op) error { return c(s, ctx, ops) })
+		return storefake.Func(func(ctx context.Context, ops []store.Op) error { return c(s, ctx, ops) })
 	}
 	h.Stall = func() func() { return last.stall() }
 	return h
@@ -76,7 +77,7 @@ func TestServerThatStalls(t *testing.T) {
 
 // stallMutants returns the clients of servers as mutants.
 func stallMutants() []mutant {
-	same := func(s store.Store, _ *manual) storeFunc { return s.Apply }
+	same := func(s store.Store, _ *manual) storefake.Func { return s.Apply }
 	var all []mutant
 	for name := range clients() {
 		all = append(all, mutant{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -50,7 +51,7 @@ func storageMutants() []mutant {
 	}
 }
 
-func bucketByPointer(s store.Store, _ *manual) storeFunc {
+func bucketByPointer(s store.Store, _ *manual) storefake.Func {
 	seen := make(map[*store.Limit]string)
 	return rewrite(func(op *store.Op) {
 		if seen[op.Limit] == "" {
@@ -61,7 +62,7 @@ func bucketByPointer(s store.Store, _ *manual) storeFunc {
 }
 
 // readsLater charges again what it finds in the ops of the last call.
-func readsLater(s store.Store, _ *manual) storeFunc {
+func readsLater(s store.Store, _ *manual) storefake.Func {
 	var last []store.Op
 	return func(ctx context.Context, ops []store.Op) error {
 		for _, op := range last {
@@ -77,7 +78,7 @@ func readsLater(s store.Store, _ *manual) storeFunc {
 	}
 }
 
-func keepsNumbers(s store.Store, _ *manual) storeFunc {
+func keepsNumbers(s store.Store, _ *manual) storefake.Func {
 	first := make(map[string]*store.Limit)
 	return rewrite(func(op *store.Op) {
 		name := fmt.Sprint(op.Limit.Index(), op.Limit.Rule())

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 	"github.com/ratelimit-go/ratelimit/storetest"
 )
@@ -18,9 +19,9 @@ import (
 // A mutant is a store with a bug that a limiter has had, or might well have.
 type mutant struct {
 	name  string
-	make  func(s store.Store, m *manual) storeFunc // s is correct
-	cases []string                                 // that must find it
-	racy  bool                                     // whether it shows only if calls run at once
+	make  func(s store.Store, m *manual) storefake.Func // s is correct
+	cases []string                                      // that must find it
+	racy  bool                                          // whether it shows only if calls run at once
 }
 
 // harness returns the Harness of the mutant on a clock of its own.
@@ -31,7 +32,7 @@ func (mut mutant) harness() storetest.Harness {
 			return f
 		}
 		var mu sync.Mutex
-		return storeFunc(func(ctx context.Context, ops []store.Op) error {
+		return storefake.Func(func(ctx context.Context, ops []store.Op) error {
 			mu.Lock()
 			defer mu.Unlock()
 			return f(ctx, ops)
@@ -90,13 +91,13 @@ func TestEachCaseFindsAMutant(t *testing.T) {
 
 func TestStoreWithoutABugPasses(t *testing.T) {
 	t.Parallel()
-	h := harness(func(m *manual) store.Store { return storeFunc(newBuckets(m.Now).Apply) })
+	h := harness(func(m *manual) store.Store { return storefake.Func(newBuckets(m.Now).Apply) })
 	assert.Empty(t, storetest.Failures(t, h))
 }
 
 // rewrite returns a mutant that applies other ops than the given ones.
-func rewrite(f func(op *store.Op)) func(store.Store, *manual) storeFunc {
-	return func(s store.Store, _ *manual) storeFunc {
+func rewrite(f func(op *store.Op)) func(store.Store, *manual) storefake.Func {
+	return func(s store.Store, _ *manual) storefake.Func {
 		return func(ctx context.Context, ops []store.Op) error {
 			changed := slices.Clone(ops)
 			for i := range changed {
@@ -114,8 +115,8 @@ func rewrite(f func(op *store.Op)) func(store.Store, *manual) storeFunc {
 }
 
 // answer returns a mutant that changes its answers.
-func answer(f func(op *store.Op)) func(store.Store, *manual) storeFunc {
-	return func(s store.Store, _ *manual) storeFunc {
+func answer(f func(op *store.Op)) func(store.Store, *manual) storefake.Func {
+	return func(s store.Store, _ *manual) storefake.Func {
 		return func(ctx context.Context, ops []store.Op) error {
 			if err := s.Apply(ctx, ops); err != nil {
 				return err

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -87,7 +88,7 @@ func TestOneTripIsOneFailure(t *testing.T) {
 	ops := []store.Op{take(newLimit(t, "r", 0, 10, time.Hour, 0), user("a"), 1)}
 	var failure error
 	var states []store.State
-	g := New(storeFunc(func(context.Context, []store.Op) error { return failure }), Config{
+	g := New(storefake.Func(func(context.Context, []store.Op) error { return failure }), Config{
 		OnState: func(_ context.Context, s store.State) { states = append(states, s) },
 	})
 	for trips := range 5 {

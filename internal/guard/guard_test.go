@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -28,7 +29,7 @@ func TestDeadStoreIsNotCalled(t *testing.T) {
 		var states []store.State
 		g := New(s, Config{OnState: func(_ context.Context, s store.State) { states = append(states, s) }})
 		op := take(newLimit(t, "r", 0, 1000, time.Second, 0), user("alice"), 1)
-		s.dead.Store(true)
+		s.Dead.Store(true)
 		for n := range 100 {
 			_, err := apply(t.Context(), g, op)
 			require.NotNil(t, err)
@@ -39,23 +40,23 @@ func TestDeadStoreIsNotCalled(t *testing.T) {
 			}
 			assert.Equal(t, n >= 4, len(states) == 1, "failure %d", n)
 		}
-		assert.EqualValues(t, 5, s.calls.Load())
+		assert.EqualValues(t, 5, s.Calls.Load())
 		assert.Equal(t, []store.State{store.Down}, states)
 		_, err := apply(t.Context(), g, op)
 		require.ErrorIs(t, err, store.ErrDown)
 		require.Equal(t, store.ReasonDown, err.Reason)
 
-		s.dead.Store(false)
+		s.Dead.Store(false)
 		states = nil
 		for range 200 {
 			time.Sleep(10 * ms)
 			_, _ = apply(t.Context(), g, op)
 		}
-		s.calls.Store(0)
+		s.Calls.Store(0)
 		for range 100 {
 			_, _ = apply(t.Context(), g, op)
 		}
-		assert.EqualValues(t, 100, s.calls.Load(), "two seconds after it has recovered")
+		assert.EqualValues(t, 100, s.Calls.Load(), "two seconds after it has recovered")
 		assert.Equal(t, []store.State{store.Recovering, store.Up}, states)
 	})
 }
@@ -64,7 +65,7 @@ func TestDeadStoreIsNotCalled(t *testing.T) {
 func TestProbeThatTheStoreCallsInvalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMortal()
-		g := New(storeFunc(func(ctx context.Context, ops []store.Op) error {
+		g := New(storefake.Func(func(ctx context.Context, ops []store.Op) error {
 			if ops[0].Limit.Rule() == "big" {
 				return store.ErrInvalidOp
 			}
@@ -72,12 +73,12 @@ func TestProbeThatTheStoreCallsInvalid(t *testing.T) {
 		}), Config{})
 		op := take(newLimit(t, "r", 0, 1000, time.Second, 0), user("a"), 1)
 		big := take(newLimit(t, "big", 0, 10, time.Second, 0), user("a"), 1)
-		s.dead.Store(true)
+		s.Dead.Store(true)
 		for range 5 {
 			_, err := apply(t.Context(), g, op)
 			require.NotNil(t, err)
 		}
-		s.dead.Store(false)
+		s.Dead.Store(false)
 		began := time.Now()
 		for g.Stats().State == store.Down {
 			require.Less(t, time.Since(began), 2*time.Second)
@@ -93,7 +94,7 @@ func TestProbeThatTheStoreCallsInvalid(t *testing.T) {
 // A store that calls ops invalid says nothing about itself that other limits should suffer for.
 func TestInvalidOpsDoNotTakeTheStoreDown(t *testing.T) {
 	calls := 0
-	g := New(storeFunc(func(context.Context, []store.Op) error { calls++; return store.ErrInvalidOp }), Config{})
+	g := New(storefake.Func(func(context.Context, []store.Op) error { calls++; return store.ErrInvalidOp }), Config{})
 	op := take(newLimit(t, "r", 0, 1, time.Hour, 0), user("a"), 1)
 	for range 20 {
 		_, err := apply(t.Context(), g, op)
@@ -126,7 +127,7 @@ func TestDenialCostsTheStoreNothing(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		assert.EqualValues(t, 3+2, s.calls.Load(), "and once every ten seconds")
+		assert.EqualValues(t, 3+2, s.Calls.Load(), "and once every ten seconds")
 		time.Sleep(time.Second)
 		assert.True(t, do(op).Allowed, "the wait is over")
 		require.False(t, do(op).Allowed)
@@ -138,7 +139,7 @@ func TestDenialCostsTheStoreNothing(t *testing.T) {
 // After an error the Results mean nothing, so a denial in them is not remembered.
 func TestFailureIsNotRememberedAsDenial(t *testing.T) {
 	calls := 0
-	g := New(storeFunc(func(_ context.Context, ops []store.Op) error {
+	g := New(storefake.Func(func(_ context.Context, ops []store.Op) error {
 		calls++
 		ops[0].Result = store.Result{RetryAfter: time.Hour, ResetAfter: time.Hour}
 		return context.DeadlineExceeded
@@ -160,7 +161,7 @@ func TestDenialOutlastsTheStore(t *testing.T) {
 		_, err := apply(t.Context(), g, op)
 		require.Nil(t, err)
 	}
-	s.dead.Store(true)
+	s.Dead.Store(true)
 	for range 6 {
 		_, err := apply(t.Context(), g, take(op.Limit, user("b"), 1))
 		require.NotNil(t, err)
@@ -182,7 +183,7 @@ func TestStalledStoreIsCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var calls atomic.Int64
-				g := New(storeFunc(func(ctx context.Context, ops []store.Op) error {
+				g := New(storefake.Func(func(ctx context.Context, ops []store.Op) error {
 					calls.Add(1)
 					return stalling(ctx, ops)
 				}), Config{Timeout: tc.timeout})
@@ -228,7 +229,7 @@ func TestStalledStoreIsCutOff(t *testing.T) {
 func TestCallersDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemory(nil)
-		g := New(storeFunc(func(ctx context.Context, ops []store.Op) error {
+		g := New(storefake.Func(func(ctx context.Context, ops []store.Op) error {
 			time.Sleep(5 * ms)
 			defer time.Sleep(5 * ms)
 			return s.Apply(ctx, ops)
@@ -259,7 +260,7 @@ func TestCallersDoNotWaitForEachOther(t *testing.T) {
 func TestClientThatHangsUpIsCharged(t *testing.T) {
 	type name struct{}
 	s, found := newMemory(nil), []any(nil)
-	g := New(storeFunc(func(ctx context.Context, ops []store.Op) error {
+	g := New(storefake.Func(func(ctx context.Context, ops []store.Op) error {
 		_, limited := ctx.Deadline()
 		found = append(found, limited, ctx.Value(name{}))
 		if err := ctx.Err(); err != nil {
@@ -283,7 +284,7 @@ func TestClock(t *testing.T) {
 	now := time.Hour
 	s := newMapStore(func() time.Duration { return now })
 	dead, calls := false, 0
-	g := New(storeFunc(func(ctx context.Context, ops []store.Op) error {
+	g := New(storefake.Func(func(ctx context.Context, ops []store.Op) error {
 		calls++
 		if dead {
 			return stalling(ctx, ops)
@@ -347,7 +348,7 @@ func BenchmarkApply(b *testing.B) {
 		}
 	}
 	plenty := take(newLimit(b, "r", 0, 1_000_000, time.Second, 0), user("a"), 1)
-	b.Run("answered", run(New(storeFunc(allowing), Config{}), plenty))
+	b.Run("answered", run(New(storefake.Func(allowing), Config{}), plenty))
 	b.Run("down", run(New(failing{context.DeadlineExceeded}, Config{}), plenty))
 
 	once := take(newLimit(b, "r", 0, 1, 24*time.Hour, 0), user("a"), 1)

@@ -3,9 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
 	"github.com/ratelimit-go/ratelimit/internal/memory"
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -43,11 +42,6 @@ func newMemory(clock func() time.Duration) *memory.Store {
 	return memory.New(memory.DefaultMaxKeys, clock)
 }
 
-// storeFunc is a store that consists of its Apply.
-type storeFunc func(ctx context.Context, ops []store.Op) error
-
-func (f storeFunc) Apply(ctx context.Context, ops []store.Op) error { return f(ctx, ops) }
-
 // failing is a store that always fails. It panics if it has no error.
 type failing struct{ err error }
 
@@ -72,22 +66,7 @@ func stalling(ctx context.Context, _ []store.Op) error {
 	return ctx.Err()
 }
 
-// mortal is a store that can die.
-type mortal struct {
-	store.Store
-	dead  atomic.Bool
-	calls atomic.Int64
-}
-
-func newMortal() *mortal { return &mortal{Store: newMemory(nil)} }
-
-func (m *mortal) Apply(ctx context.Context, ops []store.Op) error {
-	m.calls.Add(1)
-	if m.dead.Load() {
-		return errors.New("connection refused")
-	}
-	return m.Store.Apply(ctx, ops)
-}
+func newMortal() *storefake.Mortal { return &storefake.Mortal{Store: newMemory(nil)} }
 
 // mapStore is a small and obvious store that shows its buckets.
 type mapStore struct {

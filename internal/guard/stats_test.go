@@ -29,7 +29,7 @@ func TestStats(t *testing.T) {
 		}
 		require.Equal(t, want, g.Stats())
 
-		s.dead.Store(true)
+		s.Dead.Store(true)
 		for range 3 {
 			apply("memory")
 			apply("closed")
@@ -38,7 +38,7 @@ func TestStats(t *testing.T) {
 		want.State, want.Changes[store.Down] = store.Down, 1
 		require.Equal(t, want, g.Stats())
 
-		s.dead.Store(false)
+		s.Dead.Store(false)
 		time.Sleep(time.Second)
 		apply("open")
 		assert.Equal(t, store.Recovering, g.Stats().State)
