@@ -167,10 +167,10 @@ func (e *engine) judge(r *http.Request, s settlement, res Response) {
 }
 
 // Block blocks key under the named rule, which must have a [Block], for d from now, from a
-// millisecond to a year. It can lengthen or shorten a block, and is no repetition. A block that it
-// shortens counts as two until its first end has passed. Processes that know of an earlier block of
-// key go on with it for up to 10 seconds. The error says that there is no such rule ([ErrNoRule]),
-// that key or d is not valid, or that the Store failed.
+// millisecond to a year. It can lengthen or shorten a block, and is no repetition. Until the first
+// end of a shortened block has passed, that block counts as two for the length of the next one.
+// Processes that know of an earlier block of key go on with it for up to 10 seconds. The error says
+// that there is no such rule ([ErrNoRule]), that key or d is not valid, or that the Store failed.
 func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Duration) error {
 	r, err := l.blocking(rule, key)
 	if err != nil {

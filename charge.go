@@ -12,8 +12,9 @@ import (
 
 // SetCost makes n tokens the cost of the request with this context under the named rule, instead of
 // what was reserved: rows returned, bytes sent, milliseconds used. The handler may call it several
-// times, from one goroutine at a time. The excess is refunded at once. What is missing is taken as
-// far as the bucket has it. If the rule has a CountOnly or ResponseCost, that decides in the end.
+// times, from one goroutine at a time. The excess is refunded at once. If n is more than was
+// reserved, the rest is taken, as far as tokens are left. If the rule has a CountOnly or
+// ResponseCost, that decides in the end.
 //
 // The error says that n is negative, or that no rule of that name has taken anything: it does not
 // apply, or the Store failed and the rule did not decide in memory. If the Store fails now, the

@@ -61,7 +61,7 @@ type Config struct {
 	OnStoreFailure FailurePolicy
 	// Instances is how many instances the service has, for [UseMemory]: while Store fails, each
 	// enforces this part of every limit. Zero means 1: each instance enforces the whole limit. If
-	// the number changes, the greatest is the strict choice.
+	// the number varies, set the largest.
 	Instances int
 	// StoreTimeout is how long a call of Store may take, 10 µs at least. Zero means 50 ms.
 	StoreTimeout time.Duration

@@ -21,8 +21,8 @@ type Decision struct {
 	Local bool
 	// Overflow reports that the store had no room for Key, so several keys share the bucket.
 	Overflow bool
-	// Reason says why the request was denied. If the request was allowed, it is empty or
-	// ReasonStore.
+	// Reason says why the request was denied. If the request was allowed, it is empty, except for
+	// ReasonStore after FailOpen, and for [Limiter.Take] under a rule in DryRun.
 	Reason Reason
 	// Rule is the name of the rule that decided. It is empty if no rule applies.
 	Rule string

@@ -20,7 +20,7 @@ import (
 //
 // A Limit is exact or it is a mistake: Count over Period in nanoseconds, in lowest terms, must have
 // a numerator below 2^32, and a bucket must be full within 100 years. The zero Limit is not valid,
-// so New finds a limit that was forgotten.
+// so New finds a limit that was forgotten. Parse("unlimited") returns the limit that allows all.
 type Limit struct {
 	// Count is the number of tokens added per Period.
 	Count int64

@@ -12,7 +12,7 @@ import (
 )
 
 // Limit returns a decorator that enforces the limits in text, as [Parse] reads them, by key.
-// Without a key it counts by [ByClientIP]. Each call of Limit is one budget, which all handlers of
+// Without a key it counts by [ByClientIP]. Each call of Limit makes one rule, which all handlers of
 // the decorator share. Its name is the text, with a number if the text is used again. So name the
 // rules by [Limiter.With] if instances share a Store and their code can differ, such as in a
 // rolling deployment. Limit panics if text or key is not valid, as [http.ServeMux.Handle] does for

@@ -2,10 +2,12 @@ package ratelimit_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,4 +99,29 @@ func program(code string) string {
 		}
 	}
 	return fmt.Sprintf(snippetFrame, code)
+}
+
+// The first program of the README answers as its transcript shows.
+func TestFirstProgramAnswersAsShown(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	program := regexp.MustCompile(`MustParse\("([^"]+)"\)`).FindSubmatch(text)
+	require.NotNil(t, program)
+	shown := regexp.MustCompile("(?s)```\n\\$ for i in ([\\d ]+); do [^\n]*\nHTTP/1.1 (\\d+) [^\n]*\n(.*?)\n\n(.*?)\n```")
+	transcript := shown.FindSubmatch(text)
+	require.NotNil(t, transcript)
+
+	h := limitedBy(t, string(program[1]), nil)
+	for range strings.Fields(string(transcript[1])) {
+		require.Equal(t, http.StatusOK, serve(h, with()).Code)
+	}
+	w := serve(h, with())
+	assert.Equal(t, string(transcript[2]), strconv.Itoa(w.Code))
+	for line := range strings.Lines(string(transcript[3])) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		assert.Equal(t, []string{strings.ReplaceAll(value, "per-client", "r")}, w.Header()[name], name)
+	}
+	assert.Len(t, w.Header(), strings.Count(string(transcript[3]), "\n")+2, "only X-Content-Type-Options is not shown")
+	body := strings.ReplaceAll(strings.ReplaceAll(string(transcript[4]), "\n", ""), "per-client", "r")
+	assert.Equal(t, body+"\n", w.Body.String())
 }

@@ -28,8 +28,8 @@ type Rule struct {
 	// Limits must all allow a request. The buckets of a limit are known by its place in Limits, so
 	// when its numbers change, each key keeps what it has spent. A rule with InFlight needs none.
 	Limits Limits
-	// LimitsFor, if non-nil, chooses the limits of a key, such as by the plan of a user. Nil or
-	// empty limits mean Limits. Take, Peek and Explain call it too.
+	// LimitsFor, if non-nil, chooses the limits of a key, such as by the plan of a user. If it
+	// returns none, Limits apply. Take, Peek and Explain call it too.
 	LimitsFor func(ctx context.Context, key Key) Limits
 	// Key says by which key to count. Nil means [ByClientIP].
 	Key Keyer
@@ -140,8 +140,8 @@ type Block struct {
 	For time.Duration
 	// Max is how long a block lasts at most, a year or less. Zero means an hour, or For if longer.
 	Max time.Duration
-	// Forget is how long a key must go without a block for the next block to be half as long: a
-	// second to 90 days. Zero means a day.
+	// Forget is the time without a block after which one earlier block is forgotten, so that the
+	// next is half as long: a second to 90 days. Zero means a day.
 	Forget time.Duration
 	// When, if non-nil, reports whether a response is a violation too, such as a failed login. It
 	// is called when the handler has returned or panicked. If it panics itself, there is no

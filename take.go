@@ -16,8 +16,8 @@ import (
 // none, and returns the decision. It ignores the parts of a rule that need a request: Key, Cost,
 // Skip and InFlight. It never waits, even if the rule has a MaxWait: see [Limiter.Wait].
 //
-// A rule that is [Off] allows everything. A rule in [DryRun] takes the tokens that are there and
-// allows everything too. Its Reason and RetryAfter then tell what the rule would have done.
+// A rule that is [Off] allows everything. A rule in [DryRun] decides as if it were enforced, and
+// then allows everything too. Reason and RetryAfter tell what it decided.
 //
 // The error is a misuse: there is no such rule ([ErrNoRule]), or key or cost is not valid
 // ([store.ErrInvalidOp]). If the store failed, OnStoreFailure has decided, and StoreErr of the

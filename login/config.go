@@ -28,8 +28,9 @@ type Config struct {
 	Name string
 	// Account returns the account that the client tries to use, as the client typed it. See
 	// [FormField] and [JSONField]. Letter case and surrounding space do not count. If it returns
-	// "", or panics, the attempt counts as one at a further account, which all such attempts share.
-	// So hiding the account does not evade the limits. Their successes clear and remember nothing.
+	// "", or panics, the attempt counts against one extra account that all such attempts share. So
+	// hiding the account does not evade the limits. A success there clears no failures, and makes
+	// no pair known.
 	Account func(r *http.Request) string
 	// ClientIP says how the address of the client is found. The zero value means ClientIP of the
 	// limiter's Config.

@@ -11,9 +11,9 @@
 //
 //	attack                         stopped by
 //	one address, one account       PerPair failures of the pair, then blocks that grow longer
-//	many addresses, one account    PerAccount failures of the account, by pairs that are not known
-//	one address, many accounts     PerAddress failures of the address, by pairs that are not known
-//	many addresses and accounts    Total failures of all pairs that are not known
+//	many addresses, one account    PerAccount failures of the account, except by known pairs
+//	one address, many accounts     PerAddress failures of the address, except by known pairs
+//	many addresses and accounts    Total failures, except by known pairs
 //
 // A successful login clears the failures of its account and of its pair. From then on the pair is
 // known for the time Remember, and only the limit of the pair applies to it. So strangers can use
