@@ -47,6 +47,8 @@ func TestFailurePolicyByRule(t *testing.T) {
 	}{
 		{"all open", []ratelimit.FailurePolicy{open, open}, closed, []int{200, 200, 200}, ""},
 		{"one closed", []ratelimit.FailurePolicy{open, memory, closed}, open, []int{503, 503, 503}, ""},
+		{"closed before memory", []ratelimit.FailurePolicy{closed, memory}, open, []int{503, 503, 503}, ""},
+		{"closed before open", []ratelimit.FailurePolicy{closed, open}, memory, []int{503, 503, 503}, ""},
 		{"one in memory", []ratelimit.FailurePolicy{open, memory, open}, open, []int{200, 200, 429}, "r2"},
 		{"two in memory", []ratelimit.FailurePolicy{open, memory, memory}, closed, []int{200, 200, 429}, "r2"},
 		{"inherited open", []ratelimit.FailurePolicy{none, none}, open, []int{200, 200, 200}, ""},
