@@ -58,7 +58,7 @@ func (e *engine) applyBlocks(ctx context.Context, c *call) error {
 	if c.denied.reason == "" && c.decided() {
 		for _, s := range c.suspects {
 			if c.exceeds(s) {
-				c.block(s, e.offend(ctx, s.rule, s.key))
+				c.block(s, e.violate(ctx, s.rule, s.key))
 			}
 		}
 		return nil
@@ -137,8 +137,8 @@ func (e *engine) stillBlocked(c *call, s suspect, answer *store.Result, then blo
 	return 0
 }
 
-// offend counts a violation of k under r, and returns for how long k is now blocked.
-func (e *engine) offend(ctx context.Context, r *rule, k Key) time.Duration {
+// violate counts a violation of k under r, and returns for how long k is now blocked.
+func (e *engine) violate(ctx context.Context, r *rule, k Key) time.Duration {
 	if !r.block.Counts() || k == key.Shared() {
 		return 0
 	}
@@ -162,7 +162,7 @@ func (e *engine) judge(r *http.Request, s settlement, res Response) {
 	violation, when := false, s.rule.Block.When
 	s.rule.call(e.reporter, r.Context(), "When", func() error { violation = when(res); return nil })
 	if violation {
-		e.offend(r.Context(), s.rule, s.key)
+		e.violate(r.Context(), s.rule, s.key)
 	}
 }
 

@@ -61,7 +61,7 @@ func (e *engine) settle(r *http.Request, a *admission, settling []settlement, re
 	var costs []ruleCost
 	for _, s := range settling {
 		res.Cost = a.cost(s.rule.Name, s.cost)
-		if b := s.rule.Block; b != nil && b.When != nil && !s.observed {
+		if b := s.rule.Block; b != nil && b.When != nil && !s.dry {
 			e.judge(r, s, res)
 		}
 		if s.rule.charges() {
@@ -71,9 +71,9 @@ func (e *engine) settle(r *http.Request, a *admission, settling []settlement, re
 	a.setCosts(costs)
 }
 
-// observe counts a request under the rules in DryRun, and adds what they took to a.
-func (e *engine) observe(r *http.Request, a *admission, observed []observation) {
-	for _, o := range observed {
+// takeDry counts a request under the rules in DryRun, and adds what they took to a.
+func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) {
+	for _, o := range dryRuns {
 		c := e.newCall()
 		c.add(o.plan, o.key, o.cost, store.Take)
 		_ = e.apply(r.Context(), &c.verdict) // reported there

@@ -38,7 +38,7 @@ type rule struct {
 	direct   bool            // Key calls no function of the user, so it cannot panic
 	forAll   bool            // Key counts all clients together
 	block    *blocks.Buckets // nil without a Block
-	settles  bool            // the response decides what the request costs, or whether it offends
+	settles  bool            // the response decides what the request costs, or whether it is a violation
 	plain    bool            // it takes tokens in memory for every request, and does no more
 	simple   bool            // Take needs only its buckets, which are few and in memory
 	chosen   sync.Map        // text of limits to *plan, for LimitsFor

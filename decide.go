@@ -34,7 +34,7 @@ type call struct {
 	verdict
 	own      outcome      // of verdict
 	settling []settlement // rules whose response decides
-	observed []observation
+	dryRuns  []dryRun
 	waiters  []*rule // rules that hold requests
 	holds    []hold  // limits that hold this one
 	permits  []inflight.Permit
@@ -46,14 +46,14 @@ type call struct {
 
 // A settlement is a rule whose response decides, as it applies to one request.
 type settlement struct {
-	rule     *rule
-	key      Key
-	cost     int64 // what was reserved
-	observed bool  // the rule denies and blocks no request
+	rule *rule
+	key  Key
+	cost int64 // what was reserved
+	dry  bool  // the rule denies and blocks no request
 }
 
-// An observation is a rule in DryRun, as it applies to one request.
-type observation struct {
+// A dryRun is a rule in DryRun, as it applies to one request.
+type dryRun struct {
 	rule *rule
 	plan *plan
 	key  Key
@@ -78,7 +78,7 @@ type suspect struct {
 type part struct {
 	rule       *rule
 	first, end int
-	observed   bool // the rule denies nothing for this key
+	dry        bool // the rule denies nothing for this key
 }
 
 func (e *engine) newCall() *call {
@@ -93,7 +93,7 @@ func (e *engine) newCall() *call {
 // free makes c available for another decision. It clears only what is tested for being empty.
 func (e *engine) free(c *call) {
 	c.ops, c.from, c.own = c.ops[:0], c.from[:0], outcome{}
-	c.settling, c.observed, c.waiters = c.settling[:0], c.observed[:0], c.waiters[:0]
+	c.settling, c.dryRuns, c.waiters = c.settling[:0], c.dryRuns[:0], c.waiters[:0]
 	c.permits, c.suspects, c.parts = c.permits[:0], c.suspects[:0], c.parts[:0]
 	e.calls.Put(c)
 }

@@ -120,7 +120,7 @@ func exchanges() []exchange {
 	}
 	several := ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client",
 		"5 per second; 100 per minute burst 20; 1000 per hour"), rule("writes", "2 per minute; 20 per day")}}
-	offender := ratelimit.Config{Rules: []ratelimit.Rule{blocking(ratelimit.Block{After: ratelimit.Per(2, time.Hour), For: time.Hour})}}
+	blocks := ratelimit.Config{Rules: []ratelimit.Rule{blocking(ratelimit.Block{After: ratelimit.Per(2, time.Hour), For: time.Hour})}}
 	deny := new(ratelimit.List)
 	if err := deny.Replace([]string{"192.0.2.0/24"}); err != nil {
 		panic(err)
@@ -142,12 +142,12 @@ func exchanges() []exchange {
 		{name: "store failed closed text", cfg: failing(ratelimit.FailClosed), accept: "text/plain"},
 		{name: "store failed open", cfg: failing(ratelimit.FailOpen)},
 		{name: "store failed memory", cfg: failing(ratelimit.UseMemory), before: 2},
-		{name: "blocked by this request", cfg: offender, before: 2},
-		{name: "blocked json", cfg: offender, before: 3},
-		{name: "blocked text", cfg: offender, before: 3, accept: "text/plain"},
+		{name: "blocked by this request", cfg: blocks, before: 2},
+		{name: "blocked json", cfg: blocks, before: 3},
+		{name: "blocked text", cfg: blocks, before: 3, accept: "text/plain"},
 		{
 			name: "blocked nested", cfg: ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "9 per minute")}},
-			nested: offender.Rules, before: 3,
+			nested: blocks.Rules, before: 3,
 		},
 		{name: "deny list json", cfg: denied},
 		{name: "deny list text", cfg: denied, accept: "text/plain"},

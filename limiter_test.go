@@ -376,7 +376,7 @@ func TestPatternIsSeenOutside(t *testing.T) {
 }
 
 // Response fields of an outer middleware do not break the denial. Its fields about limits stay.
-func TestRefusalWithinAnotherMiddleware(t *testing.T) {
+func TestDenialWithinAnotherMiddleware(t *testing.T) {
 	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1 per hour")}}).Handler(ok)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "5")

@@ -79,8 +79,8 @@ func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		ctx = s
 	}
 	a, text := e.newAdmission(ctx, &c.verdict, worst)
-	if len(c.observed) > 0 {
-		e.observe(r, a, c.observed)
+	if len(c.dryRuns) > 0 {
+		e.takeDry(r, a, c.dryRuns)
 	}
 	if e.cfg.Hooks.Decided != nil {
 		e.decided(r, &c.verdict)
@@ -231,14 +231,14 @@ func (c *call) collect(e *engine, set *ruleSet, req *http.Request, kind store.Ki
 
 // collectOne adds what one rule needs for the key k.
 func (c *call) collectOne(e *engine, r *rule, req *http.Request, k Key, kind store.Kind) bool {
-	observed := kind == store.Take && !r.enforces(k)
-	if r.block != nil && kind == store.Take && !observed && c.suspect(e, r, k) {
+	dry := kind == store.Take && !r.enforces(k)
+	if r.block != nil && kind == store.Take && !dry && c.suspect(e, r, k) {
 		return false
 	}
 	p, cost := r.limitsOf(e.reporter, req.Context(), k), r.cost(e.reporter, req)
 	switch {
-	case observed:
-		c.observed = append(c.observed, observation{r, p, k, cost})
+	case dry:
+		c.dryRuns = append(c.dryRuns, dryRun{r, p, k, cost})
 		if r.charges() {
 			c.settling = append(c.settling, settlement{r, k, cost, true})
 		}

@@ -145,7 +145,7 @@ func (l *Limiter) applyAll(ctx context.Context, changes []Change, ds []Decision,
 		l.unasked(c)
 	} else if err := l.applyBlocks(ctx, c); errors.Is(err, store.ErrInvalidOp) {
 		return err
-	} else if wait && !c.parts[0].observed {
+	} else if wait && !c.parts[0].dry {
 		l.hold(ctx, c)
 	} else {
 		l.denyLate(ctx, c)
@@ -182,11 +182,11 @@ func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, al
 		c.parts = append(c.parts, p)
 		return nil
 	}
-	p.observed = kind == store.Take && !r.enforces(ch.Key)
-	if p.observed && !alone {
+	p.dry = kind == store.Take && !r.enforces(ch.Key)
+	if p.dry && !alone {
 		kind = store.TakeUpTo
 	}
-	if takes && r.block != nil && !p.observed && c.suspect(&l.engine, r, ch.Key) {
+	if takes && r.block != nil && !p.dry && c.suspect(&l.engine, r, ch.Key) {
 		c.parts = append(c.parts, p)
 		return nil
 	}
@@ -225,7 +225,7 @@ func (c *call) decidePart(d *Decision, p *part) {
 	if len(v.ops) == 0 || d.Rule == "" {
 		d.Rule, d.Mode = p.rule.Name, p.rule.Mode
 	}
-	if p.observed {
+	if p.dry {
 		d.Allowed = true
 	}
 }

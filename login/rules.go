@@ -13,7 +13,7 @@ var limitsOf = [...]string{"Remember", "PerPair", "PerAccount", "PerAddress", "T
 // that deny requests. So the response names it if several rules deny for equally long, and the
 // store is not called about a pair that is blocked.
 func (g *Guard) rules(cfg *Config) []ratelimit.Rule {
-	failed, everybody := failedOf(cfg), everybody(cfg)
+	failed, total := failedOf(cfg), totalKey(cfg)
 	rules := []ratelimit.Rule{
 		{ // It applies to no request. Its Key reports what goes wrong when a request is read.
 			Name: cfg.known(), Limits: ratelimit.Limits{{Count: 1, Period: cfg.Remember}},
@@ -36,7 +36,7 @@ func (g *Guard) rules(cfg *Config) []ratelimit.Rule {
 		},
 		{
 			Name: cfg.total(), Limits: cfg.Total, Skip: isKnown,
-			Key:       keyOf(func(*attempt) ratelimit.Key { return everybody }),
+			Key:       keyOf(func(*attempt) ratelimit.Key { return total }),
 			CountOnly: cfg.Failed, OmitHeaders: true,
 		},
 	}
@@ -46,8 +46,8 @@ func (g *Guard) rules(cfg *Config) []ratelimit.Rule {
 	return rules
 }
 
-// everybody returns the key of the rule NAME-total.
-func everybody(cfg *Config) ratelimit.Key { return ratelimit.ValueKey("global", cfg.Name) }
+// totalKey returns the key of the rule NAME-total.
+func totalKey(cfg *Config) ratelimit.Key { return ratelimit.ValueKey("global", cfg.Name) }
 
 // keyOf returns a Keyer that reads the request and returns one of its keys.
 func keyOf(key func(*attempt) ratelimit.Key) ratelimit.Keyer {

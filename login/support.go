@@ -78,7 +78,7 @@ func (g *Guard) State(ctx context.Context, account string, addr netip.Addr) (Sta
 		return State{}, err
 	}
 	others, err := g.apply(ctx, peek(cfg.known(), who.pair), peek(cfg.account(), who.account),
-		peek(cfg.address(), who.address), peek(cfg.total(), everybody(cfg)))
+		peek(cfg.address(), who.address), peek(cfg.total(), totalKey(cfg)))
 	if err != nil {
 		return State{}, err
 	}

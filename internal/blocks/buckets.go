@@ -91,9 +91,9 @@ func (b *Buckets) Asks(k key.Key) store.Op {
 	return store.Op{Kind: store.Peek, Limit: b.block, Key: k, Cost: whole}
 }
 
-// Offend appends the four ops that count a violation of k. If k is blocked, the first of them
+// Violate appends the four ops that count a violation of k. If k is blocked, the first of them
 // denies the batch. [Answers] finds the answers. Call it only if b.Counts.
-func (b *Buckets) Offend(ops []store.Op, k key.Key) []store.Op {
+func (b *Buckets) Violate(ops []store.Op, k key.Key) []store.Op {
 	return append(
 		b.begin(ops, k, 0),
 		store.Op{Kind: store.TakeUpTo, Limit: b.violations, Key: k, Cost: 1},
@@ -112,9 +112,9 @@ func (b *Buckets) Punish(ops []store.Op, k key.Key, d time.Duration) []store.Op 
 }
 
 // Answers returns the results about the block, the violations and the repeats of a key. The last
-// four of ops must be the ops of [Buckets.Offend] or [Buckets.Punish].
+// four of ops must be the ops of [Buckets.Violate] or [Buckets.Punish].
 //
-// If the block is not Allowed, the key is blocked for its RetryAfter. After Offend, a violation
+// If the block is not Allowed, the key is blocked for its RetryAfter. After Violate, a violation
 // that leaves no token Remaining blocks the key: pass the ResetAfter of repeats to
 // [Buckets.Before].
 func Answers(ops []store.Op) (block, violations, repeats *store.Result) {

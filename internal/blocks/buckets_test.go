@@ -90,7 +90,7 @@ func TestOps(t *testing.T) {
 		want []store.Op
 	}{
 		{"ask", []store.Op{b.Asks(alice)}, []store.Op{{Kind: store.Peek, Limit: b.block, Key: alice, Cost: whole}}},
-		{"offend", b.Offend([]store.Op{first}, alice), []store.Op{
+		{"violate", b.Violate([]store.Op{first}, alice), []store.Op{
 			first,
 			{Kind: store.Take, Limit: b.block, Key: alice, Cost: whole},
 			{Kind: store.Refund, Limit: b.block, Key: alice, Cost: whole},
@@ -131,7 +131,7 @@ func TestAnswers(t *testing.T) {
 	b := Compile("p", after(3))
 	first := store.Op{Kind: store.Peek, Limit: b.repeats, Key: alice}
 	for name, ops := range map[string][]store.Op{
-		"offend": b.Offend([]store.Op{first}, alice), "punish": b.Punish([]store.Op{first}, alice, minu),
+		"violate": b.Violate([]store.Op{first}, alice), "punish": b.Punish([]store.Op{first}, alice, minu),
 	} {
 		block, violations, repeats := Answers(ops)
 		assert.Same(t, &ops[1].Result, block, name)
@@ -180,12 +180,12 @@ func TestResets(t *testing.T) {
 }
 
 // An op about a blocked key changes no bucket.
-func TestOffendAndPunishWhileBlocked(t *testing.T) {
+func TestViolateAndPunishWhileBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newInstance(after(2), newServer())
 		in.untilBlocked(t, 2)
 		time.Sleep(sec)
-		for _, ops := range [][]store.Op{in.Offend(nil, alice), in.Punish(nil, alice, hour)} {
+		for _, ops := range [][]store.Op{in.Violate(nil, alice), in.Punish(nil, alice, hour)} {
 			in.apply(ops)
 			block, _, repeats := Answers(ops)
 			assert.False(t, block.Allowed)

@@ -16,7 +16,7 @@ type Apply func(ops []store.Op) (decided, shared bool)
 // Otherwise times is 0. Call it only if b.Counts.
 func (b *Buckets) Count(known *Known, rule string, k key.Key, apply Apply) (wait time.Duration, times int) {
 	then := known.Asking()
-	ops := b.Offend(nil, k)
+	ops := b.Violate(nil, k)
 	decided, shared := apply(ops)
 	block, violations, repeats := Answers(ops)
 	switch {

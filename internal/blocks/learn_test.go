@@ -86,7 +86,7 @@ func TestLearnWithoutRoom(t *testing.T) {
 	assert.Equal(t, held, known(k, first))
 
 	third := names(4000, 20000) // many for each shard
-	w.now = 2 * hour // all blocks have ended
+	w.now = 2 * hour            // all blocks have ended
 	for _, name := range third {
 		learn(k, name, hour)
 	}
