@@ -157,10 +157,13 @@ func (e *engine) violate(ctx context.Context, r *rule, k Key) time.Duration {
 	return wait
 }
 
-// judge counts a response that is a violation.
-func (e *engine) judge(r *http.Request, s settlement, res Response) {
-	violation, when := false, s.rule.Block.When
-	s.rule.call(e.reporter, r.Context(), "When", func() error { violation = when(res); return nil })
+// judge counts a response that is a violation, or that was not seen.
+func (e *engine) judge(r *http.Request, s settlement, res Response, seen bool) {
+	violation, when := !seen, s.rule.Block.When
+	s.rule.call(e.reporter, r.Context(), "When", func() error {
+		violation = when(res) || !seen
+		return nil
+	})
 	if violation {
 		e.violate(r.Context(), s.rule, s.key)
 	}

@@ -135,6 +135,8 @@ var blockAnswers = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request)
 		w.WriteHeader(http.StatusUnauthorized)
 	case http.MethodPut:
 		panic(http.ErrAbortHandler)
+	default:
+		w.WriteHeader(http.StatusOK)
 	}
 })
 

@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,48 +23,65 @@ func SetCost(ctx context.Context, rule string, n int64) error {
 		return fmt.Errorf("ratelimit: SetCost: negative cost %d", n)
 	}
 	for a := admissionOf(ctx); a != nil; a = admissionOf(a.Context) {
-		if a.setCosts([]ruleCost{{rule, n}}) {
+		if a.setCosts([]ruleCost{{rule, max(n, 1)}}) {
 			return nil
 		}
 	}
 	return fmt.Errorf("ratelimit: SetCost: %w: no rule %q was charged for this request", ErrNoRule, rule)
 }
 
-// finalCost returns what the request costs in the end.
-func (r *rule) finalCost(e *engine, res Response) int64 {
-	n := res.Cost // also if the function fails: a mistake there must not open a door
-	what := "ResponseCost"
-	if r.CountOnly != nil {
-		what = "CountOnly"
+// finalCost returns what the request costs in the end. If the response was not seen, that is at
+// least what was reserved: it may be a failure that is answered elsewhere. So is the cost if a
+// function fails, because a mistake there must not open a door.
+func (r *rule) finalCost(e *engine, res Response, seen bool) int64 {
+	n, ctx := res.Cost, res.Request.Context()
+	counts := true
+	if r.CountOnly != nil && seen {
+		r.call(e.reporter, ctx, "CountOnly", func() error { counts = r.CountOnly(res); return nil })
 	}
-	r.call(e.reporter, res.Request.Context(), what, func() error {
-		if r.CountOnly != nil {
-			if !r.CountOnly(res) {
-				n = 0
+	if !counts {
+		return 0
+	}
+	if r.ResponseCost != nil {
+		r.call(e.reporter, ctx, "ResponseCost", func() error {
+			cost := r.ResponseCost(res)
+			switch {
+			case cost < 0:
+				return fmt.Errorf("negative cost %d", cost)
+			case seen:
+				n = max(cost, 1)
+			default:
+				n = max(cost, n)
 			}
 			return nil
-		}
-		cost := r.ResponseCost(res)
-		if cost < 0 {
-			return errors.New("negative cost")
-		}
-		n = cost
-		return nil
-	})
+		})
+	}
 	return n
 }
 
+// reportUnseen reports, once per rule, that a response which decides was not seen.
+func (e *engine) reportUnseen(ctx context.Context, r *rule) {
+	if !r.unseen.Swap(true) {
+		e.reporter.Report(ctx, fmt.Errorf("ratelimit: rule %q: a handler wrote no response, so its status "+
+			"is unknown, and the request counts as a failure: write a status in the handler, or put "+
+			"the limiter where your framework has rendered errors: see docs/abuse.md", r.Name))
+	}
+}
+
 // settle charges what the response says, and counts violations.
-func (e *engine) settle(r *http.Request, a *admission, settling []settlement, res Response) {
+func (e *engine) settle(r *http.Request, a *admission, settling []settlement, res Response, seen bool) {
 	defer a.close()
 	var costs []ruleCost
 	for _, s := range settling {
+		if !seen && !res.Panicked { // a panic is reported where it is recovered
+			e.reportUnseen(r.Context(), s.rule)
+		}
 		res.Cost = a.cost(s.rule.Name, s.cost)
 		if b := s.rule.Block; b != nil && b.When != nil && !s.dry {
-			e.judge(r, s, res)
+			e.judge(r, s, res, seen)
 		}
 		if s.rule.charges() {
-			costs = append(costs, ruleCost{s.rule.Name, s.rule.finalCost(e, res)})
+			costs = append(costs, ruleCost{s.rule.Name, s.rule.finalCost(e, res, seen)})
 		}
 	}
 	a.setCosts(costs)

@@ -17,10 +17,11 @@ import (
 
 // costing returns a handler that makes each of costs the cost of its request, one after another.
 func costing(t *testing.T, rule string, costs ...int64) http.Handler {
-	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, n := range costs {
 			assert.NoError(t, ratelimit.SetCost(r.Context(), rule, n))
 		}
+		w.WriteHeader(http.StatusOK)
 	})
 }
 
@@ -32,7 +33,7 @@ func TestSetCost(t *testing.T) {
 		left  int64 // of 100
 	}{
 		{name: "more", costs: []int64{30}, left: 70},
-		{name: "less", costs: []int64{0}, left: 100},
+		{name: "no cost is one token", costs: []int64{0}, left: 99},
 		{name: "the same", costs: []int64{1}, left: 99},
 		{name: "a running total", costs: []int64{10, 20, 25}, left: 75},
 		{name: "up and down again", costs: []int64{60, 20}, left: 80},
@@ -65,18 +66,18 @@ func TestSetCostRefundsOnlyWhatItTook(t *testing.T) {
 		during int64 // what is left at least, while the handler runs
 		left   int64
 	}{
-		{name: "a little more than there is", limits: "10 per hour", spent: 6, costs: []int64{5, 0}, left: 4},
-		{name: "all that there is", limits: "10 per hour", spent: 6, costs: []int64{4, 0}, left: 4},
-		{name: "with nothing there", limits: "10 per hour", spent: 9, costs: []int64{10, 0}, left: 1},
-		{name: "more than the bucket can hold", limits: "10 per hour", spent: 9, costs: []int64{1 << 62, 0}, left: 1},
-		{name: "more in steps", limits: "10 per hour", spent: 6, costs: []int64{3, 1000, 2000, 0}, left: 4},
+		{name: "a little more than there is", limits: "10 per hour", spent: 6, costs: []int64{5, 0}, left: 3},
+		{name: "all that there is", limits: "10 per hour", spent: 6, costs: []int64{4, 0}, left: 3},
+		{name: "with nothing there", limits: "10 per hour", spent: 9, costs: []int64{10, 0}, left: 0},
+		{name: "more than the bucket can hold", limits: "10 per hour", spent: 9, costs: []int64{1 << 62, 0}, left: 0},
+		{name: "more in steps", limits: "10 per hour", spent: 6, costs: []int64{3, 1000, 2000, 0}, left: 3},
 		{name: "down to a part of it", limits: "10 per hour", spent: 6, costs: []int64{100, 2}, left: 2},
 		{name: "down to what is still more", limits: "10 per hour", spent: 6, costs: []int64{100, 50}, left: 0},
-		{name: "down and up again", limits: "10 per hour", spent: 6, costs: []int64{100, 2, 3, 0}, left: 4},
-		{name: "the smaller of two limits", limits: "10 per hour; 20 per day", spent: 6, costs: []int64{13, 0}, left: 4},
+		{name: "down and up again", limits: "10 per hour", spent: 6, costs: []int64{100, 2, 3, 0}, left: 3},
+		{name: "the smaller of two limits", limits: "10 per hour; 20 per day", spent: 6, costs: []int64{13, 0}, left: 3},
 		{
 			name:   "many tokens in a nanosecond",
-			limits: "1_000_000_000 per 100 milliseconds burst 10", costs: []int64{11, 0}, left: 10,
+			limits: "1_000_000_000 per 100 milliseconds burst 10", costs: []int64{11, 0}, left: 9,
 		},
 	} {
 		for place, newStore := range map[string]func() ratelimit.Store{
@@ -141,10 +142,11 @@ func TestSetCostWhileTheStoreFails(t *testing.T) {
 			for range 5 {
 				serve(l.Handler(http.NotFoundHandler()), with())
 			}
-			serve(l.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				fails = true
 				require.NoError(t, ratelimit.SetCost(r.Context(), "rows", 5))
 				fails = false
+				w.WriteHeader(http.StatusOK)
 			})), with())
 			assert.Equal(t, tc.left, remaining(t, l, "rows"))
 		})

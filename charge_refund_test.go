@@ -122,10 +122,13 @@ func TestRequestIsSettledAfterTheClientHungUp(t *testing.T) {
 		}),
 		OnStoreFailure: ratelimit.FailClosed,
 		Hooks:          ratelimit.Hooks{Error: func(_ context.Context, err error) { assert.NoError(t, err) }},
-		Rules:          []ratelimit.Rule{charging("r", "10 per hour", func(ratelimit.Response) int64 { return 0 })},
+		Rules:          []ratelimit.Rule{counting("r", "10 per hour", ratelimit.Failures)},
 	})
 	ctx, hangUp := context.WithCancel(t.Context())
-	serve(l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hangUp() })), with().WithContext(ctx))
+	serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		hangUp()
+	})), with().WithContext(ctx))
 	assert.Equal(t, []store.Kind{store.Take, store.Refund}, kinds)
 }
 

@@ -50,6 +50,7 @@ func TestFailuresAndStatusIn(t *testing.T) {
 		{name: "server error", res: ratelimit.Response{Status: 500}, failure: true},
 		{name: "panic after a success", res: ratelimit.Response{Status: 202, Panicked: true}, failure: true},
 		{name: "hijacked", res: ratelimit.Response{Status: 101, Hijacked: true}},
+		{name: "unknown", res: ratelimit.Response{Status: 0}, failure: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			assert.Equal(t, tc.failure, ratelimit.Failures(tc.res))
@@ -89,7 +90,9 @@ func TestCountOnly(t *testing.T) {
 		{name: "successful login", counts: denied, status: 200, left: 10},
 		{name: "failure", counts: ratelimit.Failures, status: 400, left: 7},
 		{name: "no failure", counts: ratelimit.Failures, status: 399, left: 10},
-		{name: "no status is 200", counts: ratelimit.Failures, status: 0, left: 10},
+		{name: "no status may be a failure", counts: ratelimit.Failures, status: 0, left: 7},
+		{name: "no status may be one of a set", counts: denied, status: 0, left: 7},
+		{name: "no status may be a success", counts: successes, status: 0, left: 7},
 		{name: "success", counts: successes, status: 204, left: 7},
 		{name: "no success", counts: successes, status: 500, left: 10},
 		{name: "by a header field", counts: cached, status: 200, left: 10},
@@ -110,7 +113,12 @@ func TestResponseCost(t *testing.T) {
 	twice := func(res ratelimit.Response) int64 { return 2 * res.Cost }
 	panics := func(ratelimit.Response) int64 { panic("cost") }
 	for _, tc := range []chargeCase{
-		{name: "nothing", cost: constant(0), status: 200, left: 10},
+		{name: "no cost is one token", cost: constant(0), status: 200, left: 9},
+		{name: "no status costs what was reserved", cost: constant(1), status: 0, left: 7},
+		{name: "no status, and more than was reserved", cost: constant(4), status: 0, left: 6},
+		{name: "counts", counts: successes, cost: constant(5), status: 200, left: 5},
+		{name: "does not count", counts: ratelimit.Failures, cost: constant(5), status: 200, left: 10},
+		{name: "counts, with no cost", counts: successes, cost: constant(0), status: 200, left: 9},
 		{name: "less than was reserved", cost: constant(1), status: 200, left: 9},
 		{name: "more than was reserved", cost: twice, status: 200, left: 4},
 		{name: "more than the bucket has", cost: constant(1000), status: 200, left: 0},
@@ -131,7 +139,7 @@ func TestMistakesOfChargesAreReported(t *testing.T) {
 		{
 			name: "negative cost",
 			rule: charging("r", "10 per hour", func(ratelimit.Response) int64 { return -1 }),
-			want: `ratelimit: rule "r": ResponseCost: negative cost`,
+			want: `ratelimit: rule "r": ResponseCost: negative cost -1`,
 		},
 		{
 			name: "panic in ResponseCost",

@@ -49,6 +49,7 @@ type rule struct {
 type counters struct {
 	waiting atomic.Int64 // requests that it holds
 	meter   inflight.Meter
+	unseen  atomic.Bool // a response that was not seen has been reported
 }
 
 // plan is the limits of a rule. It is immutable.
@@ -208,7 +209,7 @@ func (r *rule) cost(rp *report.Reporter, req *http.Request) int64 {
 		if cost < 0 {
 			return fmt.Errorf("negative cost %d", cost)
 		}
-		n = cost
+		n = max(cost, 1)
 		return nil
 	})
 	return n

@@ -46,7 +46,6 @@ func TestPlausibleMistakes(t *testing.T) {
 		`Rules[0].MaxWaiting: 5 without MaxWait`:                               {Rules: change(func(r *Rule) { r.MaxWaiting = 5 })},
 		`Rules[0].MaxWaiting: -1: want a positive number, or 0 for 100`:        {Rules: change(func(r *Rule) { r.MaxWaiting = -1 })},
 		`Rules[0].InFlight: -1: want 1 to 1000000, or 0 for any number`:        {Rules: change(func(r *Rule) { r.InFlight = -1 })},
-		`Rules[0].CountOnly: set beside ResponseCost: want one of them`:        {Rules: change(countTwice)},
 		`Rules[0].Key: Global(""): want a name, such as "everybody"`:           {Rules: change(noName)},
 		`Rules[0].Key: ByHeader("Host"): net/http does not keep it in Request`: {Rules: change(badHeader)},
 		"Rules[0].Methods: \"get\" matches no request: want GET\nratelimit: Rules[1].Name: \"r\" is the name of another rule": {
@@ -62,10 +61,6 @@ func TestPlausibleMistakes(t *testing.T) {
 	}
 	l := newLimiter(t, ratelimit.Config{})
 	assert.PanicsWithValue(t, "ratelimit: With: no rules: want at least one", func() { l.With() })
-}
-
-func countTwice(r *ratelimit.Rule) {
-	r.CountOnly, r.ResponseCost = ratelimit.Failures, func(res ratelimit.Response) int64 { return res.Bytes }
 }
 
 // Values that no constant has, and too many of them.

@@ -151,8 +151,9 @@ func (m Mode) parse() (base Mode, percent int, ok bool) {
 type Response struct {
 	// Request is the request that the handler was given.
 	Request *http.Request
-	// Status is the status code. It is 200 if the handler wrote none, 500 if it panicked before it
-	// wrote one, and 101 if it hijacked the connection.
+	// Status is the status code. It is 101 if the handler hijacked the connection, and 500 if it
+	// panicked before it wrote a status. It is 0 if the handler returned without writing: net/http
+	// then sends 200, but a framework may answer with an error that the handler returned.
 	Status int
 	// Header is the header of the response. It must not be changed.
 	Header http.Header
@@ -168,9 +169,9 @@ type Response struct {
 	Cost int64
 }
 
-// Failures reports whether res has a status of 400 or more, or the handler panicked. It is for
-// [Rule].CountOnly and [Block].When.
-func Failures(res Response) bool { return res.Status >= 400 || res.Panicked }
+// Failures reports whether res has a status of 400 or more or an unknown one, or the handler
+// panicked. It is for [Rule].CountOnly and [Block].When.
+func Failures(res Response) bool { return res.Status >= 400 || res.Status == 0 || res.Panicked }
 
 // StatusIn returns a function that reports whether a response has one of the given status codes. It
 // is for [Rule].CountOnly and [Block].When. With 401 and 403 only failed logins count.

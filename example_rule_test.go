@@ -22,8 +22,10 @@ func ExampleStatusIn() {
 		CountOnly: ratelimit.StatusIn(http.StatusNotFound),
 	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/code/4711" {
-			w.WriteHeader(http.StatusNotFound)
+			http.NotFound(w, r)
+			return
 		}
+		fmt.Fprintln(w, "welcome") // a response without a status would count as a failure
 	}))
 
 	get(redeem, "/code/4711", "192.0.2.1:1234")

@@ -59,7 +59,10 @@ func TestLocalChargesAreSettledLocally(t *testing.T) {
 	})
 	serve(l.Handler(http.NotFoundHandler()), with())
 	elsewhere.Dead.Store(true)
-	revived := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Dead.Store(false) }))
+	revived := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		elsewhere.Dead.Store(false)
+		w.WriteHeader(http.StatusOK)
+	}))
 	require.Equal(t, http.StatusOK, serve(revived, with()).Code)
 	d, err := l.Peek(t.Context(), "failures", client())
 	require.NoError(t, err)

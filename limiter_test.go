@@ -362,19 +362,6 @@ func TestUncleanPathsAreNotExempt(t *testing.T) {
 	}
 }
 
-// A middleware around the limiter sees the pattern that a ServeMux within has found.
-func TestPatternIsSeenOutside(t *testing.T) {
-	mux := http.NewServeMux()
-	mux.Handle("GET /items/{id}", ok)
-	charge := counting("r", "10 per hour", ratelimit.Failures)
-	for _, r := range []ratelimit.Rule{rule("r", "10 per hour"), charge} {
-		req := request("192.0.2.1:1")
-		req.URL.Path = "/items/7"
-		serve(newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(mux), req)
-		assert.Equal(t, "GET /items/{id}", req.Pattern)
-	}
-}
-
 // Response fields of an outer middleware do not break the denial. Its fields about limits stay.
 func TestDenialWithinAnotherMiddleware(t *testing.T) {
 	h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1 per hour")}}).Handler(ok)

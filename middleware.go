@@ -89,8 +89,8 @@ func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, 
 	settling := append([]settlement(nil), c.settling...)
 	e.free(c)
 	given := a.carry(r)
+	defer refund.HandBack(r, given) // also after a panic
 	e.handOn(w, given, next, a, settling)
-	refund.HandBack(r, given)
 }
 
 // handOn serves a request that was allowed, and settles what it costs when the handler ends:
@@ -110,7 +110,7 @@ func (e *engine) handOn(
 		e.settle(r, a, settling, Response{
 			Request: r, Status: answer.StatusOf(panicked), Header: w.Header(), Bytes: answer.Bytes,
 			Duration: time.Since(begin), Panicked: panicked, Hijacked: answer.Hijacked,
-		})
+		}, answer.Seen())
 	}()
 	next.ServeHTTP(rec.Writer(), r)
 	panicked = false
@@ -164,8 +164,8 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 	}
 	e.setFields(w.Header(), &v, text, &a.values)
 	given := a.carry(r)
+	defer refund.HandBack(r, given)
 	next.ServeHTTP(w, given)
-	refund.HandBack(r, given)
 }
 
 // denyListed answers a request of a client on the list Deny, and reports whether it is one.

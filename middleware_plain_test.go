@@ -78,7 +78,9 @@ func agree(t *testing.T, a, b ratelimit.Config) {
 			"User", []string{"", "alice", "bob"}[rng.IntN(3)])
 		r.Method = []string{http.MethodGet, http.MethodGet, http.MethodGet, http.MethodPut}[rng.IntN(4)]
 		r.ContentLength = []int64{1, 1, 1, 2, 0, 1000, -1}[rng.IntN(7)]
-		x, y := serve(first, r), serve(second, r)
+		s := r.Clone(r.Context())
+		x, y := serve(first, r), serve(second, s)
+		require.Equal(t, s.Pattern, r.Pattern)
 		require.Equal(t, y.Code, x.Code)
 		require.Equal(t, y.Header(), x.Header())
 		require.Equal(t, y.Body.String(), x.Body.String())
@@ -108,6 +110,7 @@ func newRecordedHandler(t *testing.T, cfg ratelimit.Config) *recordedHandler {
 		rec.seen = slices.AppendSeq(append(rec.seen, d), rules)
 	}
 	rec.Handler = newLimiter(t, cfg).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		r.Pattern = "seen"
 		if d, ok := ratelimit.DecisionFrom(r.Context()); assert.True(t, ok) {
 			rec.seen = append(rec.seen, d)
 		}

@@ -6,7 +6,9 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,26 +139,55 @@ func TestUploadedFilesAreRemoved(t *testing.T) {
 			dir := t.TempDir()
 			t.Setenv("TMPDIR", dir)
 			t.Setenv("TMP", dir) // on Windows
-			during, status := upload(t, dir, tc.wrap)
-			assert.Equal(t, http.StatusOK, status)
-			assert.Equal(t, 1, during, "files while the handler runs")
-			files, err := os.ReadDir(dir)
-			require.NoError(t, err)
-			assert.Empty(t, files)
+			h := tc.wrap(fileHandler(t, dir))
+			for _, ends := range []string{"returns", "returns", "panics", "exits"} { // the second is plain
+				assert.Equal(t, http.StatusAccepted, upload(t, recovered(h), ends), ends)
+				files, err := os.ReadDir(dir)
+				require.NoError(t, err)
+				assert.Empty(t, files, ends)
+			}
 		})
 	}
 }
 
-// upload posts a file to a wrapped handler, and returns how many files dir had while the handler
-// ran, and the status of the response.
-func upload(t *testing.T, dir string, wrap func(http.Handler) http.Handler) (during, status int) {
-	t.Helper()
-	srv := httptest.NewServer(wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+// fileHandler returns a handler that parses an upload into dir, and ends as the path says.
+func fileHandler(t *testing.T, dir string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.NoError(t, r.ParseMultipartForm(1))
 		files, err := os.ReadDir(dir)
 		assert.NoError(t, err)
-		during = len(files)
-	})))
+		assert.Len(t, files, 1, "while the handler runs")
+		switch r.URL.Path {
+		case "/returns":
+			w.WriteHeader(http.StatusAccepted)
+		case "/panics":
+			panic("handler")
+		case "/exits":
+			runtime.Goexit()
+		}
+	})
+}
+
+// recovered returns a handler that answers 202 when h panics or ends its goroutine.
+func recovered(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		panicked, ended := true, make(chan struct{})
+		go func() {
+			defer close(ended)
+			defer func() { _ = recover() }()
+			h.ServeHTTP(w, r)
+			panicked = false
+		}()
+		if <-ended; panicked {
+			w.WriteHeader(http.StatusAccepted)
+		}
+	})
+}
+
+// upload posts a file to h, and returns the status of the response when the request has ended.
+func upload(t *testing.T, h http.Handler, path string) int {
+	t.Helper()
+	srv := httptest.NewServer(h)
 	defer srv.Close() // waits until the request has ended
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
@@ -165,10 +196,31 @@ func upload(t *testing.T, dir string, wrap func(http.Handler) http.Handler) (dur
 	_, err = file.Write(make([]byte, 11<<20)) // more than is kept in memory
 	require.NoError(t, err)
 	require.NoError(t, form.Close())
-	resp, err := http.Post(srv.URL, form.FormDataContentType(), &body)
+	resp, err := http.Post(srv.URL+"/"+path, form.FormDataContentType(), &body)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
-	return during, resp.StatusCode
+	return resp.StatusCode
+}
+
+// A middleware around the limiter sees the pattern that a ServeMux within has found.
+func TestPatternIsSeenOutside(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /items/{id}", func(w http.ResponseWriter, r *http.Request) { r.Form = url.Values{"a": {"1"}} })
+	mux.HandleFunc("GET /broken/{id}", func(http.ResponseWriter, *http.Request) { panic("handler") })
+	charge := counting("r", "10 per hour", ratelimit.Failures)
+	for _, rule := range []ratelimit.Rule{rule("r", "10 per hour"), charge} {
+		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule}, Hooks: unreported()}).Handler(mux)
+		for range 2 { // the second one takes the plain way
+			r := at("/items/7")
+			serve(h, r)
+			assert.Equal(t, "GET /items/{id}", r.Pattern)
+			assert.Equal(t, "7", r.PathValue("id"))
+			assert.Equal(t, url.Values{"a": {"1"}}, r.Form)
+			r = at("/broken/8")
+			assert.Panics(t, func() { serve(h, r) })
+			assert.Equal(t, "8", r.PathValue("id"))
+		}
+	}
 }
 
 // A decision on a known key allocates nothing. A request allocates once if it is allowed, with both

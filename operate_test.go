@@ -260,7 +260,8 @@ func TestSetEnabledDuringARequest(t *testing.T) {
 	busy := counting("busy", "5 per hour", ratelimit.Failures)
 	busy.InFlight = 1
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{busy}})
-	inside := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	inside := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
 		l.SetEnabled(false)
 		assert.Equal(t, 200, serve(l.Handler(ok), with()).Code)
 		l.SetEnabled(true)

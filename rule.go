@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -46,16 +45,19 @@ type Rule struct {
 
 	// How much a request costs.
 
-	// Cost, if non-nil, returns the number of tokens that the request costs. Nil means 1. A
-	// negative cost is reported as an error and counts as 1.
+	// Cost, if non-nil, returns the number of tokens that the request costs. Nil means 1. A cost of
+	// 0 counts as 1, because a client that can make its requests cheap must not make them free: use
+	// Skip or CountOnly for that. A negative cost is reported as an error and counts as 1.
 	Cost func(r *http.Request) int64
 	// CountOnly, if non-nil, reports whether a response counts, such as [Failures] or [StatusIn].
-	// If not, the tokens that Cost reserved are refunded.
+	// If not, the tokens that Cost reserved are refunded. A response that the limiter has not seen
+	// counts, and that is reported once: see [Response].Status.
 	CountOnly func(Response) bool
-	// ResponseCost, if non-nil, returns the final cost of a request after its handler has returned
-	// or panicked. Until then the request holds the tokens that Cost reserved. The difference is
-	// refunded, or taken as far as tokens are left. If ResponseCost panics or returns a negative
-	// number, that is reported and the reservation is charged. Set it or CountOnly, not both.
+	// ResponseCost, if non-nil, returns the final cost of a request that counts, after its handler
+	// has returned or panicked. Until then the request holds the tokens that Cost reserved. The
+	// difference is refunded, or taken as far as tokens are left. If ResponseCost panics or returns
+	// a negative number, that is reported and the reservation is charged. A cost of 0 counts as 1.
+	// A response that the limiter has not seen costs at least what was reserved.
 	ResponseCost func(Response) int64
 
 	// What happens instead of a denial, or beyond it.
@@ -145,7 +147,7 @@ type Block struct {
 	Forget time.Duration
 	// When, if non-nil, reports whether a response is a violation too, such as a failed login. It
 	// is called when the handler has returned or panicked. If it panics itself, there is no
-	// violation.
+	// violation. A response that the limiter has not seen is one: see [Response].Status.
 	When func(Response) bool
 }
 
@@ -190,9 +192,6 @@ func (r *Rule) check(m *mistakes, field string) {
 	default:
 		m.addf(field+".OnMissingKey",
 			"unknown choice %q: want ShareKey, DenyRequest or SkipRule", r.OnMissingKey)
-	}
-	if r.CountOnly != nil && r.ResponseCost != nil {
-		m.add(field+".CountOnly", errors.New("set beside ResponseCost: want one of them"))
 	}
 	if !r.OnStoreFailure.valid() {
 		m.addf(field+".OnStoreFailure", unknownPolicy+", or none for that of the Config", r.OnStoreFailure)

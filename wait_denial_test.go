@@ -56,20 +56,22 @@ func TestMaxWaitingCountsOnlyHeldRequests(t *testing.T) {
 	})
 }
 
-// A request that costs nothing does not wait behind others.
-func TestFreeRequestIsNotHeld(t *testing.T) {
+// A call that takes nothing does not wait behind others. A request always takes a token, so one
+// whose Cost is 0 waits for its turn.
+func TestOnlyACallThatTakesNothingIsNotHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := patient("r", "1 per second", 10*time.Second)
 		r.Cost = func(r *http.Request) int64 { return int64(strings.Count(r.URL.RawQuery, "x")) }
-		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(ok)
-		dear, free := with(), with()
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}})
+		dear := with()
 		dear.URL.RawQuery = "xxxxx"
-		go serve(h, dear)
+		go serve(l.Handler(ok), dear)
 		synctest.Wait()
 		began := time.Now()
-		assert.Equal(t, 200, serve(h, free).Code)
+		require.NoError(t, l.Wait(t.Context(), "r", client(), 0))
 		assert.Zero(t, time.Since(began))
-		time.Sleep(time.Minute)
+		assert.Equal(t, 200, serve(l.Handler(ok), with()).Code)
+		assert.Equal(t, 5*time.Second, time.Since(began))
 	})
 }
 

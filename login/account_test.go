@@ -89,7 +89,9 @@ func (p passwords) behind(
 		p[account]++
 		if password != "secret" {
 			w.WriteHeader(http.StatusUnauthorized)
+			return
 		}
+		w.WriteHeader(http.StatusOK)
 	})
 	return newGuard(t, newLimiter(t, ratelimit.Config{}), login.Config{Account: field}).Handler(check)
 }

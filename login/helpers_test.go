@@ -52,7 +52,9 @@ func newRoute(t testing.TB, l *ratelimit.Limiter, cfg login.Config) *route {
 		s.checks.Add(1)
 		if r.PostFormValue("password") != "secret" {
 			w.WriteHeader(http.StatusUnauthorized)
+			return
 		}
+		w.WriteHeader(http.StatusOK)
 	}))
 	return s
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -79,15 +80,18 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 	inner := g.wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &attempt{guard: g, cfg: g.cfg.Load()}
-		// Account may replace the Body of the request. net/http needs the Body of r.
 		given := r.WithContext(context.WithValue(r.Context(), attemptKey{}, a))
+		defer handBack(r, given, r.Body) // Account may replace Body: net/http needs its own
 		defer a.done(r.Context())
 		inner.ServeHTTP(w, given)
-		if r.MultipartForm == nil {
-			r.MultipartForm = given.MultipartForm // so that net/http removes its files
-		}
-		r.Pattern = given.Pattern
 	})
+}
+
+// handBack copies given, a copy of r that has been served, to r, but not its context and its Body.
+// So net/http removes the files of a form, and outer middleware sees what handlers have set.
+func handBack(r, given *http.Request, body io.ReadCloser) {
+	*r = *given.WithContext(r.Context())
+	r.Body = body
 }
 
 // source returns how the address of a client is found.

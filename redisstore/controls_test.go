@@ -53,6 +53,7 @@ func TestCountOnlyInRedis(t *testing.T) {
 	}}}) {
 		handlers = append(handlers, l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("User") == "honest" {
+				w.WriteHeader(http.StatusOK)
 				return
 			}
 			reached.Add(1)

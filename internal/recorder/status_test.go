@@ -15,7 +15,7 @@ func TestStatusOf(t *testing.T) {
 	}{
 		{name: "written", answer: Answer{Status: 404}, want: 404},
 		{name: "written before a panic", answer: Answer{Status: 404}, panicked: true, want: 404},
-		{name: "nothing written", want: 200},
+		{name: "nothing written", want: 0},
 		{name: "a panic before anything was written", panicked: true, want: 500},
 		{name: "hijacked", answer: Answer{Hijacked: true}, want: 101},
 		{name: "hijacked before a panic", answer: Answer{Hijacked: true}, panicked: true, want: 101},

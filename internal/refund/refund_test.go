@@ -6,7 +6,9 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -54,35 +56,37 @@ func TestFrom(t *testing.T) {
 	assert.Nil(t, From(t.Context()))
 }
 
+// The request has every field that a handler has set, as if the handler had been given the request
+// itself.
 func TestHandBack(t *testing.T) {
-	early, late := new(multipart.Form), new(multipart.Form)
-	for _, tc := range []struct {
-		name     string
-		r, given http.Request
-		want     *multipart.Form
-		pattern  string
-	}{
-		{name: "nothing"},
-		{name: "a form", given: http.Request{MultipartForm: late}, want: late},
-		{
-			name: "a form that was there before", r: http.Request{MultipartForm: early},
-			given: http.Request{MultipartForm: early}, want: early,
-		},
-		{name: "another form", r: http.Request{MultipartForm: early}, given: http.Request{MultipartForm: late}, want: early},
-		{name: "no form anymore", r: http.Request{MultipartForm: early}, want: early},
-		{name: "a pattern", given: http.Request{Pattern: "POST /files"}, pattern: "POST /files"},
-		{
-			name: "the pattern of an inner mux", r: http.Request{Pattern: "/"}, given: http.Request{Pattern: "POST /files"},
-			pattern: "POST /files",
-		},
+	for name, set := range map[string]func(r *http.Request){
+		"Pattern":          func(r *http.Request) { r.Pattern = "POST /{id}" },
+		"MultipartForm":    func(r *http.Request) { r.MultipartForm = new(multipart.Form) },
+		"URL":              func(r *http.Request) { r.URL = &url.URL{Path: "/inner"} },
+		"Method":           func(r *http.Request) { r.Method = http.MethodDelete },
+		"RemoteAddr":       func(r *http.Request) { r.RemoteAddr = "192.0.2.9:9" },
+		"Host":             func(r *http.Request) { r.Host = "inner.example" },
+		"Form":             func(r *http.Request) { r.Form = url.Values{"a": {"1"}} },
+		"PostForm":         func(r *http.Request) { r.PostForm = url.Values{"a": {"1"}} },
+		"and all others":   func(r *http.Request) { r.Pattern, r.Close, r.Response = "/", true, new(http.Response) },
+		"the multipart's":  func(r *http.Request) { r.MultipartForm = &multipart.Form{Value: r.Form} },
+		"values of a path": func(r *http.Request) { r.Pattern = "/{id}"; r.SetPathValue("id", "7") },
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			given := tc.given
-			HandBack(&tc.r, &tc.given)
-			assert.Same(t, tc.want, tc.r.MultipartForm)
-			assert.Equal(t, tc.pattern, tc.r.Pattern)
-			assert.Equal(t, given.MultipartForm, tc.given.MultipartForm)
-			assert.Equal(t, given.Pattern, tc.given.Pattern)
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/outer", strings.NewReader("body"))
+			ctx, body, want := r.Context(), r.Body, r.WithContext(r.Context())
+			given := r.WithContext(context.WithValue(ctx, Key{}, "a limiter's"))
+			set(want)
+			set(given)
+			given.Body = http.NoBody
+			HandBack(r, given)
+			assert.Equal(t, want, r)
+			assert.Equal(t, ctx, r.Context())
+			assert.Equal(t, body, r.Body)
+			if given.Form != nil && r.Form != nil {
+				given.Form.Set("later", "1")
+				assert.Equal(t, given.Form, r.Form, "the same map")
+			}
 		})
 	}
 }
