@@ -85,7 +85,7 @@ func TestSetCostInRedis(t *testing.T) {
 		require.NoError(t, err)
 		return d.Remaining
 	}
-	for _, tc := range []struct{ cost, peak, left int64 }{{0, 0, 100}, {1, 0, 99}, {40, 0, 59}, {0, 1000, 59}, {2, 500, 57}, {1000, 0, 0}} {
+	for _, tc := range []struct{ cost, peak, left int64 }{{0, 0, 99}, {1, 0, 98}, {40, 0, 58}, {0, 1000, 57}, {2, 500, 55}, {1000, 0, 0}} {
 		cost, peak = tc.cost, tc.peak
 		require.Equal(t, http.StatusOK, request(h, "a"))
 		assert.Equal(t, tc.left, left(), "a cost of %d", tc.cost)
