@@ -135,7 +135,9 @@ func TestLoginInRedis(t *testing.T) {
 			checks.Add(1)
 			if r.PostFormValue("password") != "secret" {
 				w.WriteHeader(http.StatusUnauthorized)
+				return
 			}
+			w.WriteHeader(http.StatusOK)
 		})))
 	}
 	try := func(i int, address, password string) int {
