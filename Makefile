@@ -9,6 +9,10 @@ COUNT     ?= 10
 HOT       ?= Take|Allowed|Denied|InFlight
 ROUNDS    ?= 20
 BASE      ?= HEAD^
+SAMPLE    ?= 100
+# What decides, stores and answers.
+MUTATE    ?= . ./store ./internal/pace ./internal/memory ./internal/guard ./internal/blocks ./internal/rank \
+	./internal/inflight ./internal/recorder ./internal/refund ./internal/respond ./internal/routes
 COVER_MIN ?= 97
 # QF are suggestions for an editor. Everything else staticcheck knows is on.
 CHECKS    ?= all,-QF*
@@ -29,7 +33,7 @@ each = bad=; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
 .PHONY: help check test redis lint gofumpt vet staticcheck tidy-diff cross imports prose layout fmt fuzz \
-	bench benchdiff compare compare-redis cover api apidiff docs vuln examples ci
+	bench benchdiff compare compare-redis mutate cover api apidiff docs vuln examples ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -129,6 +133,9 @@ compare: ## measure this library beside its peers
 
 compare-redis: redis ## measure decisions in Redis beside the peers
 	@cd benchmarks && $(GO) run ./cmd/compare-redis
+
+mutate: ## change SAMPLE places of MUTATE, one at a time, and print the changes that no test finds
+	@$(RUN) ./mutate -sample $(SAMPLE) $(MUTATE)
 
 vuln: ## look for known vulnerabilities in what the modules use
 	@sh tools/vuln.sh $(MODULES)
