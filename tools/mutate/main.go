@@ -5,9 +5,9 @@
 //
 //	go run ./mutate -sample 100 . ./internal/memory
 //
-// It writes nothing below the module: each mutant is given to go test as an overlay. The tests of
-// the package run first, then the packages of -tests. A mutant that does not compile is skipped, and
-// replaced by another one of the sample.
+// It writes nothing below the module: go test reads each mutant as an overlay. The tests of the
+// package run first, then the packages of -tests. If a mutant does not compile, another one takes
+// its place in the sample.
 package main
 
 import (
@@ -42,11 +42,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
-	fmt.Printf("mutate: %d found, %d lived: %.1f %%\n", found, lived, 100*float64(found)/float64(max(found+lived, 1)))
+	share := 100 * float64(found) / float64(max(found+lived, 1))
+	fmt.Printf("mutate: %d found, %d lived: %.1f %%\n", found, lived, share)
 }
 
-// run tries a sample of the mutants of packages. It prints those that live.
-func (o options) run(ctx context.Context, packages []string, sample int, seed uint64) (found, lived int, err error) {
+// run tries a sample of the mutants of packages. It prints each mutant that lives.
+func (o options) run(
+	ctx context.Context, packages []string, sample int, seed uint64,
+) (found, lived int, err error) {
 	var all []mutant
 	for _, dir := range packages {
 		ms, err := mutantsOf(o.root, dir)

@@ -68,7 +68,7 @@ func TestMutants(t *testing.T) {
 	}, got)
 }
 
-// The mutants that no test of the module finds are those that change nothing which it returns.
+// A mutant that does not change the result lives.
 func TestRunTellsWhoLives(t *testing.T) {
 	o := options{root: newModule(t), timeout: time.Minute, workers: 2}
 	found, lived, err := o.run(t.Context(), []string{"."}, 0, 1)
