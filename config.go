@@ -107,14 +107,17 @@ type Policy struct {
 	Budgets      []Budget                   // see Config.Budgets
 }
 
-// clone returns a copy of p that shares no slice or map of rules with it.
+// clone returns a copy of p that shares with it only what cannot be changed.
 func (p *Policy) clone() Policy {
 	c := Policy{
-		Rules: slices.Clone(p.Rules), ExemptRoutes: slices.Clone(p.ExemptRoutes), Exempt: p.Exempt,
+		Rules: cloneRules(p.Rules), ExemptRoutes: slices.Clone(p.ExemptRoutes), Exempt: p.Exempt,
 		Budgets: slices.Clone(p.Budgets), Routes: make(map[string][]Rule, len(p.Routes)),
 	}
 	for pattern, rules := range p.Routes {
-		c.Routes[pattern] = slices.Clone(rules)
+		c.Routes[pattern] = cloneRules(rules)
+	}
+	for i := range c.Budgets {
+		c.Budgets[i].Limits = slices.Clone(c.Budgets[i].Limits)
 	}
 	return c
 }

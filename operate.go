@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -55,13 +56,14 @@ func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, err
 	}
 	d := new(decorator)
 	m := l.change(func(s *source) mistakes {
-		s.decorators, s.rules = append(s.decorators, d), append(s.rules, slices.Clone(rules))
+		s.decorators, s.rules = append(s.decorators, d), append(s.rules, cloneRules(rules))
 		return nil
 	})
 	if len(m) > 0 {
 		return nil, m.err()
 	}
 	return func(next http.Handler) http.Handler {
+		report.MustHandler("ratelimit: decorator", next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			l.serve(w, r, next, l.table.Load(), d.set.Load())
 		})
@@ -122,7 +124,7 @@ func (l *Limiter) SetRules(rules ...Rule) error {
 	return l.change(func(s *source) (m mistakes) {
 		s.policy = s.policy.clone()
 		for _, r := range rules {
-			if !s.replace(r) {
+			if !s.replace(r.clone()) {
 				m = append(m, noRule(r.Name))
 			}
 		}
