@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,10 +134,7 @@ func (r *rule) newPolicy(index, of int, l Limit) policy {
 	if err != nil {
 		panic(err) // unreachable: Limits.check has seen it
 	}
-	name := r.Name
-	if of > 1 {
-		name += "-" + strconv.Itoa(index+1)
-	}
+	name := respond.PolicyName(r.Name, index, of)
 	return policy{
 		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
 		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra},
