@@ -11,10 +11,10 @@
 -- doubles hold exactly.
 --
 -- A key is kept as text, one word for each limit. A word is 0 for a full bucket, or 16 digits
--- for an instant (microseconds) and behind them so many tokens as the bucket lacked then. If
--- the instant is not a whole one, a colon follows, and how many ticks later it was. It is less
--- than a token's time before the last change, so that up to 999 tokens of one limit are an
--- integer for the server, which takes no memory of its own. Another format must begin with
+-- for the instant of the last change (microseconds) and behind them how many tokens the bucket
+-- lacked then. If part of a token is missing too, a point follows, and that part in 7, 10
+-- or 15 decimals. So a word means the same under every limit. Up to 999 whole tokens of one limit are
+-- an integer for the server, which takes no memory of its own. Another format must begin with
 -- something else than a digit.
 --
 -- The reply is two doubles for each operation: the debt it found and the debt in the end. If
@@ -23,71 +23,90 @@
 local TAKE, PEEK, CREDIT, RESET, DRAIN = 0, 1, 2, 3, 4 -- any other: more than the bucket can hold
 local NEVER_TAKE = -1
 local WIDTH = 8
+local MAX = 2 ^ 52 -- no debt that is decided on is more
+local WORD = '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d+%.?%d*$'
+-- The clock may go back by so many microseconds and no time passes for a bucket until it is where
+-- it was. If it goes back further it has been corrected, and time goes on from there.
+local SWING = 10 * 1000000
+local unpack = unpack or table.unpack
 local call, arg = redis.pcall, { struct.unpack('>' .. string.rep('d', #ARGV[1] / 8), ARGV[1]) }
 local floor, ceil, min, max, concat = math.floor, math.ceil, math.min, math.max, table.concat
-local find, match, sub, format = string.find, string.match, string.sub, string.format
+local find, sub, format = string.find, string.sub, string.format
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
 
--- decode returns the debt that a word says, and whether it must be written even if nothing
--- changes. What cannot be read is an empty bucket. A clock set back, or a lower
--- limit, leaves no more than that to wait for.
-local function decode(word, num, den, fill)
-  local since, tokens, ticks = tonumber(sub(word, 1, 16)), tonumber(sub(word, 17)), 0
-  if not tokens then
-    if word == '0' then
-      return 0, false
-    end
-    since, tokens, ticks = match(word, '^(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)(%d+):(%d+)$')
-    if not since then
-      return fill, true
-    end
-    ticks = min(ticks, den) -- it may be another limit's
-  elseif not since or tokens < 0 then
-    return fill, true
-  end
-  local debt = tokens * num - (now - since) * den + ticks
-  if debt <= 0 then
-    return 0, false
-  elseif debt <= fill then
-    return debt, false
-  end
-  return fill, true
+local function instant(us)
+  return format('%010d%06d', floor(us / 1000000), us % 1000000)
 end
 
--- encode returns the word for a debt. It avoids %.0f where it can, which is slow, and
--- numbers beyond 2^31, which %d does not hold everywhere.
-local function encode(debt, num, den)
-  local tokens = ceil(debt / num)
-  local ticks = tokens * num - debt
-  local us = ceil(ticks / den)
-  local since = now - us
-  if ticks == us * den and tokens < 2 ^ 31 then
-    return format('%010d%06d%d', since / 1000000, since % 1000000, tokens)
+local present -- instant(now), where it is needed
+
+-- decode returns the debt that a word says, and nothing more if that is all. Otherwise it
+-- returns true, the instant from which on time counts, and whether the word must be written even
+-- if nothing changes. What cannot be read is an empty bucket. What is owed under a larger burst
+-- stays owed.
+local function decode(word, num, den, fill)
+  if word == '0' then
+    return 0
   end
-  return format(ticks < us * den and '%016.0f%.0f:%.0f' or '%016.0f%.0f', since, tokens, us * den - ticks)
+  if not find(word, WORD) then
+    return fill, true, now, true
+  end
+  local since, tokens = tonumber(sub(word, 1, 16)), tonumber(sub(word, 17))
+  local debt = fill < 2 ^ 50 and floor(tokens * num + 0.5) or ceil(tokens * num)
+  if debt <= 0 or since < 10 ^ 15 and now >= 10 ^ 15 then
+    return fill, true, now, true -- never written
+  elseif debt > MAX and tokens >= MAX then
+    return fill, true, now, true
+  elseif since > now then
+    if since - now > SWING then
+      return min(debt, MAX), true, now, true
+    end
+    return min(debt, MAX), true, since, false
+  end
+  debt = debt - (now - since) * den
+  if debt > fill then
+    return min(debt, MAX), true, now, false
+  end
+  return max(debt, 0)
+end
+
+-- encode returns the word for a debt at an instant that is written as since. It has so many decimals
+-- that decode finds the same number of ticks, or one more for a bucket of 2^50 ticks.
+local function encode(debt, num, since)
+  local tokens = debt / num
+  if tokens < 10 ^ 8 then
+    if tokens == floor(tokens) then
+      return format('%s%d', since, tokens)
+    elseif num < 4 * 10 ^ 6 then
+      return format('%s%.7f', since, tokens)
+    elseif num < 4 * 10 ^ 9 and tokens < 10 ^ 5 then
+      return format('%s%.10f', since, tokens)
+    end
+  end
+  return format(tokens == floor(tokens) and '%s%.0f' or '%s%.15f', since, tokens)
 end
 
 -- save returns the answer of the server. Two milliseconds more are for rounding up, and for
 -- a clock that is read before the server's own for expiry.
 local function save(key, state, us)
-  local ms = us / 1000 + 2
+  local ms = floor(us / 1000) + 2
   return call('SET', key, state, 'PX', format(ms < 2 ^ 31 and '%d' or '%.0f', ms))
 end
 
 -- try returns whether an operation is allowed, and the debt that it leaves.
 local function try(kind, cost, debt, fill)
   if kind == TAKE or kind == PEEK then
-    if debt + cost > fill then
+    if cost > 0 and debt + cost > fill then
       return false, debt
     end
     return true, kind == TAKE and debt + cost or debt
   elseif kind == CREDIT then
-    return true, debt > cost and debt - cost or 0
+    return true, debt >= MAX and debt or max(debt - cost, 0) -- beyond MAX nobody knows how much
   elseif kind == RESET then
     return true, 0
   elseif kind == DRAIN then
-    return true, debt + cost > fill and fill or debt + cost
+    return true, min(debt + cost, max(debt, fill))
   end
   return false, debt
 end
@@ -105,10 +124,11 @@ end
 -- By the key, numbered from 1 in its batch: its words, how many they are, what was stored, and,
 -- of the buckets the batch asks for, whether one has changed, how many owe something
 -- and the time until the last of them is full. By the operation that is the first on a bucket:
--- the debt before and after the batch, and whether it is to be written in any case.
+-- the debt before and after the batch, the instant from which on time counts, and whether it is to
+-- be written in any case.
 -- They are here for all batches, since tables cost more than the arithmetic.
 local words, count, stored, changed, known, time = {}, {}, {}, {}, {}, {}
-local before, after, fix = {}, {}, {}
+local before, after, at, fix = {}, {}, {}, {}
 
 -- read reads the words of the k-th key. It returns an error if there is one.
 local function read(k, key)
@@ -128,16 +148,19 @@ local function read(k, key)
   words[k], count[k], stored[k], changed[k], known[k], time[k] = list, n, state, false, 0, 0
 end
 
--- open returns the debt of the n-th word of the k-th key, as decode does. A word that is
--- missing is a full bucket, unless what is there cannot be read.
+-- open returns what decode does for the n-th word of the k-th key. A word that is missing is a full
+-- bucket, unless what is there cannot be read.
 local function open(k, n, num, den, fill)
-  local word, state = words[k][n], stored[k]
+  local word = words[k][n]
   if word then
     return decode(word, num, den, fill)
-  elseif state and not (find(state, '^%d') and (#words[k][1] > 16 or words[k][1] == '0')) then
-    return fill, true
   end
-  return 0, false
+  for i = 1, count[k] do
+    if words[k][i] ~= '0' and not find(words[k][i], WORD) then
+      return fill, true, now, true
+    end
+  end
+  return 0
 end
 
 -- write writes the words of the k-th key. It returns an error if there is one.
@@ -168,6 +191,21 @@ local function convert(debt, num, to)
   return ceil(debt * (to / num))
 end
 
+-- told returns the debts before and after as the client is told them. Under a lower burst than
+-- another instance has more may be missing than a bucket holds, and the key expires when it is full
+-- under the limit that it was charged by. That is sooner than under a slower one. While the clock is
+-- behind, a wait begins when it is where it was.
+local function told(key, ok, cost, debt, left, den, fill, since)
+  if debt > fill or left > fill then
+    local us = 1000 * call('PTTL', key)
+    if us > 0 then
+      left = max(min(left, us * den), min(left, fill))
+      debt = ok and debt or max(min(debt, us * den - cost + fill), fill - cost + 1)
+    end
+  end
+  return ok and debt or min(debt + (since - now) * den, 2 * MAX - cost), left
+end
+
 -- many decides a batch of size operations, from the first-th on, on as many keys behind
 -- the key-th.
 local function many(first, size, key, keys)
@@ -177,14 +215,15 @@ local function many(first, size, key, keys)
       return fail(first, size, err)
     end
   end
-  local refused = false
+  local refused, oks = false, {}
   for i = first, first + size - 1 do
     local a = WIDTH * (i - 1)
     local kind, num, fill, k, b = arg[a + 1], arg[a + 3], arg[a + 5], arg[a + 7], first - 1 + arg[a + 8]
     local debt, of = nil, num
     if b == i then
-      debt, fix[i] = open(k, arg[a + 6], num, arg[a + 4], fill)
-      before[i] = debt
+      local odd
+      debt, odd, at[i], fix[i] = open(k, arg[a + 6], num, arg[a + 4], fill)
+      before[i], at[i] = debt, at[i] or now
     else
       debt, of = after[b], arg[WIDTH * (b - 1) + 3]
       if of ~= num then
@@ -198,7 +237,7 @@ local function many(first, size, key, keys)
     if of ~= num then
       left = convert(left, num, of)
     end
-    reply[2 * i - 1], after[b] = debt, left
+    reply[2 * i - 1], after[b], oks[i] = debt, left, ok
   end
   local debts = refused and before or after
   for i = first, first + size - 1 do
@@ -208,21 +247,20 @@ local function many(first, size, key, keys)
     if b == i then
       if debt ~= before[i] or fix[i] then
         local n = arg[a + 6]
-        words[k][n], changed[k] = debt > 0 and encode(debt, num, den) or '0', true
+        words[k][n], changed[k] = debt > 0 and encode(debt, num, instant(at[i])) or '0', true
         if count[k] < n then
           count[k] = n
         end
       end
       if debt > 0 then
         known[k] = known[k] + 1
-        if time[k] < debt / den then
-          time[k] = debt / den
-        end
+        time[k] = max(time[k], debt / den + at[i] - now)
       end
     elseif num ~= arg[WIDTH * (b - 1) + 3] then
       debt = convert(debt, arg[WIDTH * (b - 1) + 3], num)
     end
-    reply[2 * i] = debt
+    reply[2 * i - 1], reply[2 * i] =
+      told(KEYS[key + k], oks[i], arg[a + 2], reply[2 * i - 1], debt, den, arg[a + 5], at[b])
   end
   for k = 1, keys do
     local err = changed[k] and write(k, KEYS[key + k])
@@ -242,15 +280,15 @@ local function rule(first, size, key)
     return fail(first, size, state.err)
   end
   for i = first, first + size - 1 do
-    local a, debt, broken = WIDTH * (i - 1), 0, false
+    local a, debt, odd = WIDTH * (i - 1), 0, false
     local num, fill = arg[a + 3], arg[a + 5]
     if arg[a + 6] ~= i - first + 1 or not from then
       return many(first, size, key, 1)
     end
     if state then
       local to = find(state, ' ', from, true)
-      debt, broken = decode(sub(state, from, to and to - 1), num, arg[a + 4], fill)
-      if broken then
+      debt, odd = decode(to and sub(state, from, to - 1) or from > 1 and sub(state, from) or state, num, arg[a + 4], fill)
+      if odd then
         return many(first, size, key, 1)
       end
       from = to and to + 1
@@ -277,11 +315,12 @@ local function rule(first, size, key)
     return many(first, size, key, 1) -- there are words behind these, or none are left
   end
   local list, us = {}, 0
+  present = present or instant(now)
   for i = first, first + size - 1 do
     local debt, a = reply[2 * i], WIDTH * (i - 1)
     if debt > 0 then
       local den = arg[a + 4]
-      list[i - first + 1] = encode(debt, arg[a + 3], den)
+      list[i - first + 1] = encode(debt, arg[a + 3], present)
       if us < debt / den then
         us = debt / den
       end

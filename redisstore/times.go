@@ -113,7 +113,7 @@ func (t *terms) result(op *store.Op, reply string) store.Result {
 	}
 	if op.Cost > t.burst {
 		r.Allowed, r.ExceedsBurst = false, true
-	} else if over := found + op.Cost*t.num - t.fill(); over > 0 {
+	} else if over := found + op.Cost*t.num - t.fill(); over > 0 && op.Cost > 0 {
 		r.Allowed, r.RetryAfter = false, t.duration(over)
 	}
 	return r

@@ -24,7 +24,9 @@ import (
 //
 // A bucket is known by the rule and index of its limit and by its key. A bucket that was never seen
 // is full. A store may forget a bucket only when it is full again. If the numbers of a limit
-// change, each key keeps what it has spent, in tokens, up to the new burst.
+// change, each key keeps what it has spent, in tokens. Instances with other numbers may call at the
+// same time: in any time t, all their takes together are at most the largest burst and t times the
+// fastest rate.
 type Store interface {
 	Apply(ctx context.Context, ops []Op) error
 }

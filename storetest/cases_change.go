@@ -8,13 +8,13 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// The contract does not say at what rate old debts are paid once the numbers have changed, nor
-// whether a lowered burst cuts a larger debt for good. So these cases compare levels only at the
-// instant of a change, and rely on the RetryAfter that the store reports.
+// The contract does not say at what rate old debts are paid once the numbers have changed. So these
+// cases compare levels only at the instant of a change, and rely on the RetryAfter that the store
+// reports.
 func changeCases() []testCase {
 	const (
-		stays = "If the numbers of a limit change, each key keeps what it has spent, in tokens, " +
-			"up to the new burst."
+		stays = "If the numbers of a limit change, each key keeps what it has spent, in tokens."
+		most  = "In any time t, all takes together are at most the largest burst and t times the fastest rate."
 		retry = "RetryAfter is the shortest time after which the same op would be allowed."
 	)
 	return []testCase{
@@ -23,6 +23,87 @@ func changeCases() []testCase {
 		{"a limit changes and changes back", stays, changeAndBack},
 		{"RetryAfter is true after a change", retry, waitsAfterChange},
 		{"changes of a limit create no tokens", stays, changesCreateNothing},
+		{"a lower burst forgives nothing", stays, lowerBurstForgivesNothing},
+		{"two rates have one burst", most, ratesShareTheBurst},
+		{"versions of a limit allow at most the larger together", most, versionsTogether},
+	}
+}
+
+// lowerBurstForgivesNothing asks by turns under two bursts, in each way in which an op can touch the
+// bucket without taking from it.
+func lowerBurstForgivesNothing(c *check) {
+	large, small := c.limit("r", 0, per(100, year)), c.limit("r", 0, per(3, year))
+	for name, touch := range map[string]func(k store.Key) []store.Op{
+		"a denied take":       func(k store.Key) []store.Op { return []store.Op{take(small, k, 1)} },
+		"a peek":              func(k store.Key) []store.Op { return []store.Op{peek(small, k, 1)} },
+		"a take of nothing":   func(k store.Key) []store.Op { return []store.Op{take(small, k, 0)} },
+		"a take up to":        func(k store.Key) []store.Op { return []store.Op{takeUpTo(small, k, 2)} },
+		"a refund of nothing": func(k store.Key) []store.Op { return []store.Op{refund(small, k, 0)} },
+		"a batch": func(k store.Key) []store.Op {
+			return []store.Op{take(c.limit("r", 1, per(5, year)), k, 1), takeUpTo(small, k, 2)}
+		},
+		"both limits": func(k store.Key) []store.Op { return []store.Op{peek(large, k, 1), peek(small, k, 1)} },
+	} {
+		k := user(name)
+		c.apply(take(large, k, 99))
+		for range 3 {
+			c.apply(touch(k)...)
+		}
+		if r := c.one(take(large, k, 2)); r.Allowed {
+			c.fatalf("99 of 100 were taken, then %s under a burst of 3, and 2 more of 100 were allowed", name)
+		}
+		c.wantAllowed("the last of 100 after "+name, c.one(take(large, k, 1)))
+	}
+}
+
+// ratesShareTheBurst takes all there is under one rate, and at the same instant under the other.
+func ratesShareTheBurst(c *check) {
+	for i, n := range []numbers{per(1, time.Hour), per(1, day), per(7, 3*day), per(1, year)} {
+		slow, fast := c.limit("r", i, n.holding(100)), c.limit("r", i, per(40, c.unit()).holding(100))
+		k := user("a")
+		c.apply(take(slow, k, 1))
+		c.advance(c.unit()) // so that part of a token is missing
+		c.restart()
+		got := int64(0)
+		for _, l := range []*store.Limit{slow, fast} {
+			left := c.one(peek(l, k, 0)).Remaining
+			if c.one(take(l, k, left)).Allowed {
+				got += left
+			}
+		}
+		if most := 100 + tokensIn(fast, c.slack()); got > most {
+			c.fatalf("%v and %v: %d tokens at one instant, want at most %d", n, numbersOf(fast), got, most)
+		}
+	}
+}
+
+// versionsTogether uses several versions of a limit at random, with all kinds of ops that take. All
+// takes together are metered by a limit with the largest burst and the fastest rate.
+func versionsTogether(c *check) {
+	u := c.unit()
+	for seed := range uint64(seeds) {
+		c.restart()
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		largest, rates := int64(0), []numbers{per(1, u), per(1, 7*u), per(3, 1000*u), per(1, year)}
+		rnd.Shuffle(len(rates), func(i, j int) { rates[i], rates[j] = rates[j], rates[i] })
+		fastest, limits := year, []*store.Limit(nil)
+		for _, n := range rates[:2+rnd.IntN(3)] {
+			n.burst = 1 + rnd.Int64N(1<<rnd.IntN(8))
+			limits = append(limits, c.limit("r", int(seed), n))
+			largest, fastest = max(largest, n.burst), min(fastest, n.period/time.Duration(n.count))
+		}
+		m := newMeter(c, c.limit("r", 0, per(1, fastest).holding(largest)))
+		for step := range c.steps(500) {
+			l := limits[rnd.IntN(len(limits))]
+			op := store.Op{Limit: l, Key: user("a"), Cost: rnd.Int64N(l.Burst() + 1)}
+			op.Kind = store.Kind(rnd.IntN(2)) // take or peek
+			if r := c.one(op); r.Allowed && op.Kind == store.Take {
+				m.charge(fmt.Sprintf("seed %d, step %d, %v", seed, step, numbersOf(l)), op.Cost)
+			}
+			if rnd.IntN(3) == 0 {
+				c.advance(time.Duration(rnd.Int64N(int64(u) / 4)))
+			}
+		}
 	}
 }
 

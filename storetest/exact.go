@@ -47,9 +47,6 @@ func (a *exactAccount) begin(now time.Time, l numbers) {
 		a.refill(now.Sub(a.at))
 	}
 	a.at, a.limit = now, l
-	if a.spent.Cmp(whole(l.burst)) > 0 {
-		a.spent.SetInt64(l.burst)
-	}
 	a.trial.Set(&a.spent)
 }
 
@@ -63,7 +60,7 @@ func (a *exactAccount) refill(d time.Duration) {
 
 func (a *exactAccount) wait(n int64) time.Duration {
 	over := new(big.Rat).Add(&a.trial, whole(n))
-	if over.Sub(over, whole(a.limit.burst)); over.Sign() <= 0 {
+	if over.Sub(over, whole(a.limit.burst)); n == 0 || over.Sign() <= 0 {
 		return 0
 	}
 	return a.timeOf(over)
@@ -77,9 +74,14 @@ func (a *exactAccount) refund(n int64) {
 	}
 }
 
+// chargeUpTo leaves a debt above the burst, which is of another limit, as it is.
 func (a *exactAccount) chargeUpTo(n int64) {
-	if a.charge(n); a.trial.Cmp(whole(a.limit.burst)) > 0 {
-		a.trial.SetInt64(a.limit.burst)
+	burst := whole(a.limit.burst)
+	if a.trial.Cmp(burst) >= 0 {
+		return
+	}
+	if a.charge(n); a.trial.Cmp(burst) > 0 {
+		a.trial.Set(burst)
 	}
 }
 
@@ -90,7 +92,7 @@ func (a *exactAccount) commit() error {
 
 func (a *exactAccount) level() (int64, time.Duration) {
 	left := new(big.Rat).Sub(whole(a.limit.burst), &a.spent)
-	return new(big.Int).Div(left.Num(), left.Denom()).Int64(), a.timeOf(&a.spent)
+	return max(0, new(big.Int).Div(left.Num(), left.Denom()).Int64()), a.timeOf(&a.spent)
 }
 
 // timeOf returns the time that tokens take, rounded up. It fits, because no valid limit takes

@@ -47,7 +47,7 @@ func (mut mutant) harness() storetest.Harness {
 func mutants() []mutant {
 	return slices.Concat(
 		arithmeticMutants(), refundMutants(), batchMutants(), errorMutants(),
-		storageMutants(), forgettingMutants(), stallMutants(),
+		storageMutants(), forgettingMutants(), changeMutants(), stallMutants(),
 	)
 }
 

@@ -49,11 +49,15 @@ const tokenError = 1e-6
 
 // rateAccount keeps the charges of a trial, where a negative charge is a refund. commit repeats
 // them on lim in the same order, so the rounding is the same.
+//
+// A debt above a lower burst stays. So lim has the largest burst that was used, and the limit that
+// is used now leaves the rest of it alone.
 type rateAccount struct {
 	limit numbers
 	lim   *rate.Limiter
+	burst int // of lim
 	now   time.Time
-	trial float64 // tokens left
+	trial float64 // tokens left, below 0 for a debt above the burst
 	todo  []int
 }
 
@@ -61,33 +65,32 @@ func (a *rateAccount) begin(now time.Time, l numbers) {
 	a.now = now
 	switch {
 	case a.lim == nil:
-		a.lim = rate.NewLimiter(l.rate(), l.intBurst())
+		a.lim, a.burst = rate.NewLimiter(l.rate(), l.intBurst()), l.intBurst()
 	case a.limit != l:
 		a.change(l)
 	}
 	a.limit = l
-	a.trial, a.todo = a.lim.TokensAt(now), nil
+	a.trial, a.todo = a.left(), nil
 }
 
 // change keeps what was spent. By itself, a rate.Limiter keeps what is left.
 func (a *rateAccount) change(l numbers) {
-	more := l.intBurst() - a.limit.intBurst()
-	if more < 0 && !a.lim.AllowN(a.now, -more) {
-		a.lim = rate.NewLimiter(l.rate(), l.intBurst()) // more was spent than it can hold
-		a.lim.AllowN(a.now, l.intBurst())
-		return
-	}
 	a.lim.SetLimitAt(a.now, l.rate())
-	a.lim.SetBurstAt(a.now, l.intBurst())
-	if more > 0 {
+	if more := l.intBurst() - a.burst; more > 0 {
+		a.burst = l.intBurst()
+		a.lim.SetBurstAt(a.now, a.burst)
 		a.lim.AllowN(a.now, -more)
 	}
+}
+
+func (a *rateAccount) left() float64 {
+	return a.lim.TokensAt(a.now) - float64(a.burst-a.limit.intBurst())
 }
 
 // wait counts as AllowN does: less than one nanosecond is no wait.
 func (a *rateAccount) wait(n int64) time.Duration {
 	ns := a.timeOf(float64(n) - a.trial)
-	if ns < 1 {
+	if n == 0 || ns < 1 {
 		return 0
 	}
 	return time.Duration(math.Ceil(ns))
@@ -99,7 +102,7 @@ func (a *rateAccount) charge(n int64) {
 }
 
 func (a *rateAccount) refund(n int64) {
-	room := min(n, int64(a.limit.intBurst()))
+	room := min(n, int64(a.burst))
 	a.trial = min(a.trial+float64(room), float64(a.limit.intBurst()))
 	a.todo = append(a.todo, -int(room))
 }
@@ -108,18 +111,20 @@ func (a *rateAccount) refund(n int64) {
 const all = math.MinInt
 
 func (a *rateAccount) chargeUpTo(n int64) {
-	if float64(n) <= a.trial {
+	switch {
+	case a.trial <= 0:
+	case float64(n) <= a.trial:
 		a.charge(n)
-		return
+	default:
+		a.trial = 0
+		a.todo = append(a.todo, all)
 	}
-	a.trial = 0
-	a.todo = append(a.todo, all)
 }
 
 func (a *rateAccount) commit() error {
 	for _, n := range a.todo {
 		if n == all {
-			a.lim = rate.NewLimiter(a.limit.rate(), a.limit.intBurst())
+			a.lim = rate.NewLimiter(a.limit.rate(), a.burst)
 			n = a.limit.intBurst()
 		}
 		if !a.lim.AllowN(a.now, n) {
@@ -131,9 +136,8 @@ func (a *rateAccount) commit() error {
 }
 
 func (a *rateAccount) level() (int64, time.Duration) {
-	full := float64(a.limit.intBurst())
-	left := max(a.lim.TokensAt(a.now), 0)
-	whole := math.Floor(min(left+tokenError, full))
+	full, left := float64(a.limit.intBurst()), a.left()
+	whole := math.Floor(min(max(left, 0)+tokenError, full))
 	return int64(whole), time.Duration(math.Ceil(a.timeOf(full - left)))
 }
 

@@ -1,0 +1,99 @@
+package redisstore
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// luaServer stands for a server: values, expiry, a clock, and the two functions of struct that the
+// script calls, on lists of numbers instead of bytes.
+const luaServer = `
+local values, expires, us = {}, {}, 1700000000000000
+local function run(name, key, value, _, ms)
+  if expires[key] and expires[key] <= us then values[key], expires[key] = nil, nil end
+  if name == 'TIME' then
+    return { string.format('%.0f', math.floor(us / 1000000)), string.format('%.0f', us % 1000000) }
+  elseif name == 'GET' then return values[key] or false
+  elseif name == 'SET' then
+    assert(string.find(ms, '^%d+$'), ms)
+    values[key], expires[key] = value, us + tonumber(ms) * 1000
+    return { ok = 'OK' }
+  elseif name == 'DEL' then
+    values[key], expires[key] = nil, nil
+    return 1
+  elseif name == 'PTTL' then return expires[key] and math.floor((expires[key] - us) / 1000) or -2 end
+  error(name)
+end
+redis = { call = run, pcall = run }
+local numbers
+struct = {
+  unpack = function() return (unpack or table.unpack)(numbers) end,
+  pack = function(_, ...)
+    local all = { ... }
+    for i = 1, #all do all[i] = string.format('%.0f', all[i]) end
+    return table.concat(all, ' ')
+  end,
+}
+local function decide(advance, keys, ...)
+  us, numbers, KEYS = us + advance, { ... }, keys
+  ARGV = { string.rep('x', 8 * #numbers) }
+  print(script())
+  for i = 1, #keys do print(values[keys[i]]) end
+end
+`
+
+// The script decides the same under each Lua that a server may have: numbers of Lua 5.4 are
+// integers or not, and %d wants an integer there.
+func TestScriptUnderEachLua(t *testing.T) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "function script()\n%s\nend\n%s", applyScript, luaServer)
+	rnd := rand.New(rand.NewPCG(1, 4))
+	var limits []terms
+	for i, n := range []struct {
+		count  int64
+		period time.Duration
+		burst  int64
+	}{{7, 3 * time.Second, 5}, {100, time.Minute, 0}, {10, 24 * time.Hour, 0}, {1, 365 * 24 * time.Hour, 3}, {1e10, 24 * time.Hour, 1 << 40}} {
+		l, err := store.NewLimit("r", i%3, n.count, n.period, n.burst)
+		require.NoError(t, err)
+		limits = append(limits, termsOf(l))
+	}
+	for range 2000 {
+		size := 1 + rnd.IntN(3)
+		fmt.Fprintf(&b, "decide(%d, {'k%d'}", rnd.Int64N(1<<rnd.IntN(32))-rnd.Int64N(1<<rnd.IntN(25)), rnd.IntN(3))
+		for i := range size {
+			l, key, bucket := limits[rnd.IntN(len(limits))], 1, i+1
+			if i == 0 {
+				bucket = size
+			}
+			fmt.Fprintf(&b, ",%d,%d.0,%d.0,%d.0,%d.0,%d,%d,%d",
+				rnd.IntN(5), l.num*rnd.Int64N(4), l.num, l.den, l.fill(), i+1, key, bucket)
+		}
+		b.WriteString(")\n")
+	}
+	program := filepath.Join(t.TempDir(), "program.lua")
+	require.NoError(t, os.WriteFile(program, []byte(b.String()), 0o600))
+	want := ""
+	for _, lua := range []string{"lua5.1", "luajit", "lua5.4"} {
+		path, err := exec.LookPath(lua)
+		require.NoError(t, err, "apt-get install lua5.1 luajit lua5.4 (Debian)")
+		out, err := exec.CommandContext(t.Context(), path, program).CombinedOutput()
+		require.NoError(t, err, "%s: %s", lua, out)
+		if want == "" {
+			want = string(out)
+		}
+		require.Greater(t, strings.Count(want, "\n"), 3000)
+		assert.True(t, want == string(out), "%s and lua5.1 differ", lua)
+	}
+}

@@ -1,0 +1,84 @@
+package storetest_test
+
+import (
+	"context"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/storefake"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// changeMutants are stores that err only if the numbers of a limit change.
+func changeMutants() []mutant {
+	const together = "versions of a limit allow at most the larger together"
+	return []mutant{
+		{
+			name: "cuts a debt to a lower burst", make: cutsDebts,
+			cases: []string{"a lower burst forgives nothing", together},
+		},
+		{name: "has a bucket for each rate", make: rewrite(func(op *store.Op) {
+			l := op.Limit
+			op.Limit = like(l, l.Rule()+(l.Period()/time.Duration(l.Count())).String(), l.Index())
+		}), cases: []string{"two rates have one burst", together, "changes of a limit create no tokens"}},
+		{
+			name: "counts the time of a token at the new rate", make: countsPartsAgain,
+			cases: []string{"two rates have one burst"},
+		},
+	}
+}
+
+// cutsDebts cuts what a bucket lacks to the burst of the op, even if it denies the op.
+func cutsDebts(s store.Store, _ *manual) storefake.Func {
+	largest := map[id]int64{}
+	return func(ctx context.Context, ops []store.Op) error {
+		if err := s.Apply(ctx, ops); err != nil {
+			return err
+		}
+		for i := range ops {
+			op := ops[i]
+			larger := largest[idOf(&op)] > op.Limit.Burst()
+			largest[idOf(&op)] = max(largest[idOf(&op)], op.Limit.Burst())
+			if !larger || op.Result.Remaining > 0 {
+				continue
+			}
+			op.Cost = op.Limit.Burst()
+			op.Kind = store.Reset
+			cut := []store.Op{op, op}
+			cut[1].Kind = store.TakeUpTo
+			if err := s.Apply(ctx, cut); err != nil {
+				return err
+			}
+			largest[idOf(&op)] = op.Limit.Burst()
+		}
+		return nil
+	}
+}
+
+// countsPartsAgain is a store that keeps whole tokens and the instant at which the bucket lacked so
+// many. That is up to the time of a token ago, which counts once more under another rate.
+func countsPartsAgain(s store.Store, _ *manual) storefake.Func {
+	last := map[id]*store.Limit{}
+	return func(ctx context.Context, ops []store.Op) error {
+		for i := range ops {
+			op := ops[i]
+			if !op.Valid() {
+				continue
+			}
+			before := last[idOf(&op)]
+			last[idOf(&op)] = op.Limit
+			if before == nil || tokenTime(before) == tokenTime(op.Limit) {
+				continue
+			}
+			old := []store.Op{{Kind: store.Peek, Limit: before, Key: op.Key}}
+			if err := s.Apply(ctx, old); err != nil {
+				return err
+			}
+			part := tokenTime(before) - old[0].Result.ResetAfter%tokenTime(before)
+			back := []store.Op{{Kind: store.Refund, Limit: op.Limit, Key: op.Key, Cost: int64(part / tokenTime(op.Limit))}}
+			if err := s.Apply(ctx, back); err != nil {
+				return err
+			}
+		}
+		return s.Apply(ctx, ops)
+	}
+}
