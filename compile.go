@@ -108,13 +108,14 @@ func compileBlock(r *Rule) *blocks.Buckets {
 func (r *rule) newPlan(limits Limits) *plan {
 	p := new(plan)
 	var fields []string
+	index := places(limits)
 	for i, l := range limits {
 		if l.isUnlimited() {
 			continue
 		}
-		pol := r.newPolicy(i, len(limits), l)
+		pol := r.newPolicy(index[i], i, len(limits), l)
 		if r.onFail == UseMemory {
-			local := r.newPolicy(i, len(limits), l.share(r.parts))
+			local := r.newPolicy(index[i], i, len(limits), l.share(r.parts))
 			local.here = true
 			pol.local = &local
 		}
@@ -127,10 +128,19 @@ func (r *rule) newPlan(limits Limits) *plan {
 	return p
 }
 
-// newPolicy compiles a limit that has been checked.
-func (r *rule) newPolicy(index, of int, l Limit) policy {
+// places returns by which number a store knows the bucket of each of limits.
+func places(limits Limits) []int {
+	all := make([]pace.Limit, len(limits))
+	for i, l := range limits {
+		all[i] = pace.Limit(l)
+	}
+	return pace.Places(all)
+}
+
+// newPolicy compiles a limit that has been checked. Its bucket is known by place.
+func (r *rule) newPolicy(place, index, of int, l Limit) policy {
 	larger, extra := pace.Limit(l).Extend(r.MaxWait)
-	limit, err := store.NewLimit(r.Name, index, larger.Count, larger.Period, larger.Burst)
+	limit, err := store.NewLimit(r.Name, place, larger.Count, larger.Period, larger.Burst)
 	if err != nil {
 		panic(err) // unreachable: Limits.check has seen it
 	}
@@ -248,7 +258,7 @@ func (r *rule) choose(limits Limits) *plan {
 func (r *rule) everyLimit() *plan {
 	every := new(plan)
 	for i := range maxLimits {
-		every.policies = append(every.policies, r.newPolicy(i, maxLimits, Per(1, time.Second)))
+		every.policies = append(every.policies, r.newPolicy(i, i, maxLimits, Per(1, time.Second)))
 	}
 	return every
 }

@@ -279,20 +279,30 @@ local function rule(first, size, key)
   if type(state) == 'table' then
     return fail(first, size, state.err)
   end
+  local last = 0
   for i = first, first + size - 1 do
     local a, debt, odd = WIDTH * (i - 1), 0, false
-    local num, fill = arg[a + 3], arg[a + 5]
-    if arg[a + 6] ~= i - first + 1 or not from then
+    local num, fill, n = arg[a + 3], arg[a + 5], arg[a + 6]
+    if n <= last then
       return many(first, size, key, 1)
     end
-    if state then
+    while state and from and last < n do
       local to = find(state, ' ', from, true)
-      debt, odd = decode(to and sub(state, from, to - 1) or from > 1 and sub(state, from) or state, num, arg[a + 4], fill)
+      local word = to and sub(state, from, to - 1) or from > 1 and sub(state, from) or state
+      from, last = to and to + 1, last + 1
+      if last == n then
+        debt, odd = decode(word, num, arg[a + 4], fill)
+      else
+        odd = word ~= '0' -- a limit that the batch does not ask for
+      end
       if odd then
         return many(first, size, key, 1)
       end
-      from = to and to + 1
     end
+    if state and last < n then
+      return many(first, size, key, 1) -- a missing word is not always a full bucket
+    end
+    last = n
     local left = debt + arg[a + 2]
     if arg[a + 1] ~= TAKE then
       local ok
@@ -314,21 +324,26 @@ local function rule(first, size, key)
   elseif state and from or reply[2 * (first + size - 1)] == 0 then
     return many(first, size, key, 1) -- there are words behind these, or none are left
   end
-  local list, us = {}, 0
+  local list, us, n = {}, 0, 0
   present = present or instant(now)
   for i = first, first + size - 1 do
     local debt, a = reply[2 * i], WIDTH * (i - 1)
+    while n < arg[a + 6] - 1 do
+      n = n + 1
+      list[n] = '0'
+    end
+    n = n + 1
     if debt > 0 then
       local den = arg[a + 4]
-      list[i - first + 1] = encode(debt, arg[a + 3], present)
+      list[n] = encode(debt, arg[a + 3], present)
       if us < debt / den then
         us = debt / den
       end
     else
-      list[i - first + 1] = '0'
+      list[n] = '0'
     end
   end
-  local done = save(name, size > 1 and concat(list, ' ') or list[1], us)
+  local done = save(name, n > 1 and concat(list, ' ') or list[1], us)
   if done.err then
     return fail(first, size, done.err)
   end

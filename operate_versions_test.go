@@ -1,0 +1,96 @@
+package ratelimit_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// greedy returns how many requests of one client the rules allow together, which share a store and
+// are asked by turns, every 50 ms for half an hour.
+func greedy(t *testing.T, rules ...ratelimit.Rule) (allowed int) {
+	synctest.Test(t, func(t *testing.T) {
+		s := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
+		var fleet []*ratelimit.Limiter
+		for _, r := range rules {
+			r.Name = "r"
+			fleet = append(fleet, newLimiter(t, ratelimit.Config{Store: s, Rules: []ratelimit.Rule{r}}))
+		}
+		for range 36_000 {
+			for _, l := range fleet {
+				d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+				require.NoError(t, err)
+				if d.Allowed {
+					allowed++
+				}
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	return allowed
+}
+
+// Two versions of a policy in one fleet allow at most what the larger of them allows alone.
+func TestTwoVersionsOfAPolicy(t *testing.T) {
+	for _, row := range []struct{ name, a, b string }{
+		{"a lower count", "1000 per hour", "100 per hour"},
+		{"a lower burst", "1000 per hour burst 20", "1000 per hour burst 10"},
+		{"another period", "100 per minute", "600 per hour burst 100"},
+		{"another order", "10 per second; 100 per hour", "100 per hour; 10 per second"},
+		{"another order of three", "5 per second; 50 per minute; 500 per hour", "500 per hour; 5 per second; 50 per minute"},
+		{"a faster limit more", "100 per hour", "10 per second; 100 per hour"},
+		{"a faster limit more, at the end", "100 per hour", "100 per hour; 10 per second"},
+		{"a faster limit more beside two", "50 per minute; 500 per hour", "5 per second; 50 per minute; 500 per hour"},
+		{"a limit more in between", "5 per second; 500 per hour", "5 per second; 50 per minute; 500 per hour"},
+		{"other numbers of one of two", "5 per second; 500 per hour", "5 per second; 100 per hour"},
+		{"other numbers and order", "5 per second; 500 per hour", "100 per hour; 2 per second"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			a := ratelimit.Rule{Limits: ratelimit.MustParse(row.a)}
+			b := ratelimit.Rule{Limits: ratelimit.MustParse(row.b)}
+			alone := max(greedy(t, a), greedy(t, b))
+			assert.LessOrEqual(t, greedy(t, a, b), alone, "%s, and %s", row.a, row.b)
+		})
+	}
+}
+
+// A version with MaxWait lends what flows in meanwhile, and no more.
+func TestVersionsWithAndWithoutMaxWait(t *testing.T) {
+	a := ratelimit.Rule{Limits: ratelimit.MustParse("100 per hour")}
+	b := a
+	b.MaxWait = 2 * time.Minute // three tokens
+	assert.LessOrEqual(t, greedy(t, a, b), greedy(t, a)+3)
+}
+
+// A slower limit that is added begins with what was spent under the old ones. The limit that was the
+// slowest begins anew in the new version, so the fleet allows one burst of it more, once.
+func TestSlowerLimitAddedToAFleet(t *testing.T) {
+	a := ratelimit.Rule{Limits: ratelimit.MustParse("5 per second; 50 per minute")}
+	b := ratelimit.Rule{Limits: ratelimit.MustParse("5 per second; 50 per minute; 500 per hour")}
+	assert.LessOrEqual(t, greedy(t, a, b), max(greedy(t, a), greedy(t, b))+50)
+}
+
+// A policy that changes in a process keeps what was spent, in any order of its limits.
+func TestSetPolicyInAnotherOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rule := ratelimit.Rule{Name: "r", Limits: ratelimit.MustParse("100 per hour")}
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule}})
+		for range 100 {
+			_, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+			require.NoError(t, err)
+		}
+		for _, text := range []string{"10 per second; 100 per hour", "100 per hour; 10 per second", "100 per hour"} {
+			rule.Limits = ratelimit.MustParse(text)
+			require.NoError(t, l.SetPolicy(ratelimit.Policy{Rules: []ratelimit.Rule{rule}}))
+			d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+			require.NoError(t, err)
+			assert.False(t, d.Allowed, text)
+		}
+	})
+}
