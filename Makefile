@@ -56,8 +56,9 @@ test: $(if $(filter ./redisstore% ./examples/redis,$(MODULES)),redis)
 test: ## test every module, or MODULES, with the race detector and in random order
 	@$(RUN) ./testall $(RACE) $(MODULES)
 
-redis: ## install redis-server, which tests of redisstore start, if it is missing
+redis: ## install redis-server and Lua, which tests of redisstore start, if they are missing
 	@sh tools/redis.sh
+	@sh tools/lua.sh
 
 lint: gofumpt vet staticcheck tidy-diff cross imports prose layout ## all checks that run none of the code
 

@@ -193,9 +193,7 @@ func TestLimitChanges(t *testing.T) {
 				t.Logf("%q allowed %d and then %q allowed %d", change.before, spent, change.after, then)
 				assert.Equal(t, change.spent, spent)
 				assert.Equal(t, change.then, then)
-				if then > 0 { // a lower limit forgets a debt above its burst
-					assert.LessOrEqual(t, spent+then+take(before, 2*most), most, "a free burst")
-				}
+				assert.LessOrEqual(t, spent+then+take(before, 2*most), most, "a free burst")
 			})
 		})
 	}
