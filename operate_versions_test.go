@@ -11,8 +11,8 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// greedy returns how many requests of one client the rules allow together, which share a store and
-// are asked by turns, every 50 ms for half an hour.
+// greedy returns how many requests of one client the rules allow together. They share a store and
+// decide by turns, every 50 ms for half an hour.
 func greedy(t *testing.T, rules ...ratelimit.Rule) (allowed int) {
 	synctest.Test(t, func(t *testing.T) {
 		s := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
@@ -68,8 +68,8 @@ func TestVersionsWithAndWithoutMaxWait(t *testing.T) {
 	assert.LessOrEqual(t, greedy(t, a, b), greedy(t, a)+3)
 }
 
-// A slower limit that is added begins with what was spent under the old ones. The limit that was the
-// slowest begins anew in the new version, so the fleet allows one burst of it more, once.
+// A slower limit that is added begins with what was spent under the old ones. The limit that was
+// the slowest begins anew in the new version, so the fleet allows one burst of it more, once.
 func TestSlowerLimitAddedToAFleet(t *testing.T) {
 	a := ratelimit.Rule{Limits: ratelimit.MustParse("5 per second; 50 per minute")}
 	b := ratelimit.Rule{Limits: ratelimit.MustParse("5 per second; 50 per minute; 500 per hour")}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 	"github.com/ratelimit-go/ratelimit/store"
+	"github.com/ratelimit-go/ratelimit/storetest"
 )
 
 // manual is a client whose scripts read a clock that only the test moves. Their keys do not expire,
@@ -111,8 +113,8 @@ func TestCorrectedClockLocksNoKeyOut(t *testing.T) {
 }
 
 // Versions of a limit, on a clock that swings, allow at most what the largest burst and the fastest
-// rate allow, by the latest reading of the clock since the bucket was full. A full bucket is not kept,
-// so it does not know how late it has been. The oracle counts in rational numbers.
+// rate allow, by the latest reading of the clock since the bucket was full. A full bucket is not
+// kept, so it does not know how late it has been. The oracle counts in rational numbers.
 func TestVersionsOnASwingingClock(t *testing.T) {
 	client := redistest.Start(t).Client()
 	for seed := range uint64(10) {
@@ -176,7 +178,7 @@ func TestWaitUnderALowerLimit(t *testing.T) {
 	}
 }
 
-// Whatever cannot be read is an empty bucket, under each limit of a rule, and never a full one.
+// Text that cannot be read is an empty bucket, under each limit of a rule, and never a full one.
 func TestJunkIsNeverFull(t *testing.T) {
 	server := redistest.Start(t)
 	now := fmt.Sprint(time.Now().UnixMicro())
@@ -218,4 +220,29 @@ func TestPartOfATokenUnderAnotherLimit(t *testing.T) {
 	require.True(t, apply(t, s, store.Take, day, 1).Allowed)
 	assert.Equal(t, 28_500*time.Millisecond, apply(t, s, store.Peek, minute, 1).ResetAfter, "4.75 tokens of 6 s")
 	assert.Equal(t, 684*time.Minute, apply(t, s, store.Peek, day, 1).ResetAfter, "4.75 tokens of 144 min")
+}
+
+// A rule with limits of any indexes, in any order and with any left out, agrees with rational
+// numbers.
+func TestIndexesWithGapsAreExact(t *testing.T) {
+	clock, s := newManual(t, redistest.Start(t).Client())
+	exact := storetest.NewExact(func() time.Time { return time.UnixMicro(clock.us) })
+	limits := []*store.Limit{
+		limit(t, "r", 0, "1000 per day"), limit(t, "r", 3, "100 per minute"), limit(t, "r", 1, "7 per 3 seconds burst 9"),
+		limit(t, "r", 7, "30 per hour"),
+	}
+	rnd := rand.New(rand.NewPCG(1, 5))
+	for step := range 3000 {
+		clock.step(time.Duration(rnd.Int64N(1 << rnd.IntN(41))))
+		var ops []store.Op
+		for _, i := range rnd.Perm(len(limits))[:1+rnd.IntN(len(limits))] {
+			op := take(limits[i], "a", 1+rnd.Int64N(5))[0]
+			op.Kind = [...]store.Kind{store.Take, store.Take, store.Take, store.Peek, store.Refund, store.TakeUpTo}[rnd.IntN(6)]
+			ops = append(ops, op)
+		}
+		want := slices.Clone(ops)
+		require.NoError(t, exact.Apply(t.Context(), want))
+		require.NoError(t, s.Apply(t.Context(), ops))
+		require.Equal(t, want, ops, "step %d", step)
+	}
 }

@@ -64,7 +64,13 @@ func TestScriptUnderEachLua(t *testing.T) {
 		count  int64
 		period time.Duration
 		burst  int64
-	}{{7, 3 * time.Second, 5}, {100, time.Minute, 0}, {10, 24 * time.Hour, 0}, {1, 365 * 24 * time.Hour, 3}, {1e10, 24 * time.Hour, 1 << 40}} {
+	}{
+		{7, 3 * time.Second, 5},
+		{100, time.Minute, 0},
+		{10, 24 * time.Hour, 0},
+		{1, 365 * 24 * time.Hour, 3},
+		{1e10, 24 * time.Hour, 1 << 40},
+	} {
 		l, err := store.NewLimit("r", i%3, n.count, n.period, n.burst)
 		require.NoError(t, err)
 		limits = append(limits, termsOf(l))

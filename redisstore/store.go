@@ -52,8 +52,8 @@ type Config struct {
 // together. On a Cluster or a Ring, a batch on several keys takes one step per key. If a later key
 // denies, the Store refunds what the earlier keys have paid. No command is retried.
 //
-// If the numbers of a limit change, a bucket keeps what it lacked when it was last charged, also above
-// a lower burst. The time since then counts at the rate of the instance that asks.
+// If the numbers of a limit change, a bucket keeps what it lacked when it was last charged, also
+// above a lower burst. The time since then counts at the rate of the instance that asks.
 type Store struct {
 	combiner combiner
 	naming   naming

@@ -14,7 +14,8 @@ import (
 func changeCases() []testCase {
 	const (
 		stays = "If the numbers of a limit change, each key keeps what it has spent, in tokens."
-		most  = "In any time t, all takes together are at most the largest burst and t times the fastest rate."
+		most  = "In any time t, all takes together are at most the largest burst and t times the " +
+			"fastest rate."
 		retry = "RetryAfter is the shortest time after which the same op would be allowed."
 	)
 	return []testCase{
@@ -29,8 +30,8 @@ func changeCases() []testCase {
 	}
 }
 
-// lowerBurstForgivesNothing asks by turns under two bursts, in each way in which an op can touch the
-// bucket without taking from it.
+// lowerBurstForgivesNothing asks by turns under two bursts, in each way in which an op can touch
+// the bucket without taking from it.
 func lowerBurstForgivesNothing(c *check) {
 	large, small := c.limit("r", 0, per(100, year)), c.limit("r", 0, per(3, year))
 	for name, touch := range map[string]func(k store.Key) []store.Op{
@@ -42,7 +43,9 @@ func lowerBurstForgivesNothing(c *check) {
 		"a batch": func(k store.Key) []store.Op {
 			return []store.Op{take(c.limit("r", 1, per(5, year)), k, 1), takeUpTo(small, k, 2)}
 		},
-		"both limits": func(k store.Key) []store.Op { return []store.Op{peek(large, k, 1), peek(small, k, 1)} },
+		"both limits": func(k store.Key) []store.Op {
+			return []store.Op{peek(large, k, 1), peek(small, k, 1)}
+		},
 	} {
 		k := user(name)
 		c.apply(take(large, k, 99))

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Places returns a number from 0 to 15 for each of at most 16 different limits, by which stores name
-// its bucket. Their order does not matter. So versions of a policy that share a limit nearly always
-// share its bucket, whatever else one of them has.
+// Places returns a number from 0 to 15 for each of at most 16 different limits, by which stores
+// name its bucket. Their order does not matter. So versions of a policy that share a limit nearly
+// always share its bucket, even if one of them has other limits too.
 //
 // The slowest limit has 0: all versions charge it, so they can never allow more together than the
 // slowest limits of them allow. Other limits go by their periods.

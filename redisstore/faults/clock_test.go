@@ -50,8 +50,8 @@ func (s *skew) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (s *skew) step(d time.Duration) { s.offset.Add(d.Microseconds()) }
 
 // The clock of the server steps, or its successor has another clock. A clock that is behind creates
-// no tokens, and denies no key for longer than a token takes and ten seconds. A clock that is ahead gives at most a
-// burst.
+// no tokens, and denies no key for longer than a token takes and ten seconds. A clock that is ahead
+// gives at most a burst.
 func TestServerClockSteps(t *testing.T) {
 	noLeaks(t)
 	client := redistest.Start(t).Client()
