@@ -38,6 +38,7 @@ func TestLimitTextInJSON(t *testing.T) {
 	_, err = ratelimit.Limits{{}}.MarshalText()
 	require.Error(t, err)
 	assert.Equal(t, "invalid limit (0 per 0s burst 0)", ratelimit.Limit{}.String())
+	assert.Equal(t, "2 per nanosecond burst 1", ratelimit.Limit{Count: 2, Period: 1, Burst: 1}.String())
 }
 
 func TestRates(t *testing.T) {

@@ -231,6 +231,9 @@ func TestAllocations(t *testing.T) {
 		return
 	}
 	plenty := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "1_000_000 per second")}})
+	two := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{
+		rule("r", "1_000_000 per second"), rule("s", "1_000_000 per second"),
+	}})
 	three := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{
 		rule("r", "1_000_000 per second; 50_000_000 per minute; 1_000_000_000 per hour"),
 	}})
@@ -258,6 +261,7 @@ func TestAllocations(t *testing.T) {
 		{name: "take under three limits", most: 0, f: take(three, "r")},
 		{name: "denied take", most: 0, f: take(spent, "per-client")},
 		{name: "allowed request", most: 1, f: handle(plenty, with())},
+		{name: "allowed request under two rules", most: 1, f: handle(two, with())},
 		{name: "allowed request under three limits", most: 1, f: handle(three, with())},
 		{name: "denied request", most: 1, f: handle(spent, with())},
 		{name: "exempt request", most: 0, f: handle(exempt, at("/exempt"))},

@@ -61,6 +61,11 @@ func TestExplainWhileTheStoreFails(t *testing.T) {
 	all := l.Explain(with())
 	require.Len(t, all, 1)
 	require.ErrorContains(t, all[0].StoreErr, "a secret")
+	all[0].StoreErr = nil
+	assert.Equal(t, ratelimit.Decision{
+		Allowed: true, Reason: ratelimit.ReasonStore, Rule: "all", Mode: ratelimit.Enforce,
+		Key: client(), Limit: ratelimit.Limit{Count: 2, Period: time.Hour, Burst: 2},
+	}, all[0])
 	d, err := l.Take(context.Background(), "all", ratelimit.UserKey("a"), 1)
 	require.NoError(t, err)
 	require.ErrorContains(t, d.StoreErr, "a secret")
