@@ -126,3 +126,10 @@ func FuzzArithmetic(f *testing.F) {
 		requireExact(t, p, fill, int64(x%uint64(l.Full()))+1, span(x), span(y))
 	})
 }
+
+// A time of 2^64 thirds of a nanosecond, where the fraction carries into the upper half of 128 bits.
+func TestTokensCarry(t *testing.T) {
+	p := pace.Of(3, 7)
+	assert.Equal(t, int64(2635249153387078802), p.Tokens(pace.Span{NS: 6148914691236517205, Frac: 1}))
+	assert.Equal(t, int64(2635249153387078802), p.Tokens(pace.Span{NS: 6148914691236517205, Frac: 0}))
+}
