@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -144,7 +145,10 @@ func (r *rule) newPolicy(place, index, of int, l Limit) policy {
 	if err != nil {
 		panic(err) // unreachable: Limits.check has seen it
 	}
-	name := respond.PolicyName(r.Name, index, of)
+	name := r.Name
+	if of > 1 {
+		name += "-" + strconv.Itoa(index+1)
+	}
 	return policy{
 		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
 		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra},

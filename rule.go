@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
@@ -108,6 +109,18 @@ func cloneRules(rules []Rule) []Rule {
 		rules[i] = r.clone()
 	}
 	return rules
+}
+
+// policies returns the names of the policies of r in responses, if they are not its own name.
+func (r *Rule) policies() (names []string) {
+	most := len(r.Limits)
+	if r.LimitsFor != nil {
+		most = maxLimits
+	}
+	for i := 1; i <= most && most > 1 && !r.OmitHeaders; i++ {
+		names = append(names, r.Name+"-"+strconv.Itoa(i))
+	}
+	return names
 }
 
 // Budget is a limit that applies only to [Limiter.Take], [Limiter.Wait] and [Limiter.Apply]. Its

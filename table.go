@@ -159,28 +159,15 @@ func (c *compiler) table() *table {
 // checkPolicies reports that responses would give a limit of r and of another rule one name.
 func (c *compiler) checkPolicies(field string, r Rule) {
 	base := r.Name[:max(strings.LastIndexByte(r.Name, '-'), 0)]
-	if other := c.names[base]; other != nil && !r.OmitHeaders && slices.Contains(other.policies(), r.Name) {
-		c.addf(field+".Name", "%q is the name of a limit of rule %q in responses: want another one",
-			r.Name, base)
+	if other := c.names[base]; other != nil && slices.Contains(other.policies(), r.Name) && !r.OmitHeaders {
+		c.addf(field+".Name", "%q is the name of a limit of rule %q in responses: want another one", r.Name, base)
 	}
 	for _, name := range r.policies() {
 		if other := c.names[name]; other != nil && !other.OmitHeaders {
-			c.addf(field+".Name", "its limits are %q and so on in responses, which is the name of "+
-				"another rule: want another one", name)
+			c.addf(field+".Name", "its limits are %q and so on in responses, which is the name of another rule: "+
+				"want another one", name)
 		}
 	}
-}
-
-// policies returns the names of the limits of r in responses, unless that is its own name.
-func (r *Rule) policies() (names []string) {
-	n := len(r.Limits)
-	if r.LimitsFor != nil {
-		n = maxLimits
-	}
-	for i := 0; i < n && n > 1 && !r.OmitHeaders; i++ {
-		names = append(names, respond.PolicyName(r.Name, i, n))
-	}
-	return names
 }
 
 // rules compiles rules, leaving out those with mistakes.

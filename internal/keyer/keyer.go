@@ -76,8 +76,8 @@ func CountsAll(k Keyer) bool {
 	return false
 }
 
-// MayCountAll reports whether k can give all clients one key, other than the key for want of one.
-// Such a key must not be blocked, because one client would block the others.
+// MayCountAll reports whether k can give clients that have nothing in common one key, other than
+// the key for want of one. Such a key must not be blocked, because one client would block the others.
 func MayCountAll(k Keyer) bool {
 	if parts, ok := k.(firstOf); ok {
 		return slices.ContainsFunc(parts, MayCountAll)

@@ -17,14 +17,6 @@ type Policy struct {
 	Window int64  // in seconds
 }
 
-// PolicyName returns the name of the policy of a rule that has the given index, of n.
-func PolicyName(rule string, index, n int) string {
-	if n == 1 {
-		return rule
-	}
-	return rule + "-" + strconv.Itoa(index+1)
-}
-
 // NewPolicy returns the Policy of a limit of count tokens per period. The period must be positive,
 // and name must need no escapes between double quotes (RFC 9651, section 3.3.3).
 //

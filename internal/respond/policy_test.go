@@ -59,9 +59,3 @@ func TestValidName(t *testing.T) {
 		assert.Equal(t, want, ValidName(name), "%q", name)
 	}
 }
-
-func TestPolicyName(t *testing.T) {
-	assert.Equal(t, "r", PolicyName("r", 0, 1))
-	assert.Equal(t, "r-1", PolicyName("r", 0, 2))
-	assert.Equal(t, "r-16", PolicyName("r", 15, 16))
-}
