@@ -74,6 +74,7 @@ const maxChosen = 1024
 
 // compileRule compiles r, which has been checked, for a Limiter of cfg.
 func compileRule(r Rule, cfg *Config, c *counters) *rule {
+	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
 	compiled := &rule{
 		onFail: cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure), parts: cfg.Instances, counters: c,
 		byClient: keyer.IsClientIP(r.Key, cfg.ClientIP),

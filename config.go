@@ -107,17 +107,14 @@ type Policy struct {
 	Budgets      []Budget                   // see Config.Budgets
 }
 
-// clone returns a copy of p that shares with it only what cannot be changed.
+// clone returns a copy of p that shares no slice or map of rules with it.
 func (p *Policy) clone() Policy {
 	c := Policy{
-		Rules: cloneRules(p.Rules), ExemptRoutes: slices.Clone(p.ExemptRoutes), Exempt: p.Exempt,
+		Rules: slices.Clone(p.Rules), ExemptRoutes: slices.Clone(p.ExemptRoutes), Exempt: p.Exempt,
 		Budgets: slices.Clone(p.Budgets), Routes: make(map[string][]Rule, len(p.Routes)),
 	}
 	for pattern, rules := range p.Routes {
-		c.Routes[pattern] = cloneRules(rules)
-	}
-	for i := range c.Budgets {
-		c.Budgets[i].Limits = slices.Clone(c.Budgets[i].Limits)
+		c.Routes[pattern] = slices.Clone(rules)
 	}
 	return c
 }

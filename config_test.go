@@ -29,14 +29,6 @@ func TestPlausibleMistakes(t *testing.T) {
 	badMethod := func(r *Rule) { r.Methods = []string{"PROPFIND", "get"} }
 	badHeader := func(r *Rule) { r.Key = ratelimit.ByHeader("host") }
 	noName := func(r *Rule) { r.Key = ratelimit.Global("") }
-	blocks := func(key ratelimit.Keyer) []Rule {
-		return change(func(r *Rule) { r.Key, r.Block = key, &ratelimit.Block{After: ratelimit.Per(10, time.Hour)} })
-	}
-	strangers := ratelimit.FirstOf(ratelimit.ByUser(field("User")), ratelimit.Global("strangers"))
-	const ofAll = `Rules[0].Block: a key that all clients share, so that one of them would block all: want`
-	several := []Rule{rule("r", "1/s; 9/m"), rule("r-2", "1/s")}
-	hidden := rule("plans", "1/s")
-	hidden.LimitsFor = func(context.Context, ratelimit.Key) ratelimit.Limits { return nil }
 	r := rule("r", "1/s")
 	var none *ratelimit.MemoryStore
 	for want, cfg := range map[string]ratelimit.Config{
@@ -62,18 +54,6 @@ func TestPlausibleMistakes(t *testing.T) {
 		`pattern "GET /a" conflicts with pattern "GET /a":`: {
 			Routes: map[string][]ratelimit.Rule{"GET /a": {rule("other", "1/s")}}, ExemptRoutes: []string{"GET /a"},
 		},
-		ofAll:                 {Rules: blocks(ratelimit.Global("all"))},
-		ofAll + " a":          {Rules: blocks(strangers)},
-		ofAll + " a Key that": {Rules: blocks(ratelimit.AllOf(ratelimit.ByPattern(), strangers))},
-		ofAll + " a Key":      {Rules: blocks(ratelimit.ByPattern())},
-		`Rules[1].Name: "r-2" is the name of a limit of rule "r" in responses`: {Rules: several},
-		`Rules[1].Name: its limits are "r-2" and so on in responses, which is the name of another rule`: {
-			Rules: []Rule{several[1], several[0]},
-		},
-		`Rules[1].Name: "plans-16" is the name of a limit of rule "plans"`: {Rules: []Rule{hidden, rule("plans-16", "1/s")}},
-		`Routes["GET /x"]: no rules: want at least one, or the pattern in ExemptRoutes`: {
-			Routes: map[string][]ratelimit.Rule{"GET /x": nil},
-		},
 	} {
 		_, err := ratelimit.New(cfg)
 		require.ErrorContains(t, err, want)
@@ -81,26 +61,6 @@ func TestPlausibleMistakes(t *testing.T) {
 	}
 	l := newLimiter(t, ratelimit.Config{})
 	assert.PanicsWithValue(t, "ratelimit: With: no rules: want at least one", func() { l.With() })
-}
-
-// Names and keys that look like mistakes and are none.
-func TestNoMistakes(t *testing.T) {
-	hidden, block := rule("r-1", "1/s"), &ratelimit.Block{After: ratelimit.Per(10, time.Hour)}
-	hidden.OmitHeaders = true
-	shared, joined := rule("shared", "1/s"), rule("joined", "1/s")
-	shared.Block, shared.OnMissingKey, shared.Key = block, ratelimit.ShareKey, ratelimit.ByUser(field("User"))
-	joined.Block, joined.Key = block, ratelimit.AllOf(ratelimit.Global("all"), ratelimit.ByClientIP())
-	for _, rules := range [][]ratelimit.Rule{
-		{rule("r", "1/s"), rule("r-1", "1/s")},
-		{rule("r", "1/s; 9/m"), rule("r-3", "1/s")},
-		{rule("r", "1/s; 9/m"), rule("r-01", "1/s"), rule("r-", "1/s"), rule("-1", "1/s")},
-		{rule("r", "1/s; 9/m"), hidden},
-		{hidden, rule("r", "1/s; 9/m")},
-		{shared, joined},
-	} {
-		_, err := ratelimit.New(ratelimit.Config{Rules: rules})
-		require.NoError(t, err)
-	}
 }
 
 // Values that no constant has, and too many of them.

@@ -39,7 +39,6 @@ var mayImport = map[string][]string{
 	"internal/inflight":  {"store", "internal/key"},
 	"internal/rank":      {"store"},
 	"internal/keyer":     {"clientip", "internal/key", "internal/routes"},
-	"internal/lists":     {"clientip", "internal/key", "internal/keyer", "internal/report"},
 	"storetest":          {"store", "internal/key"},
 	"internal/storefake": {"store"}, // for tests
 
@@ -49,7 +48,7 @@ var mayImport = map[string][]string{
 	".": {
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",
-		"internal/rank", "internal/keyer", "internal/lists", "internal/routes",
+		"internal/rank", "internal/keyer", "internal/routes",
 	},
 	"login": {".", "clientip", "store"},
 }

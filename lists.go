@@ -1,12 +1,15 @@
 package ratelimit
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
-	"github.com/ratelimit-go/ratelimit/internal/lists"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 )
 
 // A List is a set of clients, by address and by [Key], that can be replaced while requests are
@@ -25,18 +28,40 @@ type List struct {
 	// Key, if non-nil, finds another key of the request to look up, such as [ByUser].
 	Key Keyer
 
-	entries atomic.Pointer[lists.List]
+	entries atomic.Pointer[entries]
 }
+
+// entries are what a List holds. They are immutable.
+type entries struct {
+	addrs clientip.Set
+	keys  map[Key]struct{}
+}
+
+// maxListed is how many prefixes, and how many keys, a List can hold.
+const maxListed = 1_000_000
 
 // Replace replaces the entries of l by the given addresses, CIDR prefixes and keys, at once for all
 // requests from the next one on. Keys that are not addresses are found only if l has a Key. The
 // error joins one error for each mistake. Then nothing is replaced.
 func (l *List) Replace(prefixes []string, keys ...Key) error {
-	fresh, err := lists.New(prefixes, keys)
-	if err == nil {
-		l.entries.Store(fresh)
+	if n := max(len(prefixes), len(keys)); n > maxListed {
+		return fmt.Errorf("ratelimit: a list of %d entries: want at most %d", n, maxListed)
 	}
-	return err
+	fresh := &entries{keys: make(map[Key]struct{}, len(keys))}
+	addrs, err := clientip.NewSet(prefixes...)
+	errs := []error{err}
+	for i, k := range keys {
+		if k.IsZero() {
+			errs = append(errs, fmt.Errorf("ratelimit: key %d: the zero Key, which identifies no client", i))
+		}
+		fresh.keys[k] = struct{}{}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	fresh.addrs = addrs
+	l.entries.Store(fresh)
+	return nil
 }
 
 // Contains reports whether r comes from a client on l. If neither its address nor its key can be
@@ -49,10 +74,38 @@ func (l *List) Contains(r *http.Request) bool {
 // find returns the key by which the client of r is on l, or the zero Key. If l has no ClientIP, it
 // uses src. The error comes from a function of ClientIP or Key.
 func (l *List) find(r *http.Request, src clientip.Source) (Key, error) {
+	e := l.entries.Load()
+	if e == nil {
+		return Key{}, nil
+	}
 	if !l.ClientIP.IsZero() {
 		src = l.ClientIP
 	}
-	return l.entries.Load().Find(r, src, l.Key)
+	var addr netip.Addr
+	errAddr := report.Safely(func() (err error) { addr, err = src.Addr(r); return err })
+	if errAddr == nil {
+		k := PrefixKey(src.Prefix(addr))
+		if _, ok := e.keys[k]; ok || e.addrs.Contains(addr) {
+			return k, nil
+		}
+	}
+	var errKey error
+	if l.Key != nil && len(e.keys) > 0 {
+		var k Key
+		errKey = report.Safely(func() (err error) { k, err = keyer.Bind(l.Key, src).Key(r); return err })
+		if _, ok := e.keys[k]; ok && errKey == nil {
+			return k, nil
+		}
+	}
+	return Key{}, errors.Join(listError("ClientIP", errAddr), listError("Key", errKey))
+}
+
+// listError returns err of the named field, unless it only says that there is no key.
+func listError(field string, err error) error {
+	if err == nil || errors.Is(err, ErrNoKey) || errors.Is(err, clientip.ErrNoAddr) {
+		return nil
+	}
+	return fmt.Errorf("ratelimit: list: %s: %w", field, err)
 }
 
 func (l *List) check(m *mistakes, field string) {

@@ -9,7 +9,6 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/key"
 	"github.com/ratelimit-go/ratelimit/internal/recorder"
 	"github.com/ratelimit-go/ratelimit/internal/refund"
-	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -22,10 +21,7 @@ import (
 // counts what is written and has the abilities of net/http's own, except [http.CloseNotifier]. An
 // [http.MaxBytesReader] cannot close the connection through it: put [http.MaxBytesHandler] around
 // the limiter instead.
-//
-// Handler panics if next is nil.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
-	report.MustHandler("ratelimit: Handler", next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := l.table.Load()
 		l.serve(w, r, next, t, t.route(r))

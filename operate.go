@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -56,14 +55,13 @@ func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, err
 	}
 	d := new(decorator)
 	m := l.change(func(s *source) mistakes {
-		s.decorators, s.rules = append(s.decorators, d), append(s.rules, cloneRules(rules))
+		s.decorators, s.rules = append(s.decorators, d), append(s.rules, slices.Clone(rules))
 		return nil
 	})
 	if len(m) > 0 {
 		return nil, m.err()
 	}
 	return func(next http.Handler) http.Handler {
-		report.MustHandler("ratelimit: decorator", next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			l.serve(w, r, next, l.table.Load(), d.set.Load())
 		})
@@ -124,7 +122,7 @@ func (l *Limiter) SetRules(rules ...Rule) error {
 	return l.change(func(s *source) (m mistakes) {
 		s.policy = s.policy.clone()
 		for _, r := range rules {
-			if !s.replace(r.clone()) {
+			if !s.replace(r) {
 				m = append(m, noRule(r.Name))
 			}
 		}

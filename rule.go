@@ -3,8 +3,6 @@ package ratelimit
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
@@ -91,36 +89,6 @@ type Rule struct {
 	// OmitHeaders keeps the rule out of header fields and bodies, so that a client cannot see how
 	// busy another client is.
 	OmitHeaders bool
-}
-
-// clone returns a copy of r that shares with it only what cannot be changed.
-func (r Rule) clone() Rule {
-	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
-	if r.Block != nil {
-		b := *r.Block
-		r.Block = &b
-	}
-	return r
-}
-
-func cloneRules(rules []Rule) []Rule {
-	rules = slices.Clone(rules)
-	for i, r := range rules {
-		rules[i] = r.clone()
-	}
-	return rules
-}
-
-// policies returns the names of the policies of r in responses, if they are not its own name.
-func (r *Rule) policies() (names []string) {
-	most := len(r.Limits)
-	if r.LimitsFor != nil {
-		most = maxLimits
-	}
-	for i := 1; i <= most && most > 1 && !r.OmitHeaders; i++ {
-		names = append(names, r.Name+"-"+strconv.Itoa(i))
-	}
-	return names
 }
 
 // Budget is a limit that applies only to [Limiter.Take], [Limiter.Wait] and [Limiter.Apply]. Its
@@ -230,10 +198,6 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.Block != nil {
 		r.Block.check(m, field+".Block")
-		if keyer.MayCountAll(r.Key) {
-			m.addf(field+".Block", "a key that all clients share, so that one of them would block all: "+
-				"want a Key that tells clients apart, such as ByClientIP()")
-		}
 	}
 	if _, _, ok := r.Mode.parse(); !ok {
 		m.addf(field+".Mode", unknownMode, r.Mode)

@@ -145,29 +145,12 @@ func (c *compiler) table() *table {
 	for _, pattern := range slices.Sorted(maps.Keys(p.Routes)) {
 		field := fmt.Sprintf("Routes[%q]", pattern)
 		rules := c.rules(field, p.Routes[pattern])
-		if len(p.Routes[pattern]) == 0 {
-			c.addf(field, "no rules: want at least one, or the pattern in ExemptRoutes")
-		}
 		add(field, pattern, newRuleSet(slices.Concat(every, rules)))
 	}
 	for i, pattern := range p.ExemptRoutes {
 		add(fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &ruleSet{exempt: true})
 	}
 	return t
-}
-
-// checkPolicies reports that responses would give a limit of r and of another rule one name.
-func (c *compiler) checkPolicies(field string, r Rule) {
-	base := r.Name[:max(strings.LastIndexByte(r.Name, '-'), 0)]
-	if other := c.names[base]; other != nil && slices.Contains(other.policies(), r.Name) && !r.OmitHeaders {
-		c.addf(field+".Name", "%q is the name of a limit of rule %q in responses: want another one", r.Name, base)
-	}
-	for _, name := range r.policies() {
-		if other := c.names[name]; other != nil && !other.OmitHeaders {
-			c.addf(field+".Name", "its limits are %q and so on in responses, which is the name of another rule: "+
-				"want another one", name)
-		}
-	}
 }
 
 // rules compiles rules, leaving out those with mistakes.
@@ -189,7 +172,6 @@ func (c *compiler) rule(field string, r Rule) *rule {
 		c.addf(field+".Name", "%q is the name of another rule: "+
 			"want another one (a decorator can wrap several handlers)", r.Name)
 	}
-	c.checkPolicies(field, r)
 	if len(c.mistakes) > before {
 		c.names[r.Name] = new(rule) // unused, because there are mistakes
 		return nil

@@ -49,10 +49,7 @@ func New(cfg Config) (*Shedder, error) {
 // Put [http.TimeoutHandler] around the returned handler: inside, it returns while the work goes on.
 // A denial has a Retry-After of 1 to 3 seconds, at random, to spread the retries. Outer limiters
 // refund the request, but their response fields do not show it. Handler does not wrap w.
-//
-// Handler panics if next is nil.
 func (s *Shedder) Handler(next http.Handler) http.Handler {
-	report.MustHandler("shed: Handler", next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.exempt(r) {
 			next.ServeHTTP(w, r)

@@ -76,18 +76,6 @@ func CountsAll(k Keyer) bool {
 	return false
 }
 
-// MayCountAll reports whether k can give clients that have nothing in common one key, other than
-// the key for want of one. Such a key must not be blocked, because one client would block the others.
-func MayCountAll(k Keyer) bool {
-	if parts, ok := k.(firstOf); ok {
-		return slices.ContainsFunc(parts, MayCountAll)
-	}
-	if parts, ok := k.(allOf); ok {
-		return !slices.ContainsFunc(parts, func(part Keyer) bool { return !MayCountAll(part) })
-	}
-	return CountsAll(k)
-}
-
 // IsClientIP reports whether k counts by the address that src finds.
 func IsClientIP(k Keyer, src clientip.Source) bool {
 	switch k := k.(type) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -40,14 +39,6 @@ func New(prefix, message string, onError func(ctx context.Context, err error)) *
 func (r *Reporter) Call(ctx context.Context, what string, f func() error) {
 	if err := Safely(f); err != nil {
 		r.Report(ctx, fmt.Errorf("%s: %s: %w", r.prefix, what, err))
-	}
-}
-
-// MustHandler panics if h is nil, as [http.ServeMux.Handle] does. A nil handler would panic on each
-// request.
-func MustHandler(what string, h http.Handler) {
-	if f, ok := h.(http.HandlerFunc); h == nil || ok && f == nil {
-		panic(what + ": nil handler")
 	}
 }
 
