@@ -217,7 +217,7 @@ func (e *engine) applyBlock(ctx context.Context, r *rule, ops []store.Op) error 
 }
 
 func (l *Limiter) blocking(name string, k Key) (*rule, error) {
-	r := l.table.Load().byName.find(name)
+	r := l.table.Load().byName.Find(name)
 	switch {
 	case r == nil:
 		return nil, noRule(name)
@@ -241,7 +241,7 @@ func (l *Limiter) Blocked(keys ...Key) []Blocked {
 		})
 	}
 	for _, k := range keys {
-		for _, r := range l.table.Load().byName.all {
+		for _, r := range l.table.Load().byName.All() {
 			if r.block == nil {
 				continue
 			}

@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +19,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/pace"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
+	"github.com/ratelimit-go/ratelimit/internal/routes"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -74,7 +72,6 @@ const maxChosen = 1024
 
 // compileRule compiles r, which has been checked, for a Limiter of cfg.
 func compileRule(r Rule, cfg *Config, c *counters) *rule {
-	r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
 	compiled := &rule{
 		onFail: cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure), parts: cfg.Instances, counters: c,
 		byClient: keyer.IsClientIP(r.Key, cfg.ClientIP),
@@ -146,14 +143,23 @@ func (r *rule) newPolicy(place, index, of int, l Limit) policy {
 	if err != nil {
 		panic(err) // unreachable: Limits.check has seen it
 	}
-	name := r.Name
-	if of > 1 {
-		name += "-" + strconv.Itoa(index+1)
-	}
 	return policy{
-		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
+		Limit: limit, Policy: respond.NewPolicy(respond.PolicyName(r.Name, index, of), l.Count, l.Period), rule: r,
 		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra},
 		quiet: r.OmitHeaders,
+	}
+}
+
+// shownNames returns the names of the limits of r in fields of responses, with the names of limits
+// that LimitsFor can choose.
+func (r *rule) shownNames() []string {
+	switch n := len(r.plan.policies); {
+	case r.OmitHeaders:
+		return nil
+	case r.LimitsFor != nil:
+		return respond.PolicyNames(r.Name, 1, maxLimits)
+	default:
+		return respond.PolicyNames(r.Name, n, n)
 	}
 }
 
@@ -171,15 +177,14 @@ func (r *rule) call(rp *report.Reporter, ctx context.Context, what string, f fun
 
 // applies reports whether the rule applies to req, as far as its method and Skip go.
 func (r *rule) applies(rp *report.Reporter, req *http.Request) bool {
-	if len(r.Methods) > 0 && !slices.Contains(r.Methods, req.Method) &&
-		(req.Method != http.MethodHead || !slices.Contains(r.Methods, http.MethodGet)) {
+	if len(r.Methods) > 0 && !routes.Allows(r.Methods, req) {
 		return false
 	}
 	if r.Skip == nil {
 		return true
 	}
 	skip := false
-	r.call(rp, req.Context(), "Skip", func() error { skip = r.Skip(req); return nil })
+	r.call(rp, req.Context(), "Skip", func() error { skip = routes.Every(req, r.Skip); return nil })
 	return !skip
 }
 
@@ -198,6 +203,10 @@ func (r *rule) keyOf(rp *report.Reporter, req *http.Request) (Key, bool) {
 	}
 	if err != nil && !errors.Is(err, ErrNoKey) {
 		rp.Report(req.Context(), fmt.Errorf("ratelimit: rule %q: Key: %w", r.Name, err))
+	}
+	if keyer.NeedsPattern(r.Key) {
+		rp.Once(req.Context(), "pattern", fmt.Errorf("ratelimit: rule %q: ByPattern: no http.ServeMux has "+
+			"matched the request yet: put the rule into Routes, or wrap the handlers inside the mux", r.Name))
 	}
 	switch r.OnMissingKey {
 	case DenyRequest:
@@ -273,10 +282,7 @@ func (r *rule) enforces(k Key) bool {
 	if r.mode == Enforce || r.percent == 0 {
 		return r.mode == Enforce
 	}
-	h, b := fnv.New32a(), k.Bytes() // the same in every process
-	_, _ = h.Write([]byte(r.Name))
-	_, _ = h.Write(b[:])
-	return h.Sum32()%100 < uint32(r.percent)
+	return key.Percentile(r.Name, k) < uint32(r.percent)
 }
 
 // charges reports whether the response decides what a request costs.

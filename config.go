@@ -110,13 +110,31 @@ type Policy struct {
 // clone returns a copy of p that shares no slice or map of rules with it.
 func (p *Policy) clone() Policy {
 	c := Policy{
-		Rules: slices.Clone(p.Rules), ExemptRoutes: slices.Clone(p.ExemptRoutes), Exempt: p.Exempt,
+		Rules: cloneRules(p.Rules), ExemptRoutes: slices.Clone(p.ExemptRoutes), Exempt: p.Exempt,
 		Budgets: slices.Clone(p.Budgets), Routes: make(map[string][]Rule, len(p.Routes)),
 	}
 	for pattern, rules := range p.Routes {
-		c.Routes[pattern] = slices.Clone(rules)
+		c.Routes[pattern] = cloneRules(rules)
+	}
+	for i := range c.Budgets {
+		c.Budgets[i].Limits = slices.Clone(c.Budgets[i].Limits)
 	}
 	return c
+}
+
+// cloneRules returns copies of rules that share nothing with them, because they are compiled again
+// at each change.
+func cloneRules(rules []Rule) []Rule {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		r := &rules[i]
+		r.Limits, r.Methods = slices.Clone(r.Limits), slices.Clone(r.Methods)
+		if r.Block != nil {
+			b := *r.Block
+			r.Block = &b
+		}
+	}
+	return rules
 }
 
 // Headers is the form in which responses tell clients how they stand with their limits.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/deploy"
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/rank"
@@ -25,6 +26,7 @@ type engine struct {
 	inFlight *inflight.Counter
 	leases   *inflight.Leases // of inFlight; nil if the store has none
 	known    *blocks.Known
+	watch    *deploy.Watch
 
 	failedOpen, failedClosed, failedToMemory atomic.Int64 // decisions
 }

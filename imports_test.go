@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"internal/routes":    {},
 	"internal/report":    {},
 	"internal/refund":    {},
+	"internal/named":     {},
 	"internal/apilist":   {}, // for tests
 
 	// Stores
@@ -38,6 +39,8 @@ var mayImport = map[string][]string{
 	"internal/blocks":    {"store", "internal/key"},
 	"internal/inflight":  {"store", "internal/key"},
 	"internal/rank":      {"store"},
+	"internal/deploy":    {"clientip"},
+	"internal/listed":    {"clientip", "internal/key", "internal/keyer", "internal/report"},
 	"internal/keyer":     {"clientip", "internal/key", "internal/routes"},
 	"storetest":          {"store", "internal/key"},
 	"internal/storefake": {"store"}, // for tests
@@ -48,7 +51,7 @@ var mayImport = map[string][]string{
 	".": {
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",
-		"internal/rank", "internal/keyer", "internal/routes",
+		"internal/rank", "internal/keyer", "internal/routes", "internal/named", "internal/deploy", "internal/listed",
 	},
 	"login": {".", "clientip", "store"},
 }

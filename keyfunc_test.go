@@ -205,6 +205,36 @@ func TestByClientIPOutsideOfAConfig(t *testing.T) {
 	assert.Equal(t, []string{`ratelimit: rule "r": Key: ratelimit: ` + want}, reported)
 }
 
+// In Config.Routes, ByPattern counts by the pattern of the route, which was just matched.
+func TestByPatternInRoutes(t *testing.T) {
+	by := func(name string) []ratelimit.Rule {
+		r := rule(name, "1 per hour")
+		r.Key = ratelimit.AllOf(ratelimit.FirstOf(ratelimit.ByPattern()), ratelimit.ByClientIP())
+		return []ratelimit.Rule{r}
+	}
+	var reported []string
+	cfg := ratelimit.Config{Routes: map[string][]ratelimit.Rule{"GET /items/{id}": by("items"), "/other/": by("other")}}
+	cfg.Hooks.Error = func(_ context.Context, err error) { reported = append(reported, err.Error()) }
+	h := newLimiter(t, cfg).Handler(ok)
+	from := func(addr, path string) *http.Request {
+		r := httptest.NewRequest("GET", path, nil)
+		r.RemoteAddr = addr
+		return r
+	}
+	assert.Equal(t, []int{200, 429, 200, 200, 429}, codes(h, from("192.0.2.1:1", "/items/1"), from("192.0.2.1:1", "/items/2"),
+		from("192.0.2.2:1", "/items/1"), from("192.0.2.1:1", "/other/1"), from("192.0.2.1:1", "/other/2")))
+	d, err := newLimiter(t, cfg).Peek(t.Context(), "items", ratelimit.UserKey("any"))
+	assert.NoError(t, err)
+	assert.Equal(t, "items", d.Rule)
+	assert.Empty(t, reported)
+
+	cfg.Routes, cfg.Rules = nil, by("around")
+	h = newLimiter(t, cfg).Handler(ok)
+	assert.Equal(t, []int{200, 429, 429}, codes(h, from("192.0.2.1:1", "/"), from("192.0.2.2:1", "/"), from("192.0.2.3:1", "/")))
+	assert.Equal(t, []string{`ratelimit: rule "around": ByPattern: no http.ServeMux has matched the request yet: ` +
+		`put the rule into Routes, or wrap the handlers inside the mux`}, reported, "once")
+}
+
 // Inside a mux, ByPattern has one bucket for all spellings of a path.
 func TestByPatternInsideAMux(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{})

@@ -44,6 +44,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/deploy"
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/report"
@@ -72,6 +73,7 @@ func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{shared: map[string]*counters{}, source: source{modes: map[string]Mode{}}}
 	l.cfg, l.inFlight = &cfg, inflight.NewCounter()
 	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error)
+	l.watch = deploy.New(cfg.ClientIP, l.reporter.Once)
 	l.local = sync.OnceValue(func() *MemoryStore { return NewMemoryStore(MemoryConfig{Clock: cfg.Clock}) })
 	var m mistakes
 	cfg.check(&m)

@@ -9,6 +9,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/key"
 	"github.com/ratelimit-go/ratelimit/internal/recorder"
 	"github.com/ratelimit-go/ratelimit/internal/refund"
+	"github.com/ratelimit-go/ratelimit/internal/respond"
+	"github.com/ratelimit-go/ratelimit/internal/routes"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -22,6 +24,7 @@ import (
 // [http.MaxBytesReader] cannot close the connection through it: put [http.MaxBytesHandler] around
 // the limiter instead.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
+	respond.CheckHandler("ratelimit", next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := l.table.Load()
 		l.serve(w, r, next, t, t.route(r))
@@ -31,6 +34,7 @@ func (l *Limiter) Handler(next http.Handler) http.Handler {
 // serve is the life of a request. Each step is a call; a control that no rule uses costs one
 // comparison.
 func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler, t *table, set *ruleSet) {
+	e.watch.See(r, t.sources)
 	switch {
 	case t.off:
 		next.ServeHTTP(w, r)
@@ -194,7 +198,7 @@ func (e *engine) listed(r *http.Request, list *List) Key {
 func (e *engine) exempt(t *table, r *http.Request) bool {
 	exempt := e.cfg.Allow != nil && !e.listed(r, e.cfg.Allow).IsZero()
 	if !exempt && t.exempt != nil {
-		e.reporter.Call(r.Context(), "Exempt", func() error { exempt = t.exempt(r); return nil })
+		e.reporter.Call(r.Context(), "Exempt", func() error { exempt = routes.Every(r, t.exempt); return nil })
 	}
 	return exempt
 }

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,15 +9,20 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ratelimit-go/ratelimit/internal/deploy"
+	"github.com/ratelimit-go/ratelimit/internal/named"
+	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // Limit returns a decorator that enforces the limits in text, as [Parse] reads them, by key.
 // Without a key it counts by [ByClientIP]. Each call of Limit makes one rule, which all handlers of
-// the decorator share. Its name is the text, with a number if the text is used again. So name the
-// rules by [Limiter.With] if instances share a Store and their code can differ, such as in a
-// rolling deployment. Limit panics if text or key is not valid, as [http.ServeMux.Handle] does for
-// patterns.
+// the decorator share. Its name is the text, with a number if the text is used again. Limiters with
+// one Store share the buckets of rules of one name: name the rules by [Limiter.With] if they must
+// not, or if the code of instances can differ, such as in a rolling deployment. Limit panics if text
+// or key is not valid, as [http.ServeMux.Handle] does for patterns.
+//
+// Call Limit at start-up. A call for each request shares the rule of the first, and is reported.
 func (l *Limiter) Limit(text string, keys ...Keyer) func(http.Handler) http.Handler {
 	limits := MustParse(text)
 	by := slices.Concat(keys, []Keyer{ByClientIP()})[0]
@@ -28,11 +34,19 @@ func (l *Limiter) Limit(text string, keys ...Keyer) func(http.Handler) http.Hand
 	if len(name) > 56 {
 		name = name[:56]
 	}
-	base := name
-	for n := 2; l.table.Load().byName.find(name) != nil; n++ {
+	base, site := name, deploy.Caller()
+	for n := 2; ; n++ {
+		old := l.table.Load().byName.Find(name)
+		if old == nil {
+			_ = l.watch.Again(name, site)
+			return l.With(Rule{Name: name, Limits: limits, Key: by})
+		}
+		if slices.Equal(old.Limits, limits) && l.watch.Again(name, site) {
+			decorate, _ := l.late(Rule{Name: name, Limits: limits, Key: by}) // valid as old is
+			return decorate
+		}
 		name = base + " #" + strconv.Itoa(n)
 	}
-	return l.With(Rule{Name: name, Limits: limits, Key: by})
 }
 
 // With returns a decorator that enforces rules on the handlers it is applied to. If it denies a
@@ -55,17 +69,47 @@ func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, err
 	}
 	d := new(decorator)
 	m := l.change(func(s *source) mistakes {
-		s.decorators, s.rules = append(s.decorators, d), append(s.rules, slices.Clone(rules))
+		if l.watch.Begun() && len(s.decorators) >= maxDecorators {
+			return mistakes{errTooMany}
+		}
+		s.decorators, s.rules = append(s.decorators, d), append(s.rules, cloneRules(rules))
 		return nil
 	})
-	if len(m) > 0 {
-		return nil, m.err()
+	switch {
+	case len(m) == 0:
+		return l.decorate(d), nil
+	case m[0] == errTooMany:
+		return l.late(rules...)
 	}
+	return nil, m.err()
+}
+
+func (l *Limiter) decorate(d *decorator) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
+		respond.CheckHandler("ratelimit", next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			l.serve(w, r, next, l.table.Load(), d.set.Load())
 		})
-	}, nil
+	}
+}
+
+// maxDecorators is how many decorators a Limiter keeps that are made while it serves requests.
+const maxDecorators = 1000
+
+var errTooMany = errors.New("too many decorators")
+
+// late returns a decorator that was made while requests are served, usually one for each request.
+// It is not kept. It shares the buckets of rules that have the same names.
+func (l *Limiter) late(rules ...Rule) (func(http.Handler) http.Handler, error) {
+	l.reporter.Once(context.Background(), "late", fmt.Errorf("ratelimit: rule %q: a decorator is made "+
+		"while requests are served: make it once, at start-up", rules[0].Name))
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	c := compiler{cfg: l.cfg, source: &l.source, names: map[string]*rule{}, shown: map[string]string{}}
+	c.shared = maps.Clone(l.shared)
+	d := new(decorator)
+	d.set.Store(newRuleSet(c.rules("With", cloneRules(rules))))
+	return l.decorate(d), c.mistakes.err()
 }
 
 // change compiles what edit makes of the source, and puts it into force for all requests from the
@@ -78,7 +122,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 	if m := edit(&s); len(m) > 0 {
 		return m
 	}
-	c := compiler{cfg: l.cfg, source: &s, names: map[string]*rule{}, shared: l.shared}
+	c := compiler{cfg: l.cfg, source: &s, names: map[string]*rule{}, shown: map[string]string{}, shared: l.shared}
 	// Old decorators come first, so that the error about a name that two rules have is at the new
 	// one.
 	before := len(l.source.rules)
@@ -88,7 +132,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 	if len(c.mistakes) > 0 {
 		return c.mistakes
 	}
-	t.byName = newNames(c.names)
+	t.byName, t.sources = named.NewSet(c.names), c.sources
 	for i, d := range s.decorators {
 		d.set.Store(sets[i])
 	}
@@ -121,7 +165,7 @@ func (l *Limiter) SetPolicy(p Policy) error {
 func (l *Limiter) SetRules(rules ...Rule) error {
 	return l.change(func(s *source) (m mistakes) {
 		s.policy = s.policy.clone()
-		for _, r := range rules {
+		for _, r := range cloneRules(rules) {
 			if !s.replace(r) {
 				m = append(m, noRule(r.Name))
 			}
@@ -137,7 +181,7 @@ func (l *Limiter) SetMode(rule string, mode Mode) error {
 	return l.change(func(s *source) mistakes {
 		_, _, ok := mode.parse()
 		switch {
-		case l.table.Load().byName.find(rule) == nil:
+		case l.table.Load().byName.Find(rule) == nil:
 			return mistakes{noRule(rule)}
 		case !ok:
 			return mistakes{fmt.Errorf("ratelimit: "+unknownMode, mode)}

@@ -128,8 +128,8 @@ const (
 //
 // The limiter denies a blocked key with status 429 and the end of the block as RetryAfter, usually
 // without a call of the Store. A request of a blocked key costs nothing and is no violation.
-// Clients that share a key share its block. Requests without a key are never blocked. See
-// docs/abuse.md.
+// Clients that share a key share its block, so a Key that counts all clients together is a mistake,
+// such as [Global]. Requests without a key are never blocked. See docs/abuse.md.
 type Block struct {
 	_ [0]func()
 
@@ -198,6 +198,10 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.Block != nil {
 		r.Block.check(m, field+".Block")
+		if r.Block.After != (Limit{}) && keyer.SharesBlock(r.Key) {
+			m.addf(field+".Block", "the Key does not tell clients apart, so one client would block others: "+
+				"want a key of a client, or no After, to block by hand only")
+		}
 	}
 	if _, _, ok := r.Mode.parse(); !ok {
 		m.addf(field+".Mode", unknownMode, r.Mode)

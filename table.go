@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/keyer"
+	"github.com/ratelimit-go/ratelimit/internal/named"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
@@ -17,8 +20,10 @@ type table struct {
 	every  *ruleSet // of requests that match no route
 	routes routes.Table[*ruleSet]
 	exempt func(*http.Request) bool
-	byName names
-	off    bool // SetEnabled(false)
+	byName named.Set[*rule]
+	// sources are how rules and lists find addresses.
+	sources []clientip.Source
+	off     bool // SetEnabled(false)
 }
 
 // maxPlain is how many limits the fast ways decide: servePlain, one and wideAdmission.
@@ -48,38 +53,27 @@ func newRuleSet(rules []*rule) *ruleSet {
 	return s
 }
 
-// names finds rules by their names. It is immutable.
-type names struct {
-	few []*rule // all rules, if they are so few that looking at each is faster than a map
-	all map[string]*rule
-}
-
-func newNames(all map[string]*rule) names {
-	n := names{all: all}
-	if len(all) <= 8 {
-		n.few = slices.Collect(maps.Values(all))
+// route returns the rules for r: of every route that r can be read to match. It is exempt only if
+// every reading is, and nothing about its path and host is doubtful.
+func (t *table) route(r *http.Request) *ruleSet {
+	m := t.routes.Find(r)
+	set := m.Value
+	limited := slices.ContainsFunc(m.Others, func(s *ruleSet) bool { return !s.exempt })
+	if !m.Found || set.exempt && (!m.Exact || m.Missed || limited) {
+		set = t.every
 	}
-	return n
-}
-
-// find returns the rule of that name, or nil.
-func (n *names) find(name string) *rule {
-	for _, r := range n.few {
-		if r.Name == name {
-			return r
+	if !limited {
+		return set
+	}
+	rules := slices.Clone(set.rules)
+	for _, other := range m.Others {
+		for _, r := range other.rules {
+			if !slices.Contains(rules, r) {
+				rules = append(rules, r)
+			}
 		}
 	}
-	return n.all[name]
-}
-
-// route returns the rules for r. A path that a ServeMux would redirect to an exempt path is not
-// exempt, because another router may not redirect it.
-func (t *table) route(r *http.Request) *ruleSet {
-	set, exact, found := t.routes.Find(r)
-	if !found || set.exempt && !exact {
-		return t.every
-	}
-	return set
+	return newRuleSet(rules)
 }
 
 // source is what the rules of a Limiter are compiled from. Limiter.change edits a copy.
@@ -123,10 +117,12 @@ type decorator struct{ set atomic.Pointer[ruleSet] }
 // A compiler compiles the rules of a Limiter. Every rule must have a name of its own.
 type compiler struct {
 	mistakes
-	cfg    *Config
-	source *source
-	names  map[string]*rule
-	shared map[string]*counters // by name of rule, of the table before and of this one
+	cfg     *Config
+	source  *source
+	names   map[string]*rule
+	shown   map[string]string    // names of rules, by the names of limits in fields of responses
+	sources []clientip.Source    // see table
+	shared  map[string]*counters // by name of rule, of the table before and of this one
 }
 
 // table compiles everything except decorators.
@@ -134,6 +130,11 @@ func (c *compiler) table() *table {
 	p := &c.source.policy
 	every := c.rules("Rules", p.Rules)
 	t := &table{every: newRuleSet(every), exempt: p.Exempt, off: c.source.off}
+	for _, list := range []*List{c.cfg.Allow, c.cfg.Deny} {
+		if list != nil {
+			c.watch(list.source(c.cfg.ClientIP))
+		}
+	}
 	for i := range p.Budgets {
 		c.rule(fmt.Sprintf("Budgets[%d]", i), p.Budgets[i].rule())
 	}
@@ -144,13 +145,26 @@ func (c *compiler) table() *table {
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(p.Routes)) {
 		field := fmt.Sprintf("Routes[%q]", pattern)
-		rules := c.rules(field, p.Routes[pattern])
-		add(field, pattern, newRuleSet(slices.Concat(every, rules)))
+		rules := slices.Clone(p.Routes[pattern])
+		for i := range rules {
+			rules[i].Key = keyer.BindPattern(rules[i].Key, pattern)
+		}
+		if len(rules) == 0 {
+			c.addf(field, "no rules: want at least one, or the pattern in ExemptRoutes")
+		}
+		add(field, pattern, newRuleSet(slices.Concat(every, c.rules(field, rules))))
 	}
 	for i, pattern := range p.ExemptRoutes {
 		add(fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &ruleSet{exempt: true})
 	}
 	return t
+}
+
+// watch notes how a rule or a list finds addresses.
+func (c *compiler) watch(src clientip.Source) {
+	if !slices.Contains(c.sources, src) {
+		c.sources = append(c.sources, src)
+	}
 }
 
 // rules compiles rules, leaving out those with mistakes.
@@ -185,7 +199,17 @@ func (c *compiler) rule(field string, r Rule) *rule {
 		c.shared[r.Name] = shared
 	}
 	compiled := compileRule(r, c.cfg, shared)
+	for _, name := range compiled.shownNames() {
+		if other := c.shown[name]; other != "" {
+			c.addf(field+".Name", "%q: fields of a response would name a limit %q, as one of rule %q: "+
+				"want another name", r.Name, name, other)
+		}
+		c.shown[name] = r.Name
+	}
 	compiled.simple = compiled.simple && !c.source.off
 	c.names[r.Name] = compiled
+	if src, ok := keyer.SourceOf(compiled.Key); ok {
+		c.watch(src)
+	}
 	return compiled
 }

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,8 +13,9 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// A client spells a path in many ways. Each spelling that reaches the handler is counted under the
-// one pattern of the route. The rule for everything counts all spellings.
+// A client spells a path in many ways. Each spelling that reaches the handler here, or that would
+// reach it behind another router, is counted under the one pattern of the route. The rule for
+// everything counts all spellings.
 func TestSpellingsOfAPath(t *testing.T) {
 	reached := false
 	mux := http.NewServeMux()
@@ -40,20 +42,20 @@ func TestSpellingsOfAPath(t *testing.T) {
 		{"GET /%6cogin", 200, true, "all login"},
 		{"GET /%6C%6F%67%69%6E", 200, true, "all login"},
 		{"GET http://other.example/login", 200, true, "all login"},
-		{"GET /LOGIN", 404, false, "all"},
-		{"GET /login/", 404, false, "all"},
-		{"GET /login%2f", 404, false, "all"},
-		{"GET /login;a=b", 404, false, "all"},
-		{"GET /login%20", 404, false, "all"},
-		{"GET /login%00", 404, false, "all"},
+		{"GET /LOGIN", 404, false, "all login"},
+		{"GET /login/", 404, false, "all login"},
+		{"GET /login%2f", 404, false, "all login"},
+		{"GET /login;a=b", 404, false, "all login"},
+		{"GET /login%20", 404, false, "all login"},
+		{"GET /login%00", 404, false, "all login"},
 		{"GET //login", 307, false, "all login"},
 		{"GET /./login", 307, false, "all login"},
 		{"GET /x/../login", 307, false, "all login"},
 		{"GET /tree/../login", 307, false, "all login"},
-		{"GET /tree/%2e%2e/login", 200, true, "all"},
+		{"GET /tree/%2e%2e/login", 200, true, "all login"},
 		{"GET /item/a", 200, true, "all item"},
 		{"GET /item/a%2Fb", 200, true, "all item"},
-		{"GET /item/%2e%2e%2Flogin", 200, true, "all item"},
+		{"GET /item/%2e%2e%2Flogin", 200, true, "all item login"},
 		{"GET /item/a/b", 404, false, "all"},
 		{"POST /login", 405, false, "all"},
 		{"OPTIONS *", 200, false, ""}, // net/http answers this itself
@@ -124,8 +126,129 @@ func TestExemptRoutesExemptNothingElse(t *testing.T) {
 		"GET /public/../admin":       "all",
 		"GET /publicity":             "all",
 		"CONNECT /auth/status":       "all",
-		"GET /%61uth/statu%73":       "",
+		"GET /%61uth/statu%73":       "all",
 	} {
 		assert.Equal(t, want, rulesIn(wire(t, server, line).Header), line)
+	}
+}
+
+// Servers behind the limiter read a request in many ways. No spelling is exempt, or evades the
+// limits of the route that it reaches.
+func TestDoubtfulRequestsAreLimited(t *testing.T) {
+	h := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{global("all", "1000 per hour")},
+		Routes: map[string][]ratelimit.Rule{
+			"POST /login": {global("login", "1000 per hour")}, "DELETE api.example.com/item": {global("item", "1000 per hour")},
+		},
+		ExemptRoutes: []string{"/static/", "GET /healthz"},
+	}).Handler(ok)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	for _, path := range []string{
+		"/login", "/static/%2e%2e/login", "/static/..%2flogin", "/static/%2E%2E%2Flogin", "/static/..%5clogin",
+		`/static/..\login`, "/static/..;/login", "/static/..;a=b/login;c", "/static//%2e%2e//login", "/login%00.css",
+		"/static/%252e%252e/login", "/static/%25252e%25252e%252flogin", "/static/..%c0%aflogin", "/static/%c0%ae%c0%ae/login",
+		"/static/%ef%bc%8e%ef%bc%8e/login", "/static/..%e2%88%95login", "/static/%25u002e%25u002e/login", "/login.",
+		"/login%20", "/login%2e", "/login.%20.", "/%20login", "/lo%09gin", "/LOGIN", "/Login/", "/login%3fa", "/login%23a",
+		"/x%5cy/%2e%2e/login", "/static/%2e%2e;a/%6cogin", "/static/" + strings.Repeat("a/..%2f", 2000) + "%2e%2e/login",
+		"http://other.example/static/..%2flogin",
+	} {
+		for _, method := range []string{"POST ", "post "} {
+			rules := strings.Fields(rulesIn(wire(t, server, method+path).Header))
+			assert.Subset(t, rules, []string{"all", "login"}, method+path[:min(len(path), 80)])
+		}
+	}
+	for path, want := range map[string]string{
+		"/static/a.css": "", "/static/": "", "/static/Logo (1)%20x.png": "", "/static/%C3%BC.png": "", "/static/.well-known": "",
+		"/static/a%2Fb": "all", "/static//a": "all", "/static/a;b": "all", "/static/a%20": "all", "/static/%E2%80%AE.png": "all",
+		"/healthz": "", "/healthz/": "all", "/HEALTHZ": "all", "/%68ealthz": "all",
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		var err error
+		r.URL, err = url.ParseRequestURI(path)
+		assert.NoError(t, err)
+		assert.Equal(t, want, rulesIn(serve(h, r).Header()), path)
+	}
+}
+
+// A client names the host in other ways, or in other fields.
+func TestDoubtfulHostsAreLimited(t *testing.T) {
+	h := newLimiter(t, ratelimit.Config{
+		Rules:        []ratelimit.Rule{global("all", "1000 per hour")},
+		Routes:       map[string][]ratelimit.Rule{"POST API.example.com/login": {global("login", "1000 per hour")}},
+		ExemptRoutes: []string{"cdn.example.com/"},
+	}).Handler(ok)
+	rules := func(host string, fields ...string) string {
+		r := httptest.NewRequest("POST", "/login", nil)
+		r.Host = host
+		for i := 0; i < len(fields); i += 2 {
+			r.Header.Add(fields[i], fields[i+1])
+		}
+		return rulesIn(serve(h, r).Header())
+	}
+	for _, host := range []string{
+		"api.example.com", "API.example.com", "api.example.com.", "api.example.com:443", "Api.Example.com.:8443", "api.example.com:",
+		"%61pi.example.com", "api.example.com..", "a@api.example.com", "api.example.com:1:2", "api\u3002example.com",
+	} {
+		assert.Equal(t, "all login", rules(host), host)
+	}
+	for _, name := range []string{"X-Forwarded-Host", "X-Original-Host", "X-Host", "X-HTTP-Host-Override"} {
+		assert.Equal(t, "all login", rules("cdn.example.com", name, "a.example, API.example.com:443"), name)
+		assert.Equal(t, "all", rules("cdn.example.com", name, "a.example"), name)
+	}
+	assert.Equal(t, "", rules("CDN.example.com.:80"))
+	assert.Equal(t, "all", rules("other.example.com"))
+}
+
+// A client overrides the method or the path in a field or in the query.
+func TestOverriddenRequestsAreLimited(t *testing.T) {
+	remove := global("by-method", "1000 per hour")
+	remove.Methods = []string{"DELETE"}
+	skipping := global("skipping", "1000 per hour")
+	skipping.Skip = func(r *http.Request) bool { return r.URL.Path == "/free" && r.Method != "DELETE" }
+	h := newLimiter(t, ratelimit.Config{
+		Rules:        []ratelimit.Rule{remove, skipping},
+		Routes:       map[string][]ratelimit.Rule{"DELETE /item": {global("item", "1000 per hour")}},
+		ExemptRoutes: []string{"POST /item"},
+	}).Handler(ok)
+	rules := func(target string, fields ...string) string {
+		r := httptest.NewRequest("POST", target, nil)
+		for i := 0; i < len(fields); i += 2 {
+			r.Header.Add(fields[i], fields[i+1])
+		}
+		return rulesIn(serve(h, r).Header())
+	}
+	assert.Equal(t, "", rules("/item"))
+	assert.Equal(t, "", rules("/free"))
+	for _, field := range []string{"X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"} {
+		assert.Equal(t, "by-method skipping item", rules("/item", field, " delete"), field)
+		assert.Equal(t, "by-method skipping", rules("/free", field, "Delete"), field)
+		assert.Equal(t, "", rules("/item", field, "POST"), field)
+	}
+	assert.Equal(t, "by-method skipping item", rules("/item?a=b&%5Fmethod=DELETE"))
+	assert.Equal(t, "by-method skipping item", rules("/item?_method=delete"))
+	for _, field := range []string{"X-Original-URL", "X-Rewrite-URL"} {
+		assert.Equal(t, "skipping", rules("/item", field, "/other"), field)
+		assert.Equal(t, "skipping", rules("/free", field, "https://a.example/x?y"), field)
+		assert.Equal(t, "", rules("/free", field, "/free"), field)
+	}
+}
+
+// Skip and Exempt are asked about every reading of a doubtful path.
+func TestFunctionsSeeEveryReading(t *testing.T) {
+	public := func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/public/") }
+	skipping := global("skipping", "1000 per hour")
+	skipping.Skip = public
+	all := global("all", "1000 per hour")
+	skipped := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{skipping}}).Handler(ok)
+	exempt := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{all}, Exempt: public}).Handler(ok)
+	for path, free := range map[string]bool{
+		"/public/a": true, "/public/A/": true, "/public/a%2Fb": true, "/public/a;b": true, "/public/a%252Fb": true,
+		"/public/..%2fadmin": false, "/public/%2e%2e/admin": false, "/public/..%5cadmin": false, "/public/..;/admin": false,
+		"/public/../admin": false, "/public/%252e%252e/admin": false, "/public/" + strings.Repeat("%252e%252e;%5c", 300): false,
+	} {
+		r := httptest.NewRequest("GET", path, nil)
+		assert.Equal(t, free, rulesIn(serve(skipped, r).Header()) == "", path)
+		assert.Equal(t, free, rulesIn(serve(exempt, r).Header()) == "", path)
 	}
 }

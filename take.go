@@ -85,7 +85,7 @@ func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, err
 func (l *Limiter) one(
 	ctx context.Context, kind store.Kind, name string, k Key, cost int64, d *Decision,
 ) (err error) {
-	r := l.table.Load().byName.find(name)
+	r := l.table.Load().byName.Find(name)
 	if r == nil {
 		return noRule(name)
 	}
@@ -164,7 +164,7 @@ func (l *Limiter) applyAll(ctx context.Context, changes []Change, ds []Decision,
 
 // prepare adds the ops of one change to c.
 func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, alone bool) error {
-	r := t.byName.find(ch.Rule)
+	r := t.byName.Find(ch.Rule)
 	switch {
 	case r == nil:
 		return noRule(ch.Rule)
@@ -258,7 +258,7 @@ func (l *Limiter) Wait(ctx context.Context, rule string, key Key, cost int64) er
 		if err != nil || d[0].Allowed {
 			return err
 		}
-		r := l.table.Load().byName.find(rule)
+		r := l.table.Load().byName.Find(rule)
 		failed := d[0].StoreErr != nil && !d[0].Local
 		waited := r != nil && r.MaxWait == 0 && !failed && waitFor(ctx, d[0].RetryAfter)
 		if !waited && ctx.Err() == nil {

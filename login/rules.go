@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/clientip"
 )
 
 // limitsOf has the field of [Config] in which each rule of a [Guard] finds its Limits.
@@ -31,7 +32,7 @@ func (g *Guard) rules(cfg *Config) []ratelimit.Rule {
 		},
 		{
 			Name: cfg.address(), Limits: cfg.PerAddress, Skip: isKnown,
-			Key:       keyOf(func(a *attempt) ratelimit.Key { return a.address }),
+			Key:       addressKey{keyOf(func(a *attempt) ratelimit.Key { return a.address }), g.source(cfg)},
 			CountOnly: failed,
 		},
 		{
@@ -55,6 +56,15 @@ func keyOf(key func(*attempt) ratelimit.Key) ratelimit.Keyer {
 		return key(attemptOf(r).read(r)), nil
 	})
 }
+
+// addressKey is the key of an address. By its method ClientIP the limiter knows how addresses are
+// found, and reports it if all clients seem to have one address.
+type addressKey struct {
+	ratelimit.Keyer
+	source clientip.Source
+}
+
+func (k addressKey) ClientIP() clientip.Source { return k.source }
 
 // readingError returns no key, and what went wrong when r was read. The limiter reports it.
 func readingError(r *http.Request) (ratelimit.Key, error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/internal/respond"
 )
 
 // A Shedder bounds the requests in flight in this process. Create it with [New]. It is safe for
@@ -50,6 +51,7 @@ func New(cfg Config) (*Shedder, error) {
 // A denial has a Retry-After of 1 to 3 seconds, at random, to spread the retries. Outer limiters
 // refund the request, but their response fields do not show it. Handler does not wrap w.
 func (s *Shedder) Handler(next http.Handler) http.Handler {
+	respond.CheckHandler("shed", next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.exempt(r) {
 			next.ServeHTTP(w, r)

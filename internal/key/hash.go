@@ -3,6 +3,7 @@ package key
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"hash/fnv"
 	"math/bits"
 )
 
@@ -24,6 +25,14 @@ func NewSeed() (s Seed) {
 		s[i] = binary.LittleEndian.Uint64(b[8*i:])
 	}
 	return s
+}
+
+// Percentile returns a number from 0 to 99 for k and a name. It is the same in every process.
+func Percentile(name string, k Key) uint32 {
+	h, b := fnv.New32a(), k.Bytes()
+	_, _ = h.Write([]byte(name))
+	_, _ = h.Write(b[:])
+	return h.Sum32() % 100
 }
 
 // Hash returns 64 bits of hash. Any of them may choose a place.

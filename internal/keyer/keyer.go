@@ -2,6 +2,7 @@
 package keyer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -74,6 +75,74 @@ func CountsAll(k Keyer) bool {
 		return !slices.ContainsFunc(k, func(part Keyer) bool { return !CountsAll(part) })
 	}
 	return false
+}
+
+// SharesBlock reports whether a block of a key of k would block clients that did nothing: k counts
+// all clients together, or all that lack another key.
+func SharesBlock(k Keyer) bool {
+	if first, ok := k.(firstOf); ok {
+		return slices.ContainsFunc(first, SharesBlock)
+	}
+	if all, ok := k.(allOf); ok {
+		return !slices.ContainsFunc(all, func(part Keyer) bool { return !SharesBlock(part) })
+	}
+	return CountsAll(k)
+}
+
+// NeedsPattern reports whether k is, or contains, a [Pattern] without a Route.
+func NeedsPattern(k Keyer) bool {
+	switch k := k.(type) {
+	case Pattern:
+		return k.Route == ""
+	case firstOf:
+		return slices.ContainsFunc(k, NeedsPattern)
+	case allOf:
+		return slices.ContainsFunc(k, NeedsPattern)
+	}
+	return false
+}
+
+// BindPattern returns k for a rule of a route: requests match pattern, so that it is the key if no
+// ServeMux has found a narrower one.
+func BindPattern(k Keyer, pattern string) Keyer {
+	bind := func(parts []Keyer) []Keyer {
+		bound := make([]Keyer, len(parts))
+		for i, part := range parts {
+			bound[i] = BindPattern(part, pattern)
+		}
+		return bound
+	}
+	switch k := k.(type) {
+	case Pattern:
+		return Pattern{pattern}
+	case firstOf:
+		return firstOf(bind(k))
+	case allOf:
+		return allOf(bind(k))
+	}
+	return k
+}
+
+// SourceOf returns the source by which k finds addresses, once it is bound. It returns false if k
+// does not say that it finds any. A Keyer of another package says so by a method ClientIP.
+func SourceOf(k Keyer) (clientip.Source, bool) {
+	var parts []Keyer
+	switch k := k.(type) {
+	case Addr:
+		return k.Source, true
+	case interface{ ClientIP() clientip.Source }:
+		return k.ClientIP(), true
+	case firstOf:
+		parts = k
+	case allOf:
+		parts = k
+	}
+	for _, part := range parts {
+		if src, ok := SourceOf(part); ok {
+			return src, true
+		}
+	}
+	return clientip.Source{}, false
 }
 
 // IsClientIP reports whether k counts by the address that src finds.
@@ -192,12 +261,13 @@ func checkToken(what, name string) []error {
 	return nil
 }
 
-// Pattern is the [http.ServeMux] pattern that the request matched.
-type Pattern struct{}
+// Pattern is the [http.ServeMux] pattern that the request matched. Route is the pattern of requests
+// that no ServeMux has seen.
+type Pattern struct{ Route string }
 
 // Key returns the key of the pattern.
-func (Pattern) Key(r *http.Request) (key.Key, error) {
-	return present(key.Text(key.Pattern, r.Pattern))
+func (p Pattern) Key(r *http.Request) (key.Key, error) {
+	return present(key.Text(key.Pattern, cmp.Or(r.Pattern, p.Route)))
 }
 
 // Global is the same key for all requests.

@@ -3,8 +3,11 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -20,6 +23,7 @@ type Reporter struct {
 	message string // of log records
 	onError func(ctx context.Context, err error)
 	logged  rate.Sometimes
+	told    sync.Map // by what was reported once
 }
 
 // New returns a Reporter that passes errors to onError. If onError is nil, the Reporter logs one
@@ -42,25 +46,76 @@ func (r *Reporter) Call(ctx context.Context, what string, f func() error) {
 	}
 }
 
-// Safely calls f, and returns its error, or an error that tells its panic.
+// Safely calls f, and returns its error, or an error that tells its panic. That error has a method
+// Stack() []byte.
 func Safely(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
+			err = newPanicError(v)
 		}
 	}()
 	return f()
+}
+
+// Bounds of what is kept of a panic. A client may have chosen its value.
+const (
+	maxPanic = 1 << 10 // bytes of the text
+	maxStack = 4 << 10
+)
+
+// A panicError tells the panic of a function of the user. It does not unwrap the value of the
+// panic: that would be taken for an error that the function has returned.
+type panicError struct {
+	text  string
+	stack []byte
+}
+
+// newPanicError is called by the function that recovers, so that the stack is the one of the panic.
+func newPanicError(v any) error {
+	e := &panicError{text: fmt.Sprintf("panic: %v", v), stack: make([]byte, maxStack)}
+	if len(e.text) > maxPanic {
+		e.text = e.text[:maxPanic] + "..."
+	}
+	e.stack = e.stack[:runtime.Stack(e.stack, false)]
+	return e
+}
+
+func (e *panicError) Error() string { return e.text }
+
+// Stack returns the beginning of the stack of the goroutine that panicked.
+func (e *panicError) Stack() []byte { return e.stack }
+
+// Once reports err, unless it was called with this value of what before. The log does not drop it
+// for the sake of other errors. What must be one of few values, because they are kept.
+func (r *Reporter) Once(ctx context.Context, what any, err error) {
+	if _, told := r.told.LoadOrStore(what, nil); told {
+		return
+	}
+	if r.onError == nil {
+		slog.ErrorContext(ctx, r.message, "error", err)
+		return
+	}
+	r.Report(ctx, err)
 }
 
 // Report reports err as it is. It ignores a panic of the user's onError, because the request must
 // not suffer from the report.
 func (r *Reporter) Report(ctx context.Context, err error) {
 	if r.onError == nil {
-		r.logged.Do(func() { slog.ErrorContext(ctx, r.message, "error", err) })
+		r.logged.Do(func() { slog.ErrorContext(ctx, r.message, attributes(err)...) })
 		return
 	}
 	defer func() { _ = recover() }()
 	r.onError(ctx, err)
+}
+
+// attributes returns what a log record says of err.
+func attributes(err error) []any {
+	var panicked *panicError
+	if errors.As(err, &panicked) {
+		return []any{"error", err, "stack", string(panicked.stack)}
+	}
+	return []any{"error", err}
 }
 
 // State logs a change of the state of what, at level Error if it is down now and at level Info

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -131,4 +132,45 @@ func TestCallAllocatesNothing(t *testing.T) {
 		r.Call(context.Background(), "Cost", func() error { n++; return nil })
 	}))
 	assert.Positive(t, n)
+}
+
+// A panic is reported with the beginning of its stack, in the error and in the log. Its value is cut.
+func TestPanicsHaveAStack(t *testing.T) {
+	err := Safely(func() error { panicsHere(); return nil })
+	require.EqualError(t, err, "panic: here")
+	var traced interface{ Stack() []byte }
+	require.ErrorAs(t, fmt.Errorf("ratelimit: Cost: %w", err), &traced)
+	assert.Contains(t, string(traced.Stack()), "report.panicsHere")
+	assert.LessOrEqual(t, len(traced.Stack()), maxStack)
+
+	err = Safely(func() error { panic(strings.Repeat("x", 1<<20)) })
+	assert.Len(t, err.Error(), maxPanic+len("..."))
+	err = Safely(func() error { panic(context.Canceled) })
+	assert.NotErrorIs(t, err, context.Canceled, "not an error that the function returned")
+
+	defer slog.SetDefault(slog.Default())
+	var log bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	New("ratelimit", "rate limiter", nil).Call(t.Context(), "Cost", func() error { panicsHere(); return nil })
+	assert.Contains(t, log.String(), "report.panicsHere")
+}
+
+func panicsHere() { panic("here") }
+
+// What is reported once is reported once, whatever else was logged before.
+func TestOnce(t *testing.T) {
+	defer slog.SetDefault(slog.Default())
+	var log bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	var reported []string
+	hooked := New("ratelimit", "rate limiter", func(_ context.Context, err error) { reported = append(reported, err.Error()) })
+	for _, r := range []*Reporter{hooked, New("ratelimit", "rate limiter", nil)} {
+		r.Report(t.Context(), errors.New("other"))
+		for range 3 {
+			r.Once(t.Context(), "a", errors.New("about a"))
+			r.Once(t.Context(), 2, errors.New("about 2"))
+		}
+	}
+	assert.Equal(t, []string{"other", "about a", "about 2"}, reported)
+	assert.Equal(t, 3, strings.Count(log.String(), "\n"))
 }

@@ -33,6 +33,28 @@ func NewPolicy(name string, count int64, period time.Duration) Policy {
 	return p
 }
 
+// PolicyName returns the name of limit number index of a rule with several limits, from 0 on, or the
+// name of the rule if the limit is its only one.
+func PolicyName(rule string, index, several int) string {
+	if several > 1 {
+		return rule + "-" + strconv.Itoa(index+1)
+	}
+	return rule
+}
+
+// PolicyNames returns the names that the limits of a rule can have, if there are least to most.
+func PolicyNames(rule string, least, most int) (names []string) {
+	if least <= 1 && most > 0 {
+		names = append(names, PolicyName(rule, 0, 1))
+	}
+	for i := range most {
+		if most > 1 {
+			names = append(names, PolicyName(rule, i, most))
+		}
+	}
+	return names
+}
+
 // ValidName reports whether name can be the name of a policy: 1 to 64 printable ASCII characters
 // that need no escapes.
 func ValidName(name string) bool {

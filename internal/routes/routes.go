@@ -1,17 +1,45 @@
-// Package routes finds what belongs to the http.ServeMux pattern that a request matches.
+// Package routes finds what belongs to the http.ServeMux patterns that a request can be read to
+// match.
+//
+// A router, a proxy or a backend may read a request differently from a ServeMux: it decodes a path
+// twice, ignores letter case, or takes the method from a header field. So a [Table] looks up every
+// reading of a request that is plausible. A client then gains nothing by an odd spelling.
 package routes
 
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 )
 
 // A Table finds values by [http.ServeMux] patterns. Once it is filled, it is safe for concurrent
 // use. The zero Table is empty.
 type Table[T any] struct {
-	mux    *http.ServeMux
-	values map[string]T
+	mux     *http.ServeMux
+	values  []T                 // in the order of Add
+	exact   map[string]int      // indexes of values, by pattern
+	layers  []*http.ServeMux    // of patterns in lower case; those that conflict are in another
+	folded  map[string][]int    // indexes of values, by pattern in lower case
+	hosts   map[string]struct{} // of patterns, in lower case
+	upper   bool                // a path of a pattern has upper-case letters
+	methods bool                // a pattern has a method
+}
+
+// A Match is what a [Table] finds for a request.
+type Match[T any] struct {
+	// Value is the value of the pattern that a ServeMux finds. Found reports whether there is one.
+	Value T
+	Found bool
+	// Exact reports that a ServeMux would not redirect the request, and that nothing about its path
+	// and host is doubtful.
+	Exact bool
+	// Others are the values of the patterns of other readings. If there are too many to look up, they
+	// are all values.
+	Others []T
+	// Missed reports that another reading matches no pattern.
+	Missed bool
 }
 
 // matched is the handler of every pattern. If a ServeMux finds another handler, the request does
@@ -22,34 +50,136 @@ func (matched) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 // Add makes v the value of the requests that match pattern. The error says what is wrong with the
 // pattern, or with which earlier pattern it conflicts.
-func (t *Table[T]) Add(pattern string, v T) (err error) {
+func (t *Table[T]) Add(pattern string, v T) error {
+	p, err := parsePattern(pattern)
+	if err != nil {
+		return err
+	}
+	if t.mux == nil {
+		t.mux, t.exact, t.folded = http.NewServeMux(), map[string]int{}, map[string][]int{}
+		t.hosts = map[string]struct{}{}
+	}
+	if err := register(t.mux, p.String()); err != nil {
+		return err
+	}
+	index := len(t.values)
+	t.values, t.exact[p.String()] = append(t.values, v), index
+	t.methods = t.methods || p.method != ""
+	if p.host != "" {
+		t.hosts[p.host] = struct{}{}
+	}
+	lower, changed := p.fold()
+	t.upper = t.upper || changed
+	t.folded[lower] = append(t.folded[lower], index)
+	if len(t.folded[lower]) > 1 {
+		return nil
+	}
+	for _, layer := range t.layers {
+		if register(layer, lower) == nil {
+			return nil
+		}
+	}
+	t.layers = append(t.layers, http.NewServeMux())
+	return register(t.layers[len(t.layers)-1], lower)
+}
+
+// register adds pattern to mux. The error says what is wrong.
+func register(mux *http.ServeMux, pattern string) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%s", withoutPlaces(fmt.Sprint(p)))
 		}
 	}()
-	if t.mux == nil {
-		t.mux, t.values = http.NewServeMux(), map[string]T{}
-	}
-	t.mux.Handle(pattern, matched{})
-	t.values[pattern] = v
-	if method := pattern[:max(strings.IndexAny(pattern, " \t"), 0)]; wrongCase(method) {
-		return fmt.Errorf("method %q matches no request: want %s", method, strings.ToUpper(method))
-	}
+	mux.Handle(pattern, matched{})
 	return nil
 }
 
-// Find returns the value of the most specific pattern that r matches. It also matches a request
-// that a ServeMux would redirect to a clean path. Then exact is false, because another router may
-// not redirect it.
-func (t *Table[T]) Find(r *http.Request) (v T, exact, found bool) {
+// Find returns what belongs to the patterns that r can be read to match.
+func (t *Table[T]) Find(r *http.Request) (m Match[T]) {
 	if t.mux == nil {
-		return v, false, false
+		return m
+	}
+	f := t.formOf(r)
+	if f.host != r.Host {
+		r = withHost(r, f.host)
 	}
 	h, pattern := t.mux.Handler(r)
-	v, found = t.values[pattern]
-	_, exact = h.(matched)
-	return v, exact, found
+	index, found := t.exact[pattern]
+	if found {
+		m.Value, m.Found = t.values[index], true
+	}
+	_, m.Exact = h.(matched)
+	m.Exact = m.Exact && !f.doubtful()
+	if f.plain() {
+		return m
+	}
+	var others collection
+	if !t.findOthers(r, f, &others) {
+		m.Others, m.Missed = t.values, true
+		return m
+	}
+	m.Missed = others.missed
+	for _, i := range others.indexes {
+		if !found || i != index {
+			m.Others = append(m.Others, t.values[i])
+		}
+	}
+	return m
+}
+
+// A collection is what readings of a request have found.
+type collection struct {
+	indexes []int // each once
+	missed  bool  // a reading has found nothing
+}
+
+func (c *collection) add(indexes ...int) {
+	c.missed = c.missed || len(indexes) == 0
+	for _, i := range indexes {
+		if !slices.Contains(c.indexes, i) {
+			c.indexes = append(c.indexes, i)
+		}
+	}
+}
+
+// findOthers looks up the readings of r that f tells of. It returns false if there are too many.
+func (t *Table[T]) findOthers(r *http.Request, f form, c *collection) bool {
+	methods := []string{r.Method}
+	if t.methods {
+		methods = methodsOf(r)
+	}
+	paths, ok := pathsOf(r, f.pathForm)
+	hosts := t.hostsOf(r, f)
+	if !ok || len(paths)*len(hosts)*len(methods) > maxReadings {
+		return false
+	}
+	for _, method := range methods {
+		for _, host := range hosts {
+			for _, p := range paths {
+				reading := &http.Request{Method: method, Host: host, URL: p}
+				_, pattern := t.mux.Handler(reading)
+				if i, found := t.exact[pattern]; found {
+					c.add(i)
+				} else {
+					c.add()
+				}
+				if f.fold {
+					t.findFolded(reading, c)
+				}
+			}
+		}
+	}
+	return true
+}
+
+// findFolded looks up reading in lower case.
+func (t *Table[T]) findFolded(reading *http.Request, c *collection) {
+	reading.URL = &url.URL{Path: strings.ToLower(reading.URL.Path), RawPath: strings.ToLower(reading.URL.RawPath)}
+	for _, layer := range t.layers {
+		if _, pattern := layer.Handler(reading); pattern != "" {
+			c.add(t.folded[pattern]...)
+		}
+	}
 }
 
 // withoutPlaces returns what http.ServeMux says of a pattern, without the lines of this package.
@@ -64,24 +194,36 @@ func withoutPlaces(text string) string {
 	}
 }
 
-// CheckMethod reports that no request has the given method, if that is so.
-func CheckMethod(method string) error {
-	switch {
-	case !IsToken(method):
-		return fmt.Errorf("%q: want a method such as POST", method)
-	case wrongCase(method):
-		return fmt.Errorf("%q matches no request: want %s", method, strings.ToUpper(method))
+// Every reports whether f is true for r and for each other reading of its path and method. It is
+// for functions that exempt requests.
+func Every(r *http.Request, f func(*http.Request) bool) bool {
+	if !f(r) {
+		return false
 	}
-	return nil
-}
-
-// wrongCase reports whether method is a common method except for its case, which counts in HTTP.
-func wrongCase(method string) bool {
-	switch upper := strings.ToUpper(method); upper {
-	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE":
-		return method != upper
+	form := pathFormOf(r)
+	if form.doubt == 0 && !form.other && !hasOtherMethod(r) {
+		return true
 	}
-	return false
+	form.fold, form.slash = false, false
+	paths, ok := pathsOf(r, form)
+	methods := methodsOf(r)
+	if !ok || len(paths)*len(methods) > maxReadings {
+		return false
+	}
+	for _, method := range methods {
+		for _, p := range paths {
+			reading := *r
+			reading.Method = method
+			reading.URL = &url.URL{
+				Scheme: r.URL.Scheme, Host: r.URL.Host, Path: p.Path, RawPath: p.RawPath, RawQuery: r.URL.RawQuery,
+			}
+			reading.RequestURI = reading.URL.RequestURI()
+			if !f(&reading) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // IsToken reports whether s is a token of RFC 9110, section 5.6.2, as methods and the names of
@@ -95,4 +237,12 @@ func IsToken(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// addNew appends s to list unless list has it.
+func addNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
 }

@@ -3,6 +3,8 @@ package routes
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,8 +13,7 @@ import (
 
 func TestFind(t *testing.T) {
 	var table Table[string]
-	_, _, found := table.Find(httptest.NewRequest(http.MethodGet, "/", nil))
-	assert.False(t, found, "an empty table")
+	assert.Equal(t, Match[string]{}, table.Find(httptest.NewRequest(http.MethodGet, "/", nil)), "an empty table")
 	for _, pattern := range []string{"/static/", "POST /login", "GET /items/{id}", "api.example.com/"} {
 		require.NoError(t, table.Add(pattern, "value of "+pattern))
 	}
@@ -30,12 +31,13 @@ func TestFind(t *testing.T) {
 		{name: "no pattern", method: "GET", target: "/x"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			v, exact, found := table.Find(httptest.NewRequest(tc.method, tc.target, nil))
-			assert.Equal(t, tc.pattern != "", found)
-			if found {
-				assert.Equal(t, "value of "+tc.pattern, v)
-				assert.Equal(t, tc.exact, exact)
+			m := table.Find(httptest.NewRequest(tc.method, tc.target, nil))
+			assert.Equal(t, tc.pattern != "", m.Found)
+			if m.Found {
+				assert.Equal(t, "value of "+tc.pattern, m.Value)
+				assert.Equal(t, tc.exact, m.Exact)
 			}
+			assert.Empty(t, m.Others)
 		})
 	}
 }
@@ -44,14 +46,65 @@ func TestMistakesInPatterns(t *testing.T) {
 	var table Table[int]
 	require.NoError(t, table.Add("/a/{x}", 1))
 	for pattern, want := range map[string]string{
-		"":        "pattern",
-		"/{":      `bad wildcard segment`,
+		"":                 "a pattern without a path",
+		"GET /b/{":         `bad wildcard segment`,
+		"GET  /x":          `"GET  /x": want one space between the method and the path`,
+		"GET /x ":          `want one space`,
+		"a.example:80/x":   `host "a.example:80" matches no request: want a name without a port`,
+		"bücher.example/x": `host "bücher.example" matches no request: want a name without a port, and the xn-- form`,
+
 		"/a/{y}":  `pattern "/a/{y}" conflicts with pattern "/a/{x}"`,
 		"post /x": `method "post" matches no request: want POST`,
 	} {
 		err := table.Add(pattern, 2)
-		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, want, pattern)
 		assert.NotContains(t, err.Error(), "registered at")
+	}
+}
+
+// Patterns that conflict only in lower case are both found.
+func TestPatternsThatDifferByCase(t *testing.T) {
+	var table Table[int]
+	for i, pattern := range []string{"/A", "/a", "/A/{x}/c", "/a/b/{y}"} {
+		require.NoError(t, table.Add(pattern, i), pattern)
+	}
+	for target, want := range map[string][]int{
+		"/A": {0, 1}, "/a": {0, 1}, "/a/b/C": {2, 3}, "/A/B/c": {2, 3},
+	} {
+		m := table.Find(httptest.NewRequest(http.MethodGet, target, nil))
+		got := m.Others
+		if m.Found {
+			got = append(got, m.Value)
+		}
+		assert.Subset(t, got, want, target)
+	}
+	m := table.Find(httptest.NewRequest(http.MethodGet, "/"+strings.Repeat("%25", 10_000), nil))
+	assert.Equal(t, Match[int]{Others: []int{0, 1, 2, 3}, Missed: true}, m)
+}
+
+// A plain request has one reading, which costs no memory.
+func TestPlainRequestsAllocateNothing(t *testing.T) {
+	var table Table[int]
+	require.NoError(t, table.Add("GET api.example.com/items/a", 1))
+	r := httptest.NewRequest(http.MethodGet, "http://api.example.com/items/a", nil)
+	before := testing.AllocsPerRun(100, func() { _, _ = table.mux.Handler(r) })
+	assert.Equal(t, before, testing.AllocsPerRun(100, func() { _ = table.Find(r) }))
+}
+
+// However a client combines doubtful forms, the readings of one request take bounded work.
+func TestReadingsAreBounded(t *testing.T) {
+	var table Table[int]
+	require.NoError(t, table.Add("POST a.example/login", 1))
+	for _, path := range []string{
+		strings.Repeat("/..%2f", 100_000), strings.Repeat("/%25252525252525e", 10_000), "/" + strings.Repeat("%25", 200_000),
+		"/a%3fb%23c%00d;e/ f/g./%5ch%25%35%63" + strings.Repeat(";/%5c.", 100),
+	} {
+		u, err := url.ParseRequestURI(path)
+		require.NoError(t, err)
+		urls, _ := pathsOf(&http.Request{URL: u}, pathForm{doubt: decodes})
+		assert.LessOrEqual(t, len(urls), 3*(maxPaths+1))
+		m := table.Find(&http.Request{Method: "POST", Host: "a.example", URL: u})
+		assert.False(t, m.Exact)
 	}
 }
 

@@ -1,0 +1,83 @@
+package clientip
+
+import (
+	"net/http"
+	"net/netip"
+)
+
+// A Trace says how a [Source] found the address of a client. Use it to find out what is wrong with
+// a deployment. It has no text that a client chose.
+type Trace struct {
+	// Addr is the address that Source.Addr returns. It is invalid if there is none.
+	Addr netip.Addr
+	// Peer is the address of the connection's peer. It is invalid if the peer has none.
+	Peer netip.Addr
+	// Unix reports that the peer is on a unix socket.
+	Unix bool
+	// Field is the header field that the Source reads. It is empty if the Source reads none.
+	Field string
+	// Trusted reports whether the Source trusts the peer to report in Field.
+	Trusted bool
+	// Present is a header field of the request in which proxies report addresses: Field, or else
+	// another common one. It is empty if there is none. A client can send such a field too.
+	Present string
+	// Before is the address that stands before Addr in a Field with several. It is invalid if there
+	// is none. The hop at Addr reported it, and Addr is not trusted.
+	Before netip.Addr
+}
+
+// common are the header fields in which proxies report addresses, most common first.
+var common = [...]string{
+	"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "X-Client-Ip",
+	"Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip", "X-Cluster-Client-Ip", "X-Envoy-External-Address",
+	"X-Original-Forwarded-For",
+}
+
+// Trace returns how s finds the address of the client that sent r. If a function of [Proxies]
+// panics, Trace panics too.
+func (s Source) Trace(r *http.Request) (t Trace) {
+	t.Peer, _ = parseHost(r.RemoteAddr)
+	t.Unix = isUnix(r.RemoteAddr)
+	t.Addr, _ = s.Addr(r)
+	f := s.field
+	if f != nil && len(f.errs) == 0 {
+		t.Field, t.Trusted = f.name, f.proxies.vouch(r, t.Peer)
+		if r.Header[f.name] != nil {
+			t.Present = f.name
+		}
+		if t.Trusted && f.form != single {
+			t.Before = f.before(r.Header[f.name], t.Addr)
+		}
+	}
+	for _, name := range common {
+		if t.Present == "" && r.Header[name] != nil {
+			t.Present = name
+		}
+	}
+	return t
+}
+
+// before returns the address before addr in lines, where addr is the first from the right that is
+// not trusted.
+func (f *field) before(lines []string, addr netip.Addr) netip.Addr {
+	members := members{lines: lines, quotes: f.form == elements}
+	found := false
+	for range maxHops {
+		text, more := members.prev()
+		if !more {
+			break
+		}
+		if f.form == elements {
+			text = forNode(text)
+		}
+		got, ok := parseHost(text)
+		switch {
+		case found && ok:
+			return got
+		case found || !ok:
+			return netip.Addr{}
+		}
+		found = got == addr
+	}
+	return netip.Addr{}
+}

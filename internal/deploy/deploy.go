@@ -1,0 +1,237 @@
+// Package deploy finds out at the first requests that a service is not deployed as its
+// configuration says, so that all clients have one address.
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ratelimit-go/ratelimit/clientip"
+)
+
+// How many requests are looked at.
+const (
+	most    = 1000 // in all
+	sampled = 100  // for what shows only in several
+	few     = 10   // that show a balancer which appends its own address
+	// maxSites is of how many rules a Watch remembers where their decorators were made.
+	maxSites = 1000
+)
+
+// A Watch looks at the first requests of a limiter. It is safe for concurrent use. Make it with
+// [New].
+type Watch struct {
+	config  clientip.Source // Config.ClientIP
+	once    func(ctx context.Context, what any, err error)
+	done    atomic.Bool
+	seen    atomic.Int64
+	mu      sync.Mutex
+	samples map[clientip.Source]*sample
+	sites   map[string]Site
+}
+
+// A sample is what the first requests have in common.
+type sample struct {
+	requests int
+	addr     netip.Addr // of all requests
+	before   netip.Addr // of the first request
+	differ   bool       // requests have different addresses
+	chains   int        // requests with an address before addr
+	others   bool       // the addresses before addr differ
+	trusted  bool       // a request came from a trusted peer
+	present  bool       // a request had the field that the source reads
+}
+
+// New returns a Watch for a limiter whose Config.ClientIP is config. It passes each problem to once,
+// with a value by which to tell problems apart.
+func New(config clientip.Source, once func(ctx context.Context, what any, err error)) *Watch {
+	return &Watch{config: config, once: once, samples: map[clientip.Source]*sample{}, sites: map[string]Site{}}
+}
+
+// See looks at r, whose client is found by sources. After the first requests it only loads a word.
+func (w *Watch) See(r *http.Request, sources []clientip.Source) {
+	if !w.done.Load() {
+		w.look(r, sources)
+	}
+}
+
+// Begun reports whether there was a request.
+func (w *Watch) Begun() bool { return w.seen.Load() > 0 }
+
+// A Site is a place in a program.
+type Site uintptr
+
+// Caller returns the place from which the caller of Caller was called.
+func Caller() Site {
+	pc, _, _, _ := runtime.Caller(2)
+	return Site(pc)
+}
+
+// Again notes that site makes a decorator with the named rule. It reports whether that site has done
+// so before, while requests are served: it probably does so for each request.
+func (w *Watch) Again(name string, site Site) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if first, found := w.sites[name]; found {
+		return first == site && w.Begun()
+	}
+	if len(w.sites) < maxSites {
+		w.sites[name] = site
+	}
+	return false
+}
+
+func (w *Watch) look(r *http.Request, sources []clientip.Source) {
+	if w.seen.Add(1) >= most {
+		w.done.Store(true)
+	}
+	defer func() { _ = recover() }() // a panic of the user's function is reported where it decides
+	for _, src := range sources {
+		t := src.Trace(r)
+		for _, p := range w.judge(src, &t) {
+			w.once(r.Context(), p.kind, fmt.Errorf("ratelimit: "+p.format, p.args...))
+		}
+	}
+}
+
+// A problem is what is wrong with a deployment.
+type problem struct {
+	kind   kind
+	format string
+	args   []any
+}
+
+// A kind is a kind of problem. Each is reported once.
+type kind uint8
+
+const (
+	onUnixSocket kind = iota
+	noProxyNamed
+	peerNotTrusted
+	anotherField
+	appended
+	proxyIsSilent
+	onlyTrusted
+	onePrivatePeer
+)
+
+// judge returns what is wrong, by a request and by those before.
+func (w *Watch) judge(src clientip.Source, t *clientip.Trace) (all []problem) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.samples[src]
+	if s == nil {
+		s = new(sample)
+		w.samples[src] = s
+	}
+	if s.requests < sampled {
+		s.add(t)
+		if p, ok := s.judge(t, w.name(src)); ok {
+			all = append(all, p)
+		}
+	}
+	if p, ok := judgeOne(t, w.name(src), s.trusted); ok {
+		all = append(all, p)
+	}
+	return all
+}
+
+// name returns where src was written.
+func (w *Watch) name(src clientip.Source) string {
+	if src == w.config {
+		return "Config.ClientIP"
+	}
+	return "the ClientIP of a rule or login"
+}
+
+// judgeOne returns what a single request shows.
+func judgeOne(t *clientip.Trace, name string, trusted bool) (problem, bool) {
+	switch {
+	case !t.Peer.IsValid() && t.Unix && !t.Trusted:
+		return problem{onUnixSocket, "requests come over a unix socket, which has no addresses, and %s trusts " +
+			"no proxy there: all clients share one bucket; write ClientIP: %s", []any{name, suggest(t.Present, "unix")}}, true
+	case !t.Peer.IsValid(), t.Present == "":
+		return problem{}, false
+	case t.Field == "":
+		return problem{noProxyNamed, "%s is present, but %s trusts no proxy: all clients behind %v share one bucket; " +
+			"if %[3]v is your proxy, write ClientIP: %s; if not, a client has sent the field, and it is ignored",
+			[]any{t.Present, name, t.Peer, suggest(t.Present, t.Peer.String())}}, true
+	case !t.Trusted && !trusted:
+		return problem{peerNotTrusted, "%s is present, but %s does not trust %v, which has sent it: all clients behind " +
+			"%[3]v share one bucket; if %[3]v is your proxy, name it, as in ClientIP: %s; if not, a client has reached " +
+			"the service without your proxy, and the field is ignored",
+			[]any{t.Present, name, t.Peer, suggest(t.Present, t.Peer.String())}}, true
+	case t.Trusted && t.Present != t.Field:
+		return problem{anotherField, "%s reads %s, but %v has sent %s instead: all clients behind %[3]v share one bucket; " +
+			"if %[3]v always sends %[4]s, write ClientIP: %[5]s",
+			[]any{name, t.Field, t.Peer, t.Present, suggest(t.Present, t.Peer.String())}}, true
+	}
+	return problem{}, false
+}
+
+// suggest returns the source to write for a proxy that sends the named field.
+func suggest(field, proxy string) string {
+	proxies := fmt.Sprintf("clientip.TrustedProxies(%q)", proxy)
+	switch field {
+	case "", "X-Forwarded-For":
+		return "clientip.ForwardedFor(" + proxies + ")"
+	case "Forwarded":
+		return "clientip.Forwarded(" + proxies + ")"
+	}
+	return fmt.Sprintf("clientip.Header(%q, %s)", field, proxies)
+}
+
+func (s *sample) add(t *clientip.Trace) {
+	if s.requests == 0 {
+		s.addr, s.before = t.Addr, t.Before
+	}
+	s.requests++
+	s.differ = s.differ || t.Addr != s.addr
+	s.others = s.others || t.Before != s.before
+	s.trusted = s.trusted || t.Trusted
+	s.present = s.present || t.Field != "" && t.Present == t.Field
+	if t.Before.IsValid() {
+		s.chains++
+	}
+}
+
+// judge returns what s shows, of which t is the last.
+func (s *sample) judge(t *clientip.Trace, name string) (problem, bool) {
+	hidden := t.Before.IsValid() && private(t.Addr) && !private(t.Before)
+	same := !s.differ && s.addr.IsValid()
+	if hidden || same && s.others && s.chains == s.requests && s.requests >= few {
+		return problem{appended, "%s finds the client %v, before which %s has other addresses: all clients behind %[2]v " +
+			"share one bucket; if %[2]v is a proxy or a balancer that appends its own address, trust it too, as in " +
+			"ClientIP: %[4]s; if it is one client, it has sent the field itself",
+			[]any{name, t.Addr, t.Field, suggest(t.Field, t.Addr.String())}}, true
+	}
+	if !same || s.requests != sampled || s.chains > 0 {
+		return problem{}, false
+	}
+	switch {
+	case s.trusted && s.addr != t.Peer:
+	case s.trusted && !s.present:
+		return problem{proxyIsSilent, "none of the first %d requests from %v has %s, which %s reads: all clients behind " +
+			"%[2]v share one bucket; configure %[2]v to send the field", []any{sampled, t.Peer, t.Field, name}}, true
+	case s.trusted:
+		return problem{onlyTrusted, "%s trusts every address in %s of the first %d requests: all clients behind %v " +
+			"share one bucket; trust the addresses of proxies only", []any{name, t.Field, sampled, t.Peer}}, true
+	case private(s.addr):
+		return problem{onePrivatePeer, "the first %d requests all came from the private address %v: if it is a proxy or a " +
+			"balancer, all clients behind it share one bucket; let it send X-Forwarded-For, and write ClientIP: %s",
+			[]any{sampled, s.addr, suggest("", s.addr.String())}}, true
+	}
+	return problem{}, false
+}
+
+// shared is RFC 6598, the addresses between a carrier, or a cloud, and its customers.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+func private(addr netip.Addr) bool {
+	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || shared.Contains(addr)
+}

@@ -1,0 +1,107 @@
+package routes
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// overrides are the header fields from which frameworks take the method of a request.
+var overrides = [...]string{"X-Http-Method-Override", "X-Method-Override", "X-Http-Method"}
+
+// Allows reports whether methods has the method of r, in any of its readings. GET stands for HEAD.
+func Allows(methods []string, r *http.Request) bool {
+	if hasMethod(methods, r.Method) {
+		return true
+	}
+	return hasOtherMethod(r) &&
+		slices.ContainsFunc(methodsOf(r), func(m string) bool { return hasMethod(methods, m) })
+}
+
+func hasMethod(methods []string, method string) bool {
+	return slices.Contains(methods, method) || method == http.MethodHead && slices.Contains(methods, http.MethodGet)
+}
+
+// hasOtherMethod reports whether the method of r can be read as another one.
+func hasOtherMethod(r *http.Request) bool {
+	for i := range len(r.Method) {
+		if c := r.Method[i]; c >= 'a' && c <= 'z' {
+			return true
+		}
+	}
+	for _, name := range overrides {
+		if r.Header[name] != nil {
+			return true
+		}
+	}
+	return overridden(r.URL.RawQuery) != nil
+}
+
+// methodsOf returns the methods that r can be read to have, its own one first. It reads no body, so
+// it does not see a field of a form.
+func methodsOf(r *http.Request) []string {
+	methods := addNew([]string{r.Method}, strings.ToUpper(r.Method))
+	for _, name := range overrides {
+		for _, line := range r.Header[name] {
+			methods = addMethod(methods, line)
+		}
+	}
+	for _, value := range overridden(r.URL.RawQuery) {
+		methods = addMethod(methods, value)
+	}
+	return methods
+}
+
+// maxMethods bounds the methods that are read of one request. A client may send any number.
+const maxMethods = 16
+
+func addMethod(methods []string, value string) []string {
+	value = strings.ToUpper(strings.Trim(value, " \t"))
+	if len(methods) > maxMethods || len(value) > 64 || !IsToken(value) {
+		return methods
+	}
+	return addNew(methods, value)
+}
+
+// overridden returns the values of _method in a query.
+func overridden(query string) (values []string) {
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		if name != "_method" {
+			if len(name) > 3*len("_method") || strings.IndexByte(name, '%') < 0 {
+				continue
+			}
+			if plain, err := url.QueryUnescape(name); err != nil || plain != "_method" {
+				continue
+			}
+		}
+		if plain, err := url.QueryUnescape(value); err == nil {
+			values = append(values, plain)
+		}
+	}
+	return values
+}
+
+// CheckMethod reports that no request has the given method, if that is so.
+func CheckMethod(method string) error {
+	switch {
+	case !IsToken(method):
+		return fmt.Errorf("%q: want a method such as POST", method)
+	case wrongCase(method):
+		return fmt.Errorf("%q matches no request: want %s", method, strings.ToUpper(method))
+	}
+	return nil
+}
+
+// wrongCase reports whether method is a common method except for its case, which counts in HTTP.
+func wrongCase(method string) bool {
+	switch upper := strings.ToUpper(method); upper {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE":
+		return method != upper
+	}
+	return false
+}
