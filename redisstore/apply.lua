@@ -19,6 +19,9 @@
 --
 -- The reply is two doubles for each operation: the debt it found and the debt in the end. If
 -- a batch failed its first number is negative, the length of the error. Errors come last.
+--
+-- If the server does not let the script work, the reply is the server's error as it is: the client
+-- may have to drop the connection, or find another server. Nothing has been written then.
 
 local TAKE, PEEK, CREDIT, RESET, DRAIN = 0, 1, 2, 3, 4 -- any other: more than the bucket can hold
 local NEVER_TAKE = -1
@@ -31,8 +34,11 @@ local SWING = 10 * 1000000
 local unpack = unpack or table.unpack
 local call, arg = redis.pcall, { struct.unpack('>' .. string.rep('d', #ARGV[1] / 8), ARGV[1]) }
 local floor, ceil, min, max, concat = math.floor, math.ceil, math.min, math.max, table.concat
-local find, sub, format = string.find, string.sub, string.format
-local now = redis.call('TIME')
+local find, match, sub, format = string.find, string.match, string.sub, string.format
+local now = call('TIME')
+if now.err then
+  return { err = 'NOTIME ' .. now.err }
+end
 now = now[1] * 1000000 + now[2]
 
 local function instant(us)
@@ -87,11 +93,22 @@ local function encode(debt, num, since)
   return format(tokens == floor(tokens) and '%s%.0f' or '%s%.15f', since, tokens)
 end
 
+local reply, errors = {}, {}
+local written, ofserver = false, nil
+
+-- ttl returns in how many microseconds a key expires, or 0 if the server does not say.
+local function ttl(key)
+  local ms = call('PTTL', key)
+  return type(ms) == 'number' and 1000 * ms or 0
+end
+
 -- save returns the answer of the server. Two milliseconds more are for rounding up, and for
 -- a clock that is read before the server's own for expiry.
 local function save(key, state, us)
   local ms = floor(us / 1000) + 2
-  return call('SET', key, state, 'PX', format(ms < 2 ^ 31 and '%d' or '%.0f', ms))
+  local done = call('SET', key, state, 'PX', format(ms < 2 ^ 31 and '%d' or '%.0f', ms))
+  written = written or not done.err
+  return done
 end
 
 -- try returns whether an operation is allowed, and the debt that it leaves.
@@ -111,10 +128,12 @@ local function try(kind, cost, debt, fill)
   return false, debt
 end
 
-local reply, errors = {}, {}
-
 local function fail(i, size, err)
-  errors[#errors + 1] = tostring(err)
+  err = match(tostring(err), '^%-?(.*)$')
+  if not find(err, '^WRONGTYPE') and not written then
+    ofserver = ofserver or err -- any other error would be the same for other keys
+  end
+  errors[#errors + 1] = err
   for j = 2 * i - 1, 2 * (i + size - 1) do
     reply[j] = 0
   end
@@ -176,11 +195,12 @@ local function write(k, key)
   end
   if last > 0 then
     if owing > known[k] then
-      us = max(us, 1000 * (call('PTTL', key) - 2)) -- for those the batch does not ask for
+      us = max(us, ttl(key) - 2000) -- for those the batch does not ask for
     end
     done = save(key, concat(list, ' ', 1, last), us)
   elseif stored[k] then
     done = call('DEL', key)
+    written = written or type(done) ~= 'table'
   end
   return type(done) == 'table' and done.err
 end
@@ -197,7 +217,7 @@ end
 -- behind, a wait begins when it is where it was.
 local function told(key, ok, cost, debt, left, den, fill, since)
   if debt > fill or left > fill then
-    local us = 1000 * call('PTTL', key)
+    local us = ttl(key)
     if us > 0 then
       left = max(min(left, us * den), min(left, fill))
       debt = ok and debt or max(min(debt, us * den - cost + fill), fill - cost + 1)
@@ -358,6 +378,9 @@ while i <= n do
     rule(i, size, key)
   else
     many(i, size, key, keys)
+  end
+  if ofserver then
+    return { err = ofserver }
   end
   i, key = i + size, key + keys
 end

@@ -75,7 +75,7 @@ func (s *Store) applyByKey(ctx context.Context, ops []store.Op, all []terms) err
 			g.onlyPeek()
 		}
 		if err := s.run(deciding, g.ops, g.all); err != nil {
-			return errors.Join(err, s.refund(ctx, taken))
+			return errors.Join(s.onShard(err, g.ops[0].Key), s.refund(ctx, taken))
 		}
 		if !denied && g.denied() {
 			denied = true
@@ -109,7 +109,7 @@ func (s *Store) refund(ctx context.Context, groups []*group) error {
 			refunds = append(refunds, op)
 		}
 		if err := s.run(ctx, refunds, g.all); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, s.onShard(err, g.ops[0].Key))
 			continue
 		}
 		for i := range refunds {

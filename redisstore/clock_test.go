@@ -27,10 +27,8 @@ type manual struct {
 	us     int64
 }
 
-const manualClock = `local redis = setmetatable({call = function(name, ...)
-  if string.upper(name) == 'TIME' then return {'%d', '%d'} end
-  return redis.call(name, ...)
-end, pcall = function(name, key, value)
+const manualClock = `local redis = setmetatable({pcall = function(name, key, value)
+  if name == 'TIME' then return {'%d', '%d'} end
   if value then return redis.pcall(name, key, value) end
   return redis.pcall(name, key)
 end}, {__index = redis})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,7 +25,7 @@ const (
 // callers leave at their own deadlines.
 type combiner struct {
 	client Scripter
-	alone  bool // batches may be for different servers, so they are not combined
+	alone  atomic.Bool // batches may be for different servers, so they are not combined
 
 	mu    sync.Mutex
 	lanes int     // in use
@@ -51,7 +52,7 @@ func (b *combiner) do(c *call) (string, error) {
 	if err := c.ctx.Err(); err != nil {
 		return "", newError(err)
 	}
-	if b.alone {
+	if b.alone.Load() {
 		if err := b.run(c, []*call{c}); err != nil {
 			return "", newError(err)
 		}
@@ -70,6 +71,18 @@ func (b *combiner) do(c *call) (string, error) {
 		b.send(c)
 	}
 	return c.reply, c.err
+}
+
+// mustSplit reports whether err says that a script had keys of several slots. The server has run
+// nothing then, so the batches may be sent again, each by itself. The combiner remembers that. It
+// happens if a server is in cluster mode and its client does not know.
+func (b *combiner) mustSplit(err error) bool {
+	var answer ServerError
+	if !errors.As(err, &answer) || !answer.crossSlot() {
+		return false
+	}
+	b.alone.Store(true)
+	return true
 }
 
 // enter reports whether c has a lane. If not, c is in the queue.

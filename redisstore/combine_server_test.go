@@ -98,7 +98,7 @@ func TestOneBatchOfAScriptFails(t *testing.T) {
 		}
 		var e *Error
 		require.ErrorAs(t, err, &e)
-		assert.Equal(t, store.ReasonScript, e.Reason)
+		assert.Equal(t, store.ReasonKey, e.Reason)
 		assert.ErrorContains(t, err, "WRONGTYPE")
 	}
 	for _, i := range []int{0, 3, 4} {

@@ -3,6 +3,8 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -10,7 +12,72 @@ import (
 )
 
 // goRedis is a client of go-redis as a Scripter.
-type goRedis struct{ redis.UniversalClient }
+type goRedis struct {
+	redis.UniversalClient
+	links *sync.Map // from *redis.Client to *link
+}
+
+// newGoRedis makes links of all clients of servers that client has or will have.
+func newGoRedis(client redis.UniversalClient) goRedis {
+	c := goRedis{client, new(sync.Map)}
+	add := func(node *redis.Client) {
+		if _, ok := c.links.Load(node); !ok {
+			c.links.Store(node, newLink(node))
+		}
+	}
+	switch client := client.(type) {
+	case *redis.Client:
+		add(client)
+	case *redis.Ring:
+		client.OnNewNode(add)
+		for _, node := range client.GetShardClients() {
+			add(node)
+		}
+	case *redis.ClusterClient:
+		client.OnNewNode(add)
+		_ = client.ForEachShard(over(), func(_ context.Context, node *redis.Client) error {
+			add(node)
+			return nil
+		})
+	}
+	return c
+}
+
+// over returns a context that is over. A call with it never waits for the network.
+func over() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// node returns the client of the server that has a key, or nil if that is not known.
+func (c goRedis) node(name string) *redis.Client {
+	var node *redis.Client
+	switch client := c.UniversalClient.(type) {
+	case *redis.Client:
+		return client
+	case *redis.Ring:
+		node, _ = client.GetShardClientForKey(name)
+	case *redis.ClusterClient:
+		node, _ = client.MasterForKey(over(), name)
+	}
+	return node
+}
+
+// link returns the link of the server that has a key, or nil.
+func (c goRedis) link(name string) *link {
+	l, _ := c.links.Load(c.node(name))
+	known, _ := l.(*link)
+	return known
+}
+
+// shard returns the address of the server that has a key.
+func (c goRedis) shard(name string) string {
+	if node := c.node(name); node != nil {
+		return node.Options().Addr
+	}
+	return slotGroup(name)
+}
 
 // once is a command that the client never retries: a retry would charge twice.
 type once struct{ *redis.Cmd }
@@ -26,10 +93,23 @@ func (c goRedis) RunScript(ctx context.Context, script *Script, keys []string, a
 		args = append(args, &keys[i]) // a pointer, because a string in an interface is an allocation
 	}
 	args = append(args, arg)
-	reply, err := c.send(ctx, args)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+	began, l := time.Now(), c.link(keys[0])
+	text := l != nil && l.unknown.Load() == script
+	var reply string
+	var err error
+	if !text {
+		reply, err = c.send(ctx, args)
+		text = redis.HasErrorPrefix(err, "NOSCRIPT")
+	}
+	if text {
 		args[0], args[1] = "eval", script.Text()
 		reply, err = c.send(ctx, args)
+		if l != nil {
+			l.learn(script, err == nil)
+		}
+	}
+	if err != nil && ctx.Err() != context.Canceled {
+		c.failed(ctx, l, began, err)
 	}
 	return reply, err
 }
@@ -42,11 +122,33 @@ func (c goRedis) send(ctx context.Context, args []any) (string, error) {
 	}
 	var answer redis.Error
 	if errors.As(err, &answer) {
-		return "", &Error{Reason: reasonOf(ServerError(answer.Error())), Err: err}
+		return "", goRedisError{ServerError(answer.Error()), err}
 	}
-	reloadCluster(ctx, c.UniversalClient, err)
 	return "", err
 }
+
+// failed does what makes the next call meet a server that works: it lets the client leave out
+// connections that may be dead, and look for the servers again.
+func (c goRedis) failed(ctx context.Context, l *link, began time.Time, err error) {
+	if answer := ServerError(""); errors.As(err, &answer) {
+		if l != nil && answer.Renews() {
+			l.renew()
+		}
+		return
+	}
+	if l != nil {
+		l.suspect(int64(began.Sub(l.origin)))
+	}
+	reloadCluster(ctx, c.UniversalClient, err)
+}
+
+// A goRedisError is what the server answered, as a ServerError and as the error of go-redis.
+type goRedisError struct {
+	ServerError
+	err error
+}
+
+func (e goRedisError) Unwrap() []error { return []error{e.ServerError, e.err} }
 
 // reloadCluster makes the client of a Cluster find the owners of the slots again, if err says that
 // it could not reach a node. By itself the client does that only when a node answers that a slot

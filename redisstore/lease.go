@@ -32,10 +32,13 @@ func (s *Store) Lease(ctx context.Context, kind store.LeaseKind, leases []store.
 	switch {
 	case len(leases) == 0 || ctx.Err() != nil:
 		return ctx.Err()
-	case s.combiner.alone:
+	case s.combiner.alone.Load():
 		return s.leaseByKey(ctx, kind, leases)
 	}
 	_, err := s.lease(ctx, kind, leases)
+	if s.combiner.mustSplit(err) {
+		return s.leaseByKey(ctx, kind, leases)
+	}
 	return err
 }
 
@@ -82,7 +85,7 @@ func (s *Store) leaseByKey(ctx context.Context, kind store.LeaseKind, leases []s
 		}
 		answers, err := s.lease(ctx, kind, group)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, s.onShard(err, group[0].Key))
 			continue
 		}
 		none := strings.IndexByte(answers, leaseDenied) >= 0

@@ -9,7 +9,10 @@
 local ACQUIRE, RENEW, RELEASE = 0, 1, 2 -- as in package ratelimit
 local call, arg = redis.call, ARGV[1]
 local kind = string.byte(arg)
-local time = call('TIME')
+local time = redis.pcall('TIME')
+if time.err then
+  return { err = 'NOTIME ' .. time.err }
+end
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function lease(i)
@@ -26,8 +29,13 @@ local function hold(key, id, ttl)
   end
 end
 
+-- The first command that writes. An error of call would have other words around it on old servers,
+-- and the client would not know it.
 for i = 1, #KEYS do
-  call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
+  local done = redis.pcall('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
+  if type(done) == 'table' then
+    return { err = done.err }
+  end
 end
 
 local granted, fresh, refused = {}, {}, false

@@ -231,7 +231,7 @@ func TestLeaseErrors(t *testing.T) {
 	key := keysOf(t, client)[0]
 	server.Do("del", key)
 	server.Do("set", key, "the text of another program")
-	wantReason(t, s.Lease(t.Context(), store.Acquire, leases), store.ReasonScript)
+	wantReason(t, s.Lease(t.Context(), store.Acquire, leases), store.ReasonKey)
 	server.Kill()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

@@ -76,7 +76,7 @@ func splitReply(reply string, calls []*call) error {
 			return badReply("an error of %d bytes: want at most %d", failed, len(errs))
 		}
 		err := ServerError(errs[:failed])
-		c.err, errs = &Error{Reason: reasonOf(err), Err: err}, errs[failed:]
+		c.err, errs = newError(err), errs[failed:]
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type Config struct {
 	// user. Secret must be the same for all instances.
 	Secret []byte
 	// Sharded says that the client spreads keys over several servers. New finds that out itself for
-	// a Cluster or a Ring of go-redis.
+	// a Cluster or a Ring of go-redis, and assumes it for a client of a type that it does not know.
 	Sharded bool
 }
 
@@ -50,13 +50,16 @@ type Config struct {
 //
 // A batch is one EVALSHA, decided in one atomic step. Batches that wait for the server are sent
 // together. On a Cluster or a Ring, a batch on several keys takes one step per key. If a later key
-// denies, the Store refunds what the earlier keys have paid. No command is retried.
+// denies, the Store refunds what the earlier keys have paid. No command is retried, except a script
+// that the server has rejected because its keys are on different slots. From then on the Store goes
+// on as on a Cluster.
 //
 // If the numbers of a limit change, a bucket keeps what it lacked when it was last charged, also
 // above a lower burst. The time since then counts at the rate of the instance that asks.
 type Store struct {
 	combiner combiner
 	naming   naming
+	shard    func(name string) string // the server of a key in Redis; nil: one server
 }
 
 var _ store.Store = (*Store)(nil)
@@ -78,8 +81,10 @@ func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 		timeouts, cfg.Sharded = c.Options().ContextTimeoutEnabled, true
 	case *redis.Ring:
 		timeouts, cfg.Sharded = c.Options().ContextTimeoutEnabled, true
+	default: // it may wrap a Ring, which would send a script for many keys to one of its servers
+		cfg.Sharded = true
 	}
-	s, err := NewWith(goRedis{client}, cfg)
+	s, err := NewWith(newGoRedis(client), cfg)
 	if !timeouts {
 		err = errors.Join(errNoTimeouts, err)
 	}
@@ -98,7 +103,15 @@ func NewWith(client Scripter, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: Config.Prefix is %.80q: want at most %d bytes without braces",
 			cfg.Prefix, maxPrefix)
 	}
-	return &Store{naming: newNaming(cfg), combiner: combiner{client: client, alone: cfg.Sharded}}, nil
+	s := &Store{naming: newNaming(cfg), combiner: combiner{client: client}}
+	if cfg.Sharded {
+		s.combiner.alone.Store(true)
+		s.shard = slotGroup
+		if c, ok := client.(interface{ shard(name string) string }); ok {
+			s.shard = c.shard
+		}
+	}
+	return s, nil
 }
 
 // maxBatch is how many ops a batch may have. A script for so many takes the server some
@@ -127,7 +140,15 @@ func (s *Store) Apply(ctx context.Context, ops []store.Op) error {
 		}
 		all[i] = termsOf(l)
 	}
-	if s.combiner.alone && !oneKey(ops) {
+	err := s.apply(ctx, ops, all)
+	if s.combiner.mustSplit(err) {
+		err = s.apply(ctx, ops, all)
+	}
+	return err
+}
+
+func (s *Store) apply(ctx context.Context, ops []store.Op, all []terms) error {
+	if s.combiner.alone.Load() && !oneKey(ops) {
 		return s.applyByKey(ctx, ops, all)
 	}
 	return s.run(ctx, ops, all)

@@ -22,7 +22,8 @@ import (
 //	Repeated() bool
 //
 // that is false the first time and true afterwards. Only the first counts as a failure of the
-// store.
+// store. [ReasonKey] and [ReasonInvalid] say nothing about the store, so they never count: a key
+// that always fails takes no other key out of use.
 type Reason string
 
 // The reasons.
@@ -35,6 +36,7 @@ const (
 	ReasonMemory   Reason = "memory"   // the server has no memory left
 	ReasonAuth     Reason = "auth"     // the server does not know the user, or does not allow this
 	ReasonScript   Reason = "script"   // code that runs in the server failed
+	ReasonKey      Reason = "key"      // what is stored for a key is no bucket; other keys are well
 	ReasonInvalid  Reason = "invalid"  // the store rejects a valid op, such as one beyond its range
 	ReasonPanic    Reason = "panic"    // the store panicked
 	ReasonDown     Reason = "down"     // the store was not called, see ErrDown
@@ -45,7 +47,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonTimeout, ReasonConnect, ReasonReadOnly, ReasonCluster, ReasonBusy, ReasonMemory,
-		ReasonAuth, ReasonScript, ReasonInvalid, ReasonPanic, ReasonDown, ReasonOther,
+		ReasonAuth, ReasonScript, ReasonKey, ReasonInvalid, ReasonPanic, ReasonDown, ReasonOther,
 	}
 }
 

@@ -62,7 +62,7 @@ func TestReasonOf(t *testing.T) {
 
 func TestReasonsAreADifferentWordEach(t *testing.T) {
 	assert.Equal(t, []store.Reason{
-		"timeout", "connect", "readonly", "cluster", "busy", "memory", "auth", "script", "invalid", "panic", "down", "other",
+		"timeout", "connect", "readonly", "cluster", "busy", "memory", "auth", "script", "key", "invalid", "panic", "down", "other",
 	}, store.Reasons())
 	store.Reasons()[0] = "changed"
 	assert.Equal(t, store.ReasonTimeout, store.Reasons()[0], "a caller cannot change them")

@@ -41,7 +41,7 @@ type Guard struct {
 	clock   func() time.Duration // nil: the time since origin
 	origin  time.Time
 	onState func(ctx context.Context, s store.State) // may be nil
-	breaker breaker
+	shards  shards
 	denials *denials
 	counters
 }
@@ -49,7 +49,7 @@ type Guard struct {
 // New returns a Guard of s.
 func New(s store.Store, cfg Config) *Guard {
 	leaser, _ := s.(store.Leaser)
-	return &Guard{
+	g := &Guard{
 		store:    s,
 		leaser:   leaser,
 		timeout:  cmp.Or(cfg.Timeout, DefaultTimeout),
@@ -59,6 +59,10 @@ func New(s store.Store, cfg Config) *Guard {
 		denials:  newDenials(maxDenials),
 		counters: newCounters(),
 	}
+	if sharder, ok := s.(store.Sharder); ok {
+		g.shards.of = sharder.Shard
+	}
+	return g
 }
 
 // Apply lets the store decide ops, which must be valid. If the memory of denials knows that the
@@ -72,30 +76,14 @@ func (g *Guard) Apply(ctx context.Context, ops []store.Op) *store.Error {
 		g.remembered.Add(1)
 		return nil
 	}
-	t, ok := g.breaker.allow(began.at)
+	t, ok := g.shards.allow(began.at, false, len(ops), func(i int) store.Key { return ops[i].Key })
 	if !ok {
 		return g.notCalled()
 	}
 	failure := g.call(ctx, func(ctx context.Context) error { return g.store.Apply(ctx, ops) })
 	now := g.now()
 	g.denials.learn(now, began, ops, failure != nil)
-	return g.finish(ctx, g.judge(now, t, failure), failure)
-}
-
-// judge tells the breaker the outcome of a call of Apply, and returns the new state of the store if
-// that changed it.
-func (g *Guard) judge(now time.Duration, t ticket, failure *store.Error) store.State {
-	switch {
-	case failure == nil:
-		return g.breaker.done(now, t, false)
-	case failure.Reason == store.ReasonInvalid:
-		// It says something about the ops, and nothing about the store.
-		g.breaker.spare(now, t)
-		return ""
-	case repeats(failure.Err):
-		return g.breaker.doneAgain(now, t)
-	}
-	return g.breaker.done(now, t, true)
+	return g.finish(ctx, g.shards.done(now, &t, failure), failure)
 }
 
 func (g *Guard) now() time.Duration {

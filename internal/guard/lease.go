@@ -13,14 +13,11 @@ func (g *Guard) CanLease() bool { return g.leaser != nil }
 // It returns the same errors as [Guard.Apply]. While the store recovers, Lease calls it for a
 // growing share of acquisitions, and for all renewals and releases.
 func (g *Guard) Lease(ctx context.Context, kind store.LeaseKind, leases []store.Lease) *store.Error {
-	allow := g.breaker.allow
-	if kind != store.Acquire {
-		allow = g.breaker.allowFollowUp
-	}
-	t, ok := allow(g.now())
+	key := func(i int) store.Key { return leases[i].Key }
+	t, ok := g.shards.allow(g.now(), kind != store.Acquire, len(leases), key)
 	if !ok {
 		return g.notCalled()
 	}
 	failure := g.call(ctx, func(ctx context.Context) error { return g.leaser.Lease(ctx, kind, leases) })
-	return g.finish(ctx, g.breaker.done(g.now(), t, failure != nil), failure)
+	return g.finish(ctx, g.shards.done(g.now(), &t, failure), failure)
 }

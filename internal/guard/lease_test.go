@@ -58,8 +58,6 @@ func TestLeaseThatFails(t *testing.T) {
 		"error": {func(context.Context) error { return told("readonly") }, store.ReasonReadOnly},
 		"panic": {func(context.Context) error { panic("away") }, store.ReasonPanic},
 		"hangs": {func(ctx context.Context) error { return stalling(ctx, nil) }, store.ReasonTimeout},
-		// Only Apply spares the breaker for it.
-		"not valid": {func(context.Context) error { return store.ErrInvalidOp }, store.ReasonInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -38,7 +38,7 @@ func newCounters() counters {
 // Stats returns the counters. It reads them one after another, not at one instant.
 func (g *Guard) Stats() Stats {
 	return Stats{
-		State:      g.breaker.storeState(),
+		State:      g.shards.state(g.now()),
 		Answered:   g.answered.Load(),
 		Remembered: g.remembered.Load(),
 		Failures:   g.failures.counts(),

@@ -58,6 +58,9 @@ func (o *observed) Apply(ctx context.Context, ops []store.Op) error {
 	return o.Store.Apply(ctx, ops)
 }
 
+// Shard implements [store.Sharder].
+func (o *observed) Shard(key store.Key) string { return o.Store.(store.Sharder).Shard(key) }
+
 // An instance is one instance of a service, with a rule named "r".
 type instance struct {
 	*ratelimit.Limiter

@@ -131,14 +131,14 @@ func TestReasons(t *testing.T) {
 		server := redistest.Start(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
 		wantReason(t, apply(newStore(t, server.Addr())), store.ReasonMemory)
 	})
-	t.Run("script", func(t *testing.T) {
+	t.Run("key", func(t *testing.T) {
 		server := redistest.Start(t)
 		s := newStore(t, server.Addr())
 		require.NoError(t, apply(s))
 		key := server.Client().Keys(t.Context(), "*").Val()[0]
 		server.Do("del", key)
 		server.Do("lpush", key, "a list of another program")
-		wantReason(t, apply(s), store.ReasonScript)
+		wantReason(t, apply(s), store.ReasonKey)
 	})
 }
 
@@ -210,4 +210,42 @@ func TestCluster(t *testing.T) {
 	for _, s := range nodes {
 		assert.Positive(t, s.Calls()["evalsha"], "no script was sent to a node")
 	}
+}
+
+// A name is pointed to another server, and the old one becomes its replica and keeps its
+// connections.
+func TestNameIsPointedElsewhere(t *testing.T) {
+	old, next := redistest.Start(t), redistest.Start(t)
+	route := redistest.NewRoute(t, old.Addr())
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{route.Addr()}, DisableCache: true})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	s, err := rueidisstore.New(client, redisstore.Config{})
+	require.NoError(t, err)
+	ask := func(row int) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		return s.Apply(ctx, take(t, fmt.Sprint(row), "1000 per hour"))
+	}
+	for row := range 100 {
+		require.NoError(t, ask(row))
+	}
+	host, port, _ := net.SplitHostPort(next.Addr())
+	old.Do("replicaof", host, port)
+	route.To(next.Addr())
+	wantReason(t, ask(0), store.ReasonReadOnly)
+	begin, first, row := time.Now(), time.Duration(0), 0
+	for row < 100 {
+		require.Less(t, time.Since(begin), 20*time.Second)
+		if row++; ask(row) != nil {
+			row = 0
+			continue
+		}
+		if row == 1 {
+			first = time.Since(begin)
+		}
+	}
+	t.Logf("in use after %v", first)
+	assert.Less(t, first, 2*time.Second)
+	assert.Positive(t, next.Calls()["evalsha"])
 }
