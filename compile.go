@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -45,9 +46,8 @@ type rule struct {
 
 // counters are what is counted under the name of a rule. They outlive the compiled rule.
 type counters struct {
-	waiting atomic.Int64 // requests that it holds
-	meter   inflight.Meter
-	unseen  atomic.Bool // a response that was not seen has been reported
+	meter  inflight.Meter
+	unseen atomic.Bool // a response that was not seen has been reported
 }
 
 // plan is the limits of a rule. It is immutable.
@@ -260,7 +260,7 @@ func (r *rule) choose(limits Limits) *plan {
 		return p.(*plan)
 	}
 	p := r.newPlan(limits)
-	if r.nchosen.Add(1) <= maxChosen {
+	if r.nchosen.Load() < maxChosen && r.nchosen.Add(1) <= maxChosen { // it must not wrap around
 		r.chosen.Store(text, p)
 	}
 	return p
@@ -288,10 +288,19 @@ func (r *rule) enforces(k Key) bool {
 // charges reports whether the response decides what a request costs.
 func (r *rule) charges() bool { return r.CountOnly != nil || r.ResponseCost != nil }
 
+// places returns what a held request of k needs: a place of its key, and a place of the rule.
+func (r *rule) places(k Key) []inflight.Permit {
+	all := min(r.MaxWaiting, math.MaxInt/keysWaiting) * keysWaiting
+	return []inflight.Permit{
+		{Rule: r.Name, Key: k, Max: r.MaxWaiting, Meter: &r.meter}, {Rule: r.Name, Max: all, Meter: &r.meter},
+	}
+}
+
 // permit returns the permit that a request of k needs.
 func (r *rule) permit(k Key) inflight.Permit {
 	p := inflight.Permit{
 		Rule: r.Name, Key: k, Max: r.InFlight, Alone: r.InFlight, ForAll: r.forAll, Meter: &r.meter,
+		Later: r.forAll || r.MaxWait == 0,
 	}
 	switch r.onFail {
 	case FailClosed:

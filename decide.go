@@ -24,7 +24,8 @@ type engine struct {
 	reporter *report.Reporter
 	calls    sync.Pool // of *call
 	inFlight *inflight.Counter
-	leases   *inflight.Leases // of inFlight; nil if the store has none
+	waiting  *inflight.Counter // of held requests
+	leases   *inflight.Leases  // of inFlight; nil if the store has none
 	known    *blocks.Known
 	watch    *deploy.Watch
 
@@ -37,8 +38,8 @@ type call struct {
 	own      outcome      // of verdict
 	settling []settlement // rules whose response decides
 	dryRuns  []dryRun
-	waiters  []*rule // rules that hold requests
-	holds    []hold  // limits that hold this one
+	waits    bool   // a rule may hold the request
+	holds    []hold // limits that hold this one
 	permits  []inflight.Permit
 	suspects []suspect
 	parts    []part // of Limiter.Apply
@@ -95,7 +96,7 @@ func (e *engine) newCall() *call {
 // free makes c available for another decision. It clears only what is tested for being empty.
 func (e *engine) free(c *call) {
 	c.ops, c.from, c.own = c.ops[:0], c.from[:0], outcome{}
-	c.settling, c.dryRuns, c.waiters = c.settling[:0], c.dryRuns[:0], c.waiters[:0]
+	c.settling, c.dryRuns, c.waits = c.settling[:0], c.dryRuns[:0], false
 	c.permits, c.suspects, c.parts = c.permits[:0], c.suspects[:0], c.parts[:0]
 	e.calls.Put(c)
 }

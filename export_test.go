@@ -9,3 +9,10 @@ func SetBlocksKnown(l *Limiter, n int) {
 
 // PermitsHeld returns how many requests of l are in flight, and of how many keys.
 func (l *Limiter) PermitsHeld() (permits, keys int) { return l.inFlight.Held() }
+
+// Chosen returns how many limits the named rule of l remembers for LimitsFor, and its own count.
+func (l *Limiter) Chosen(rule string) (remembered, counted int) {
+	r := l.table.Load().byName.find(rule)
+	r.chosen.Range(func(any, any) bool { remembered++; return true })
+	return remembered, int(r.nchosen.Load())
+}

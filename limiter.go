@@ -71,7 +71,7 @@ func noRule(name string) error { return fmt.Errorf("ratelimit: %w: %q", ErrNoRul
 // mistake.
 func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{shared: map[string]*counters{}, source: source{modes: map[string]Mode{}}}
-	l.cfg, l.inFlight = &cfg, inflight.NewCounter()
+	l.cfg, l.inFlight, l.waiting = &cfg, inflight.NewCounter(), inflight.NewCounter()
 	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error)
 	l.watch = deploy.New(cfg.ClientIP, l.reporter.Once)
 	l.local = sync.OnceValue(func() *MemoryStore { return NewMemoryStore(MemoryConfig{Clock: cfg.Clock}) })

@@ -53,6 +53,7 @@ func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 	ok := c.collect(e, set, r, store.Take) // find the keys and the costs
 	if ok && len(c.permits) > 0 {
 		var denied *inflight.Denial
+		c.takeLater()
 		s, denied = e.inFlight.Enter(r.Context(), c.permits) // take the permits for requests in flight
 		defer s.Leave()                                      // also after a panic
 		ok = e.lease(c, set, s, denied)
@@ -62,8 +63,9 @@ func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 	} else {
 		e.unasked(c)
 	}
-	if len(c.waiters) > 0 {
-		e.hold(r.Context(), c) // until the tokens are there
+	if c.waits {
+		held := e.hold(r.Context(), c) // until the tokens are there
+		e.join(r.Context(), c, set, s, held)
 	}
 	e.end(w, r, next, c, s)
 }
@@ -259,9 +261,7 @@ func (c *call) control(r *rule, k Key, cost int64) {
 	if r.settles {
 		c.settling = append(c.settling, settlement{r, k, cost, false})
 	}
-	if r.MaxWait > 0 {
-		c.waiters = append(c.waiters, r)
-	}
+	c.waits = c.waits || r.MaxWait > 0
 	if r.InFlight > 0 {
 		c.permits = append(c.permits, r.permit(k))
 	}

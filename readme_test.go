@@ -22,6 +22,7 @@ import (
 	"context"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -35,6 +36,7 @@ import (
 var (
 	_ = log.Fatal
 	_ = slog.Info
+	_ net.Listener
 	_ = time.Second
 	_ = clientip.Remote
 	_ = login.New

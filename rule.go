@@ -64,16 +64,21 @@ type Rule struct {
 
 	// MaxWait, from 1 ms to 1 h, is how long a request may be held until its tokens are there. Zero
 	// denies it at once. All instances together hold requests in the order in which they came. A
-	// request is denied at once if it would wait longer, or beyond the deadline of its context.
+	// request is denied at once if it would wait longer, or beyond the deadline of its context. A
+	// held request keeps the places that outer decorators and limiters gave it under InFlight, and
+	// the place of an outer shed.Shedder: put those inside, or InFlight beside MaxWait. See
+	// docs/operating.md for held requests at shutdown.
 	MaxWait time.Duration
-	// MaxWaiting is how many requests a rule with MaxWait holds per process. More are denied. Zero
-	// means 100.
+	// MaxWaiting is how many requests of a key a rule with MaxWait holds per process. All keys
+	// together have ten times as many places. More requests are denied at once. Zero means 1,000.
+	// Usually MaxWait allows fewer: at 20 per second, 2 s are 40 requests of a key.
 	MaxWaiting int
 	// InFlight is how many requests of a key may be in flight, a million at most. Zero is no bound.
 	// A request counts from before its tokens are taken until its handler returns, panics or exits.
-	// A denial costs nothing. Its status is 503 if Key counts all clients together, and 429
-	// otherwise. If the Store is a [store.Leaser], all instances count together. Otherwise each
-	// process counts for itself.
+	// If the MaxWait of another rule may hold it, it counts from when the wait is over, and so it
+	// does if Key counts all clients together. A denial costs nothing. Its status is 503 if Key
+	// counts all clients together, and 429 otherwise. If the Store is a [store.Leaser], all
+	// instances count together. Otherwise each process counts for itself.
 	InFlight int
 	// Block blocks keys that keep exceeding the rule. Nil blocks no key.
 	Block *Block
@@ -169,7 +174,8 @@ const (
 	maxInFlight       = 1_000_000
 	maxMaxWait        = time.Hour        // a client, or a proxy, gives up long before
 	minMaxWait        = time.Millisecond // a number without a unit is less
-	defaultMaxWaiting = 100
+	defaultMaxWaiting = 1000
+	keysWaiting       = 10 // times MaxWaiting is how many requests of all keys a rule holds
 )
 
 func (r *Rule) check(m *mistakes, field string) {

@@ -196,9 +196,6 @@ func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, al
 	}
 	c.add(limits, ch.Key, ch.Cost, kind)
 	p.end = len(c.ops)
-	if r.MaxWait > 0 && kind == store.Take {
-		c.waiters = append(c.waiters, r)
-	}
 	if kind == store.Reset && r.block != nil {
 		c.addBlock(r, r.block.Resets(nil, ch.Key)...)
 	}

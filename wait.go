@@ -2,9 +2,9 @@ package ratelimit
 
 import (
 	"context"
-	"slices"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -28,7 +28,6 @@ func (c *call) showWaits() time.Duration {
 		return 0
 	}
 	c.holds = c.holds[:0]
-	holding := 0
 	for i := range c.ops {
 		op, p := &c.ops[i], c.from[i]
 		if p.queue.Extra == 0 {
@@ -40,24 +39,43 @@ func (c *call) showWaits() time.Duration {
 		if wait > 0 {
 			c.holds = append(c.holds, hold{i, wait, left})
 			longest = max(longest, wait)
-			if j := slices.Index(c.waiters, p.rule); j >= holding {
-				c.waiters[holding], c.waiters[j] = c.waiters[j], c.waiters[holding]
-				holding++
-			}
 		}
 	}
-	c.waiters = c.waiters[:holding] // the other rules hold no request
 	return longest
 }
 
-// hold holds a request until its tokens are there. If the request may not go on, hold refunds its
-// tokens and makes c a denial: too many requests are held, or the client leaves, or it would leave
-// before.
-func (e *engine) hold(ctx context.Context, c *call) {
+// hold holds a request until its tokens are there, and returns for how long. If the request may not
+// go on, hold refunds its tokens and makes c a denial: too many requests are held, or the client
+// leaves, or it would leave before.
+func (e *engine) hold(ctx context.Context, c *call) time.Duration {
 	wait := c.showWaits()
 	if wait > 0 && c.allowed(c.strictest()) && !e.sleep(ctx, c, wait) {
 		c.denyHeld()
 	}
+	return wait
+}
+
+// takeLater has a request that may be held take its later permits when the wait is over, so that
+// other requests can have them meanwhile.
+func (c *call) takeLater() {
+	for i := range c.permits {
+		c.permits[i].Later = c.permits[i].Later && c.waits
+	}
+}
+
+// join takes the permits that were left for later. If one is missing, it refunds the tokens of the
+// request, which was held for some time, and makes c a denial.
+func (e *engine) join(ctx context.Context, c *call, set *ruleSet, s *inflight.Stay, held time.Duration) {
+	taken := c.taken()
+	switch {
+	case s == nil || !c.allowed(c.strictest()) || e.lease(c, set, s, s.Join()):
+		return
+	case held > 0:
+		e.stepOut(ctx, taken, held)
+	default:
+		e.refund(ctx, taken)
+	}
+	c.ops, c.from = c.ops[:0], c.from[:0]
 }
 
 // denyLate refunds tokens that are not there yet, and makes c a denial.
@@ -101,21 +119,24 @@ func (e *engine) sleep(ctx context.Context, c *call, wait time.Duration) bool {
 		e.refund(ctx, charged{c.ops, c.from})
 		return false
 	}
-	for i, r := range c.waiters {
-		if r.waiting.Add(1) > int64(r.MaxWaiting) {
-			leaveQueue(c.waiters[:i+1])
-			e.refund(ctx, charged{c.ops, c.from})
-			return false
+	var places []inflight.Permit
+	for i, h := range c.holds {
+		if r := c.from[h.op].rule; i == 0 || c.from[c.holds[i-1].op].rule != r {
+			places = append(places, r.places(c.ops[h.op].Key)...)
 		}
 	}
-	defer leaveQueue(c.waiters)
+	if full, _ := e.waiting.Take(places); full != nil {
+		e.refund(ctx, charged{c.ops, c.from})
+		return false
+	}
+	defer e.waiting.Release(places, false)
 	began, timer := time.Now(), time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-		e.stepOut(ctx, c, time.Since(began))
+		e.stepOut(ctx, charged{c.ops, c.from}, time.Since(began))
 		return false
 	}
 }
@@ -124,10 +145,10 @@ func (e *engine) sleep(ctx context.Context, c *call, wait time.Duration) bool {
 // tokens of a queue are refunded only if no request stands behind: the turns of later requests are
 // fixed, so refunded tokens would let a newcomer go on together with the last of them, and a client
 // could join and leave again and again to build a burst. [rate.Reservation.Cancel] does the same.
-func (e *engine) stepOut(ctx context.Context, c *call, held time.Duration) {
+func (e *engine) stepOut(ctx context.Context, taken charged, held time.Duration) {
 	var others charged
-	for i, p := range c.from {
-		op := c.ops[i]
+	for i, p := range taken.from {
+		op := taken.ops[i]
 		if p.queue.Extra == 0 {
 			others.ops, others.from = append(others.ops, op), append(others.from, p)
 			continue
@@ -139,10 +160,4 @@ func (e *engine) stepOut(ctx context.Context, c *call, held time.Duration) {
 		_ = e.amend(ctx, []store.Op{take, back}, []*policy{p, p}) // reported there
 	}
 	e.refund(ctx, others)
-}
-
-func leaveQueue(rules []*rule) {
-	for _, r := range rules {
-		r.waiting.Add(-1)
-	}
 }

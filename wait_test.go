@@ -3,7 +3,9 @@ package ratelimit_test
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,20 +184,76 @@ func TestRequestsBeyondMaxWaitingAreDeniedAtOnce(t *testing.T) {
 	})
 }
 
-// Without a MaxWaiting, a process holds 100 requests of a rule.
-func TestDefaultOfMaxWaiting(t *testing.T) {
+// A process holds MaxWaiting requests of a key, and ten times as many of all keys.
+func TestMaxWaitingOfAKeyAndOfAll(t *testing.T) {
+	for _, tc := range []struct {
+		name             string
+		set, ofAKey, all int
+	}{
+		{"default", 0, 1000, 10_000},
+		{"3", 3, 3, 30},
+		{"1", 1, 1, 10},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := patient("r", "1 per second", time.Hour)
+				r.Key, r.MaxWaiting = ratelimit.ByUser(field("User")), tc.set
+				h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(ok)
+				// comes sends n requests of a user, and returns how many were not denied at once.
+				comes := func(user string, n int) int {
+					var denied atomic.Int64
+					for range n {
+						go func() {
+							if serve(h, with("User", user)).Code == 429 {
+								denied.Add(1)
+							}
+						}()
+					}
+					synctest.Wait()
+					return n - int(denied.Load())
+				}
+				assert.Equal(t, 1+tc.ofAKey, comes("0", 2+tc.ofAKey), "one goes on")
+				for i := 1; i < 9; i++ {
+					assert.Equal(t, 1+tc.ofAKey, comes(strconv.Itoa(i), 2+tc.ofAKey), "another user has as many places")
+				}
+				assert.Equal(t, 1+tc.all-9*tc.ofAKey, comes("9", 2+tc.ofAKey))
+				assert.Equal(t, 1, comes("10", 3), "no place is left")
+				pass(time.Second)
+				assert.Equal(t, 1, comes("10", 1))
+				pass(time.Hour)
+			})
+		})
+	}
+}
+
+// Users that flood a rule hold as many requests as MaxWait allows. They take no place of others.
+func TestFloodsTakeNoPlacesOfOthersInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{patient("r", "1 per second", time.Hour)}}).Handler(ok)
-		require.Equal(t, 200, serve(h, with()).Code)
-		var all sync.WaitGroup
-		for range 100 {
-			all.Go(func() { assert.Equal(t, 200, serve(h, with()).Code) })
+		r := patient("r", "20 per second", 2*time.Second)
+		r.Key = ratelimit.ByUser(field("User"))
+		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(ok)
+		for i := range 3 {
+			user := "flood " + strconv.Itoa(i)
+			go func() {
+				for range 5000 {
+					go serve(h, with("User", user))
+					time.Sleep(12 * time.Millisecond)
+				}
+			}()
 		}
-		synctest.Wait()
-		begin := time.Now()
-		assert.Equal(t, 429, serve(h, with()).Code)
-		assert.Zero(t, time.Since(begin))
-		all.Wait()
+		var allowed atomic.Int64
+		for range 60 { // each second 40 calls at once: 20 go on, 20 are held
+			for range 40 {
+				go func() {
+					if serve(h, with("User", "honest")).Code == 200 {
+						allowed.Add(1)
+					}
+				}()
+			}
+			time.Sleep(2 * time.Second)
+		}
+		assert.Equal(t, int64(2400), allowed.Load())
+		pass(time.Minute)
 	})
 }
 

@@ -30,7 +30,11 @@
 //		http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 //			fmt.Fprintln(w, "hello")
 //		})
-//		log.Fatal(http.ListenAndServe("127.0.0.1:8080", shedder.Handler(http.DefaultServeMux)))
+//		server := &http.Server{
+//			Addr: "127.0.0.1:8080", Handler: shedder.Handler(http.DefaultServeMux),
+//			ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+//		}
+//		log.Fatal(server.ListenAndServe())
 //	}
 //
 // # Which limit
@@ -52,9 +56,12 @@
 // service works at its capacity and requests take no longer than the target.
 //
 // Choose several times the latency of an idle service. If an idle service misses the target, the
-// limit stays at MinInFlight. The time in which a client sends its body or reads the response
-// counts too. Many slow clients can therefore lower the limit: set ReadTimeout and WriteTimeout of
-// [net/http.Server], or read bodies before the Shedder.
+// limit stays at MinInFlight. The time in which the handler waits for the body does not count as
+// latency, but the time in which it writes the response does.
+//
+// A request keeps its place as long as its client takes to send the body and to read the response.
+// So set ReadTimeout and WriteTimeout of [net/http.Server], and bound the requests in flight of one
+// client by ratelimit.Rule.InFlight around the Shedder.
 //
 // The algorithm is the congestion control of DCTCP (RFC 8257): an additive increase, and a
 // decrease in proportion to the extent of congestion. Controls of this kind share a bottleneck

@@ -61,6 +61,10 @@ func (s *Shedder) Handler(next http.Handler) http.Handler {
 			s.deny(w, r, p)
 			return
 		}
+		if s.cfg.TargetLatency > 0 && r.Body != nil && r.Body != http.NoBody {
+			s.serveBody(w, r, next)
+			return
+		}
 		defer s.leave(s.now())
 		next.ServeHTTP(w, r)
 	})

@@ -38,10 +38,15 @@ func NewCounter() *Counter { return &Counter{seed: key.NewSeed()} }
 // Take takes all permits in want, or none of them. Each permit has another rule or key. If permits
 // are missing, Take returns the one with the longest wait, and that wait.
 func (c *Counter) Take(want []Permit) (missing *Permit, wait time.Duration) {
-	locked := c.lock(want)
+	return c.take(want, want)
+}
+
+// take is Take. It takes permits only if all in look are free too, which begin with want.
+func (c *Counter) take(want, look []Permit) (missing *Permit, wait time.Duration) {
+	locked := c.lock(look)
 	defer c.unlock(locked)
-	for i := range want {
-		p := &want[i]
+	for i := range look {
+		p := &look[i]
 		if n := c.shard(p).held[p.holder()].held; n >= p.Max {
 			if d := p.Meter.Wait(n, p.Max); missing == nil || d > wait {
 				missing, wait = p, d

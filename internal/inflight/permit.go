@@ -11,6 +11,9 @@
 //		denial = stay.Lease(leases)
 //	}
 //
+// A request that may have to wait before it does any work takes its later permits by [Stay.Join]
+// when the wait is over, and their leases by another Lease. Meanwhile other requests can have them.
+//
 // The count is by the name of the rule, so a rule may be replaced while its requests are in flight.
 package inflight
 
@@ -27,6 +30,7 @@ type Permit struct {
 	Max    int    // how many permits the rule and the key have
 	Alone  int    // how many of them, if the store fails; 0 denies the request
 	ForAll bool   // whether the key stands for all clients, for the answer to a denied request
+	Later  bool   // whether Join takes it instead of Enter
 	Meter  *Meter // of the rule
 }
 

@@ -1,0 +1,36 @@
+package shed
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/refund"
+)
+
+// A body is the body of a request in flight. It measures how long the handler waits for the client,
+// which says nothing about the service: else slow clients would lower the limit.
+type body struct {
+	io.ReadCloser
+	shedder *Shedder
+	waited  atomic.Int64 // in nanoseconds; the handler may read in another goroutine
+}
+
+// Read implements [io.Reader].
+func (b *body) Read(p []byte) (int, error) {
+	begin := b.shedder.now()
+	defer func() { b.waited.Add(int64(b.shedder.now() - begin)) }() // also if the body panics
+	return b.ReadCloser.Read(p)
+}
+
+// serveBody serves a request with a body, which has a place already.
+func (s *Shedder) serveBody(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	b := &body{ReadCloser: r.Body, shedder: s}
+	began := s.now()
+	defer func() { s.leave(began + time.Duration(b.waited.Load())) }()
+	given := *r // the caller may still use r
+	given.Body = b
+	defer refund.HandBack(r, &given)
+	next.ServeHTTP(w, &given)
+}
