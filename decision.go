@@ -3,10 +3,9 @@ package ratelimit
 import (
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/mode"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 )
 
@@ -74,25 +73,7 @@ func (d Decision) Status() int {
 	if d.Allowed {
 		return http.StatusOK
 	}
-	return problemOf(d.Reason).Status
-}
-
-func problemOf(reason Reason) *respond.Problem {
-	switch reason {
-	case ReasonNoKey:
-		return &respond.NoKey
-	case ReasonDenied:
-		return &respond.AccessDenied
-	case ReasonBlocked:
-		return &respond.AbnormalUsage
-	case ReasonStore, ReasonCapacity:
-		return &respond.ReducedCapacity
-	case ReasonInFlight:
-		return &respond.TooManyAtOnce
-	case ReasonExceedsBurst:
-		return &respond.ExceedsBurst
-	}
-	return &respond.OverLimit
+	return respond.ProblemOf(string(d.Reason)).Status
 }
 
 // Mode says whether a [Rule] denies requests. Try a rule out with [DryRun], roll it out with
@@ -113,37 +94,15 @@ const (
 	Off Mode = "off"
 )
 
-const enforcePrefix = "enforce "
-
 // EnforcePercent is [Enforce] for percent of all keys, always the same keys, and [DryRun] for the
 // others. From 0 down it is DryRun, and from 100 up it is Enforce. A greater percentage includes
 // the keys of a smaller one. Each rule selects different keys.
-func EnforcePercent(percent int) Mode {
-	switch {
-	case percent <= 0:
-		return DryRun
-	case percent >= 100:
-		return Enforce
-	}
-	return Mode(enforcePrefix + strconv.Itoa(percent) + "%")
-}
+func EnforcePercent(percent int) Mode { return Mode(mode.Percent(percent)) }
 
-// parse returns Enforce, DryRun or Off, and of which percentage of keys a DryRun is enforced. The
-// empty Mode is Enforce.
+// parse returns Enforce, DryRun or Off, and of which percentage of keys a DryRun is enforced.
 func (m Mode) parse() (base Mode, percent int, ok bool) {
-	switch m {
-	case "", Enforce:
-		return Enforce, 100, true
-	case DryRun, Off:
-		return m, 0, true
-	}
-	digits, found := strings.CutPrefix(string(m), enforcePrefix)
-	digits, percents := strings.CutSuffix(digits, "%")
-	n, err := strconv.Atoi(digits)
-	if !found || !percents || err != nil || m != EnforcePercent(n) {
-		return "", 0, false
-	}
-	return DryRun, n, true
+	text, percent, ok := mode.Parse(string(m))
+	return Mode(text), percent, ok
 }
 
 // Response is how a request was answered, for the functions of a [Rule], a [Block] and a login that

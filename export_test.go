@@ -12,7 +12,7 @@ func (l *Limiter) PermitsHeld() (permits, keys int) { return l.inFlight.Held() }
 
 // Chosen returns how many limits the named rule of l remembers for LimitsFor, and its own count.
 func (l *Limiter) Chosen(rule string) (remembered, counted int) {
-	r := l.table.Load().byName.find(rule)
+	r := l.table.Load().byName.Find(rule)
 	r.chosen.Range(func(any, any) bool { remembered++; return true })
 	return remembered, int(r.nchosen.Load())
 }

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"internal/recorder":  {},
 	"internal/respond":   {},
 	"internal/routes":    {},
+	"internal/mode":      {},
 	"internal/report":    {},
 	"internal/refund":    {},
 	"internal/named":     {},
@@ -51,7 +52,7 @@ var mayImport = map[string][]string{
 	".": {
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",
-		"internal/rank", "internal/keyer", "internal/routes", "internal/named", "internal/deploy", "internal/listed",
+		"internal/rank", "internal/mode", "internal/keyer", "internal/routes", "internal/named", "internal/deploy", "internal/listed",
 	},
 	"login": {".", "clientip", "store"},
 }

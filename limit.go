@@ -58,21 +58,14 @@ func (l Limit) Rate() rate.Limit {
 // day, or one token in a whole number of nanoseconds. No rate is rounded up by more than one part
 // in 10^12, which undoes the rounding of floating point.
 func FromRate(r rate.Limit, burst int) (Limit, error) {
-	f := float64(r)
-	switch {
-	case r == rate.Inf:
+	if r == rate.Inf {
 		return unlimited(), nil
-	case math.IsNaN(f) || f <= 0:
-		return Limit{}, fmt.Errorf("ratelimit: rate %v: want a positive number of tokens per second", f)
-	case burst <= 0:
-		return Limit{}, fmt.Errorf("ratelimit: burst %d: want at least 1", burst)
 	}
-	count, period := pace.Nearest(f)
-	l := Limit{Count: count, Period: period, Burst: int64(burst)}
-	if l.Burst == l.Count {
-		l.Burst = 0
+	l, err := pace.FromRate(float64(r), int64(burst))
+	if err != nil {
+		return Limit{}, fmt.Errorf("ratelimit: %w", err)
 	}
-	return l, l.check()
+	return Limit(l), Limit(l).check()
 }
 
 // check reports what is wrong with the numbers of l.

@@ -55,7 +55,7 @@ func (e *engine) write(
 	if d.Reason == ReasonLimit || d.Reason == ReasonExceedsBurst {
 		c.extra = v.appendViolated(c.extra)
 	}
-	c.body = m.Answer(w, r, problemOf(d.Reason), d.RetryAfter, c.extra, c.body[:0])
+	c.body = m.Answer(w, r, respond.ProblemOf(string(d.Reason)), d.RetryAfter, c.extra, c.body[:0])
 	e.free(c)
 }
 

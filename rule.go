@@ -255,16 +255,14 @@ func (ls Limits) checkWait(wait time.Duration) error {
 }
 
 func (b *Block) check(m *mistakes, field string) {
-	if b.After != (Limit{}) {
-		if err := b.After.check(); err != nil {
-			m.add(field+".After", err)
-		} else if b.After.isUnlimited() {
-			m.addf(field+".After",
-				"unlimited: want a number of violations, or the zero Limit if no number blocks")
-		}
-	} else if b.When != nil {
+	switch err := b.After.check(); {
+	case b.After == Limit{} && b.When != nil:
 		m.addf(field+".After",
 			"a When, but no number of violations that blocks: want for example Per(10, time.Minute)")
+	case b.After != Limit{} && err != nil:
+		m.add(field+".After", err)
+	case b.After.isUnlimited():
+		m.addf(field+".After", "unlimited: want a number of violations, or the zero Limit if no number blocks")
 	}
 	for _, mistake := range b.policy().Check() {
 		m.add(field+"."+mistake.Field, mistake.Err)

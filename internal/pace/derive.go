@@ -1,6 +1,7 @@
 package pace
 
 import (
+	"fmt"
 	"math"
 	"math/bits"
 	"time"
@@ -93,4 +94,21 @@ func Nearest(rate float64) (count int64, period time.Duration) {
 		ns *= 10
 	}
 	return int64(rate * float64(ns) / 1e9), time.Duration(ns)
+}
+
+// FromRate returns the limit of tokensPerSecond, which must be finite, and of burst tokens. The
+// caller checks the numbers of the limit.
+func FromRate(tokensPerSecond float64, burst int64) (Limit, error) {
+	switch {
+	case math.IsNaN(tokensPerSecond) || tokensPerSecond <= 0:
+		return Limit{}, fmt.Errorf("rate %v: want a positive number of tokens per second", tokensPerSecond)
+	case burst <= 0:
+		return Limit{}, fmt.Errorf("burst %d: want at least 1", burst)
+	}
+	count, period := Nearest(tokensPerSecond)
+	l := Limit{Count: count, Period: period, Burst: burst}
+	if l.Burst == l.Count {
+		l.Burst = 0
+	}
+	return l, nil
 }

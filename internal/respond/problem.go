@@ -72,3 +72,33 @@ func quotaExceeded(text string) Problem {
 func forbidden(text string) Problem {
 	return Problem{Type: "about:blank", Status: http.StatusForbidden, Title: "Forbidden", Text: text}
 }
+
+// The reasons for a denial that have a [Problem] other than OverLimit: values of ratelimit.Reason.
+const (
+	ReasonExceedsBurst = "exceeds-burst"
+	ReasonNoKey        = "no-key"
+	ReasonStore        = "store"
+	ReasonInFlight     = "in-flight"
+	ReasonCapacity     = "capacity"
+	ReasonBlocked      = "blocked"
+	ReasonDenied       = "denied"
+)
+
+// ProblemOf returns the Problem of a denial for that reason.
+func ProblemOf(reason string) *Problem {
+	switch reason {
+	case ReasonNoKey:
+		return &NoKey
+	case ReasonDenied:
+		return &AccessDenied
+	case ReasonBlocked:
+		return &AbnormalUsage
+	case ReasonStore, ReasonCapacity:
+		return &ReducedCapacity
+	case ReasonInFlight:
+		return &TooManyAtOnce
+	case ReasonExceedsBurst:
+		return &ExceedsBurst
+	}
+	return &OverLimit
+}
