@@ -196,7 +196,11 @@ func TestDryRunBlocksNothing(t *testing.T) {
 					w.WriteHeader(http.StatusUnauthorized)
 				}
 			}))
-			return func(password string) int { return serve(h, with("Password", password)).Code }
+			return func(password string) int {
+				r := with("Password", password)
+				r.Method = http.MethodPost
+				return serve(h, r).Code
+			}
 		}
 		tryHere := try(observing, ratelimit.DryRun)
 		for range 30 {

@@ -4,28 +4,37 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// maxBody is how many bytes FormField and JSONField read of a body at most.
-const maxBody = 64 << 10
+// The bounds on what FormField and JSONField read, also of a request that is denied. A login form
+// is far below them.
+const (
+	maxBody   = 8 << 10 // bytes of a body, or of a query string
+	maxFields = 32      // fields of a form or an object
+)
 
 // FormField returns a function for Config.Account that reads a field of a posted form. The handler
-// can read the form again. If the field appears twice, or in the query string, it counts as
+// can read the form again, whole. If the field appears twice, or in the query string, it counts as
 // missing, because decoders differ in which value they take.
 //
-// It reads at most 64 KiB. In a larger form the field counts as missing, and the handler finds an
-// empty form and no error. FormField panics if name is empty.
+// The field also counts as missing if the form has more than 8 KiB or 32 fields. FormField panics
+// if name is empty.
 func FormField(name string) func(*http.Request) string {
 	mustName("FormField", name)
 	return func(r *http.Request) string {
-		if r.PostForm == nil && r.Body != nil {
-			body := r.Body
-			r.Body = http.MaxBytesReader(nil, body, maxBody)
-			defer func() { r.Body = body }() // nothing was read of it if it is no form
+		if r.URL != nil && !fewFields(r.URL.RawQuery) {
+			return ""
+		}
+		if r.PostForm == nil && r.Body != nil && isForm(r) {
+			head, ok := readHead(r)
+			if !ok || !fewFields(string(head)) || bytes.Count(head, []byte("\n--")) > maxFields {
+				return ""
+			}
 		}
 		value := r.PostFormValue(name)
 		if len(r.Form[name]) > 1 { // r.Form has the query string too
@@ -35,26 +44,48 @@ func FormField(name string) func(*http.Request) string {
 	}
 }
 
+// isForm reports whether net/http would parse the body of r. If not, the body is not read.
+func isForm(r *http.Request) bool {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return mediaType == "application/x-www-form-urlencoded" || mediaType == "multipart/form-data"
+}
+
+// fewFields reports whether a query string, or a form in that notation, is within the bounds.
+func fewFields(text string) bool {
+	return len(text) <= maxBody && strings.Count(text, "&") < maxFields
+}
+
+// readHead reads the body of r, if it is within the bounds, and replaces it by a body that the
+// handler can read whole.
+func readHead(r *http.Request) (head []byte, ok bool) {
+	if r.ContentLength > maxBody {
+		return nil, false
+	}
+	head, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	rest := io.Reader(r.Body)
+	if err != nil {
+		rest = failing{err} // net/http returns it only once
+	}
+	r.Body = &readAgain{io.MultiReader(bytes.NewReader(head), rest), r.Body}
+	return head, err == nil && len(head) <= maxBody
+}
+
 // JSONField returns a function for Config.Account that reads a string from a JSON object, which is
 // the body of the request. The handler can read the body again, whole. Letter case does not count
 // in name, as in encoding/json. If the field appears twice, it counts as missing, because decoders
 // differ in which value they take.
 //
-// The field also counts as missing if the body has more than 64 KiB, or is no JSON object as far as
-// the end of the field. JSONField panics if name is empty.
+// The field also counts as missing if the body has more than 8 KiB or the object more than 32
+// fields, or if the body is no JSON object as far as the end of the field. For a field of an inner
+// object, write a function of your own. JSONField panics if name is empty.
 func JSONField(name string) func(*http.Request) string {
 	mustName("JSONField", name)
 	return func(r *http.Request) string {
 		if r.Body == nil {
 			return ""
 		}
-		head, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-		rest := io.Reader(r.Body)
-		if err != nil {
-			rest = failing{err} // net/http returns it only once
-		}
-		r.Body = &readAgain{io.MultiReader(bytes.NewReader(head), rest), r.Body}
-		if err != nil || len(head) > maxBody {
+		head, ok := readHead(r)
+		if !ok {
 			return ""
 		}
 		return jsonString(head, name)
@@ -78,7 +109,10 @@ func jsonString(object []byte, name string) string {
 		return ""
 	}
 	found, times := "", 0
-	for dec.More() {
+	for fields := 0; dec.More(); fields++ {
+		if fields == maxFields {
+			return ""
+		}
 		field, err := dec.Token()
 		if err != nil {
 			return ""

@@ -23,31 +23,42 @@ const (
 type Config struct {
 	_ [0]func()
 
-	// Name begins the names of the rules: NAME-account, NAME-address, NAME-pair, NAME-total and
-	// NAME-known. Empty means "login". Guards of one limiter need different names.
+	// Name begins the names of the rules: NAME-pair, NAME-account, NAME-address, NAME-network,
+	// NAME-total, NAME-known and NAME-new. Empty means "login". Guards of one limiter need
+	// different names.
 	Name string
-	// Account returns the account that the client tries to use, as the client typed it. See
-	// [FormField] and [JSONField]. Letter case and surrounding space do not count. If it returns
-	// "", or panics, the attempt counts against one extra account that all such attempts share. So
-	// hiding the account does not evade the limits. A success there clears no failures, and makes
-	// no pair known.
+	// Account returns the account that the client tries to use. Letter case and surrounding space
+	// do not count. Return what the database compares: if it ignores more, such as accents, remove
+	// that too, or call [Found] in the handler. See [FormField] and [JSONField].
+	//
+	// If Account returns "", or panics, the attempt counts against one extra account that all such
+	// attempts share. So hiding the account does not evade the limits. If such an attempt succeeds
+	// and no attempt with an account has, Account is wrong: then only the other limits apply, and
+	// Hooks.Error is told.
 	Account func(r *http.Request) string
 	// ClientIP says how the address of the client is found. The zero value means ClientIP of the
 	// limiter's Config.
 	ClientIP clientip.Source
-	// Failed reports whether a response answers a failed attempt. Nil means status 401 or 403.
-	Failed func(ratelimit.Response) bool
-	// Succeeded reports whether a response that is no failure answers a successful attempt. Nil
-	// means a status below 400. If your handler answers failures with a redirect or with status
-	// 200, set Failed and Succeeded. Succeeded is not called if the client has left. A response
-	// that is neither, such as to an empty form, counts nowhere.
+	// Succeeded reports whether a response answers a successful attempt. Look for what only a right
+	// password gets, such as a Set-Cookie field. Nil means that only the handler knows, and calls
+	// the function [Succeeded]. Only a success clears failures and makes a pair known. Succeeded is
+	// not called if the client has left.
 	Succeeded func(ratelimit.Response) bool
+	// Failed reports whether a response that is no success counts as a failure. Nil means that each
+	// does, so set Failed only for responses that say nothing of a password. A response that the
+	// limiter cannot see always counts: the handler wrote none, panicked or hijacked the
+	// connection.
+	Failed func(ratelimit.Response) bool
 
-	// PerPair, PerAccount, PerAddress and Total are the limits on failures. Empty means "5 per 15
-	// minutes", "20 per hour", "50 per hour" and "600 per 10 minutes". Clients can use a whole
-	// burst at once. If checking a password is slow, choose a Total with a smaller burst, such as
-	// "600 per 10 minutes burst 50".
-	PerPair, PerAccount, PerAddress, Total ratelimit.Limits
+	// PerPair, PerAccount, PerAddress, PerNetwork and Total are the limits on failures. Empty means
+	// "5 per 15 minutes", "20 per hour", "50 per hour", "200 per hour" and "600 per 10 minutes". A
+	// network is a /24 of IPv4 or a /48 of IPv6. So it takes 18 networks to use up the default
+	// Total for long. Clients can use a whole burst at once. If checking a password is slow, choose
+	// a Total with a smaller burst, such as "600 per 10 minutes burst 50".
+	PerPair, PerAccount, PerAddress, PerNetwork, Total ratelimit.Limits
+	// NewPairs limits the pairs that the successes of one account can make known. Empty means "20
+	// per day". Beyond it a success is not remembered.
+	NewPairs ratelimit.Limits
 	// Block blocks pairs that keep failing, or keep asking while they are denied. Nil means a block
 	// of 15 minutes after 10 such attempts within an hour, twice as long each time, up to a day.
 	Block *ratelimit.Block
@@ -61,8 +72,14 @@ type Config struct {
 	Mode ratelimit.Mode
 }
 
+// settings is a Config with the defaults, and what the attempts under it have shown.
+type settings struct {
+	Config
+	watch watch
+}
+
 // filled returns c with the defaults, and the mistakes that its rules would not have.
-func (c Config) filled() (*Config, mistakes) {
+func (c Config) filled() (*settings, mistakes) {
 	var m mistakes
 	if c.Account == nil {
 		m.add("Account", errors.New(`nil: want a function, such as FormField("email")`))
@@ -76,28 +93,31 @@ func (c Config) filled() (*Config, mistakes) {
 	}
 	c.Name = cmp.Or(c.Name, "login")
 	c.Remember = cmp.Or(c.Remember, 30*day)
-	if c.Failed == nil {
-		c.Failed = ratelimit.StatusIn(http.StatusUnauthorized, http.StatusForbidden)
-	}
-	if c.Succeeded == nil {
-		c.Succeeded = func(res ratelimit.Response) bool { return res.Status < 400 && !res.Panicked }
-	}
-	c.Block = c.block()
 	c.PerPair = limits(c.PerPair, "5 per 15 minutes")
 	c.PerAccount = limits(c.PerAccount, "20 per hour")
 	c.PerAddress = limits(c.PerAddress, "50 per hour")
+	c.PerNetwork = limits(c.PerNetwork, "200 per hour")
 	c.Total = limits(c.Total, "600 per 10 minutes")
-	return &c, m
+	c.NewPairs = limits(c.NewPairs, "20 per day")
+	cfg := &settings{Config: c}
+	cfg.Block = cfg.block()
+	return cfg, m
 }
 
 // block returns a copy of c.Block, or the default.
-func (c *Config) block() *ratelimit.Block {
+func (c *settings) block() *ratelimit.Block {
 	if c.Block != nil {
 		block := *c.Block
 		return &block
 	}
 	return &ratelimit.Block{
-		After: ratelimit.Limit{Count: 10, Period: time.Hour}, For: 15 * time.Minute, Max: day, When: c.Failed,
+		After: ratelimit.Limit{Count: 10, Period: time.Hour}, For: 15 * time.Minute, Max: day,
+		When: func(res ratelimit.Response) bool {
+			// A handler inside may have denied the request, and so refunded it. Then no limit has
+			// counted it, and SetCost, which changes nothing here, finds no charge.
+			charged := ratelimit.SetCost(res.Request.Context(), c.pair(), 1) == nil
+			return charged && attemptOf(res.Request).failed(c, res)
+		},
 	}
 }
 
@@ -114,4 +134,6 @@ func (c *Config) account() string { return c.Name + "-account" }
 func (c *Config) address() string { return c.Name + "-address" }
 func (c *Config) pair() string    { return c.Name + "-pair" }
 func (c *Config) total() string   { return c.Name + "-total" }
+func (c *Config) network() string { return c.Name + "-network" }
 func (c *Config) known() string   { return c.Name + "-known" }
+func (c *Config) fresh() string   { return c.Name + "-new" }

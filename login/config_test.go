@@ -30,30 +30,31 @@ func TestConfigIsCopied(t *testing.T) {
 	})
 }
 
-// A status below 400 is a success unless Succeeded says otherwise.
+// Only what Succeeded says is a success, and no response that Failed counts as a failure.
 func TestWhatASuccessIs(t *testing.T) {
 	withCookie := func(res ratelimit.Response) bool { return res.Status == 303 && res.Header.Get("Set-Cookie") != "" }
 	always := func(ratelimit.Response) bool { return true }
 	for _, tc := range []struct {
 		name      string
 		succeeded func(ratelimit.Response) bool
+		failed    func(ratelimit.Response) bool
 		status    int
 		cookie    string
 		panics    bool
 		known     bool
 	}{
 		{name: "200", status: 200, known: true},
-		{name: "303", status: 303, known: true},
+		{name: "303", status: 303},
 		{name: "400", status: 400},
 		{name: "401", status: 401},
 		{name: "500", status: 500},
 		{name: "a panic after 200", status: 200, panics: true},
 		{name: "303 with a cookie", succeeded: withCookie, status: 303, cookie: "session=1", known: true},
 		{name: "303 without a cookie", succeeded: withCookie, status: 303},
-		{name: "a failure with a cookie", succeeded: always, status: 403, cookie: "session=1"},
+		{name: "a failure with a cookie", succeeded: always, failed: ratelimit.StatusIn(403), status: 403, cookie: "session=1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := &route{Guard: newGuard(t, newLimiter(t, ratelimit.Config{}), login.Config{Succeeded: tc.succeeded})}
+			s := &route{Guard: newGuard(t, newLimiter(t, ratelimit.Config{}), login.Config{Succeeded: tc.succeeded, Failed: tc.failed})}
 			s.Handler = s.Guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				if tc.cookie != "" {
 					w.Header().Set("Set-Cookie", tc.cookie)

@@ -1,18 +1,23 @@
 // Package login protects a login route: it limits failed attempts for each account, for each client
-// address, for each pair of account and address, and in total.
+// address and network, for each pair of account and address, and in total.
 //
 //	limiter, err := ratelimit.New(ratelimit.Config{})
 //	...
-//	guard, err := login.New(limiter, login.Config{Account: login.FormField("email")})
+//	guard, err := login.New(limiter, login.Config{
+//		Account:   login.FormField("email"),
+//		Succeeded: ratelimit.StatusIn(http.StatusOK), // if a wrong password has another status
+//	})
 //	...
 //	mux.Handle("POST /login", guard.Handler(checkPassword))
 //
-// Only failures count.
+// Each attempt counts as a failure unless Config.Succeeded, or the handler by [Succeeded], proves
+// that it is a success.
 //
 //	attack                         stopped by
 //	one address, one account       PerPair failures of the pair, then blocks that grow longer
 //	many addresses, one account    PerAccount failures of the account, except by known pairs
 //	one address, many accounts     PerAddress failures of the address, except by known pairs
+//	one network, many accounts     PerNetwork failures of the network, except by known pairs
 //	many addresses and accounts    Total failures, except by known pairs
 //
 // A successful login clears the failures of its account and of its pair. From then on the pair is

@@ -24,6 +24,11 @@ var checkPassword = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 })
 
+// signedIn reports what only a right password gets: a redirect with the cookie of a new session.
+func signedIn(res ratelimit.Response) bool {
+	return res.Status == http.StatusSeeOther && res.Header.Get("Set-Cookie") != ""
+}
+
 // post sends a login form to h and prints the status.
 func post(h http.Handler, email, password, from string) {
 	form := "email=" + email + "&password=" + password
@@ -44,8 +49,7 @@ func Example() {
 	}
 	guard, err := login.New(limiter, login.Config{
 		Account:   login.FormField("email"),
-		Failed:    ratelimit.StatusIn(401),
-		Succeeded: func(res ratelimit.Response) bool { return res.Status == 303 && res.Header.Get("Set-Cookie") != "" },
+		Succeeded: signedIn,
 		PerPair:   ratelimit.MustParse("2 per 15 minutes"),
 	})
 	if err != nil {
@@ -82,7 +86,7 @@ func exampleGuard(cfg login.Config) *login.Guard {
 // An owner has forgotten which password is right, and calls the support desk.
 func ExampleGuard_Unlock() {
 	guard := exampleGuard(login.Config{
-		Account: login.FormField("email"),
+		Account: login.FormField("email"), Succeeded: signedIn,
 		PerPair: ratelimit.MustParse("2 per 15 minutes"),
 	})
 	handler := guard.Handler(checkPassword)
@@ -104,8 +108,8 @@ func ExampleGuard_Unlock() {
 // The support desk looks up why an owner cannot log in.
 func ExampleGuard_State() {
 	guard := exampleGuard(login.Config{
-		Account: login.FormField("email"),
-		Block:   &ratelimit.Block{After: ratelimit.MustParse("3 per hour")[0], For: 15 * time.Minute, When: ratelimit.StatusIn(401)},
+		Account: login.FormField("email"), Succeeded: signedIn,
+		Block: &ratelimit.Block{After: ratelimit.MustParse("3 per hour")[0], For: 15 * time.Minute, When: ratelimit.StatusIn(401)},
 	})
 	handler := guard.Handler(checkPassword)
 	post(handler, "alice@example.com", "correct+horse", "192.0.2.1")
@@ -134,7 +138,7 @@ func ExampleGuard_State() {
 // Limits become stricter during an attack. The failures that were counted still count.
 func ExampleGuard_Replace() {
 	cfg := login.Config{
-		Account: login.FormField("email"),
+		Account: login.FormField("email"), Succeeded: signedIn,
 		PerPair: ratelimit.MustParse("3 per 15 minutes"),
 	}
 	guard := exampleGuard(cfg)

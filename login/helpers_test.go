@@ -27,11 +27,15 @@ func newLimiter(t testing.TB, cfg ratelimit.Config) *ratelimit.Limiter {
 	return l
 }
 
-// newGuard returns a Guard of l. Without an Account it takes the field "user" of a form.
+// newGuard returns a Guard of l. Without an Account it takes the field "user" of a form. Without a
+// Succeeded, status 200 is a success.
 func newGuard(t testing.TB, l *ratelimit.Limiter, cfg login.Config) *login.Guard {
 	t.Helper()
 	if cfg.Account == nil {
 		cfg.Account = login.FormField("user")
+	}
+	if cfg.Succeeded == nil {
+		cfg.Succeeded = ratelimit.StatusIn(http.StatusOK)
 	}
 	g, err := login.New(l, cfg)
 	require.NoError(t, err)

@@ -22,8 +22,8 @@ import (
 type Guard struct {
 	limiter   *ratelimit.Limiter
 	wrap      func(http.Handler) http.Handler
-	cfg       atomic.Pointer[Config] // with the defaults
-	replacing sync.Mutex             // so that cfg and the rules are of the same Replace
+	cfg       atomic.Pointer[settings]
+	replacing sync.Mutex // so that cfg and the rules are of the same Replace
 }
 
 // New returns a Guard whose rules belong to limiter. If cfg is invalid, the error joins a
@@ -71,7 +71,9 @@ func (g *Guard) change(cfg Config, install func([]ratelimit.Rule) error) error {
 }
 
 // Handler returns a handler that protects next, which checks passwords. Use it for the route that
-// accepts the form, such as "POST /login", and not for the page that shows the form.
+// accepts the form, such as "POST /login", and not for the page that shows the form. A GET, HEAD or
+// OPTIONS without a query string, a body or an Authorization field is no attempt: no limit applies
+// to it. Each other request is an attempt.
 //
 // It allows and denies requests as Handler of the limiter does. If Config.Account is a [FormField]
 // or a [JSONField], next can read the form or the body again. No function of the Config is called
@@ -79,7 +81,7 @@ func (g *Guard) change(cfg Config, install func([]ratelimit.Rule) error) error {
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	inner := g.wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &attempt{guard: g, cfg: g.cfg.Load()}
+		a := &attempt{guard: g, cfg: g.cfg.Load(), outer: attemptIn(r.Context()), none: !isAttempt(r)}
 		given := r.WithContext(context.WithValue(r.Context(), attemptKey{}, a))
 		defer handBack(r, given, r.Body) // Account may replace Body: net/http needs its own
 		defer a.done(r.Context())
@@ -95,7 +97,7 @@ func handBack(r, given *http.Request, body io.ReadCloser) {
 }
 
 // source returns how the address of a client is found.
-func (g *Guard) source(cfg *Config) clientip.Source {
+func (g *Guard) source(cfg *settings) clientip.Source {
 	if cfg.ClientIP.IsZero() {
 		return g.limiter.ClientIP()
 	}

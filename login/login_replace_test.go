@@ -26,7 +26,7 @@ func TestReplaceKeepsWhatWasCounted(t *testing.T) {
 			require.Equal(t, 401, s.try("10.0.0.3", "carol", "oops"))
 		}
 		require.NoError(t, s.Replace(login.Config{
-			Account: login.FormField("user"), PerPair: ratelimit.MustParse("10 per 15 minutes"),
+			Account: login.FormField("user"), Succeeded: ratelimit.StatusIn(200), PerPair: ratelimit.MustParse("10 per 15 minutes"),
 			PerAccount: ratelimit.MustParse("30 per hour"), Block: block("20 per hour"), Remember: 60 * day,
 		}))
 		assert.True(t, s.state(t, "alice", "10.0.0.1").Known)

@@ -40,8 +40,10 @@ func TestMistakes(t *testing.T) {
 		{"limit that is none", login.Config{Account: user, PerPair: none}, []string{"login.PerPair"}},
 		{
 			"all limits",
-			login.Config{Account: user, PerPair: none, PerAccount: none, PerAddress: none, Total: none},
-			[]string{"login.PerPair", "login.PerAccount", "login.PerAddress", "login.Total"},
+			login.Config{
+				Account: user, PerPair: none, PerAccount: none, PerAddress: none, PerNetwork: none, Total: none, NewPairs: none,
+			},
+			[]string{"login.PerPair", "login.PerAccount", "login.PerAddress", "login.PerNetwork", "login.Total", "login.NewPairs"},
 		},
 		{
 			"choices of all rules",

@@ -48,8 +48,8 @@ func TestModesOfSingleRules(t *testing.T) {
 		{[]string{"login-known"}, 5},
 		{[]string{"login-pair"}, 20},
 		{[]string{"login-pair", "login-account"}, 50},
-		{[]string{"login-pair", "login-account", "login-address"}, 100},
-		{[]string{"login-known", "login-pair", "login-account", "login-address", "login-total"}, 120},
+		{[]string{"login-pair", "login-account", "login-address", "login-network"}, 100},
+		{[]string{"login-known", "login-pair", "login-account", "login-address", "login-network", "login-total"}, 120},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLimiter(t, ratelimit.Config{})
@@ -65,14 +65,15 @@ func TestModesOfSingleRules(t *testing.T) {
 	}
 }
 
-// Clients see the limits of their pair and their address, and not how busy other clients are.
+// Clients see the limit of their pair only. So the fields do not tell whether the pair is known,
+// nor how busy other clients are.
 func TestResponseFields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newRoute(t, newLimiter(t, ratelimit.Config{}), login.Config{})
 		w := serve(s, attempt("10.0.0.1", "alice", "guess"))
 		assert.Equal(t, http.Header{
-			"Ratelimit-Policy": {`"login-pair";q=5;w=900, "login-address";q=50;w=3600`},
-			"Ratelimit":        {`"login-pair";r=4;t=720, "login-address";r=49;t=3528`},
+			"Ratelimit-Policy": {`"login-pair";q=5;w=900`},
+			"Ratelimit":        {`"login-pair";r=4;t=720`},
 		}, w.Header())
 		for range 4 {
 			s.try("10.0.0.1", "alice", "guess")

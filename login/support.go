@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"github.com/ratelimit-go/ratelimit"
-	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // ErrNoAccount means that an account is empty.
@@ -15,10 +14,11 @@ var ErrNoAccount = errors.New("login: no account")
 // ErrNoAddr means that a client address is not valid.
 var ErrNoAddr = errors.New("login: no client address")
 
-// Unlock clears the failures of an account, for a support desk. It also clears the failures of the
-// account's pairs with the given client addresses, and ends their blocks. The failures of other
-// pairs, of addresses and of the total stay. Other instances that know of a block learn of its end
-// within 10 seconds.
+// Unlock clears the failures of an account, for a support desk, and how many new pairs it has made
+// known. It also clears the failures of the account's pairs with the given client addresses, and
+// ends their blocks. The failures of other pairs, of addresses, of networks and of the total stay:
+// to clear these, call Reset of the limiter with the Rule and the Key of a Decision of
+// [Guard.State]. Other instances that know of a block learn of its end within 10 seconds.
 //
 // Letter case and space around account do not count. The error is [ErrNoAccount] or [ErrNoAddr], or
 // a [*store.Error] if the store failed.
@@ -28,13 +28,15 @@ func (g *Guard) Unlock(ctx context.Context, account string, addrs ...netip.Addr)
 	if key.IsZero() {
 		return ErrNoAccount
 	}
-	changes := []ratelimit.Change{{Kind: store.Reset, Rule: cfg.account(), Key: key}}
+	changes := []ratelimit.Change{reset(cfg.account(), key), reset(cfg.fresh(), key)}
 	for _, addr := range addrs {
-		who, err := g.keys(cfg, account, addr)
+		pairs, _, err := g.pairs(cfg, key, addr)
 		if err != nil {
 			return err
 		}
-		changes = append(changes, ratelimit.Change{Kind: store.Reset, Rule: cfg.pair(), Key: who.pair})
+		for _, pair := range pairs {
+			changes = append(changes, reset(cfg.pair(), pair))
+		}
 	}
 	_, err := g.apply(ctx, changes...)
 	return err
@@ -45,65 +47,68 @@ func (g *Guard) Unlock(ctx context.Context, account string, addrs ...netip.Addr)
 // errors as [Guard.Unlock].
 func (g *Guard) Forget(ctx context.Context, account string, addr netip.Addr) error {
 	cfg := g.cfg.Load()
-	who, err := g.keys(cfg, account, addr)
+	pairs, _, err := g.pairs(cfg, accountKey(account), addr)
 	if err != nil {
 		return err
 	}
-	_, err = g.apply(ctx, ratelimit.Change{Kind: store.Reset, Rule: cfg.known(), Key: who.pair})
+	_, err = g.apply(ctx, reset(cfg.known(), pairs[0]), reset(cfg.known(), pairs[1]))
 	return err
 }
 
-// State is what a [Guard] knows of an account and a client address.
+// State is what a [Guard] knows of an account and a client address. Attempts that a browser sent
+// for a page of another origin count apart: State does not show them.
 type State struct {
 	// Known reports that the account was used from the address before, so that only the limit of
 	// the pair applies.
 	Known bool
-	// Pair, Account, Address and Total say whether each limit would allow one more failure if its
-	// mode were Enforce, and how many failures remain. If the pair is blocked, the Reason of Pair
-	// is [ratelimit.ReasonBlocked] and its RetryAfter is the rest of the block.
-	Pair, Account, Address, Total ratelimit.Decision
+	// Pair, Account, Address, Network and Total say whether each limit would allow one more failure
+	// if its mode were Enforce, and how many failures remain. If the pair is blocked, the Reason of
+	// Pair is [ratelimit.ReasonBlocked] and its RetryAfter is the rest of the block.
+	Pair, Account, Address, Network, Total ratelimit.Decision
 }
 
 // State returns what g knows of an account and a client address, for a support desk. It changes
 // nothing. It takes two calls of the Store. State returns the same errors as [Guard.Unlock].
 func (g *Guard) State(ctx context.Context, account string, addr netip.Addr) (State, error) {
 	cfg := g.cfg.Load()
-	who, err := g.keys(cfg, account, addr)
+	key := accountKey(account)
+	pairs, at, err := g.pairs(cfg, key, addr)
 	if err != nil {
 		return State{}, err
 	}
 	// Alone, because the rule has a Block.
-	pair, err := g.apply(ctx, peek(cfg.pair(), who.pair))
+	pair, err := g.apply(ctx, peek(cfg.pair(), pairs[0]))
 	if err != nil {
 		return State{}, err
 	}
-	others, err := g.apply(ctx, peek(cfg.known(), who.pair), peek(cfg.account(), who.account),
-		peek(cfg.address(), who.address), peek(cfg.total(), totalKey(cfg)))
+	others, err := g.apply(ctx, peek(cfg.known(), pairs[0]), peek(cfg.account(), key),
+		peek(cfg.address(), at.address), peek(cfg.network(), at.network), peek(cfg.total(), totalKey(cfg)))
 	if err != nil {
 		return State{}, err
 	}
 	return State{
-		Known: saysKnown(others[0]),
-		Pair:  pair[0], Account: others[1], Address: others[2], Total: others[3],
+		Known: saysKnown(others[0]), Pair: pair[0],
+		Account: others[1], Address: others[2], Network: others[3], Total: others[4],
 	}, nil
 }
 
-func peek(rule string, key ratelimit.Key) ratelimit.Change {
-	return ratelimit.Change{Kind: store.Peek, Rule: rule, Key: key, Cost: 1}
-}
-
-// keys returns an attempt with the keys of an account and a client address.
-func (g *Guard) keys(cfg *Config, account string, addr netip.Addr) (a attempt, err error) {
-	a.account = accountKey(account)
-	if a.account.IsZero() {
-		return a, ErrNoAccount
+// pairs returns the keys of the pairs of an account and a client address, for attempts of the
+// site's own pages and for attempts from elsewhere. It also returns the place of the former.
+func (g *Guard) pairs(
+	cfg *settings, account ratelimit.Key, addr netip.Addr,
+) ([2]ratelimit.Key, place, error) {
+	prefix := g.source(cfg).Prefix(addr)
+	at := placeOf(prefix, false)
+	switch {
+	case account.IsZero():
+		return [2]ratelimit.Key{}, at, ErrNoAccount
+	case at.address.IsZero():
+		return [2]ratelimit.Key{}, at, ErrNoAddr
 	}
-	a.address = ratelimit.PrefixKey(g.source(cfg).Prefix(addr))
-	if a.address.IsZero() {
-		return a, ErrNoAddr
-	}
-	a.pair = ratelimit.JoinKeys(a.account, a.address)
-	return a, nil
+	elsewhere := placeOf(prefix, true)
+	return [2]ratelimit.Key{
+		ratelimit.JoinKeys(account, at.address), ratelimit.JoinKeys(account, elsewhere.address),
+	}, at, nil
 }
 
 // apply applies changes. It returns an error also if the store failed.

@@ -129,7 +129,7 @@ func TestLoginInRedis(t *testing.T) {
 	var checks atomic.Int64
 	var logins []http.Handler
 	for _, l := range ls {
-		guard, err := login.New(l, login.Config{Account: login.FormField("user")})
+		guard, err := login.New(l, login.Config{Account: login.FormField("user"), Succeeded: ratelimit.StatusIn(200)})
 		require.NoError(t, err)
 		logins = append(logins, guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			checks.Add(1)

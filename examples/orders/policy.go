@@ -35,6 +35,7 @@ func protect(s *service) (http.Handler, error) {
 	}
 	guard, err := login.New(limiter, login.Config{
 		Account:    login.JSONField("name"),
+		Succeeded:  ratelimit.StatusIn(http.StatusOK),
 		PerPair:    limits(perPair),
 		PerAccount: limits(perAccount),
 		PerAddress: limits(perAddress),
