@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
@@ -265,25 +264,4 @@ func (c *call) control(r *rule, k Key, cost int64) {
 	if r.InFlight > 0 {
 		c.permits = append(c.permits, r.permit(k))
 	}
-}
-
-// lease takes the permits of s in the store too, and reports whether it has them. If not, or if
-// denied is not nil, c is a denial.
-func (e *engine) lease(c *call, set *ruleSet, s *inflight.Stay, denied *inflight.Denial) bool {
-	if denied == nil {
-		denied = s.Lease(e.leases)
-	}
-	switch {
-	case denied == nil:
-	case denied.Permit == nil:
-		c.failed, c.err = FailClosed, denied.Err
-	default:
-		p := denied.Permit
-		i := slices.IndexFunc(set.rules, func(r *rule) bool { return r.Name == p.Rule })
-		c.denied = denial{set.rules[i], p.Key, ReasonInFlight, denied.Wait}
-		if p.ForAll {
-			c.denied.reason = ReasonCapacity
-		}
-	}
-	return denied == nil
 }

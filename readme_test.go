@@ -37,6 +37,9 @@ var (
 	_ = log.Fatal
 	_ = slog.Info
 	_ net.Listener
+
+	source  clientip.Source
+	network ratelimit.Keyer
 	_ = time.Second
 	_ = clientip.Remote
 	_ = login.New
@@ -46,7 +49,7 @@ var (
 
 func snippet(
 	ctx context.Context, mux *http.ServeMux, limiter *ratelimit.Limiter, redis ratelimit.Store,
-	items, orders, checkPassword http.Handler, userOf func(*http.Request) string,
+	items, orders, checkPassword http.Handler, userOf, partnerOf func(*http.Request) string,
 	planOf func(context.Context, ratelimit.Key) ratelimit.Limits, rowsOf func(*http.Request) int64,
 ) {
 %s

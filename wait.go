@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
@@ -61,6 +62,27 @@ func (c *call) takeLater() {
 	for i := range c.permits {
 		c.permits[i].Later = c.permits[i].Later && c.waits
 	}
+}
+
+// lease takes the permits of s in the store too, and reports whether it has them. If not, or if
+// denied is not nil, c is a denial.
+func (e *engine) lease(c *call, set *ruleSet, s *inflight.Stay, denied *inflight.Denial) bool {
+	if denied == nil {
+		denied = s.Lease(e.leases)
+	}
+	switch {
+	case denied == nil:
+	case denied.Permit == nil:
+		c.failed, c.err = FailClosed, denied.Err
+	default:
+		p := denied.Permit
+		i := slices.IndexFunc(set.rules, func(r *rule) bool { return r.Name == p.Rule })
+		c.denied = denial{set.rules[i], p.Key, ReasonInFlight, denied.Wait}
+		if p.ForAll {
+			c.denied.reason = ReasonCapacity
+		}
+	}
+	return denied == nil
 }
 
 // join takes the permits that were left for later. If one is missing, it refunds the tokens of the
