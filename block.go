@@ -122,13 +122,13 @@ func (e *engine) stillBlocked(c *call, s suspect, answer *store.Result, then blo
 	who := s.rule.block.ID(s.key)
 	if c.failed != "" {
 		wait, _ := e.known.Find(who)
-		if c.failed == UseMemory && !answer.Allowed {
+		if c.failed == UseMemory && !answer.Allowed && !answer.Overflow {
 			wait = max(wait, answer.RetryAfter)
 		}
 		return wait
 	}
 	switch {
-	case !answer.Allowed:
+	case !answer.Allowed && !answer.Overflow: // a bucket that keys share blocks none of them
 		e.known.Learn(who, s.rule.Name, then, answer.RetryAfter, 0)
 		return answer.RetryAfter
 	case s.ask:
@@ -173,7 +173,8 @@ func (e *engine) judge(r *http.Request, s settlement, res Response, seen bool) {
 // millisecond to a year. It can lengthen or shorten a block, and is no repetition. Until the first
 // end of a shortened block has passed, that block counts as two for the length of the next one.
 // Processes that know of an earlier block of key go on with it for up to 10 seconds. The error says
-// that there is no such rule ([ErrNoRule]), that key or d is not valid, or that the Store failed.
+// that there is no such rule ([ErrNoRule]), that key or d is not valid, that the Store failed, or
+// that it has no room for key. In the last case only this limiter blocks key, if it can.
 func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Duration) error {
 	r, err := l.blocking(rule, key)
 	if err != nil {
@@ -182,13 +183,20 @@ func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Durati
 	if d < time.Millisecond || d > blocks.MaxFor {
 		return fmt.Errorf("ratelimit: a block of %v: want a millisecond to a year", d)
 	}
-	then := l.known.Asking()
-	if err := l.applyBlock(ctx, r, r.block.BlockFor(nil, key, d)); err != nil {
+	then, ops := l.known.Asking(), r.block.BlockFor(nil, key, d)
+	if err := l.applyBlock(ctx, r, ops); err != nil {
 		return err
 	}
 	l.known.Forget(r.block.ID(key))
-	l.known.Learn(r.block.ID(key), r.Name, then, blocks.Round(d), 0)
-	return nil
+	if !ops[len(ops)-1].Result.Overflow {
+		l.known.Learn(r.block.ID(key), r.Name, then, blocks.Round(d), 0)
+		return nil
+	}
+	where := "only this process blocks it"
+	if !l.known.Keep(r.block.ID(key), r.Name, then, blocks.Round(d)) {
+		where = "it is not blocked"
+	}
+	return fmt.Errorf("ratelimit: rule %q: the store has no room for %v: %s", rule, key, where)
 }
 
 // Unblock ends the block of key under the named rule, which must have a [Block], and forgets its
@@ -213,6 +221,7 @@ func (e *engine) applyBlock(ctx context.Context, r *rule, ops []store.Op) error 
 	if err := e.apply(ctx, &c.verdict); err != nil {
 		return err
 	}
+	copy(ops, c.ops)
 	return c.err
 }
 

@@ -206,6 +206,7 @@ func (c *charges) adjust(with *call, i int, n int64) bool {
 	switch {
 	case n < before:
 		with.addOne(p, op.Key, c.missing.Lower(i, before-n), store.Refund)
+		with.ops[len(with.ops)-1].Shared = op.Result.Overflow
 	case n > before:
 		// A Peek in the same step tells how many tokens there are.
 		with.addOne(p, op.Key, min(n-before, p.Burst()), store.Peek)

@@ -91,8 +91,9 @@ type Hooks struct {
 	Blocked func(ctx context.Context, b Blocked)
 	// StoreState is called once for each change of the state of Store. Nil logs it with [log/slog].
 	StoreState func(ctx context.Context, s store.State)
-	// Error is called for each error of Store (a [*store.Error]) and of a function in the Config.
-	// It is not called for decisions without a call of Store. Nil logs one error every 10 seconds.
+	// Error is called for each error of Store (a [*store.Error]) and of a function in the Config,
+	// and once when the store begins to have no room for keys. It is not called for decisions
+	// without a call of Store. Nil logs one error every 10 seconds.
 	Error func(ctx context.Context, err error)
 }
 

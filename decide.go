@@ -22,6 +22,7 @@ type engine struct {
 	guard    *guard.Guard        // calls the store, if it is another
 	local    func() *MemoryStore // decides while the store fails, with UseMemory
 	reporter *report.Reporter
+	overflow report.Onset
 	calls    sync.Pool // of *call
 	inFlight *inflight.Counter
 	waiting  *inflight.Counter // of held requests

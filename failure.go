@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -14,15 +15,31 @@ func (e *engine) apply(ctx context.Context, v *verdict) error {
 	case len(v.ops) == 0:
 		return nil
 	case e.memory != nil:
-		return e.memory.tables.Apply(ctx, v.ops)
+		if err := e.memory.tables.Apply(ctx, v.ops); err != nil {
+			return err
+		}
+	default:
+		if err := store.CheckOps(v.ops); err != nil {
+			return err
+		}
+		if err := e.ask(ctx, v.ops); err != nil {
+			e.fail(ctx, v, err)
+		}
 	}
-	if err := store.CheckOps(v.ops); err != nil {
-		return err
-	}
-	if err := e.ask(ctx, v.ops); err != nil {
-		e.fail(ctx, v, err)
-	}
+	e.tellOverflow(ctx, v)
 	return nil
+}
+
+// tellOverflow reports that the store has begun to have no room for keys. It says nothing while
+// that goes on.
+func (e *engine) tellOverflow(ctx context.Context, v *verdict) {
+	for i := range v.ops {
+		if v.ops[i].Result.Overflow && v.decided() && e.overflow.Begins(e.now()) {
+			e.reporter.Report(ctx, fmt.Errorf("ratelimit: rule %q: the store has no room for new keys: "+
+				"they share a bucket; see Overflow and MaxKeys", v.from[i].rule.Name))
+			return
+		}
+	}
 }
 
 // ask makes the store decide ops, and reports its error, unless the store was not called. The store
@@ -156,6 +173,7 @@ func (e *engine) refund(ctx context.Context, taken charged) {
 	for i := range taken.ops {
 		if op := &taken.ops[i]; op.Cost > 0 {
 			c.addOne(taken.from[i], op.Key, op.Cost, store.Refund)
+			c.ops[len(c.ops)-1].Shared = op.Result.Overflow
 		}
 	}
 	if len(c.ops) > 0 {

@@ -19,7 +19,7 @@ type MemoryConfig struct {
 	_ [0]func() // not comparable, and no literals without field names
 
 	// MaxKeys is how many buckets the store holds at most: one for each key under each limit. Zero
-	// means 1,000,000, which take about 92 MB.
+	// means 1,000,000, which take about 92 MB. One limit holds at most four fifths of them.
 	MaxKeys int
 	// Clock, if non-nil, returns the time by which the store decides, for tests and for replaying
 	// logs. Nil means the monotonic clock, which does not notice when the system's time is set.
@@ -30,9 +30,11 @@ type MemoryConfig struct {
 // no goroutine and does not need to be closed. It is safe for concurrent use.
 //
 // MaxKeys bounds its memory. It forgets a bucket only when the bucket is full again, and so equal
-// to a new one. If MaxKeys buckets are waiting to be full, new keys share one bucket per limit. A
-// flood of invented keys is then limited like a single client. [MemoryStore.Stats] counts such
-// decisions.
+// to a new one. When half of MaxKeys is in use, a limit or a network that holds much gets no more:
+// its new keys share one bucket per limit and network (/24, or /48 for IPv6). Keys without an
+// address are put into up to 256 groups. So a flood of invented keys costs other clients nothing,
+// except new keys without an address under the same limit. Hooks.Error is told, and
+// [MemoryStore.Stats] counts such decisions.
 type MemoryStore struct {
 	tables *memory.Store
 }

@@ -171,6 +171,9 @@ func (e *engine) stepOut(ctx context.Context, taken charged, held time.Duration)
 	var others charged
 	for i, p := range taken.from {
 		op := taken.ops[i]
+		if op.Result.Overflow && p.queue.Extra > 0 { // others stand in the same queue
+			continue
+		}
 		if p.queue.Extra == 0 {
 			others.ops, others.from = append(others.ops, op), append(others.from, p)
 			continue

@@ -197,7 +197,7 @@ func TestAccountSpelling(t *testing.T) {
 // If the store has no room for pairs, no pair is known.
 func TestKnownPairWithoutRoom(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: 1})})
-	s := newRoute(t, l, login.Config{PerAccount: ratelimit.MustParse("2 per hour")})
+	s := newRoute(t, l, login.Config{PerAccount: ratelimit.MustParse("3 per hour")})
 	require.Equal(t, 401, s.try("10.0.0.9", "dave", "guess"), "takes the only place")
 	require.Equal(t, 200, s.try("10.0.0.7", "carol", "secret"), "takes the place that known pairs without room share")
 	require.Equal(t, 401, s.try("10.0.0.6", "alice", "guess"))

@@ -66,6 +66,14 @@ func (b *Bucket) Full(now time.Duration) bool {
 	return b.full < int64(now) || b.full == int64(now) && b.frac == 0
 }
 
+// Idle returns for how long b has been full at the instant now. It is negative if b is not full.
+func (b *Bucket) Idle(now time.Duration) time.Duration {
+	if !b.Full(now) {
+		return -1
+	}
+	return now - time.Duration(b.full)
+}
+
 // apply is Apply for every op.
 func (b *Bucket) apply(op *Op, now int64) bool {
 	l := op.Limit

@@ -48,6 +48,12 @@ type Key = key.Key
 type Op struct {
 	// Kind says what to do. The zero Kind is Take.
 	Kind Kind
+	// Shared says that a Refund puts back what a Take with Result.Overflow has taken. Without it, a
+	// Refund never touches a bucket that several keys share. Stores without Overflow ignore it.
+	Shared bool
+	// Alone says that Key must share no bucket. If the store has no room for Key, it decides on a
+	// full bucket, forgets it, and sets Result.Overflow. Stores without Overflow ignore it.
+	Alone bool
 	// Limit names the limit of the bucket and gives its numbers. It must not be nil.
 	Limit *Limit
 	// Key says whose bucket it is. It must not be the zero Key.
@@ -70,7 +76,9 @@ const (
 	// limit have changed, Peek may settle at which rate old debts are paid, so that its RetryAfter
 	// comes true.
 	Peek
-	// Refund puts Cost tokens back. A bucket never holds more than its burst.
+	// Refund puts Cost tokens back. A bucket never holds more than its burst. For a key without a
+	// bucket of its own, Refund and Reset take back only what earlier ops of the batch have taken:
+	// a bucket that several keys share is not theirs. Op.Shared is the exception.
 	Refund
 	// Reset makes the bucket full.
 	Reset
@@ -97,7 +105,7 @@ type Result struct {
 	// Waiting does not help.
 	ExceedsBurst bool
 	// Overflow reports that the store had no room for the key. It decided on a bucket that several
-	// keys share.
+	// keys share, or on a full one if the op is Alone.
 	Overflow bool
 	// Remaining is the number of whole tokens in the bucket after the batch, rounded down.
 	Remaining int64

@@ -13,6 +13,9 @@ import (
 // The buckets of blocks and repeats keep times: one token flows in per millisecond. A key is
 // blocked until its bucket of blocks is full. Each block takes its length and Forget from the
 // bucket of repeats, so the time until that is full tells how many blocks are not forgotten.
+//
+// All ops are Alone: a key for which the store has no room is not blocked in it, and shares no block
+// with others.
 type Buckets struct {
 	policy     Policy       // with whole times and no zeros
 	violations *store.Limit // nil if no number of violations blocks
@@ -88,7 +91,7 @@ func (b *Buckets) Before(full time.Duration) int {
 // Asks returns the op that asks whether k is blocked. If it is not Allowed, its RetryAfter is the
 // rest of the block.
 func (b *Buckets) Asks(k key.Key) store.Op {
-	return store.Op{Kind: store.Peek, Limit: b.block, Key: k, Cost: whole}
+	return store.Op{Alone: true, Kind: store.Peek, Limit: b.block, Key: k, Cost: whole}
 }
 
 // Violate appends the four ops that count a violation of k. If k is blocked, the first of them
@@ -96,8 +99,8 @@ func (b *Buckets) Asks(k key.Key) store.Op {
 func (b *Buckets) Violate(ops []store.Op, k key.Key) []store.Op {
 	return append(
 		b.begin(ops, k, 0),
-		store.Op{Kind: store.TakeUpTo, Limit: b.violations, Key: k, Cost: 1},
-		store.Op{Kind: store.Peek, Limit: b.repeats, Key: k, Cost: 1},
+		store.Op{Alone: true, Kind: store.TakeUpTo, Limit: b.violations, Key: k, Cost: 1},
+		store.Op{Alone: true, Kind: store.Peek, Limit: b.repeats, Key: k, Cost: 1},
 	)
 }
 
@@ -106,8 +109,8 @@ func (b *Buckets) Violate(ops []store.Op, k key.Key) []store.Op {
 func (b *Buckets) Punish(ops []store.Op, k key.Key, d time.Duration) []store.Op {
 	return append(
 		b.begin(ops, k, d),
-		store.Op{Kind: store.Reset, Limit: b.violations, Key: k},
-		store.Op{Kind: store.TakeUpTo, Limit: b.repeats, Key: k, Cost: millis(d + b.policy.Forget)},
+		store.Op{Alone: true, Kind: store.Reset, Limit: b.violations, Key: k},
+		store.Op{Alone: true, Kind: store.TakeUpTo, Limit: b.repeats, Key: k, Cost: millis(d + b.policy.Forget)},
 	)
 }
 
@@ -127,8 +130,8 @@ func Answers(ops []store.Op) (block, violations, repeats *store.Result) {
 func (b *Buckets) begin(ops []store.Op, k key.Key, d time.Duration) []store.Op {
 	return append(
 		ops,
-		store.Op{Kind: store.Take, Limit: b.block, Key: k, Cost: whole},
-		store.Op{Kind: store.Refund, Limit: b.block, Key: k, Cost: whole - millis(d)},
+		store.Op{Alone: true, Kind: store.Take, Limit: b.block, Key: k, Cost: whole},
+		store.Op{Alone: true, Kind: store.Refund, Limit: b.block, Key: k, Cost: whole - millis(d)},
 	)
 }
 
@@ -137,19 +140,19 @@ func (b *Buckets) begin(ops []store.Op, k key.Key, d time.Duration) []store.Op {
 func (b *Buckets) BlockFor(ops []store.Op, k key.Key, d time.Duration) []store.Op {
 	return append(
 		ops,
-		store.Op{Kind: store.Reset, Limit: b.block, Key: k},
-		store.Op{Kind: store.Take, Limit: b.block, Key: k, Cost: millis(d)},
+		store.Op{Alone: true, Kind: store.Reset, Limit: b.block, Key: k},
+		store.Op{Alone: true, Kind: store.Take, Limit: b.block, Key: k, Cost: millis(d)},
 	)
 }
 
 // Resets appends the ops that end the block of k, and forget its violations and repeats.
 func (b *Buckets) Resets(ops []store.Op, k key.Key) []store.Op {
 	if b.violations != nil {
-		ops = append(ops, store.Op{Kind: store.Reset, Limit: b.violations, Key: k})
+		ops = append(ops, store.Op{Alone: true, Kind: store.Reset, Limit: b.violations, Key: k})
 	}
 	return append(
 		ops,
-		store.Op{Kind: store.Reset, Limit: b.block, Key: k},
-		store.Op{Kind: store.Reset, Limit: b.repeats, Key: k},
+		store.Op{Alone: true, Kind: store.Reset, Limit: b.block, Key: k},
+		store.Op{Alone: true, Kind: store.Reset, Limit: b.repeats, Key: k},
 	)
 }

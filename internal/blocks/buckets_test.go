@@ -89,35 +89,35 @@ func TestOps(t *testing.T) {
 		got  []store.Op
 		want []store.Op
 	}{
-		{"ask", []store.Op{b.Asks(alice)}, []store.Op{{Kind: store.Peek, Limit: b.block, Key: alice, Cost: whole}}},
+		{"ask", []store.Op{b.Asks(alice)}, []store.Op{{Alone: true, Kind: store.Peek, Limit: b.block, Key: alice, Cost: whole}}},
 		{"violate", b.Violate([]store.Op{first}, alice), []store.Op{
 			first,
-			{Kind: store.Take, Limit: b.block, Key: alice, Cost: whole},
-			{Kind: store.Refund, Limit: b.block, Key: alice, Cost: whole},
-			{Kind: store.TakeUpTo, Limit: b.violations, Key: alice, Cost: 1},
-			{Kind: store.Peek, Limit: b.repeats, Key: alice, Cost: 1},
+			{Alone: true, Kind: store.Take, Limit: b.block, Key: alice, Cost: whole},
+			{Alone: true, Kind: store.Refund, Limit: b.block, Key: alice, Cost: whole},
+			{Alone: true, Kind: store.TakeUpTo, Limit: b.violations, Key: alice, Cost: 1},
+			{Alone: true, Kind: store.Peek, Limit: b.repeats, Key: alice, Cost: 1},
 		}},
 		{"punish", b.Punish([]store.Op{first}, alice, 2*minu), []store.Op{
 			first,
-			{Kind: store.Take, Limit: b.block, Key: alice, Cost: whole},
-			{Kind: store.Refund, Limit: b.block, Key: alice, Cost: whole - 120_000},
-			{Kind: store.Reset, Limit: b.violations, Key: alice},
-			{Kind: store.TakeUpTo, Limit: b.repeats, Key: alice, Cost: 120_000 + 3_600_000},
+			{Alone: true, Kind: store.Take, Limit: b.block, Key: alice, Cost: whole},
+			{Alone: true, Kind: store.Refund, Limit: b.block, Key: alice, Cost: whole - 120_000},
+			{Alone: true, Kind: store.Reset, Limit: b.violations, Key: alice},
+			{Alone: true, Kind: store.TakeUpTo, Limit: b.repeats, Key: alice, Cost: 120_000 + 3_600_000},
 		}},
 		{"block", b.BlockFor([]store.Op{first}, alice, sec+1), []store.Op{
 			first,
-			{Kind: store.Reset, Limit: b.block, Key: alice},
-			{Kind: store.Take, Limit: b.block, Key: alice, Cost: 1001},
+			{Alone: true, Kind: store.Reset, Limit: b.block, Key: alice},
+			{Alone: true, Kind: store.Take, Limit: b.block, Key: alice, Cost: 1001},
 		}},
 		{"reset", b.Resets([]store.Op{first}, alice), []store.Op{
 			first,
-			{Kind: store.Reset, Limit: b.violations, Key: alice},
-			{Kind: store.Reset, Limit: b.block, Key: alice},
-			{Kind: store.Reset, Limit: b.repeats, Key: alice},
+			{Alone: true, Kind: store.Reset, Limit: b.violations, Key: alice},
+			{Alone: true, Kind: store.Reset, Limit: b.block, Key: alice},
+			{Alone: true, Kind: store.Reset, Limit: b.repeats, Key: alice},
 		}},
 		{"reset without violations", manual.Resets(nil, alice), []store.Op{
-			{Kind: store.Reset, Limit: manual.block, Key: alice},
-			{Kind: store.Reset, Limit: manual.repeats, Key: alice},
+			{Alone: true, Kind: store.Reset, Limit: manual.block, Key: alice},
+			{Alone: true, Kind: store.Reset, Limit: manual.repeats, Key: alice},
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -41,8 +41,7 @@ func (b *Buckets) begun(
 	switch block, _, _ := Answers(ops); {
 	case !decided:
 		return 0, 0
-	case block.Overflow: // the room is gone: do not block all keys that have none
-		_, _ = apply(b.Resets(nil, k))
+	case block.Overflow: // the room is gone
 		return 0, 0
 	case !block.Allowed:
 		return b.heard(known, rule, k, then, block, shared), 0

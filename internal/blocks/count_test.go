@@ -220,7 +220,6 @@ func TestCountByAnswer(t *testing.T) {
 		wait  time.Duration
 		times int
 		left  time.Duration // of the block that the instance knows of
-		reset bool
 	}{
 		{name: "the store failed", steps: []step{{undecided: true}}},
 		{name: "no room for the block", steps: []step{{block: full, violations: yes}}},
@@ -241,7 +240,7 @@ func TestCountByAnswer(t *testing.T) {
 			wait:  minu, times: 1, left: minu,
 		},
 		{name: "the store fails before the block", steps: []step{last, {undecided: true}}},
-		{name: "no room anymore", steps: []step{last, {block: full}}, reset: true},
+		{name: "no room anymore", steps: []step{last, {block: full}}},
 		{name: "blocked by another goroutine", steps: []step{last, {block: blocked}}, wait: hour, left: hour},
 		{name: "blocked by another goroutine in local memory", steps: []step{last, {block: blocked, local: true}}, wait: hour},
 	} {
@@ -255,9 +254,6 @@ func TestCountByAnswer(t *testing.T) {
 			assert.Equal(t, tc.left, left)
 			assert.False(t, ask)
 			want := []store.Kind{store.Take, store.Take}[:len(tc.steps)]
-			if tc.reset {
-				want = append(want, store.Reset)
-			}
 			assert.Equal(t, want, s.kinds)
 		})
 	}

@@ -19,7 +19,21 @@ func (k *Known) Asking() Instant { return Instant{at: k.clock(), epoch: k.epoch.
 // for d. The block is the times-th of the key. If times is 0, that is unknown.
 func (k *Known) Learn(id ID, rule string, then Instant, d time.Duration, times int) {
 	now := k.clock()
-	fresh := &entry{id: id, rule: rule, end: then.at + d, told: now + d, checked: then.at, times: times}
+	k.learn(&entry{id: id, rule: rule, end: then.at + d, told: now + d, checked: then.at, times: times}, then)
+}
+
+// Keep remembers a block for d that the store does not know, so Find never asks. It reports whether
+// there is room for it.
+func (k *Known) Keep(id ID, rule string, then Instant, d time.Duration) bool {
+	end := k.clock() + d
+	k.learn(&entry{id: id, rule: rule, end: end, told: end, checked: end}, then)
+	_, ok := k.Get(id)
+	return ok
+}
+
+// learn remembers fresh, which is known since then.
+func (k *Known) learn(fresh *entry, then Instant) {
+	id, now, times := fresh.id, k.clock(), fresh.times
 	s, h := k.place(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()

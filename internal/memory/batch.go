@@ -12,9 +12,17 @@ type place struct {
 	hash  uint64
 	first int           // the first op of the batch on the same bucket
 	b     *store.Bucket // nil for a key that the store does not hold yet
-	room  bool          // whether room is set aside for such a key
-	over  bool          // whether there was no room, and b is the overflow bucket
+	own   bool          // whether such a key gets a bucket of its own
+	room  bool          // whether room is set aside for it
+	over  bool          // whether there was no room, and b is a bucket that keys share
 	state store.Bucket  // of first: the bucket as the ops so far would leave it
+
+	// What first needs to know of all ops on its bucket.
+	charges bool      // whether any may take tokens, and so needs a place
+	peeks   bool      // whether any asks for tokens
+	alone   bool      // whether the bucket must not be shared
+	taken   int64     // what ops have taken from a shared bucket so far
+	common  store.Key // by which the key shares a bucket
 }
 
 // batch is one call of Apply under way.
@@ -73,13 +81,20 @@ func (s *Store) hashAll(ops []store.Op, places []place, locked []uint32) []uint3
 
 // lock locks the shards, and sets their clocks and the batch's to the latest of them.
 func (b *batch) lock() {
+	now := b.now
 	for _, n := range b.locked {
 		sh := &b.s.shards[n]
 		sh.mu.Lock()
-		b.now = max(b.now, sh.now)
+		now = max(now, sh.now)
 	}
+	b.setNow(now)
+}
+
+// setNow sets the clocks of the batch and of its shards.
+func (b *batch) setNow(now time.Duration) {
+	b.now = now
 	for _, n := range b.locked {
-		b.s.shards[n].now = b.now
+		b.s.shards[n].now = now
 	}
 }
 
@@ -95,12 +110,16 @@ func (b *batch) unlock() {
 // find fills in the places. Growing a table and dropping full buckets move other buckets, so both
 // happen before any pointer into the table is kept.
 func (b *batch) find() {
-	missing := false
+	b.findFirsts()
+	missing, over := false, false
 	for i := range b.ops {
 		p, op := &b.places[i], &b.ops[i]
-		p.first = b.firstOn(i)
-		if p.first == i && b.s.shard(p.hash).find(op.Limit.ID(), &op.Key, p.hash) == nil {
-			p.room = b.s.makeRoom(b.s.shard(p.hash), b.now)
+		if p.first != i || isShared(op) {
+			continue
+		}
+		sh, id := b.s.shard(p.hash), op.Limit.ID()
+		if (p.charges || p.peeks) && sh.find(id, &op.Key, p.hash) == nil {
+			p.own, p.room = b.s.makeRoom(sh, op, b.now, p.charges)
 			missing = true
 		}
 	}
@@ -114,18 +133,47 @@ func (b *batch) find() {
 		if p.first != i {
 			continue
 		}
+		if isShared(op) {
+			p.over, over = true, true
+			continue
+		}
 		p.b = b.s.shard(p.hash).find(op.Limit.ID(), &op.Key, p.hash)
-		if p.b == nil && !p.room {
+		if p.b == nil && !p.own && (p.charges || p.peeks) {
 			// Either there was no room, or making room for another op has dropped this bucket
 			// because it was full. Then there is room again.
-			p.room = b.s.setAside()
+			p.room = b.s.setAsideFor(op)
+			p.own, p.over = p.room, !p.room
+			over = over || p.over && !p.alone
 		}
-		if p.b == nil && !p.room {
-			p.b, p.over = b.overflow(op.Limit), true
-		}
-		if p.b != nil {
+	}
+	if over {
+		b.share()
+	}
+	for i := range b.ops {
+		p := &b.places[i]
+		if p.first == i && p.b != nil {
 			p.state = *p.b
 		}
+		if p.over {
+			b.s.overflow.count.Add(1)
+		}
+	}
+}
+
+// findFirsts finds the first op on each bucket, and what it needs to know of the others.
+func (b *batch) findFirsts() {
+	for i := range b.ops {
+		op := &b.ops[i]
+		b.places[i].first = b.firstOn(i)
+		p := &b.places[b.places[i].first]
+		switch op.Kind {
+		case store.Take, store.TakeUpTo:
+			p.charges = p.charges || op.Cost > 0
+			p.peeks = true
+		case store.Peek:
+			p.peeks = true
+		}
+		p.alone = p.alone || op.Alone
 	}
 }
 
@@ -133,41 +181,57 @@ func (b *batch) find() {
 func (b *batch) firstOn(i int) int {
 	op := &b.ops[i]
 	for j := range i {
-		if o := &b.ops[j]; o.Limit.ID() == op.Limit.ID() && o.Key == op.Key {
+		o := &b.ops[j]
+		if o.Limit.ID() == op.Limit.ID() && o.Key == op.Key && isShared(o) == isShared(op) {
 			return j
 		}
 	}
 	return i
 }
 
-// overflow returns the bucket that the keys of limit without room share.
-func (b *batch) overflow(limit *store.Limit) *store.Bucket {
-	o := &b.s.overflow
-	if !b.full {
-		o.mu.Lock()
-		b.full = true
-		b.now = max(b.now, o.now)
-		o.now = b.now
-	}
-	o.count.Add(1)
-	if o.buckets[limit.ID()] == nil {
-		o.buckets[limit.ID()] = new(store.Bucket)
-	}
-	return o.buckets[limit.ID()]
-}
+// isShared reports whether op is on the bucket that its key would share, even if it has one of its
+// own.
+func isShared(op *store.Op) bool { return op.Shared && op.Kind == store.Refund }
 
 // try applies all ops to copies of their buckets, each as the ops before it left them, and reports
 // whether no Take was denied.
 func (b *batch) try() bool {
 	ok := true
 	for i := range b.ops {
-		op := &b.ops[i]
-		state := &b.places[b.places[i].first].state
-		if !state.Apply(op, b.now) && op.Kind == store.Take {
+		op, p := &b.ops[i], &b.places[b.places[i].first]
+		switch {
+		case p.over && !p.alone && op.Kind != store.Peek:
+			ok = p.apply(op, b.now) && ok
+		case !p.state.Apply(op, b.now) && op.Kind == store.Take:
 			ok = false
 		}
 	}
 	return ok
+}
+
+// apply is the Apply of a bucket that keys share, for all ops except a Peek. It gives back only
+// what the batch has taken, or what op says was taken from here: a Refund or Reset of one key must
+// not pay the debts of others.
+func (p *place) apply(op *store.Op, now time.Duration) bool {
+	if op.Kind == store.Take || op.Kind == store.TakeUpTo {
+		ok := p.state.Apply(op, now)
+		if ok && op.Kind == store.Take {
+			p.taken += op.Cost
+		}
+		return ok
+	}
+	back := *op
+	back.Kind = store.Refund
+	if !isShared(op) {
+		if op.Kind == store.Reset {
+			back.Cost = p.taken
+		}
+		back.Cost = min(back.Cost, p.taken)
+		p.taken -= back.Cost
+	}
+	p.state.Apply(&back, now)
+	op.Result = back.Result
+	return true
 }
 
 // write replaces the buckets by their copies. A full bucket needs no place of its own.
@@ -175,13 +239,14 @@ func (b *batch) write() {
 	for i := range b.places {
 		p := &b.places[i]
 		switch {
-		case p.first != i:
+		case p.first != i, p.over && p.b == nil:
 		case p.b != nil:
 			*p.b = p.state
 		case !p.state.Full(b.now):
 			op := &b.ops[i]
 			p.b = b.s.shard(p.hash).insert(op.Limit.ID(), &op.Key, p.hash)
 			*p.b = p.state
+			b.s.census.add(&b.s.seed, op.Limit.ID(), &op.Key, p.hash, 1)
 			p.room = false
 		}
 	}

@@ -98,7 +98,12 @@ type snapshot struct {
 	Stats       Stats
 	Shards      []shardSnapshot
 	OverflowNow time.Duration
-	Overflow    map[uint64]store.Bucket
+	Overflow    map[slotID]store.Bucket
+}
+
+type slotID struct {
+	limit uint64
+	key   store.Key
 }
 
 type shardSnapshot struct {
@@ -116,13 +121,17 @@ func (s *snapshot) equal(other *snapshot) bool {
 }
 
 func snapshotOf(s *Store) *snapshot {
-	snap := &snapshot{Stats: s.Stats(), OverflowNow: s.overflow.now, Overflow: map[uint64]store.Bucket{}}
+	snap := &snapshot{Stats: s.Stats(), OverflowNow: s.overflow.now, Overflow: map[slotID]store.Bucket{}}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		snap.Shards = append(snap.Shards, shardSnapshot{sh.now, slices.Clone(sh.slots), sh.used, sh.hand})
 	}
-	for id, b := range s.overflow.buckets {
-		snap.Overflow[id] = *b
+	for _, t := range s.overflow.tables {
+		for _, sl := range t.slots {
+			if sl.id != 0 {
+				snap.Overflow[slotID{sl.id, sl.key}] = sl.Bucket
+			}
+		}
 	}
 	return snap
 }

@@ -12,12 +12,13 @@ import (
 // hold no pointers, so the garbage collector does not look into them. The limits of one rule on one
 // key have the same home slot, so they lie side by side and one cache miss finds them all.
 type shard struct {
-	mu    sync.Mutex
-	now   time.Duration // the latest instant used; time does not go back behind it
-	slots []slot
-	used  int
-	hand  int     // where sweeping goes on
-	_     [8]byte // fills a cache line on 64 bits
+	mu     sync.Mutex
+	now    time.Duration // the latest instant used; time does not go back behind it
+	slots  []slot
+	used   int
+	hand   int     // where sweeping goes on
+	shared bool    // it holds buckets that keys without room share
+	_      [7]byte // fills a cache line on 64 bits
 }
 
 // A slot is free if its id is 0.
@@ -33,7 +34,7 @@ const (
 	sweepIdle = time.Minute
 
 	sweepStep = 8  // slots looked at for each new key
-	sweepFull = 64 // slots looked at for each new key when the store is full
+	sweepFull = 64 // slots looked at for each new key that has no room
 )
 
 // tick returns the later of now and all instants before it. Readings of the clock may arrive out of
@@ -110,11 +111,46 @@ func (sh *shard) reserve(s *Store, n int) {
 	}
 }
 
-// makeRoom drops a few idle buckets. If the store then has room for one more bucket, makeRoom sets
-// the room aside and returns true. If not, it drops any bucket that is full, and tries again.
-func (s *Store) makeRoom(sh *shard, now time.Duration) bool {
+// makeRoom drops a few idle buckets. It reports whether the key of op gets a bucket of its own, and
+// whether room for it is set aside. If the store has no room, makeRoom drops a bucket of the same
+// limit that has been full for some time, but only if the new one is to be charged.
+func (s *Store) makeRoom(sh *shard, op *store.Op, now time.Duration, charges bool) (own, room bool) {
 	sh.sweep(s, now-sweepIdle, sweepStep)
-	return s.setAside() || sh.sweep(s, now, sweepFull) && s.setAside()
+	if s.setAsideFor(op) || sh.sweep(s, now-sweepIdle, sweepFull/2) && s.setAsideFor(op) {
+		return true, true
+	}
+	i := sh.victim(op.Limit, now)
+	if i < 0 || !charges {
+		return i >= 0, false
+	}
+	sh.remove(s, i)
+	room = s.setAside()
+	return room, room
+}
+
+// victim returns the slot of a bucket of l that may be dropped for another one, or -1. That is the
+// one, of a few, that has been full for the longest time.
+//
+// It must have been full for the time of 16 tokens, or for sweepIdle if that is less. Clients that
+// make a sixteenth of the requests that they may make keep their buckets, whatever else happens.
+func (sh *shard) victim(l *store.Limit, now time.Duration) int {
+	const tokens = 16
+	best, longest := -1, tokens*min(sweepIdle/tokens, l.Period()/time.Duration(l.Count()))
+	i := sh.hand - 1
+	for range min(sweepFull, len(sh.slots)) {
+		i = sh.next(i)
+		if sl := &sh.slots[i]; sl.id == l.ID() && sl.Idle(now) >= longest {
+			best, longest = i, sl.Idle(now)
+		}
+	}
+	return best
+}
+
+// setAsideFor sets room for one more bucket aside, for the limit and key of op. It reports false if
+// there is none, or if the limit or the network of the key already holds its share.
+func (s *Store) setAsideFor(op *store.Op) bool {
+	free := s.maxKeys - s.keys.Load()
+	return (free > s.maxKeys/2 || s.census.allows(&s.seed, op.Limit.ID(), &op.Key, free)) && s.setAside()
 }
 
 // setAside sets room for one more bucket aside, and reports whether there was any.
@@ -136,7 +172,6 @@ func (sh *shard) sweep(s *Store, now time.Duration, n int) bool {
 		}
 		if sl := &sh.slots[sh.hand]; sl.id != 0 && sl.Full(now) {
 			sh.remove(s, sh.hand)
-			s.keys.Add(-1)
 			freed = true
 			continue // another bucket may have moved to this slot
 		}
@@ -145,10 +180,14 @@ func (sh *shard) sweep(s *Store, now time.Duration, n int) bool {
 	return freed
 }
 
-// remove frees slot i and moves the slots behind it up, so that no search ends early (Knuth, TAOCP
+// remove drops the bucket in slot i and moves the slots behind it up, so that no search ends early (Knuth, TAOCP
 // vol. 3, 6.4, algorithm R).
 func (sh *shard) remove(s *Store, i int) {
-	n := len(sh.slots)
+	n, sl := len(sh.slots), &sh.slots[i]
+	if !sh.shared {
+		s.keys.Add(-1)
+		s.census.add(&s.seed, sl.id, &sl.key, s.seed.Hash(&sl.key), -1)
+	}
 	for j := sh.next(i); sh.slots[j].id != 0; j = sh.next(j) {
 		sl := &sh.slots[j]
 		home := home(sh.slots, sl.id, s.seed.Hash(&sl.key))

@@ -32,44 +32,85 @@ func TestFloodOfKeysMakesNoTokens(t *testing.T) {
 				allowed++
 			}
 		}
-		require.LessOrEqual(t, s.Stats().Keys, 2000)
+		require.LessOrEqual(t, s.Stats().Keys, 1600, "one limit has four fifths at most")
 	}
 	assert.False(t, apply(t, s, victim)[0].Result.Allowed)
-	assert.Equal(t, 18_001, overflowed, "every key beyond the bound")
-	assert.Equal(t, 5, allowed, "they share one bucket")
-	assert.Equal(t, Stats{Keys: 2000, MaxKeys: 2000, Overflowed: 18_001}, s.Stats())
+	assert.Equal(t, 18_401, overflowed, "every key beyond the bound")
+	assert.Equal(t, 5*31, allowed, "they share one bucket for each group")
+	assert.Equal(t, Stats{Keys: 1600, MaxKeys: 2000, Overflowed: 18_401}, s.Stats())
 
 	*now += 2 * time.Hour
 	for i := range 4000 {
 		r := apply(t, s, take(l, user(fmt.Sprint("new", i)), 1))[0].Result
-		require.Equal(t, r.Overflow, s.Stats().Overflowed > 18_001)
-		if i < 1500 {
+		require.Equal(t, r.Overflow, s.Stats().Overflowed > 18_401)
+		if i < 1200 {
 			require.False(t, r.Overflow, "full buckets make room: %d", i)
 		}
 	}
 	requireSound(t, s)
 }
 
-// A store without room drops buckets as soon as they are full. It does not wait until they are
-// idle.
+// A store without room drops a bucket of the same limit that has been full for the time of 16
+// tokens, and no other.
 func TestFullStoreDropsFullBuckets(t *testing.T) {
 	s, now := newStore(20)
 	l := per(t, 60, time.Minute)
-	for i := range 10 {
+	for i := range 8 {
 		apply(t, s, take(l, user(fmt.Sprint("busy", i)), 60), take(l, user(fmt.Sprint("full", i)), 10))
 	}
-	*now = 10*time.Second - 1
+	*now = 26*time.Second - 1
 	require.True(t, apply(t, s, take(l, user("early"), 1))[0].Result.Overflow)
-	*now = 10 * time.Second
-	for i := range 10 {
+	*now = 26 * time.Second
+	require.False(t, apply(t, s, store.Op{Kind: store.Peek, Limit: l, Key: user("new0"), Cost: 1})[0].Result.Overflow)
+	require.Equal(t, int64(60), level(t, s, l, user("full0")), "a Peek drops none")
+	for i := range 8 {
 		require.False(t, apply(t, s, take(l, user(fmt.Sprint("new", i)), 60))[0].Result.Overflow, "key %d", i)
 	}
 	assert.True(t, apply(t, s, take(l, user("late"), 1))[0].Result.Overflow)
-	for i := range 10 {
-		assert.Equal(t, int64(10), level(t, s, l, user(fmt.Sprint("busy", i))))
+	for i := range 8 {
+		assert.Equal(t, int64(26), level(t, s, l, user(fmt.Sprint("busy", i))))
 		assert.Equal(t, int64(0), level(t, s, l, user(fmt.Sprint("new", i))))
 	}
 	requireSound(t, s)
+}
+
+// The bucket that has been full for the longest time goes first.
+func TestFullStoreKeepsWhoWasSeenLast(t *testing.T) {
+	s, now := newStore(20)
+	l := per(t, 60, time.Minute)
+	for i := range 16 {
+		*now += time.Second
+		apply(t, s, take(l, user(fmt.Sprint(i)), 1))
+	}
+	*now += 17 * time.Second
+	for i := range 16 {
+		apply(t, s, take(l, user(fmt.Sprint("new", i)), 1))
+		sl := &s.shards[0]
+		for j := range 16 {
+			k := user(fmt.Sprint(j))
+			require.Equal(t, j > i, sl.find(l.ID(), &k, s.seed.Hash(&k)) != nil, "key %d after %d new ones", j, i+1)
+		}
+		*now += time.Second
+	}
+}
+
+// One key and a new key ask in turn at the bound. If a bucket were forgotten before it is full, the
+// key would get its tokens again.
+func TestFullStoreForgivesNothing(t *testing.T) {
+	for _, period := range []time.Duration{3 * time.Second, 30 * time.Second, 30 * time.Minute} {
+		s, now := newStore(50)
+		l := per(t, 10, period)
+		allowed := 0
+		for i := range 5000 {
+			if apply(t, s, take(l, user("one"), 1))[0].Result.Allowed {
+				allowed++
+			}
+			apply(t, s, take(l, user(fmt.Sprint(i)), 1))
+			*now += period / 10 / 5000 // one token in all
+		}
+		assert.Equal(t, 10, allowed, "%v", period)
+		requireSound(t, s)
+	}
 }
 
 // A table keeps its size while keys come and go.

@@ -19,12 +19,17 @@ const DefaultMaxKeys = 1_000_000
 // longest single step, which is moving a shard to a larger table.
 const keysPerShard = 1024
 
+// maxShardBits bounds the shards, which are made at once, to 8 MB. It suffices for 100 million
+// buckets. Beyond that shards become larger.
+const maxShardBits = 17
+
 // A Store is a [store.Store] in the memory of one process. It starts no goroutine. It is safe for
 // concurrent use and must not be copied.
 //
 // A bucket is forgotten only when it is full again, and so equal to a new bucket. Each new key
-// looks at a few old buckets. It drops buckets that have been full for a minute. If MaxKeys buckets
-// are waiting to be full, new keys share one overflow bucket per limit.
+// looks at a few old buckets. It drops buckets that have been full for a minute. A limit or a
+// network that holds much of MaxKeys gets no more, so that others find room: see census. Its new
+// keys share one bucket per limit and network.
 //
 // Apply allocates nothing for keys that the store holds. It locks only the shards of its keys.
 type Store struct {
@@ -36,16 +41,9 @@ type Store struct {
 	shards  []shard
 
 	keys     atomic.Int64 // buckets held, and room reserved for some
+	census   census       // of the buckets held
 	overflow overflow
 	batches  sync.Pool // of *batch
-}
-
-// overflow holds the buckets that keys without room share, one for each limit.
-type overflow struct {
-	mu      sync.Mutex // taken after the locks of shards
-	now     time.Duration
-	buckets map[uint64]*store.Bucket // by the ID of the limit
-	count   atomic.Int64
 }
 
 // Stats is a snapshot of the counters of a [Store].
@@ -58,16 +56,18 @@ type Stats struct {
 // New returns an empty store for at most maxKeys buckets. It reads instants from clock. If clock is
 // nil, it uses the monotonic clock. Readings of a clock that are out of order do no harm.
 func New(maxKeys int, clock func() time.Duration) *Store {
-	shards := uint64(1) << bits.Len64(uint64(maxKeys)/keysPerShard)
-	return &Store{
-		seed:     key.NewSeed(),
-		clock:    clock,
-		start:    time.Now(),
-		maxKeys:  int64(maxKeys),
-		mask:     shards - 1,
-		shards:   make([]shard, shards),
-		overflow: overflow{buckets: make(map[uint64]*store.Bucket)},
+	shards := uint64(1) << min(bits.Len64(uint64(maxKeys)/keysPerShard), maxShardBits)
+	s := &Store{
+		seed:    key.NewSeed(),
+		clock:   clock,
+		start:   time.Now(),
+		maxKeys: int64(maxKeys),
+		mask:    shards - 1,
+		shards:  make([]shard, shards),
 	}
+	s.census.prepare(maxKeys)
+	s.overflow.prepare(maxKeys)
+	return s
 }
 
 // Stats returns the counters of s. It reads them one after another, not at one instant.
