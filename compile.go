@@ -83,7 +83,9 @@ func compileRule(r Rule, cfg *Config, c *counters) *rule {
 	r.Mode, r.MaxWaiting = cmp.Or(r.Mode, Enforce), cmp.Or(r.MaxWaiting, defaultMaxWaiting)
 	compiled.Rule = r
 	compiled.plan = compiled.newPlan(r.Limits)
-	compiled.block = compileBlock(&r)
+	if r.Block != nil {
+		compiled.block = blocks.Compile(r.Name, r.Block.policy())
+	}
 	compiled.settles = r.CountOnly != nil || r.ResponseCost != nil || r.Block != nil && r.Block.When != nil
 	_, inMemory := cfg.Store.(*MemoryStore)
 	lean := (inMemory || cfg.Store == nil) && compiled.mode == Enforce &&
@@ -93,14 +95,6 @@ func compileRule(r Rule, cfg *Config, c *counters) *rule {
 	compiled.plain = lean && !compiled.settles && r.InFlight == 0 && r.Skip == nil && len(r.Methods) == 0 &&
 		(r.OnMissingKey == "" || r.OnMissingKey == ShareKey)
 	return compiled
-}
-
-// compileBlock compiles the Block of r, which has been checked. It returns nil if r has none.
-func compileBlock(r *Rule) *blocks.Buckets {
-	if r.Block == nil {
-		return nil
-	}
-	return blocks.Compile(r.Name, r.Block.policy())
 }
 
 // newPlan compiles limits that have been checked.
@@ -143,23 +137,24 @@ func (r *rule) newPolicy(place, index, of int, l Limit) policy {
 	if err != nil {
 		panic(err) // unreachable: Limits.check has seen it
 	}
+	name := respond.PolicyName(r.Name, index, of)
 	return policy{
-		Limit: limit, Policy: respond.NewPolicy(respond.PolicyName(r.Name, index, of), l.Count, l.Period), rule: r,
+		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
 		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra},
 		quiet: r.OmitHeaders,
 	}
 }
 
-// shownNames returns the names of the limits of r in fields of responses, with the names of limits
+// show adds the names of the limits of r in fields of responses to names, with the names of limits
 // that LimitsFor can choose.
-func (r *rule) shownNames() []string {
+func (r *rule) show(names respond.Names) error {
 	switch n := len(r.plan.policies); {
 	case r.OmitHeaders:
 		return nil
 	case r.LimitsFor != nil:
-		return respond.PolicyNames(r.Name, 1, maxLimits)
+		return names.Add(r.Name, 1, maxLimits)
 	default:
-		return respond.PolicyNames(r.Name, n, n)
+		return names.Add(r.Name, n, n)
 	}
 }
 

@@ -26,7 +26,8 @@ type Config struct {
 	// Rules apply to every request, whether a route matches it or not.
 	Rules []Rule
 	// Routes apply to requests that match an [http.ServeMux] pattern. A request meets the most
-	// specific pattern of Routes and ExemptRoutes, together with Rules in one decision.
+	// specific pattern of Routes and ExemptRoutes, together with Rules in one decision. If servers
+	// read it in other ways, it meets the patterns of these too: see docs/routes.md.
 	Routes map[string][]Rule
 	// ClientIP says how the address of a client is found. Rules, lists and logins use it unless
 	// they say otherwise. The zero value is the peer of the connection, and trusts no header field.
@@ -34,9 +35,10 @@ type Config struct {
 	// Budgets are limits for [Limiter.Take] and [Limiter.Wait]. They apply to no request.
 	Budgets []Budget
 
-	// ExemptRoutes are patterns of requests to which no rule applies.
+	// ExemptRoutes are patterns of requests to which no rule applies, if nothing is doubtful.
 	ExemptRoutes []string
-	// Exempt, if non-nil, reports whether no rule applies to a request.
+	// Exempt, if non-nil, reports whether no rule applies to a request. It must do so for every
+	// reading of the path and the method.
 	Exempt func(r *http.Request) bool
 	// Allow, if non-nil, lists clients to which no rule and no deny list applies.
 	Allow *List
@@ -92,8 +94,9 @@ type Hooks struct {
 	// StoreState is called once for each change of the state of Store. Nil logs it with [log/slog].
 	StoreState func(ctx context.Context, s store.State)
 	// Error is called for each error of Store (a [*store.Error]) and of a function in the Config,
-	// and once when the store begins to have no room for keys. It is not called for decisions
-	// without a call of Store. Nil logs one error every 10 seconds.
+	// once for each sign of a wrong deployment, and once when the store begins to have no room for
+	// keys. The error of a panic has a method Stack() []byte, for [errors.As]. Error is not called
+	// for decisions without a call of Store. Nil logs one error every 10 seconds, and each sign.
 	Error func(ctx context.Context, err error)
 }
 
@@ -194,7 +197,9 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 type mistakes []error
 
 func (m *mistakes) add(field string, err error) {
-	*m = append(*m, &ConfigError{Field: field, Err: err})
+	if err != nil {
+		*m = append(*m, &ConfigError{Field: field, Err: err})
+	}
 }
 
 func (m *mistakes) addf(field, format string, args ...any) {
@@ -223,14 +228,8 @@ func (c *Config) check(m *mistakes) {
 	if c.Instances < 0 || c.Instances > maxInstances {
 		m.addf("Instances", "%d: want 1 to %d, or 0 for 1", c.Instances, maxInstances)
 	}
-	if c.StoreTimeout != 0 && c.StoreTimeout < guard.MinTimeout {
-		m.addf("StoreTimeout", "%v: want at least %v, or 0 for %v",
-			c.StoreTimeout, guard.MinTimeout, guard.DefaultTimeout)
-	}
-	if c.LeaseTTL != 0 && (c.LeaseTTL < inflight.MinTTL || c.LeaseTTL > inflight.MaxTTL) {
-		m.addf("LeaseTTL", "%v: want %v to %v, or 0 for %v",
-			c.LeaseTTL, inflight.MinTTL, inflight.MaxTTL, inflight.DefaultTTL)
-	}
+	m.add("StoreTimeout", guard.CheckTimeout(c.StoreTimeout))
+	m.add("LeaseTTL", inflight.CheckTTL(c.LeaseTTL))
 	for _, err := range keyer.Check(keyer.Addr{Source: c.ClientIP}) {
 		m.add("ClientIP", err)
 	}

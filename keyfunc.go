@@ -95,9 +95,9 @@ func ByHeader(name string) Keyer { return keyer.Header(http.CanonicalHeaderKey(n
 // The value is hashed. A missing cookie, an empty cookie and several of that name are no key.
 func ByCookie(name string) Keyer { return keyer.Cookie(name) }
 
-// ByPattern counts by the [http.ServeMux] pattern that the request matched. Wrap the handler inside
-// the mux: around the mux there is no pattern yet, and a request without a pattern has no key. It
-// never counts by the path, because a client can make as many paths as it likes.
+// ByPattern counts by the [http.ServeMux] pattern that the request matched, or by the pattern of
+// Config.Routes. Around the mux a rule outside of Routes has no key, because there is no pattern
+// yet. It never counts by the path, because a client can make as many paths as it likes.
 func ByPattern() Keyer { return keyer.Pattern{} }
 
 // Global counts all requests together under the given name.

@@ -72,7 +72,7 @@ func TestWrongDeploymentOfALoginIsReported(t *testing.T) {
 	}
 }
 
-// Without Hooks.Error it is in the log, whatever else was logged just before.
+// Without Hooks.Error it is in the log, also right after another error.
 func TestWrongDeploymentIsLogged(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	var log bytes.Buffer

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"net/http"
 	"sync/atomic"
 
@@ -50,17 +51,9 @@ func (l *List) Contains(r *http.Request) bool {
 // uses src. The error comes from a function of ClientIP or Key.
 func (l *List) find(r *http.Request, src clientip.Source) (Key, error) {
 	if e := l.entries.Load(); e != nil {
-		return e.Find(r, l.source(src), l.Key)
+		return e.Find(r, cmp.Or(l.ClientIP, src), l.Key)
 	}
 	return Key{}, nil
-}
-
-// source returns how l finds addresses, if a Config finds them by src.
-func (l *List) source(src clientip.Source) clientip.Source {
-	if l.ClientIP.IsZero() {
-		return src
-	}
-	return l.ClientIP
 }
 
 func (l *List) check(m *mistakes, field string) {

@@ -199,7 +199,8 @@ func (e *engine) listed(r *http.Request, list *List) Key {
 func (e *engine) exempt(t *table, r *http.Request) bool {
 	exempt := e.cfg.Allow != nil && !e.listed(r, e.cfg.Allow).IsZero()
 	if !exempt && t.exempt != nil {
-		e.reporter.Call(r.Context(), "Exempt", func() error { exempt = routes.Every(r, t.exempt); return nil })
+		ask := func() error { exempt = routes.Every(r, t.exempt); return nil }
+		e.reporter.Call(r.Context(), "Exempt", ask)
 	}
 	return exempt
 }

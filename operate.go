@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/deploy"
 	"github.com/ratelimit-go/ratelimit/internal/named"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
@@ -19,8 +20,8 @@ import (
 // Without a key it counts by [ByClientIP]. Each call of Limit makes one rule, which all handlers of
 // the decorator share. Its name is the text, with a number if the text is used again. Limiters with
 // one Store share the buckets of rules of one name: name the rules by [Limiter.With] if they must
-// not, or if the code of instances can differ, such as in a rolling deployment. Limit panics if text
-// or key is not valid, as [http.ServeMux.Handle] does for patterns.
+// not, or if the code of instances can differ, such as in a rolling deployment. Limit panics if
+// text or key is not valid, as [http.ServeMux.Handle] does for patterns.
 //
 // Call Limit at start-up. A call for each request shares the rule of the first, and is reported.
 func (l *Limiter) Limit(text string, keys ...Keyer) func(http.Handler) http.Handler {
@@ -67,21 +68,18 @@ func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, err
 	if len(rules) == 0 {
 		return nil, &ConfigError{"With", errors.New("no rules: want at least one")}
 	}
+	if l.watch.Begun() && len(l.table.Load().byName.All()) >= maxLateRules {
+		return l.late(rules...)
+	}
 	d := new(decorator)
 	m := l.change(func(s *source) mistakes {
-		if l.watch.Begun() && len(s.decorators) >= maxDecorators {
-			return mistakes{errTooMany}
-		}
 		s.decorators, s.rules = append(s.decorators, d), append(s.rules, cloneRules(rules))
 		return nil
 	})
-	switch {
-	case len(m) == 0:
-		return l.decorate(d), nil
-	case m[0] == errTooMany:
-		return l.late(rules...)
+	if len(m) > 0 {
+		return nil, m.err()
 	}
-	return nil, m.err()
+	return l.decorate(d), nil
 }
 
 func (l *Limiter) decorate(d *decorator) func(http.Handler) http.Handler {
@@ -93,10 +91,8 @@ func (l *Limiter) decorate(d *decorator) func(http.Handler) http.Handler {
 	}
 }
 
-// maxDecorators is how many decorators a Limiter keeps that are made while it serves requests.
-const maxDecorators = 1000
-
-var errTooMany = errors.New("too many decorators")
+// maxLateRules is from how many rules on a Limiter does not keep late decorators.
+const maxLateRules = 1000
 
 // late returns a decorator that was made while requests are served, usually one for each request.
 // It is not kept. It shares the buckets of rules that have the same names.
@@ -105,11 +101,11 @@ func (l *Limiter) late(rules ...Rule) (func(http.Handler) http.Handler, error) {
 		"while requests are served: make it once, at start-up", rules[0].Name))
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	c := compiler{cfg: l.cfg, source: &l.source, names: map[string]*rule{}, shown: map[string]string{}}
+	c := l.compiler(&l.source)
 	c.shared = maps.Clone(l.shared)
-	d := new(decorator)
+	var d decorator
 	d.set.Store(newRuleSet(c.rules("With", cloneRules(rules))))
-	return l.decorate(d), c.mistakes.err()
+	return l.decorate(&d), c.mistakes.err()
 }
 
 // change compiles what edit makes of the source, and puts it into force for all requests from the
@@ -122,7 +118,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 	if m := edit(&s); len(m) > 0 {
 		return m
 	}
-	c := compiler{cfg: l.cfg, source: &s, names: map[string]*rule{}, shown: map[string]string{}, shared: l.shared}
+	c := l.compiler(&s)
 	// Old decorators come first, so that the error about a name that two rules have is at the new
 	// one.
 	before := len(l.source.rules)
@@ -132,7 +128,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 	if len(c.mistakes) > 0 {
 		return c.mistakes
 	}
-	t.byName, t.sources = named.NewSet(c.names), c.sources
+	t.byName, t.sources = named.NewSet(c.names), slices.Collect(maps.Keys(c.sources))
 	for i, d := range s.decorators {
 		d.set.Store(sets[i])
 	}
@@ -142,11 +138,17 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 	return nil
 }
 
+func (l *Limiter) compiler(s *source) *compiler {
+	c := &compiler{cfg: l.cfg, source: s, shared: l.shared, names: map[string]*rule{}}
+	c.shown, c.sources = respond.Names{}, map[clientip.Source]bool{}
+	return c
+}
+
 // ruleSets compiles the rules of decorators.
 func (c *compiler) ruleSets(decorators [][]Rule) []*ruleSet {
 	var sets []*ruleSet
 	for _, rules := range decorators {
-		sets = append(sets, newRuleSet(c.rules("With", rules)))
+		sets = append(sets, c.set("With", c.rules("With", rules)))
 	}
 	return sets
 }
@@ -156,6 +158,9 @@ func (c *compiler) ruleSets(decorators [][]Rule) []*ruleSet {
 // [Limiter.SetRules]. Modes that were set by [Limiter.SetMode] stay. The error joins a
 // [*ConfigError] for every mistake. Then nothing is replaced.
 func (l *Limiter) SetPolicy(p Policy) error {
+	if len(p.Rules)+len(p.Routes)+len(p.Budgets) == 0 {
+		l.reporter.Once(context.Background(), "empty", errors.New("ratelimit: SetPolicy without any rule"))
+	}
 	return l.change(func(s *source) mistakes { s.policy = p.clone(); return nil }).err()
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// A handler that makes its decorator for each request is limited all the same, keeps no memory, and
+// A handler that makes its decorator for each request is limited anyway, keeps no memory, and
 // says what is wrong.
 func TestDecoratorsMadePerRequest(t *testing.T) {
 	var reported []string

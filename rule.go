@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
@@ -38,9 +39,9 @@ type Rule struct {
 	// To which requests it applies.
 
 	// Methods, if not empty, are the only methods that the rule applies to. GET stands for HEAD
-	// too.
+	// too. A method that overrides the method of the request counts too: see docs/routes.md.
 	Methods []string
-	// Skip, if non-nil, reports whether the rule does not apply to the request.
+	// Skip, if non-nil, reports whether the rule does not apply to the request: see Config.Exempt.
 	Skip func(r *http.Request) bool
 
 	// How much a request costs.
@@ -184,9 +185,7 @@ func (r *Rule) check(m *mistakes, field string) {
 			"%q: want 1 to 64 printable ASCII characters without quotes and backslashes", r.Name)
 	}
 	if len(r.Limits) > 0 || r.InFlight <= 0 {
-		if err := r.Limits.check(); err != nil {
-			m.add(field+".Limits", err)
-		}
+		m.add(field+".Limits", r.Limits.check())
 	}
 	if r.Key != nil {
 		for _, err := range keyer.Check(r.Key) {
@@ -213,9 +212,7 @@ func (r *Rule) check(m *mistakes, field string) {
 		m.addf(field+".Mode", unknownMode, r.Mode)
 	}
 	for _, method := range r.Methods {
-		if err := routes.CheckMethod(method); err != nil {
-			m.add(field+".Methods", err)
-		}
+		m.add(field+".Methods", routes.CheckMethod(method))
 	}
 	r.checkBounds(m, field)
 }
@@ -241,17 +238,10 @@ func (r *Rule) checkBounds(m *mistakes, field string) {
 
 // checkWait reports that no request would be held for wait, if that is so.
 func (ls Limits) checkWait(wait time.Duration) error {
-	if wait == 0 || len(ls) > 0 && ls.check() != nil {
+	if wait == 0 || len(ls) > 0 && ls.check() != nil || slices.Contains(ls, unlimited()) {
 		return nil
 	}
-	numbers := make([]pace.Limit, len(ls))
-	for i, l := range ls {
-		if l.isUnlimited() {
-			return nil
-		}
-		numbers[i] = pace.Limit(l)
-	}
-	return pace.CheckWait(numbers, wait)
+	return pace.CheckWait(ls, wait)
 }
 
 func (b *Block) check(m *mistakes, field string) {

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,17 +14,17 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/named"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // table is the compiled policy of a Limiter. It is immutable.
 type table struct {
-	every  *ruleSet // of requests that match no route
-	routes routes.Table[*ruleSet]
-	exempt func(*http.Request) bool
-	byName named.Set[*rule]
-	// sources are how rules and lists find addresses.
-	sources []clientip.Source
-	off     bool // SetEnabled(false)
+	every   *ruleSet // of requests that match no route
+	routes  routes.Table[*ruleSet]
+	exempt  func(*http.Request) bool
+	byName  named.Set[*rule]
+	sources []clientip.Source // how rules and lists find addresses
+	off     bool              // SetEnabled(false)
 }
 
 // maxPlain is how many limits the fast ways decide: servePlain, one and wideAdmission.
@@ -87,24 +88,14 @@ type source struct {
 
 // replace replaces the rule of r's name, and reports whether there is one.
 func (s *source) replace(r Rule) bool {
-	in := func(rules []Rule) bool {
+	all := append([][]Rule{s.policy.Rules}, slices.Collect(maps.Values(s.policy.Routes))...)
+	for i := range s.rules {
+		s.rules[i] = slices.Clone(s.rules[i])
+	}
+	for _, rules := range append(all, s.rules...) {
 		i := slices.IndexFunc(rules, func(old Rule) bool { return old.Name == r.Name })
 		if i >= 0 {
 			rules[i] = r
-		}
-		return i >= 0
-	}
-	if in(s.policy.Rules) {
-		return true
-	}
-	for _, rules := range s.policy.Routes {
-		if in(rules) {
-			return true
-		}
-	}
-	for i := range s.rules {
-		if rules := slices.Clone(s.rules[i]); in(rules) {
-			s.rules[i] = rules
 			return true
 		}
 	}
@@ -120,28 +111,29 @@ type compiler struct {
 	cfg     *Config
 	source  *source
 	names   map[string]*rule
-	shown   map[string]string    // names of rules, by the names of limits in fields of responses
-	sources []clientip.Source    // see table
-	shared  map[string]*counters // by name of rule, of the table before and of this one
+	shown   respond.Names
+	sources map[clientip.Source]bool // see table
+	shared  map[string]*counters     // by name of rule, of the table before and of this one
 }
 
 // table compiles everything except decorators.
 func (c *compiler) table() *table {
 	p := &c.source.policy
 	every := c.rules("Rules", p.Rules)
-	t := &table{every: newRuleSet(every), exempt: p.Exempt, off: c.source.off}
+	t := &table{every: c.set("Rules", every), exempt: p.Exempt, off: c.source.off}
 	for _, list := range []*List{c.cfg.Allow, c.cfg.Deny} {
 		if list != nil {
-			c.watch(list.source(c.cfg.ClientIP))
+			c.sources[cmp.Or(list.ClientIP, c.cfg.ClientIP)] = true
 		}
 	}
 	for i := range p.Budgets {
-		c.rule(fmt.Sprintf("Budgets[%d]", i), p.Budgets[i].rule())
+		field := fmt.Sprintf("Budgets[%d]", i)
+		if r := c.rule(field, p.Budgets[i].rule()); r != nil {
+			c.set(field, []*rule{r})
+		}
 	}
 	add := func(field, pattern string, set *ruleSet) {
-		if err := t.routes.Add(pattern, set); err != nil {
-			c.mistakes.add(field, err)
-		}
+		c.mistakes.add(field, t.routes.Add(pattern, set))
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(p.Routes)) {
 		field := fmt.Sprintf("Routes[%q]", pattern)
@@ -152,7 +144,7 @@ func (c *compiler) table() *table {
 		if len(rules) == 0 {
 			c.addf(field, "no rules: want at least one, or the pattern in ExemptRoutes")
 		}
-		add(field, pattern, newRuleSet(slices.Concat(every, c.rules(field, rules))))
+		add(field, pattern, c.set(field, slices.Concat(every, c.rules(field, rules))))
 	}
 	for i, pattern := range p.ExemptRoutes {
 		add(fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &ruleSet{exempt: true})
@@ -160,11 +152,22 @@ func (c *compiler) table() *table {
 	return t
 }
 
-// watch notes how a rule or a list finds addresses.
-func (c *compiler) watch(src clientip.Source) {
-	if !slices.Contains(c.sources, src) {
-		c.sources = append(c.sources, src)
+// set returns the ruleSet of rules, all of which a request can meet.
+func (c *compiler) set(field string, rules []*rule) *ruleSet {
+	checker, ok := c.cfg.Store.(store.Checker)
+	var limits []*store.Limit
+	for _, r := range rules {
+		for i := range r.plan.policies {
+			limits = append(limits, r.plan.policies[i].Limit)
+		}
+		if r.block != nil {
+			limits = append(limits, r.block.Asks(Key{}).Limit)
+		}
 	}
+	if ok && len(limits) > 0 {
+		c.mistakes.add(field, checker.Check(limits))
+	}
+	return newRuleSet(rules)
 }
 
 // rules compiles rules, leaving out those with mistakes.
@@ -199,17 +202,11 @@ func (c *compiler) rule(field string, r Rule) *rule {
 		c.shared[r.Name] = shared
 	}
 	compiled := compileRule(r, c.cfg, shared)
-	for _, name := range compiled.shownNames() {
-		if other := c.shown[name]; other != "" {
-			c.addf(field+".Name", "%q: fields of a response would name a limit %q, as one of rule %q: "+
-				"want another name", r.Name, name, other)
-		}
-		c.shown[name] = r.Name
-	}
+	c.mistakes.add(field+".Name", compiled.show(c.shown))
 	compiled.simple = compiled.simple && !c.source.off
 	c.names[r.Name] = compiled
 	if src, ok := keyer.SourceOf(compiled.Key); ok {
-		c.watch(src)
+		c.sources[src] = true
 	}
 	return compiled
 }

@@ -234,7 +234,7 @@ func TestOverriddenRequestsAreLimited(t *testing.T) {
 	}
 }
 
-// Skip and Exempt are asked about every reading of a doubtful path.
+// The limiter calls Skip and Exempt for every reading of a doubtful path.
 func TestFunctionsSeeEveryReading(t *testing.T) {
 	public := func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/public/") }
 	skipping := global("skipping", "1000 per hour")

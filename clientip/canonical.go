@@ -24,10 +24,40 @@ func Canonical(addr netip.Addr) netip.Addr {
 	return addr
 }
 
+// containsAll reports whether prefixes, in ascending order and none within another, contain all
+// addresses of IPv4, or all global unicast addresses of IPv6 (2000::/3).
+func containsAll(prefixes []netip.Prefix) bool {
+	v4, v6 := netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("2000::/3")
+	return covers(prefixes, v4) || covers(prefixes, v6)
+}
+
+// covers reports whether prefixes contain all of whole.
+func covers(prefixes []netip.Prefix, whole netip.Prefix) bool {
+	next := whole.Addr()
+	for _, p := range prefixes {
+		if p.Contains(next) {
+			if next = last(p).Next(); !whole.Contains(next) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// last returns the last address of p.
+func last(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	addr, _ := netip.AddrFromSlice(b)
+	return addr
+}
+
 // ParsePrefix reads an address, or a prefix in CIDR notation, and returns the prefix of the
 // [Canonical] addresses in it. An address is a prefix of its full length. Bits after the prefix are
-// cleared. An IPv4-mapped prefix shorter than 96 bits is an error, because it contains no canonical
-// address of an IPv4 client. The error quotes s and says what to write instead.
+// cleared. An IPv4-mapped or NAT64 prefix shorter than 96 bits is an error, because it contains no
+// canonical address of an IPv4 client. The error quotes s and says what to write instead.
 func ParsePrefix(s string) (netip.Prefix, error) {
 	p, err := parsePrefix(s)
 	if err != nil {
@@ -47,8 +77,12 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return p, fmt.Errorf("%q: want an address or a prefix such as 10.0.0.0/8", s)
 	}
 	if matchesNothing(p) {
-		return p, fmt.Errorf("%q: an IPv4-mapped prefix shorter than 96 bits matches no IPv4 client: "+
-			"want %s", s, meant(p))
+		form := "IPv4-mapped"
+		if isNAT64(p) {
+			form = "NAT64"
+		}
+		return p, fmt.Errorf("%q: an %s prefix shorter than 96 bits matches no IPv4 client: "+
+			"want %s", s, form, meant(p))
 	}
 	if addr := Canonical(p.Addr()); addr.Is4() && p.Addr().Is6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(addr, p.Bits()-96)
@@ -64,7 +98,14 @@ func matchesNothing(p netip.Prefix) bool {
 	if p.Bits() == 0 || p.Bits() >= 96 {
 		return false
 	}
-	return p.Addr().Is4In6() || p.Bits() > 80 && p.Contains(firstMapped)
+	return p.Addr().Is4In6() || p.Bits() > 80 && p.Contains(firstMapped) || isNAT64(p)
+}
+
+// isNAT64 reports whether p contains NAT64 addresses and no other address in use. Its first 48 bits
+// are theirs.
+func isNAT64(p netip.Prefix) bool {
+	b := p.Addr().As16()
+	return p.Addr().Is6() && p.Bits() >= 48 && [6]byte(b[:6]) == [6]byte(nat64[:6])
 }
 
 // meant returns the IPv4 prefix to write instead of p, or an example if p does not say one.

@@ -25,7 +25,7 @@ type Proxies struct {
 
 // TrustedProxies trusts the given addresses and prefixes, in the forms that [ParsePrefix] reads.
 // The word "unix" trusts peers on unix sockets, which have no address. A prefix that contains every
-// address is a mistake.
+// address is a mistake, as are prefixes that do so together.
 func TrustedProxies(prefixes ...string) Proxies {
 	var p Proxies
 	for _, s := range prefixes {
@@ -38,11 +38,18 @@ func TrustedProxies(prefixes ...string) Proxies {
 			err = fmt.Errorf("%q trusts everybody, so every client could choose its address: "+
 				"want the proxies' own prefixes", s)
 		}
+		if err == nil && prefix.IsSingleIP() && prefix.Addr().IsUnspecified() {
+			err = fmt.Errorf("%q is no address of a proxy: want the proxies' own addresses", s)
+		}
 		if err != nil {
 			p.errs = append(p.errs, fmt.Errorf("clientip: trusted proxy %w", err))
 			continue
 		}
 		p.prefixes = append(p.prefixes, prefix)
+	}
+	if len(p.errs) == 0 && containsAll(outermost(slices.Clone(p.prefixes))) {
+		p.errs = append(p.errs, errors.New("clientip: the trusted proxies together are everybody, "+
+			"so every client could choose its address: want the proxies' own prefixes"))
 	}
 	return p
 }

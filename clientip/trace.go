@@ -8,7 +8,7 @@ import (
 // A Trace says how a [Source] found the address of a client. Use it to find out what is wrong with
 // a deployment. It has no text that a client chose.
 type Trace struct {
-	// Addr is the address that Source.Addr returns. It is invalid if there is none.
+	// Addr is the address that Source.Addr returns. It is invalid if no address was found.
 	Addr netip.Addr
 	// Peer is the address of the connection's peer. It is invalid if the peer has none.
 	Peer netip.Addr
@@ -19,18 +19,19 @@ type Trace struct {
 	// Trusted reports whether the Source trusts the peer to report in Field.
 	Trusted bool
 	// Present is a header field of the request in which proxies report addresses: Field, or else
-	// another common one. It is empty if there is none. A client can send such a field too.
+	// another common one. It is empty if the request has none of them. A client can send such a
+	// field too.
 	Present string
-	// Before is the address that stands before Addr in a Field with several. It is invalid if there
-	// is none. The hop at Addr reported it, and Addr is not trusted.
+	// Before is the address that stands before Addr in a Field with several. It is invalid if none
+	// does. The hop at Addr reported it, and Addr is not trusted.
 	Before netip.Addr
 }
 
 // common are the header fields in which proxies report addresses, most common first.
 var common = [...]string{
 	"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "X-Client-Ip",
-	"Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip", "X-Cluster-Client-Ip", "X-Envoy-External-Address",
-	"X-Original-Forwarded-For",
+	"Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip", "X-Cluster-Client-Ip",
+	"X-Envoy-External-Address", "X-Original-Forwarded-For",
 }
 
 // Trace returns how s finds the address of the client that sent r. If a function of [Proxies]

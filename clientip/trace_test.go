@@ -22,7 +22,10 @@ func TestTrace(t *testing.T) {
 		want   Trace
 	}{
 		{"a direct client", Remote(), "10.0.0.1:1", "", nil, Trace{Addr: peer, Peer: peer}},
-		{"a field that is not read", Source{}, "10.0.0.1:1", "X-Client-IP", []string{"x"}, Trace{Addr: peer, Peer: peer, Present: "X-Client-Ip"}},
+		{
+			"a field that is not read", Source{}, "10.0.0.1:1", "X-Client-IP", []string{"x"},
+			Trace{Addr: peer, Peer: peer, Present: "X-Client-Ip"},
+		},
 		{"a unix socket", Source{}, "@", "", nil, Trace{Unix: true}},
 		{
 			"a trusted unix socket", ForwardedFor(trusted), "@", "X-Forwarded-For", []string{"192.0.2.1"},

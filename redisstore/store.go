@@ -127,18 +127,15 @@ func (s *Store) Apply(ctx context.Context, ops []store.Op) error {
 	if len(ops) == 0 {
 		return ctx.Err()
 	}
-	if len(ops) > maxBatch {
-		return fmt.Errorf("%w: redisstore: a batch of %d: want at most %d",
-			store.ErrInvalidOp, len(ops), maxBatch)
+	if err := checkBatch(len(ops)); err != nil {
+		return err
 	}
 	all := make([]terms, len(ops))
 	for i := range ops {
-		l := ops[i].Limit
-		if l.Burst() > maxBurst {
-			return fmt.Errorf("%w: ops[%d] (rule %q): redisstore: a bucket of %d: want at most 2^48",
-				store.ErrInvalidOp, i, l.Rule(), l.Burst())
+		if err := checkLimit(i, ops[i].Limit); err != nil {
+			return err
 		}
-		all[i] = termsOf(l)
+		all[i] = termsOf(ops[i].Limit)
 	}
 	err := s.apply(ctx, ops, all)
 	if s.combiner.mustSplit(err) {
@@ -152,6 +149,35 @@ func (s *Store) apply(ctx context.Context, ops []store.Op, all []terms) error {
 		return s.applyByKey(ctx, ops, all)
 	}
 	return s.run(ctx, ops, all)
+}
+
+// Check says which of limits the store cannot hold, or that they are too many for one request.
+// ratelimit.New calls it.
+func (s *Store) Check(limits []*store.Limit) error {
+	if err := checkBatch(len(limits)); err != nil {
+		return err
+	}
+	for i, l := range limits {
+		if err := checkLimit(i, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkBatch(n int) error {
+	if n > maxBatch {
+		return fmt.Errorf("%w: redisstore: a batch of %d: want at most %d", store.ErrInvalidOp, n, maxBatch)
+	}
+	return nil
+}
+
+func checkLimit(i int, l *store.Limit) error {
+	if l.Burst() > maxBurst {
+		return fmt.Errorf("%w: ops[%d] (rule %q): redisstore: a bucket of %d: want at most 2^48",
+			store.ErrInvalidOp, i, l.Rule(), l.Burst())
+	}
+	return nil
 }
 
 func oneKey(ops []store.Op) bool {

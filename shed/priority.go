@@ -23,6 +23,9 @@ func (p Priority) String() string {
 	return [priorities]string{"sheddable", "normal", "critical"}[p.index()]
 }
 
+// MarshalText implements [encoding.TextMarshaler]. The text is the text of String.
+func (p Priority) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // known returns the priority that p means.
 func (p Priority) known() Priority { return min(max(p, Sheddable), Critical) }
 

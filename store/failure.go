@@ -66,6 +66,9 @@ type Error struct {
 // Error returns what is wrong, for the operator. No response contains it.
 func (e *Error) Error() string { return "ratelimit: store: " + e.Err.Error() }
 
+// MarshalText implements [encoding.TextMarshaler], so that JSON has the text of Error.
+func (e *Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
+
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -51,6 +51,18 @@ const (
 	Release
 )
 
+// String returns the name of the constant, such as "Acquire".
+func (k LeaseKind) String() string {
+	names := [...]string{"Acquire", "Renew", "Release"}
+	if int(k) >= len(names) {
+		return fmt.Sprintf("LeaseKind(%d)", uint8(k))
+	}
+	return names[k]
+}
+
+// MarshalText implements [encoding.TextMarshaler]. The text is the text of String.
+func (k LeaseKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // CheckLeases returns an error that wraps [ErrInvalidOp] and names the first lease that has no Key
 // or, where they count, no Max of at least 1 or no TTL of at least a millisecond. It also rejects
 // an unknown kind. Implementers of [Leaser] call it before they change anything.

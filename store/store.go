@@ -31,6 +31,16 @@ type Store interface {
 	Apply(ctx context.Context, ops []Op) error
 }
 
+// A Checker is a [Store] that cannot hold every limit. The ability is optional. A Store that wraps
+// another has it only if it says so.
+//
+// ratelimit.New calls Check with the limits that one request can meet together. The error says
+// which of them the store cannot hold, or how many it decides at once. Check must not call a
+// server.
+type Checker interface {
+	Check(limits []*Limit) error
+}
+
 // Key is what a limit counts by, such as a user or an address: a comparable value of 24 bytes. Its
 // methods are
 //
@@ -94,6 +104,20 @@ func (k Kind) String() string {
 		return fmt.Sprintf("Kind(%d)", uint8(k))
 	}
 	return names[k]
+}
+
+// MarshalText implements [encoding.TextMarshaler]. The text is the text of String.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The text must be the name of a constant.
+func (k *Kind) UnmarshalText(text []byte) error {
+	for kind := Take; kind <= TakeUpTo; kind++ {
+		if kind.String() == string(text) {
+			*k = kind
+			return nil
+		}
+	}
+	return fmt.Errorf("store: unknown kind %.40q", text)
 }
 
 // Result is the answer to one [Op].

@@ -47,13 +47,16 @@ type sample struct {
 	present  bool       // a request had the field that the source reads
 }
 
-// New returns a Watch for a limiter whose Config.ClientIP is config. It passes each problem to once,
-// with a value by which to tell problems apart.
+// New returns a Watch for a limiter whose Config.ClientIP is config. It passes each problem to
+// once, with a value by which to tell problems apart.
 func New(config clientip.Source, once func(ctx context.Context, what any, err error)) *Watch {
-	return &Watch{config: config, once: once, samples: map[clientip.Source]*sample{}, sites: map[string]Site{}}
+	return &Watch{
+		config: config, once: once,
+		samples: map[clientip.Source]*sample{}, sites: map[string]Site{},
+	}
 }
 
-// See looks at r, whose client is found by sources. After the first requests it only loads a word.
+// See looks at r, whose client is found by sources. After the first requests it loads a word only.
 func (w *Watch) See(r *http.Request, sources []clientip.Source) {
 	if !w.done.Load() {
 		w.look(r, sources)
@@ -72,8 +75,8 @@ func Caller() Site {
 	return Site(pc)
 }
 
-// Again notes that site makes a decorator with the named rule. It reports whether that site has done
-// so before, while requests are served: it probably does so for each request.
+// Again notes that site makes a decorator with the named rule. It reports whether that site has
+// done so before, while requests are served: it probably does so for each request.
 func (w *Watch) Again(name string, site Site) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,27 +152,53 @@ func (w *Watch) name(src clientip.Source) string {
 	return "the ClientIP of a rule or login"
 }
 
+// The texts of problems. A peer and addresses are as netip writes them. No text is of a client.
+const (
+	textUnix = "requests come over a unix socket, which has no addresses, " +
+		"and %s trusts no proxy there: all clients share one bucket; write ClientIP: %s"
+	textNoProxy = "%s is present, but %s trusts no proxy: all clients behind %v share one bucket; " +
+		"if %[3]v is your proxy, write ClientIP: %s; " +
+		"if not, a client has sent the field, and it is ignored"
+	textNotTrusted = "%s is present, but %s does not trust %v, which has sent it: " +
+		"all clients behind %[3]v share one bucket; " +
+		"if %[3]v is your proxy, name it, as in ClientIP: %s; " +
+		"if not, a client has reached the service without your proxy, and the field is ignored"
+	textAnotherField = "%s reads %s, but %v has sent %s instead: " +
+		"all clients behind %[3]v share one bucket; " +
+		"if %[3]v always sends %[4]s, write ClientIP: %[5]s"
+	textAppended = "%s finds the client %v, before which %s has other addresses: " +
+		"all clients behind %[2]v share one bucket; " +
+		"if %[2]v is a proxy or a balancer that appends its own address, " +
+		"trust it too, as in ClientIP: %[4]s; " +
+		"if it is one client, it has sent the field itself"
+	textSilent = "none of the first %d requests from %v has %s, which %s reads: " +
+		"all clients behind %[2]v share one bucket; configure %[2]v to send the field"
+	textOnlyTrusted = "%s trusts every address in %s of the first %d requests: " +
+		"all clients behind %v share one bucket; trust the addresses of proxies only"
+	textPrivate = "the first %d requests all came from the private address %v: " +
+		"if it is a proxy or a balancer, all clients behind it share one bucket; " +
+		"let it send X-Forwarded-For, and write ClientIP: %s"
+)
+
 // judgeOne returns what a single request shows.
 func judgeOne(t *clientip.Trace, name string, trusted bool) (problem, bool) {
+	with := func(k kind, format string, args ...any) (problem, bool) {
+		return problem{k, format, args}, true
+	}
 	switch {
 	case !t.Peer.IsValid() && t.Unix && !t.Trusted:
-		return problem{onUnixSocket, "requests come over a unix socket, which has no addresses, and %s trusts " +
-			"no proxy there: all clients share one bucket; write ClientIP: %s", []any{name, suggest(t.Present, "unix")}}, true
+		return with(onUnixSocket, textUnix, name, suggest(t.Present, "unix"))
 	case !t.Peer.IsValid(), t.Present == "":
 		return problem{}, false
+	}
+	switch proxy := t.Peer.String(); {
 	case t.Field == "":
-		return problem{noProxyNamed, "%s is present, but %s trusts no proxy: all clients behind %v share one bucket; " +
-			"if %[3]v is your proxy, write ClientIP: %s; if not, a client has sent the field, and it is ignored",
-			[]any{t.Present, name, t.Peer, suggest(t.Present, t.Peer.String())}}, true
+		return with(noProxyNamed, textNoProxy, t.Present, name, proxy, suggest(t.Present, proxy))
 	case !t.Trusted && !trusted:
-		return problem{peerNotTrusted, "%s is present, but %s does not trust %v, which has sent it: all clients behind " +
-			"%[3]v share one bucket; if %[3]v is your proxy, name it, as in ClientIP: %s; if not, a client has reached " +
-			"the service without your proxy, and the field is ignored",
-			[]any{t.Present, name, t.Peer, suggest(t.Present, t.Peer.String())}}, true
+		return with(peerNotTrusted, textNotTrusted, t.Present, name, proxy, suggest(t.Present, proxy))
 	case t.Trusted && t.Present != t.Field:
-		return problem{anotherField, "%s reads %s, but %v has sent %s instead: all clients behind %[3]v share one bucket; " +
-			"if %[3]v always sends %[4]s, write ClientIP: %[5]s",
-			[]any{name, t.Field, t.Peer, t.Present, suggest(t.Present, t.Peer.String())}}, true
+		write := suggest(t.Present, proxy)
+		return with(anotherField, textAnotherField, name, t.Field, proxy, t.Present, write)
 	}
 	return problem{}, false
 }
@@ -205,10 +234,8 @@ func (s *sample) judge(t *clientip.Trace, name string) (problem, bool) {
 	hidden := t.Before.IsValid() && private(t.Addr) && !private(t.Before)
 	same := !s.differ && s.addr.IsValid()
 	if hidden || same && s.others && s.chains == s.requests && s.requests >= few {
-		return problem{appended, "%s finds the client %v, before which %s has other addresses: all clients behind %[2]v " +
-			"share one bucket; if %[2]v is a proxy or a balancer that appends its own address, trust it too, as in " +
-			"ClientIP: %[4]s; if it is one client, it has sent the field itself",
-			[]any{name, t.Addr, t.Field, suggest(t.Field, t.Addr.String())}}, true
+		args := []any{name, t.Addr, t.Field, suggest(t.Field, t.Addr.String())}
+		return problem{appended, textAppended, args}, true
 	}
 	if !same || s.requests != sampled || s.chains > 0 {
 		return problem{}, false
@@ -216,15 +243,12 @@ func (s *sample) judge(t *clientip.Trace, name string) (problem, bool) {
 	switch {
 	case s.trusted && s.addr != t.Peer:
 	case s.trusted && !s.present:
-		return problem{proxyIsSilent, "none of the first %d requests from %v has %s, which %s reads: all clients behind " +
-			"%[2]v share one bucket; configure %[2]v to send the field", []any{sampled, t.Peer, t.Field, name}}, true
+		return problem{proxyIsSilent, textSilent, []any{sampled, t.Peer, t.Field, name}}, true
 	case s.trusted:
-		return problem{onlyTrusted, "%s trusts every address in %s of the first %d requests: all clients behind %v " +
-			"share one bucket; trust the addresses of proxies only", []any{name, t.Field, sampled, t.Peer}}, true
+		return problem{onlyTrusted, textOnlyTrusted, []any{name, t.Field, sampled, t.Peer}}, true
 	case private(s.addr):
-		return problem{onePrivatePeer, "the first %d requests all came from the private address %v: if it is a proxy or a " +
-			"balancer, all clients behind it share one bucket; let it send X-Forwarded-For, and write ClientIP: %s",
-			[]any{sampled, s.addr, suggest("", s.addr.String())}}, true
+		args := []any{sampled, s.addr, suggest("", s.addr.String())}
+		return problem{onePrivatePeer, textPrivate, args}, true
 	}
 	return problem{}, false
 }

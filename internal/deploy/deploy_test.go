@@ -108,7 +108,10 @@ func TestProblems(t *testing.T) {
 		},
 		{"too few to tell", trusting, from(few-1, lan, "X-Forwarded-For", "#, 192.0.2.7"), nil},
 		{"one client that sends the field", trusting, from(most, lan, "X-Forwarded-For", "8.8.8.8, 192.0.2.7"), nil},
-		{"clients through two proxies", clientip.ForwardedFor(clientip.TrustedHops(2)), from(most, lan, "X-Forwarded-For", "#, 192.0.2.7"), nil},
+		{
+			"clients through two proxies", clientip.ForwardedFor(clientip.TrustedHops(2)),
+			from(most, lan, "X-Forwarded-For", "#, 192.0.2.7"), nil,
+		},
 		{
 			"a balancer that appends its own private address", trusting,
 			from(1, lan, "X-Forwarded-For", "203.0.113.5, 10.0.0.9"),
@@ -170,6 +173,8 @@ func TestWatchEnds(t *testing.T) {
 	w := New(src, func(context.Context, any, error) {})
 	assert.False(t, w.Begun())
 	r := from(1, "192.0.2.1:1")[0]
+	w.See(r, nil)
+	assert.Zero(t, testing.AllocsPerRun(100, func() { w.See(r, []clientip.Source{src}) }), "nor do the first ones cost memory")
 	for range most {
 		w.See(r, []clientip.Source{src})
 	}

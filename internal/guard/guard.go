@@ -132,3 +132,11 @@ func (g *Guard) finish(ctx context.Context, change store.State, failure *store.E
 	}
 	return failure
 }
+
+// CheckTimeout reports that no call can take timeout, if that is so. Zero means [DefaultTimeout].
+func CheckTimeout(timeout time.Duration) error {
+	if timeout == 0 || timeout >= MinTimeout {
+		return nil
+	}
+	return fmt.Errorf("%v: want at least %v, or 0 for %v", timeout, MinTimeout, DefaultTimeout)
+}

@@ -123,3 +123,11 @@ func (t *tenure) end() {
 		_ = t.ask(store.Release) // ask reports it; the leases then end by themselves
 	}
 }
+
+// CheckTTL reports that no lease can last for ttl, if that is so. Zero means [DefaultTTL].
+func CheckTTL(ttl time.Duration) error {
+	if ttl == 0 || ttl >= MinTTL && ttl <= MaxTTL {
+		return nil
+	}
+	return fmt.Errorf("%v: want %v to %v, or 0 for %v", ttl, MinTTL, MaxTTL, DefaultTTL)
+}

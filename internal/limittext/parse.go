@@ -115,7 +115,10 @@ func (p *parser) burst() (int64, *Error) {
 	case "":
 		return 0, nil
 	case "burst":
-		p.space()
+		if p.space(); strings.HasPrefix(p.text[p.pos:], "=") || strings.HasPrefix(p.text[p.pos:], ":") {
+			return 0, fail(p.pos, fmt.Sprintf("unexpected %q", p.char()),
+				`write the burst as in "100 per minute burst 20"`)
+		}
 		return p.number("burst")
 	}
 	return 0, fail(at, fmt.Sprintf("unexpected %q", p.text[at:p.pos]),

@@ -134,6 +134,8 @@ func TestMistakes(t *testing.T) {
 		{"10 per minute\xff", limittext.Error{13, `unexpected "�"`, split}},
 		{"10 per minute bust 3", limittext.Error{14, `unexpected "bust"`, `only "burst" and a number may follow the unit`}},
 		{"10 per minute burst", limittext.Error{19, "the burst is missing: want a positive whole number", example}},
+		{"100/min burst=20", limittext.Error{13, `unexpected "="`, `write the burst as in "100 per minute burst 20"`}},
+		{"100/min burst: 20", limittext.Error{13, `unexpected ":"`, `write the burst as in "100 per minute burst 20"`}},
 		{"10 per minute burst 0", limittext.Error{20, "the burst is zero", least}},
 		{"10 per minute burst 1.5", limittext.Error{21, "the burst has a fraction", whole}},
 		{"10 per minute burst 5 burst 5", limittext.Error{22, `unexpected "b"`, split}},

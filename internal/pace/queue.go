@@ -46,9 +46,14 @@ func (q Queue) Found(cost int64, wait time.Duration) int64 {
 
 // CheckWait reports that no request would be held for wait under limits, which have passed [Check],
 // if that is so.
-func CheckWait(limits []Limit, wait time.Duration) error {
+func CheckWait[L ~struct {
+	Count  int64
+	Period time.Duration
+	Burst  int64
+}](limits []L, wait time.Duration) error {
 	least := time.Duration(math.MaxInt64)
-	for _, l := range limits {
+	for _, limit := range limits {
+		l := Limit(limit)
 		if _, extra := l.Extend(wait); extra > 0 {
 			return nil
 		}

@@ -70,7 +70,7 @@ type panicError struct {
 	stack []byte
 }
 
-// newPanicError is called by the function that recovers, so that the stack is the one of the panic.
+// newPanicError is called by the function that recovers, so that the stack is still there.
 func newPanicError(v any) error {
 	e := &panicError{text: fmt.Sprintf("panic: %v", v), stack: make([]byte, maxStack)}
 	if len(e.text) > maxPanic {

@@ -134,7 +134,8 @@ func TestCallAllocatesNothing(t *testing.T) {
 	assert.Positive(t, n)
 }
 
-// A panic is reported with the beginning of its stack, in the error and in the log. Its value is cut.
+// A panic is reported with the beginning of its stack, in the error and in the log. Its value is
+// cut.
 func TestPanicsHaveAStack(t *testing.T) {
 	err := Safely(func() error { panicsHere(); return nil })
 	require.EqualError(t, err, "panic: here")
@@ -157,7 +158,7 @@ func TestPanicsHaveAStack(t *testing.T) {
 
 func panicsHere() { panic("here") }
 
-// What is reported once is reported once, whatever else was logged before.
+// Once reports each problem once, also right after the log has shown another error.
 func TestOnce(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	var log bytes.Buffer

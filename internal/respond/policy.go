@@ -1,6 +1,7 @@
 package respond
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -33,8 +34,8 @@ func NewPolicy(name string, count int64, period time.Duration) Policy {
 	return p
 }
 
-// PolicyName returns the name of limit number index of a rule with several limits, from 0 on, or the
-// name of the rule if the limit is its only one.
+// PolicyName returns the name of limit number index, from 0 on, of a rule with several limits. If
+// the limit is its only one, that is the name of the rule.
 func PolicyName(rule string, index, several int) string {
 	if several > 1 {
 		return rule + "-" + strconv.Itoa(index+1)
@@ -42,17 +43,28 @@ func PolicyName(rule string, index, several int) string {
 	return rule
 }
 
-// PolicyNames returns the names that the limits of a rule can have, if there are least to most.
-func PolicyNames(rule string, least, most int) (names []string) {
+// Names are names of limits, each with the rule that has it.
+type Names map[string]string
+
+// Add adds the names that the limits of a rule can have, if there are least to most. The error says
+// that the limits of two rules would have one name.
+func (n Names) Add(rule string, least, most int) (err error) {
+	add := func(name string) {
+		if other := n[name]; other != "" {
+			err = fmt.Errorf("%q: fields of a response would name a limit %q, as one of rule %q: "+
+				"want another name", rule, name, other)
+		}
+		n[name] = rule
+	}
 	if least <= 1 && most > 0 {
-		names = append(names, PolicyName(rule, 0, 1))
+		add(PolicyName(rule, 0, 1))
 	}
 	for i := range most {
 		if most > 1 {
-			names = append(names, PolicyName(rule, i, most))
+			add(PolicyName(rule, i, most))
 		}
 	}
-	return names
+	return err
 }
 
 // ValidName reports whether name can be the name of a policy: 1 to 64 printable ASCII characters

@@ -30,7 +30,7 @@ const (
 	slashes                    // a backslash can be a slash
 	params                     // text from a semicolon on can be a parameter
 	cuts                       // the path can end at a NUL, a question mark or a number sign
-	trims                      // dots and spaces at the end of a segment can be dropped, as control characters
+	trims                      // dots and spaces around a name, and control characters, can be dropped
 	unicodes                   // characters beyond ASCII can be others that look alike
 	cleans                     // segments are empty, or dots
 )
@@ -40,7 +40,7 @@ func (f *form) plain() bool {
 	return !f.doubtful() && !f.fold && !f.slash && !f.other && !f.others
 }
 
-// doubtful reports whether a request can have readings that nobody has thought of.
+// doubtful reports whether a request can have readings that this package does not know.
 func (f *form) doubtful() bool { return f.doubt != 0 || f.doubtfulHost }
 
 // formOf returns what is unusual about r.

@@ -21,7 +21,8 @@ func Allows(methods []string, r *http.Request) bool {
 }
 
 func hasMethod(methods []string, method string) bool {
-	return slices.Contains(methods, method) || method == http.MethodHead && slices.Contains(methods, http.MethodGet)
+	return slices.Contains(methods, method) ||
+		method == http.MethodHead && slices.Contains(methods, http.MethodGet)
 }
 
 // hasOtherMethod reports whether the method of r can be read as another one.

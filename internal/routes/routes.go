@@ -20,7 +20,7 @@ type Table[T any] struct {
 	mux     *http.ServeMux
 	values  []T                 // in the order of Add
 	exact   map[string]int      // indexes of values, by pattern
-	layers  []*http.ServeMux    // of patterns in lower case; those that conflict are in another
+	layers  []*http.ServeMux    // of patterns in lower case; each layer is without conflicts
 	folded  map[string][]int    // indexes of values, by pattern in lower case
 	hosts   map[string]struct{} // of patterns, in lower case
 	upper   bool                // a path of a pattern has upper-case letters
@@ -35,8 +35,8 @@ type Match[T any] struct {
 	// Exact reports that a ServeMux would not redirect the request, and that nothing about its path
 	// and host is doubtful.
 	Exact bool
-	// Others are the values of the patterns of other readings. If there are too many to look up, they
-	// are all values.
+	// Others are the values of the patterns of other readings. If there are too many to look up,
+	// they are all values.
 	Others []T
 	// Missed reports that another reading matches no pattern.
 	Missed bool
@@ -174,7 +174,8 @@ func (t *Table[T]) findOthers(r *http.Request, f form, c *collection) bool {
 
 // findFolded looks up reading in lower case.
 func (t *Table[T]) findFolded(reading *http.Request, c *collection) {
-	reading.URL = &url.URL{Path: strings.ToLower(reading.URL.Path), RawPath: strings.ToLower(reading.URL.RawPath)}
+	u := reading.URL
+	reading.URL = &url.URL{Path: strings.ToLower(u.Path), RawPath: strings.ToLower(u.RawPath)}
 	for _, layer := range t.layers {
 		if _, pattern := layer.Handler(reading); pattern != "" {
 			c.add(t.folded[pattern]...)
@@ -214,9 +215,9 @@ func Every(r *http.Request, f func(*http.Request) bool) bool {
 		for _, p := range paths {
 			reading := *r
 			reading.Method = method
-			reading.URL = &url.URL{
-				Scheme: r.URL.Scheme, Host: r.URL.Host, Path: p.Path, RawPath: p.RawPath, RawQuery: r.URL.RawQuery,
-			}
+			u := *r.URL
+			u.Path, u.RawPath = p.Path, p.RawPath
+			reading.URL = &u
 			reading.RequestURI = reading.URL.RequestURI()
 			if !f(&reading) {
 				return false
