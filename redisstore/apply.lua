@@ -35,9 +35,9 @@ local unpack = unpack or table.unpack
 local call, arg = redis.pcall, { struct.unpack('>' .. string.rep('d', #ARGV[1] / 8), ARGV[1]) }
 local floor, ceil, min, max, concat = math.floor, math.ceil, math.min, math.max, table.concat
 local find, match, sub, format = string.find, string.match, string.sub, string.format
-local now = call('TIME')
-if now.err then
-  return { err = 'NOTIME ' .. now.err }
+local timed, now = pcall(redis.call, 'TIME')
+if not timed then
+  return { err = 'NOTIME ' .. tostring(type(now) == 'table' and now.err or now) }
 end
 now = now[1] * 1000000 + now[2]
 

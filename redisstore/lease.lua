@@ -9,9 +9,9 @@
 local ACQUIRE, RENEW, RELEASE = 0, 1, 2 -- as in package ratelimit
 local call, arg = redis.call, ARGV[1]
 local kind = string.byte(arg)
-local time = redis.pcall('TIME')
-if time.err then
-  return { err = 'NOTIME ' .. time.err }
+local timed, time = pcall(redis.call, 'TIME')
+if not timed then
+  return { err = 'NOTIME ' .. tostring(type(time) == 'table' and time.err or time) }
 end
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
