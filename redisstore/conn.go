@@ -111,6 +111,8 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
 		c.heard.Store(c.link.now())
+	} else if err != nil {
+		raise(&c.link.lost, c.link.now())
 	}
 	return n, err
 }

@@ -45,6 +45,7 @@ type link struct {
 	opt    redis.Options
 	origin time.Time
 
+	lost    atomic.Int64 // when a connection last ended without an answer
 	silent  atomic.Int64 // no connection is used that was last heard before
 	renewed atomic.Int64 // no connection is used that was dialed before
 
@@ -84,8 +85,13 @@ func raise(n *atomic.Int64, to int64) {
 	}
 }
 
-// suspect says that a call that began at an instant had no answer.
-func (l *link) suspect(began int64) { raise(&l.silent, began) }
+// suspect says that a call that began at an instant failed. If that was only because it had to wait
+// for a connection, it says nothing about others.
+func (l *link) suspect(began int64) {
+	if l.lost.Load() >= began {
+		raise(&l.silent, began)
+	}
+}
 
 // renew says that the server is the wrong one, or has another state than when the connections were
 // made. Dialed again, the name may lead to another server.
