@@ -52,6 +52,7 @@ type conn struct {
 	pending []byte     // received and not yet read
 	until   time.Time  // the deadline for writing
 	late    bool       // the last write was refused for lack of time
+	sent    time.Time  // when the last write was not refused; zero if there was an answer since
 }
 
 // again returns c as it was after the handshake. The server has answered everything since then.
@@ -80,10 +81,12 @@ func (c *conn) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 	}
-	if c.late = !c.until.IsZero() && time.Until(c.until) < c.trip; c.late {
+	c.late = c.link.refused.Load() < maxRefused && !c.until.IsZero() && time.Until(c.until) < c.trip
+	if c.late {
+		c.link.refused.Add(1)
 		return 0, os.ErrDeadlineExceeded
 	}
-	c.said = nil
+	c.said, c.sent = nil, time.Now()
 	return c.Conn.Write(b)
 }
 
@@ -111,6 +114,10 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
 		c.heard.Store(c.link.now())
+		if !c.sent.IsZero() {
+			c.trip, c.sent = min(c.trip, time.Since(c.sent)), time.Time{}
+			c.link.refused.Store(0)
+		}
 	} else if err != nil {
 		raise(&c.link.lost, c.link.now())
 	}

@@ -21,6 +21,10 @@ const (
 	parkTime  = time.Second
 	maxParked = 16
 
+	// maxRefused is how many calls without an answer between them may have too little time. Then the
+	// next one tries, because the network may be faster than it was at the handshake.
+	maxRefused = 2
+
 	// renewEvery is the shortest time between two replacements of all connections to a server.
 	renewEvery = 100 * time.Millisecond
 )
@@ -45,6 +49,7 @@ type link struct {
 	opt    redis.Options
 	origin time.Time
 
+	refused atomic.Int64 // calls that had too little time, since the last answer
 	lost    atomic.Int64 // when a connection last ended without an answer
 	silent  atomic.Int64 // no connection is used that was last heard before
 	renewed atomic.Int64 // no connection is used that was dialed before
