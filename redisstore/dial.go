@@ -21,8 +21,8 @@ const (
 	parkTime  = time.Second
 	maxParked = 16
 
-	// maxRefused is how many calls without an answer between them may have too little time. Then the
-	// next one tries, because the network may be faster than it was at the handshake.
+	// maxRefused is how many calls in a row may have too little time. Then the next call tries,
+	// because the network may be faster than it was at the handshake.
 	maxRefused = 2
 
 	// renewEvery is the shortest time between two replacements of all connections to a server.
