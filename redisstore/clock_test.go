@@ -27,8 +27,10 @@ type manual struct {
 	us     int64
 }
 
-const manualClock = `local redis = setmetatable({pcall = function(name, key, value)
+const manualClock = `local redis = setmetatable({call = function(name, ...)
   if name == 'TIME' then return {'%d', '%d'} end
+  return redis.call(name, ...)
+end, pcall = function(name, key, value)
   if value then return redis.pcall(name, key, value) end
   return redis.pcall(name, key)
 end}, {__index = redis})

@@ -25,8 +25,8 @@ type skew struct {
 	offset atomic.Int64 // microseconds
 }
 
-const clock = `local redis = setmetatable({pcall = function(name, ...)
-  local answer = redis.pcall(name, ...)
+const clock = `local redis = setmetatable({call = function(name, ...)
+  local answer = redis.call(name, ...)
   if string.upper(name) == 'TIME' then
     local t = answer[1] * 1000000 + answer[2] + (%d)
     answer = {string.format('%%.0f', math.floor(t / 1000000)), string.format('%%.0f', t %% 1000000)}

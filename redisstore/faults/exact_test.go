@@ -22,8 +22,8 @@ type logID struct{}
 // logged is a hook that makes the server keep a list of the TIME that each call has read.
 type logged struct{ inFlight }
 
-const logging = `local redis = setmetatable({pcall = function(name, ...)
-  local answer = redis.pcall(name, ...)
+const logging = `local redis = setmetatable({call = function(name, ...)
+  local answer = redis.call(name, ...)
   if string.upper(name) == 'TIME' then
     redis.call('RPUSH', 'log', '%s ' .. string.format('%%.0f', answer[1] * 1000000 + answer[2]))
   end
