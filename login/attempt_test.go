@@ -198,7 +198,7 @@ func TestAccountSpelling(t *testing.T) {
 func TestKnownPairWithoutRoom(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: 1})})
 	s := newRoute(t, l, login.Config{PerAccount: ratelimit.MustParse("3 per hour")})
-	require.Equal(t, 401, s.try("10.0.0.9", "dave", "guess"), "takes the only place")
+	require.Equal(t, 401, s.try("10.0.0.9", "dave", "guess"), "takes the only place, and a failure that accounts without room share")
 	require.Equal(t, 200, s.try("10.0.0.7", "carol", "secret"), "takes the place that known pairs without room share")
 	require.Equal(t, 401, s.try("10.0.0.6", "alice", "guess"))
 	require.Equal(t, 401, s.try("10.0.0.5", "alice", "guess"))

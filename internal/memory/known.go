@@ -33,12 +33,12 @@ func (s *Store) ApplyKnown(ops []store.Op) bool {
 
 // simple reports whether ops are fit for ApplyKnown.
 func simple(ops []store.Op) bool {
-	if len(ops) == 0 || len(ops) > MaxKnown || !ops[0].Valid() {
+	if len(ops) == 0 || len(ops) > MaxKnown || !ops[0].Valid() || isShared(&ops[0]) {
 		return false
 	}
 	for i := 1; i < len(ops); i++ {
 		op := &ops[i]
-		if !op.Valid() || op.Key != ops[0].Key {
+		if !op.Valid() || op.Key != ops[0].Key || isShared(op) {
 			return false
 		}
 		for j := range i {
