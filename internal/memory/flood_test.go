@@ -21,7 +21,7 @@ type flood struct {
 	name    string
 	maxKeys int
 	hours   int
-	scale   int      // a tenth of everything if it is 10: of places, clients and requests a second
+	scale   int      // a tenth of everything if it is 10: of places and of requests a second
 	limits  []string // of the flood, such as "3 per day"; it asks under each in turn
 	key     func(n int) store.Key
 	first   bool // it begins as many hours before the first honest client comes
@@ -74,8 +74,8 @@ var floods = []flood{
 // A flood costs known clients at most 1 % of their requests and new ones at most 10 %. (It costs
 // new clients of the very rule that it floods all of their requests if the keys show no network.)
 //
-// With the race detector, and in short mode, the largest flood has a tenth of everything, too, and
-// the small ones last ten minutes.
+// With the race detector, and in short mode, the large floods have a fiftieth of everything, and the
+// small ones last ten minutes.
 func TestFloodsCostOthersLittle(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
@@ -96,9 +96,10 @@ type simulation struct {
 	ops [1]store.Op
 
 	fast   *store.Limit
+	byKey  *store.Limit   // "2 per minute", by made-up keys
 	limits []*store.Limit // of the flood
 
-	flooded, known, member, fresh, back, slow tally
+	flooded, known, member, fresh, keyed, back, slow tally
 }
 
 // ask takes one token and counts the answer.
@@ -117,11 +118,12 @@ func (f *flood) run(t *testing.T) {
 	length, scale := f.hours*3600, f.scale
 	if raceEnabled || testing.Short() {
 		if length, scale = 600, 1; f.hours > 1 {
-			length, scale = f.hours*3600, 10
+			length, scale = f.hours*3600, 50
 		}
 	}
 	s, now := newStore(f.maxKeys / scale)
 	sim := &simulation{T: t, s: s, fast: newLimit(t, "fast", 0, 100, time.Minute, 0)}
+	sim.byKey = newLimit(t, "by key", 0, 2, time.Minute, 0)
 	sim.limits = f.compile(t, sim.fast)
 	begin := 0
 	if f.first {
@@ -139,6 +141,7 @@ func (f *flood) run(t *testing.T) {
 	assert.LessOrEqual(t, sim.known.share(), 1.0, "percent of the requests of known clients")
 	assert.LessOrEqual(t, sim.member.share(), 1.0, "percent of the requests of known clients under the flooded limit")
 	assert.LessOrEqual(t, sim.fresh.share(), 10.0, "percent of the requests of new clients")
+	assert.LessOrEqual(t, sim.keyed.share(), 10.0, "percent of the requests of new clients by header under another limit")
 	assert.LessOrEqual(t, sim.back.share(), 10.0, "percent of the requests of clients that return")
 	assert.LessOrEqual(t, sim.slow.share(), 10.0, "percent of the requests of new clients under the flooded limits")
 	assert.Positive(t, sim.known.asked*sim.fresh.asked*sim.back.asked)
@@ -158,6 +161,9 @@ func (f *flood) askHonestly(sim *simulation, second, scale int) {
 	}
 	if c := second % 3600; c < 100 {
 		sim.ask(&sim.back, sim.fast, honest(1000+c))
+	}
+	for range 2 {
+		sim.ask(&sim.keyed, sim.byKey, madeUp(-1000-second))
 	}
 	if f.newcomer > 0 && second%(scale*f.newcomer) == 0 {
 		sim.ask(&sim.slow, sim.limits[second/scale/f.newcomer%len(sim.limits)], honest(200_000+second))

@@ -97,18 +97,21 @@ func TestFullStoreKeepsWhoWasSeenLast(t *testing.T) {
 // One key and a new key ask in turn at the bound. If a bucket were forgotten before it is full, the
 // key would get its tokens again.
 func TestFullStoreForgivesNothing(t *testing.T) {
-	for _, period := range []time.Duration{3 * time.Second, 30 * time.Second, 30 * time.Minute} {
+	for _, tc := range []struct {
+		period time.Duration
+		cost   int64 // of the new keys
+	}{{3 * time.Second, 1}, {3 * time.Second, 10}, {30 * time.Second, 1}, {30 * time.Second, 10}, {30 * time.Minute, 10}} {
 		s, now := newStore(50)
-		l := per(t, 10, period)
+		l := per(t, 10, tc.period)
 		allowed := 0
 		for i := range 5000 {
 			if apply(t, s, take(l, user("one"), 1))[0].Result.Allowed {
 				allowed++
 			}
-			apply(t, s, take(l, user(fmt.Sprint(i)), 1))
-			*now += period / 10 / 5000 // one token in all
+			apply(t, s, take(l, user(fmt.Sprint(i)), tc.cost))
+			*now += tc.period / 10 / 5000 // one token in all
 		}
-		assert.Equal(t, 10, allowed, "%v", period)
+		assert.Equal(t, 10, allowed, "%+v", tc)
 		requireSound(t, s)
 	}
 }
