@@ -14,8 +14,8 @@ import (
 // blocked until its bucket of blocks is full. Each block takes its length and Forget from the
 // bucket of repeats, so the time until that is full tells how many blocks are not forgotten.
 //
-// All ops are Alone: a key for which the store has no room is not blocked in it, and shares no block
-// with others.
+// All ops are Alone: a key for which the store has no room is not blocked in it, and shares no
+// block with others.
 type Buckets struct {
 	policy     Policy       // with whole times and no zeros
 	violations *store.Limit // nil if no number of violations blocks
@@ -110,7 +110,9 @@ func (b *Buckets) Punish(ops []store.Op, k key.Key, d time.Duration) []store.Op 
 	return append(
 		b.begin(ops, k, d),
 		store.Op{Alone: true, Kind: store.Reset, Limit: b.violations, Key: k},
-		store.Op{Alone: true, Kind: store.TakeUpTo, Limit: b.repeats, Key: k, Cost: millis(d + b.policy.Forget)},
+		store.Op{
+			Alone: true, Kind: store.TakeUpTo, Limit: b.repeats, Key: k, Cost: millis(d + b.policy.Forget),
+		},
 	)
 }
 

@@ -209,8 +209,8 @@ func (b *batch) try() bool {
 	return ok
 }
 
-// apply is the Apply of a bucket that keys share, for all ops except a Peek. It gives back only
-// what the batch has taken, or what op says was taken from here: a Refund or Reset of one key must
+// apply is the Apply of a bucket that keys share, for all ops except a Peek. It refunds only what
+// the batch has taken, or what op says was taken from here: a Refund or Reset of one key must
 // not pay the debts of others.
 func (p *place) apply(op *store.Op, now time.Duration) bool {
 	if op.Kind == store.Take || op.Kind == store.TakeUpTo {

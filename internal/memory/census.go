@@ -19,10 +19,10 @@ type census struct {
 	wide   [256]atomic.Int32
 }
 
-// The shares of the places of a store. While less than half of them are taken, anybody may take
+// The shares of the places of a store. While less than half of them are taken, every key gets
 // one. After that a limit may have as many as limitShare times the free places, a narrow network a
-// part of the free places, and a wide network as many as are free. So whoever floods the store
-// leaves room for others: Choudhury and Hahne, Dynamic Queue Length Thresholds for Shared-Memory
+// part of the free places, and a wide network as many as are free. So a flood leaves room for
+// others: Choudhury and Hahne, Dynamic Queue Length Thresholds for Shared-Memory
 // Packet Switches, IEEE/ACM Transactions on Networking 6 (1998).
 const (
 	limitShare  = 4

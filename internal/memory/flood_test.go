@@ -28,7 +28,8 @@ type flood struct {
 	// A new client asks under the limits of the flood, too, every so many seconds. That makes no
 	// sense if nothing tells the keys of the flood from the keys of others.
 	newcomer int
-	// 20 clients known by made-up keys ask under the first limit of the flood every so many seconds.
+	// 20 known clients with made-up keys ask under the first limit of the flood every so many
+	// seconds.
 	member int
 }
 
@@ -53,29 +54,68 @@ func honest(n int) store.Key {
 }
 
 var floods = []flood{
-	{name: "of a slow rule", maxKeys: 1_000_000, hours: 6, scale: 1, limits: []string{"3 per 24h"}, key: inNetwork, newcomer: 10},
-	{name: "of a slow rule, before all others", maxKeys: 1_000_000, hours: 6, scale: 10, limits: []string{"3 per 24h"}, key: inNetwork, newcomer: 10, first: true},
-	{name: "of a slow rule, less room", maxKeys: 100_000, hours: 6, scale: 10, limits: []string{"20 per 24h"}, key: inNetwork, newcomer: 10},
-	{name: "of a slow rule, little room", maxKeys: 1000, hours: 1, scale: 1, limits: []string{"3 per 24h"}, key: inNetwork, newcomer: 300, first: true},
-	{name: "of a slow rule, from IPv4", maxKeys: 50_000, hours: 6, scale: 10, limits: []string{"3 per 24h"}, key: inIPv4, newcomer: 20},
-	{name: "of a slow rule, by header", maxKeys: 100_000, hours: 6, scale: 10, limits: []string{"3 per 24h"}, key: madeUp},
-	{name: "of a slow rule, by header, little room", maxKeys: 1000, hours: 1, scale: 1, limits: []string{"3 per 24h"}, key: madeUp, first: true},
-	{name: "of the fast rule", maxKeys: 100_000, hours: 6, scale: 10, limits: []string{"fast"}, key: inNetwork},
-	{name: "of the fast rule, little room", maxKeys: 1000, hours: 1, scale: 1, limits: []string{"fast"}, key: inNetwork},
-	{name: "of a rule between", maxKeys: 1000, hours: 1, scale: 1, limits: []string{"20 per 1h"}, key: inNetwork, newcomer: 100},
-	{name: "of a rule between, by header", maxKeys: 1000, hours: 1, scale: 1, limits: []string{"20 per 1h"}, key: madeUp, member: 200},
-	{name: "of two slow rules", maxKeys: 100_000, hours: 6, scale: 10, limits: []string{"3 per 24h", "5 per 12h"}, key: inNetwork, newcomer: 10},
-	{name: "of two slow rules, by header", maxKeys: 100_000, hours: 6, scale: 10, limits: []string{"3 per 24h", "5 per 12h"}, key: madeUp, first: true},
+	{
+		name: "of a slow rule", maxKeys: 1_000_000, hours: 6, scale: 1,
+		limits: []string{"3 per 24h"}, key: inNetwork, newcomer: 10,
+	},
+	{
+		name: "of a slow rule, before all others", maxKeys: 1_000_000, hours: 6, scale: 10,
+		limits: []string{"3 per 24h"}, key: inNetwork, newcomer: 10, first: true,
+	},
+	{
+		name: "of a slow rule, less room", maxKeys: 100_000, hours: 6, scale: 10,
+		limits: []string{"20 per 24h"}, key: inNetwork, newcomer: 10,
+	},
+	{
+		name: "of a slow rule, little room", maxKeys: 1000, hours: 1, scale: 1,
+		limits: []string{"3 per 24h"}, key: inNetwork, newcomer: 300, first: true,
+	},
+	{
+		name: "of a slow rule, from IPv4", maxKeys: 50_000, hours: 6, scale: 10,
+		limits: []string{"3 per 24h"}, key: inIPv4, newcomer: 20,
+	},
+	{
+		name: "of a slow rule, by header", maxKeys: 100_000, hours: 6, scale: 10,
+		limits: []string{"3 per 24h"}, key: madeUp,
+	},
+	{
+		name: "of a slow rule, by header, little room", maxKeys: 1000, hours: 1, scale: 1,
+		limits: []string{"3 per 24h"}, key: madeUp, first: true,
+	},
+	{
+		name: "of the fast rule", maxKeys: 100_000, hours: 6, scale: 10,
+		limits: []string{"fast"}, key: inNetwork,
+	},
+	{
+		name: "of the fast rule, little room", maxKeys: 1000, hours: 1, scale: 1,
+		limits: []string{"fast"}, key: inNetwork,
+	},
+	{
+		name: "of a rule between", maxKeys: 1000, hours: 1, scale: 1,
+		limits: []string{"20 per 1h"}, key: inNetwork, newcomer: 100,
+	},
+	{
+		name: "of a rule between, by header", maxKeys: 1000, hours: 1, scale: 1,
+		limits: []string{"20 per 1h"}, key: madeUp, member: 200,
+	},
+	{
+		name: "of two slow rules", maxKeys: 100_000, hours: 6, scale: 10,
+		limits: []string{"3 per 24h", "5 per 12h"}, key: inNetwork, newcomer: 10,
+	},
+	{
+		name: "of two slow rules, by header", maxKeys: 100_000, hours: 6, scale: 10,
+		limits: []string{"3 per 24h", "5 per 12h"}, key: madeUp, first: true,
+	},
 	{name: "of many rules", maxKeys: 100_000, hours: 6, scale: 10, key: inNetwork, newcomer: 10, limits: []string{
 		"1 per 24h", "2 per 24h", "3 per 24h", "4 per 24h", "5 per 24h", "1 per 12h", "2 per 12h", "3 per 12h", "fast", "20 per 1h",
 	}},
 }
 
 // A flood costs known clients at most 1 % of their requests and new ones at most 10 %. (It costs
-// new clients of the very rule that it floods all of their requests if the keys show no network.)
+// new clients of the same rule all of their requests if the keys show no network.)
 //
-// With the race detector, and in short mode, the large floods have a fiftieth of everything, and the
-// small ones last ten minutes.
+// With the race detector, and in short mode, the large floods have a fiftieth of everything, and
+// the small ones last ten minutes.
 func TestFloodsCostOthersLittle(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ type overflow struct {
 	mu       sync.Mutex // taken after the locks of shards
 	now      time.Duration
 	tables   map[uint64]*shard // by the ID of the limit; their keys are networks and groups
-	most     int               // tables, before those are forgotten in which nobody owes anything
+	most     int               // tables, before full ones are forgotten
 	networks int               // buckets of a limit
 	groups   uint64
 	count    atomic.Int64
@@ -33,7 +33,7 @@ func (o *overflow) prepare(maxKeys int) {
 }
 
 // table returns the table of the limit id. A configuration that changes again and again leaves
-// tables behind, so table forgets those in which nobody owes anything.
+// tables behind, so table forgets those whose buckets are all full.
 func (o *overflow) table(id uint64, now time.Duration) *shard {
 	t := o.tables[id]
 	if t == nil {

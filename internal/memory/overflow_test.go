@@ -24,7 +24,7 @@ func newFullStore(t *testing.T) (s *Store, l *store.Limit, now *time.Duration) {
 	return s, per(t, 10, time.Hour), now
 }
 
-// A batch on keys that share a bucket changes it as one bucket. A Refund or Reset gives back only
+// A batch on keys that share a bucket changes it as one bucket. A Refund or Reset refunds only
 // what its batch has taken, or what it says was taken from there.
 func TestBatchesOnASharedBucket(t *testing.T) {
 	op := func(kind store.Kind, k string, cost int64) func(*store.Limit) store.Op {
@@ -118,7 +118,7 @@ func TestSharedBucketsOfOldLimitsAreForgotten(t *testing.T) {
 	assert.LessOrEqual(t, len(s.overflow.tables), 66)
 }
 
-// Many goroutines on shared buckets get no more than they hold. This is for the race detector, too.
+// Many goroutines on shared buckets get at most what they hold. This is for the race detector, too.
 func TestSharedBucketsFromManyGoroutines(t *testing.T) {
 	s, l, _ := newFullStore(t)
 	var all sync.WaitGroup

@@ -132,7 +132,7 @@ func (s *Store) makeRoom(sh *shard, op *store.Op, now time.Duration, charges boo
 // one, of a few, that has been full for the longest time.
 //
 // It must have been full for the time of 16 tokens, or for sweepIdle if that is less. Clients that
-// make a sixteenth of the requests that they may make keep their buckets, whatever else happens.
+// make a sixteenth of the requests that they may make keep their buckets in every flood.
 func (sh *shard) victim(l *store.Limit, now time.Duration) int {
 	const tokens = 16
 	best, longest := -1, tokens*min(sweepIdle/tokens, l.Period()/time.Duration(l.Count()))
@@ -147,7 +147,7 @@ func (sh *shard) victim(l *store.Limit, now time.Duration) int {
 }
 
 // setAsideFor sets room for one more bucket aside, for the limit and key of op. It reports false if
-// there is none, or if the limit or the network of the key already holds its share.
+// the store is full, or if the limit or the network of the key already holds its share.
 func (s *Store) setAsideFor(op *store.Op) bool {
 	free := s.maxKeys - s.keys.Load()
 	return (free > s.maxKeys/2 || s.census.allows(&s.seed, op.Limit.ID(), &op.Key, free)) && s.setAside()
@@ -180,8 +180,8 @@ func (sh *shard) sweep(s *Store, now time.Duration, n int) bool {
 	return freed
 }
 
-// remove drops the bucket in slot i and moves the slots behind it up, so that no search ends early (Knuth, TAOCP
-// vol. 3, 6.4, algorithm R).
+// remove drops the bucket in slot i and moves the slots behind it up, so that no search ends early
+// (Knuth, TAOCP vol. 3, 6.4, algorithm R).
 func (sh *shard) remove(s *Store, i int) {
 	n, sl := len(sh.slots), &sh.slots[i]
 	if !sh.shared {
