@@ -188,15 +188,11 @@ func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Durati
 		return err
 	}
 	l.known.Forget(r.block.ID(key))
-	if !ops[len(ops)-1].Result.Overflow {
-		l.known.Learn(r.block.ID(key), r.Name, then, blocks.Round(d), 0)
-		return nil
+	if ops[len(ops)-1].Result.Overflow {
+		return l.known.Keep(r.block.ID(key), r.Name, then, blocks.Round(d))
 	}
-	where := "only this process blocks it"
-	if !l.known.Keep(r.block.ID(key), r.Name, then, blocks.Round(d)) {
-		where = "it is not blocked"
-	}
-	return fmt.Errorf("ratelimit: rule %q: the store has no room for %v: %s", rule, key, where)
+	l.known.Learn(r.block.ID(key), r.Name, then, blocks.Round(d), 0)
+	return nil
 }
 
 // Unblock ends the block of key under the named rule, which must have a [Block], and forgets its

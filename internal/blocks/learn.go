@@ -1,6 +1,7 @@
 package blocks
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
@@ -22,13 +23,15 @@ func (k *Known) Learn(id ID, rule string, then Instant, d time.Duration, times i
 	k.learn(&entry{id: id, rule: rule, end: then.at + d, told: now + d, checked: then.at, times: times}, then)
 }
 
-// Keep remembers a block for d that the store does not know, so Find never asks. It reports whether
-// there is room for it.
-func (k *Known) Keep(id ID, rule string, then Instant, d time.Duration) bool {
-	end := k.clock() + d
+// Keep remembers a block for d for which the store has no room, so Find never asks. The error says
+// that the store does not know the block, and whether k does.
+func (k *Known) Keep(id ID, rule string, then Instant, d time.Duration) error {
+	end, where := k.clock()+d, "only this process blocks it"
 	k.learn(&entry{id: id, rule: rule, end: end, told: end, checked: end}, then)
-	_, ok := k.Get(id)
-	return ok
+	if _, ok := k.Get(id); !ok {
+		where = "it is not blocked"
+	}
+	return fmt.Errorf("ratelimit: rule %q: the store has no room for %v: %s", rule, id.Key, where)
 }
 
 // learn remembers fresh, which is known since then.

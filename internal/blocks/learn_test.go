@@ -133,3 +133,19 @@ func TestEach(t *testing.T) {
 	assert.Equal(t, 3, requireSound(t, k), "Each drops nothing")
 	assert.Equal(t, answer{ask: true}, find(k, "alice"), "and does not ask instead of a request")
 }
+
+// A block that the store does not know holds until its end, and Find never asks about it.
+func TestKeep(t *testing.T) {
+	var w watch
+	k := newKnown(&w)
+	require.EqualError(t, k.Keep(id("a"), "p", k.Asking(), hour), `ratelimit: rule "p": the store has no room for user:a: only this process blocks it`)
+	for ; w.now < hour; w.now += minu {
+		require.Equal(t, answer{wait: hour - w.now}, find(k, "a"))
+	}
+	assert.Zero(t, find(k, "a"))
+	requireSound(t, k)
+
+	none := NewKnown(0, true, w.read)
+	require.EqualError(t, none.Keep(id("a"), "p", none.Asking(), hour), `ratelimit: rule "p": the store has no room for user:a: it is not blocked`)
+	assert.Zero(t, find(none, "a"))
+}
