@@ -32,7 +32,7 @@ each = bad=; \
 	for module in $(MODULES); do echo "-- $@ $$module"; (cd "$$module" && $(1)) || bad="$$bad $$module"; done; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
-.PHONY: help check test redis lint gofumpt vet staticcheck tidy-diff cross imports prose layout fmt fuzz \
+.PHONY: help check test redis clients lint gofumpt vet staticcheck tidy-diff cross imports prose layout fmt fuzz \
 	bench benchdiff compare compare-redis mutate cover api apidiff docs vuln examples ci
 
 help: ## list the targets
@@ -53,12 +53,16 @@ api: ## write the exported API to testdata/api.txt
 ##@ Before you push
 
 test: $(if $(filter ./redisstore% ./examples/redis,$(MODULES)),redis)
+test: $(if $(filter ./proof/clients,$(MODULES)),clients)
 test: ## test every module, or MODULES, with the race detector and in random order
 	@$(RUN) ./testall $(RACE) $(MODULES)
 
 redis: ## install redis-server and Lua, which tests of redisstore start, if they are missing
 	@sh tools/redis.sh
 	@sh tools/lua.sh
+
+clients: ## install Chromium and nginx, which tests of proof/clients start, if they are missing
+	@sh tools/clients.sh
 
 lint: gofumpt vet staticcheck tidy-diff cross imports prose layout ## all checks that run none of the code
 
@@ -77,7 +81,7 @@ tidy-diff: ## fail if a go.mod or go.sum is not tidy
 
 # The arithmetic is in 64 bits and has to hold where an int is not. Modules of tests are left out,
 # and the example with a database, which takes minutes to compile.
-cross: MODULES := $(filter-out ./tools ./proof ./redisstore/faults ./examples/orders,$(MODULES))
+cross: MODULES := $(filter-out ./tools ./proof ./proof/clients ./redisstore/faults ./examples/orders,$(MODULES))
 cross: export CGO_ENABLED = 0
 cross: ## build for 32 bits, Windows and macOS
 	@$(call each,GOARCH=386 $(GO) vet ./... && GOOS=windows $(GO) build -o /dev/null ./... && GOOS=darwin $(GO) build -o /dev/null ./...)
@@ -143,7 +147,7 @@ vuln: ## look for known vulnerabilities in what the modules use
 
 # The steps in the second loop inform and cannot fail. test comes last, so that the last lines are
 # the totals of all tests.
-ci: redis ## all that must pass; .ci/run runs it
+ci: redis clients ## all that must pass; .ci/run runs it
 	@for step in lint docs examples cover 'fuzz FUZZTIME=50000x'; do \
 		printf '\n==== make %s\n' "$$step"; \
 		$(MAKE) --no-print-directory $$step || exit 1; \

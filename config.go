@@ -47,6 +47,12 @@ type Config struct {
 
 	// Headers is the form of the response fields. The zero value means [DraftHeaders].
 	Headers Headers
+	// MergeHeaders is for inner handlers that send such fields too, such as a proxy of a limited
+	// backend: each is sent in one line. An [httputil.ReverseProxy] as next needs no MergeHeaders.
+	MergeHeaders bool
+	// SharedCache keeps the fields out of responses that a shared cache may store: they would tell
+	// one client about another.
+	SharedCache bool
 	// DenyHandler, if non-nil, writes the response to a denied request instead of the default one.
 	// The limiter has set the header fields, with Retry-After where waiting helps. Call
 	// [Decision.Status] for the status.
@@ -152,10 +158,11 @@ const (
 	// the strictest limit.
 	Draft7Headers Headers = "draft-7"
 	// Draft6Headers are RateLimit-Limit, RateLimit-Remaining and RateLimit-Reset in the form of
-	// versions 3 to 6 of the draft, for the strictest limit. The reset is in seconds from now.
+	// versions 3 to 6 of the draft, for the strictest limit. The reset is in seconds from now: when
+	// the bucket is full, or with no token left or after a denial, when the client may go on.
 	Draft6Headers Headers = "draft-6"
 	// LegacyHeaders are X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset, for the
-	// strictest limit. The reset is in seconds since 1970.
+	// strictest limit. The reset is that of Draft6Headers, in seconds since 1970.
 	LegacyHeaders Headers = "legacy"
 	// NoHeaders sends none of them. Retry-After is still sent.
 	NoHeaders Headers = "none"

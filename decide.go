@@ -12,6 +12,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/rank"
 	"github.com/ratelimit-go/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/internal/turns"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -29,6 +30,7 @@ type engine struct {
 	leases   *inflight.Leases  // of inFlight; nil if the store has none
 	known    *blocks.Known
 	watch    *deploy.Watch
+	turns    *turns.Book // of clients that are told to wait
 
 	failedOpen, failedClosed, failedToMemory atomic.Int64 // decisions
 }

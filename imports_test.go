@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"internal/rank":      {"store"},
 	"internal/deploy":    {"clientip"},
 	"internal/listed":    {"clientip", "internal/key", "internal/keyer", "internal/report"},
+	"internal/turns":     {"internal/key", "internal/pace"},
 	"internal/keyer":     {"clientip", "internal/key", "internal/routes"},
 	"storetest":          {"store", "internal/key"},
 	"internal/storefake": {"store"}, // for tests
@@ -53,8 +54,10 @@ var mayImport = map[string][]string{
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",
 		"internal/rank", "internal/mode", "internal/keyer", "internal/routes", "internal/named", "internal/deploy", "internal/listed",
+		"internal/turns",
 	},
-	"login": {".", "clientip", "store"},
+	"browser": {".", "internal/respond", "internal/routes"},
+	"login":   {".", "clientip", "store"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

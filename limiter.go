@@ -48,6 +48,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/internal/turns"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -72,6 +73,7 @@ func noRule(name string) error { return fmt.Errorf("ratelimit: %w: %q", ErrNoRul
 func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{shared: map[string]*counters{}, source: source{modes: map[string]Mode{}}}
 	l.cfg, l.inFlight, l.waiting = &cfg, inflight.NewCounter(), inflight.NewCounter()
+	l.turns = turns.New()
 	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error)
 	l.watch = deploy.New(cfg.ClientIP, l.reporter.Once)
 	l.local = sync.OnceValue(func() *MemoryStore { return NewMemoryStore(MemoryConfig{Clock: cfg.Clock}) })

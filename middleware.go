@@ -21,9 +21,11 @@ import (
 // response (CountOnly, ResponseCost, or the When of a Block). Then next gets a ResponseWriter that
 // counts what is written and has the abilities of net/http's own, except [http.CloseNotifier]. An
 // [http.MaxBytesReader] cannot close the connection through it: put [http.MaxBytesHandler] around
-// the limiter instead.
+// the limiter instead. The same is true of Config.MergeHeaders and Config.SharedCache, and if next
+// is an [httputil.ReverseProxy].
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	respond.CheckHandler("ratelimit", next)
+	next = respond.Late(next, l.cfg.MergeHeaders, l.cfg.SharedCache, l.now)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := l.table.Load()
 		l.serve(w, r, next, t, t.route(r))

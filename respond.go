@@ -2,10 +2,13 @@ package ratelimit
 
 import (
 	"net/http"
+	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/keyer"
 	"github.com/ratelimit-go/ratelimit/internal/rank"
 	"github.com/ratelimit-go/ratelimit/internal/refund"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
+	"github.com/ratelimit-go/ratelimit/internal/turns"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -16,12 +19,37 @@ func (e *engine) deny(w http.ResponseWriter, r *http.Request, v *verdict) {
 	v.decide(&d)
 	m := new(respond.Denial)
 	h := w.Header()
-	secs := respond.RetryAfter(h, d.RetryAfter)
+	rl, op := v.denied.rule, new(store.Op)
+	if worst := v.strictest(); worst >= 0 {
+		rl, op = v.from[worst].rule, &v.ops[worst]
+	}
+	told := e.told(rl, &d, op.Cost)
+	op.Result.RetryAfter = told // for the fields only
 	e.setFields(h, v, m.Text[:0], &m.Values)
+	op.Result.RetryAfter = d.RetryAfter
 	if e.cfg.Hooks.Decided != nil {
 		e.decided(r, v)
 	}
-	e.write(w, r, &d, v, m, secs)
+	e.write(w, r, &d, v, m, told)
+}
+
+// told returns how long to tell a client to wait whose denial is d, by the rule rl, which is nil if
+// none denied. Clients that share a bucket are told different waits, none less than d.RetryAfter.
+func (e *engine) told(rl *rule, d *Decision, cost int64) time.Duration {
+	t := turns.Denial{
+		Rule: d.Rule, Key: d.Key, Overflow: d.Overflow, Wait: d.RetryAfter, Limit: turns.Limit(d.Limit),
+		Cost: cost, Away: d.Reason == ReasonStore,
+	}
+	if d.RetryAfter <= 0 || !t.Away && !d.Overflow && (rl == nil || !keyer.Shares(rl.Key, d.Key)) {
+		return d.RetryAfter
+	}
+	if rl != nil {
+		t.Each = rl.meter.Each(rl.InFlight)
+	}
+	if e.memory == nil && !d.Local { // the other instances give turns too
+		t.Instances = e.cfg.Instances
+	}
+	return e.turns.Wait(e.now(), &t)
 }
 
 // Deny answers a request with the limiter's own response to the denial d: Retry-After, and a
@@ -33,17 +61,17 @@ func (l *Limiter) Deny(w http.ResponseWriter, r *http.Request, d Decision) {
 		d.Allowed, d.Reason = false, ReasonLimit
 	}
 	refund.All(r.Context())
-	m := new(respond.Denial)
-	l.write(w, r, &d, new(verdict), m, respond.RetryAfter(w.Header(), d.RetryAfter))
+	l.write(w, r, &d, new(verdict), new(respond.Denial), l.told(l.table.Load().byName.Find(d.Rule), &d, 1))
 }
 
-// write calls Hooks.Denied and writes the response. secs is for Retry-After.
+// write calls Hooks.Denied and writes the response, which tells the client to wait so long.
 func (e *engine) write(
-	w http.ResponseWriter, r *http.Request, d *Decision, v *verdict, m *respond.Denial, secs int64,
+	w http.ResponseWriter, r *http.Request, d *Decision, v *verdict, m *respond.Denial, told time.Duration,
 ) {
+	secs := respond.RetryAfter(w.Header(), told)
 	if hook := e.cfg.Hooks.Denied; hook != nil {
-		told := *d // captured instead of d, which then stays on the stack if there is no hook
-		e.reporter.Call(r.Context(), "Denied", func() error { hook(r, told); return nil })
+		dec := *d // captured instead of d, which then stays on the stack if there is no hook
+		e.reporter.Call(r.Context(), "Denied", func() error { hook(r, dec); return nil })
 	}
 	m.Begin(w.Header(), secs)
 	if e.cfg.DenyHandler != nil {
@@ -55,22 +83,16 @@ func (e *engine) write(
 	if d.Reason == ReasonLimit || d.Reason == ReasonExceedsBurst {
 		c.extra = v.appendViolated(c.extra)
 	}
-	c.body = m.Answer(w, r, respond.ProblemOf(string(d.Reason)), d.RetryAfter, c.extra, c.body[:0])
+	c.body = m.Answer(w, r, respond.ProblemOf(string(d.Reason)), told, c.extra, c.body[:0])
 	e.free(c)
 }
 
-// appendViolated appends the names of the policies that denied, except quiet ones, as a member of a
-// problem document.
+// appendViolated appends the policies that denied, except quiet ones, to a problem document.
 func (v *verdict) appendViolated(b []byte) []byte {
-	sep := `,"violated-policies":[`
 	for i, p := range v.from {
 		if !v.ops[i].Result.Allowed && !p.quiet {
-			b = append(append(b, sep...), p.Member...)
-			sep = ","
+			b = respond.AppendViolated(b, p.Member)
 		}
-	}
-	if sep == "," {
-		b = append(b, ']')
 	}
 	return b
 }
@@ -122,16 +144,23 @@ func (v *verdict) appendLevels(b []byte) []byte {
 // Retry-After should not be less.
 func (p *policy) appendLevel(b []byte, res *store.Result) []byte {
 	r := min(res.Remaining, respond.MaxInteger)
-	var t int64
+	t, waits := p.wait(res)
+	if !waits {
+		t = p.queue.TimeOf(r).Ceil()
+	}
+	return respond.AppendLevel(b, p.Level, r, respond.Seconds(t))
+}
+
+// wait returns how long a client has to wait that was denied or has no token left. If it has tokens
+// left, wait returns the time until the bucket is full, and false.
+func (p *policy) wait(res *store.Result) (time.Duration, bool) {
 	switch {
 	case !res.Allowed && !res.ExceedsBurst:
-		t = respond.Seconds(res.RetryAfter)
-	case r == 0:
-		t = min(respond.Seconds(p.queue.TimeOf(1).Ceil()), respond.Seconds(res.ResetAfter))
-	default:
-		t = respond.Seconds(p.queue.TimeOf(r).Ceil())
+		return res.RetryAfter, true
+	case res.Remaining == 0:
+		return min(p.queue.TimeOf(1).Ceil(), res.ResetAfter), true
 	}
-	return respond.AppendLevel(b, p.Level, r, t)
+	return res.ResetAfter, false
 }
 
 // policyField returns the members of RateLimit-Policy, unless there are no levels.
@@ -141,12 +170,8 @@ func (v *verdict) policyField(levels []byte) string {
 	}
 	field := ""
 	for _, p := range v.from {
-		switch {
-		case p.quiet:
-		case field == "":
-			field = p.Field
-		default:
-			field += ", " + p.Field
+		if !p.quiet {
+			field = respond.Join(field, p.Field)
 		}
 	}
 	return field
@@ -164,16 +189,8 @@ func (e *engine) setStrictest(h http.Header, v *verdict) {
 		return
 	}
 	p, res := v.from[worst], &v.ops[worst].Result
-	s := respond.Standing{
-		Quota: p.Quota, Window: p.Window, Limit: p.shown().Burst, Remaining: res.Remaining,
-		ResetAfter: res.ResetAfter, Allowed: res.Allowed,
-	}
-	switch e.cfg.Headers {
-	case Draft7Headers:
-		respond.SetDraft7(h, s)
-	case Draft6Headers:
-		respond.SetDraft6(h, s)
-	default:
-		respond.SetLegacy(h, s, e.now())
-	}
+	s := respond.Standing{Quota: p.Quota, Window: p.Window, Limit: p.shown().Burst, Remaining: res.Remaining}
+	s.Allowed = res.Allowed
+	s.Reset, _ = p.wait(res) // clients wait for it, some without a look at Retry-After
+	respond.SetStanding(h, string(e.cfg.Headers), s, e.now)
 }

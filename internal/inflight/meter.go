@@ -26,6 +26,12 @@ func (m *Meter) Took(d time.Duration) {
 	m.took.Store(old + (int64(d)-old)/8)
 }
 
+// Each estimates the time between the ends of two requests if n are in flight. It is 0 if nothing is
+// known.
+func (m *Meter) Each(n int) time.Duration {
+	return time.Duration(m.took.Load()) / time.Duration(max(n, 1))
+}
+
 // Wait estimates the time until one more request may be in flight, if n requests are and most are
 // allowed. Then n-most+1 requests must end first, and n requests end in the time that one takes.
 // The estimate is from a second to a minute.

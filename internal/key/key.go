@@ -156,6 +156,9 @@ func (k Key) IsZero() bool { return k == Key{} }
 // Valid reports whether k may be stored: it has a kind.
 func (k Key) Valid() bool { return byte(k.head) != 0 }
 
+// KindOf returns the kind of k.
+func KindOf(k Key) Kind { return Kind(k.head) &^ hashedFlag }
+
 // AppendBinary appends the canonical form of k to b, 24 bytes at most. Each Key has one form, and
 // each form one Key. A store may keep it. It can contain any byte. The error is always nil.
 func (k Key) AppendBinary(b []byte) ([]byte, error) {

@@ -102,6 +102,24 @@ func NeedsPattern(k Keyer) bool {
 	return false
 }
 
+// Shares reports whether clients share got, which k or OnMissingKey has given to requests.
+func Shares(k Keyer, got key.Key) bool {
+	if got == key.Shared() {
+		return true
+	}
+	switch k := k.(type) {
+	case Global:
+		return got == key.Key(k)
+	case Pattern:
+		return key.KindOf(got) == key.Pattern
+	case allOf:
+		return key.KindOf(got) == key.Joined && CountsAll(k)
+	case firstOf:
+		return slices.ContainsFunc(k, func(part Keyer) bool { return Shares(part, got) })
+	}
+	return false
+}
+
 // BindPattern returns k for a rule of a route: requests match pattern, so that it is the key if no
 // ServeMux has found a narrower one.
 func BindPattern(k Keyer, pattern string) Keyer {

@@ -37,9 +37,37 @@ func SetDraft(h http.Header, policies string, levels []byte, v *Values) {
 	if len(levels) == 0 {
 		return
 	}
-	v[0] = joined(h[policyName], policies)
-	v[1] = joined(h[levelName], unsafe.String(&levels[0], len(levels)))
+	v[0], v[1] = policies, unsafe.String(&levels[0], len(levels))
+	if outer := h[levelName]; len(outer) > 0 && sharesName(outer[0], v[1]) {
+		var j joint
+		j.add([]string{strings.Join(h[policyName], ", "), strings.Join(outer, ", ")}, false)
+		j.add(v[:], false)
+		v[0], v[1] = strings.Join(j.policies, ", "), strings.Join(j.levels, ", ")
+	} else {
+		v[0], v[1] = joined(h[policyName], v[0]), joined(outer, v[1])
+	}
 	h[policyName], h[levelName] = v[0:1:1], v[1:2:2]
+}
+
+// sharesName reports whether a member of levels, as AppendLevel makes them, has the name of an outer
+// one: two limiters have rules of the same name.
+func sharesName(outer, levels string) bool {
+	for len(levels) > 0 {
+		name, rest, _ := strings.Cut(levels, ";r=")
+		if strings.Contains(outer, name+";r=") {
+			return true
+		}
+		_, levels, _ = strings.Cut(rest, ", ")
+	}
+	return false
+}
+
+// Join returns two lists as one, of which the first may be empty.
+func Join(list, more string) string {
+	if list == "" {
+		return more
+	}
+	return list + ", " + more
 }
 
 // joined returns members as one line, after the lines that outer limiters wrote.

@@ -54,6 +54,16 @@ func TestSetDraftAfterOuterLimiters(t *testing.T) {
 	}
 }
 
+// Clients look a policy up by its name. If two limiters use a name, the stricter one stays.
+func TestSetDraftAfterALimiterOfTheSameNames(t *testing.T) {
+	h := http.Header{}
+	SetDraft(h, `"a";q=9;w=60, "b";q=3;w=1`, []byte(`"a";r=8;t=54, "b";r=1;t=1`), new(Values))
+	SetDraft(h, `"b";q=5;w=1, "a";q=7;w=60`, []byte(`"b";r=4;t=1, "a";r=0;t=9`), new(Values))
+	assert.Equal(t, http.Header{
+		"Ratelimit-Policy": {`"a";q=7;w=60, "b";q=3;w=1`}, "Ratelimit": {`"a";r=0;t=9, "b";r=1;t=1`},
+	}, h)
+}
+
 func TestSetDraftWritesNothingWithoutLevels(t *testing.T) {
 	h := http.Header{}
 	SetDraft(h, `"r";q=1;w=60`, nil, new(Values))

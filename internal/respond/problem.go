@@ -49,6 +49,17 @@ func (p *Problem) appendJSON(b []byte, wait time.Duration, extra []byte) []byte 
 	return append(b, "}\n"...)
 }
 
+// AppendViolated appends the quoted name of a policy that denied to b, which is empty or ends with
+// such a name: a member of a problem document for Answer.
+func AppendViolated(b []byte, member string) []byte {
+	if len(b) == 0 {
+		b = append(b, `,"violated-policies":[`...)
+	} else {
+		b[len(b)-1] = ','
+	}
+	return append(append(b, member...), ']')
+}
+
 // The other problems of a denied request. Do not change them.
 var (
 	OverLimit     = quotaExceeded("Too many requests.")

@@ -9,7 +9,7 @@ import (
 )
 
 // standing is 1 of 2 tokens left, and the bucket full in 30 seconds.
-var standing = Standing{Quota: 2, Window: 60, Limit: 2, Remaining: 1, ResetAfter: 30 * time.Second, Allowed: true}
+var standing = Standing{Quota: 2, Window: 60, Limit: 2, Remaining: 1, Reset: 30 * time.Second, Allowed: true}
 
 // forms are the forms of one limit, with what each writes for standing.
 var forms = []struct {
@@ -57,7 +57,7 @@ func TestStricterLimitStays(t *testing.T) {
 	} {
 		for _, form := range forms {
 			t.Run(tc.name+", "+form.name, func(t *testing.T) {
-				inner := Standing{Quota: 9, Window: 1, Limit: 8, Remaining: tc.left, ResetAfter: time.Hour, Allowed: tc.allowed}
+				inner := Standing{Quota: 9, Window: 1, Limit: 8, Remaining: tc.left, Reset: time.Hour, Allowed: tc.allowed}
 				want := http.Header{}
 				form.set(want, inner)
 				if tc.stays {
@@ -96,7 +96,7 @@ func TestDraft7RemainingIsFoundAtTheEnd(t *testing.T) {
 
 func TestResetIsRoundedUp(t *testing.T) {
 	s := standing
-	s.ResetAfter = 29*time.Second + 1
+	s.Reset = 29*time.Second + 1
 	for _, form := range forms {
 		h := http.Header{}
 		form.set(h, s)

@@ -45,6 +45,8 @@ func TestSeconds(t *testing.T) {
 		1:                             1,
 		time.Second:                   1,
 		time.Second + 1:               2,
+		time.Second + 500_000:         2,
+		2*time.Second - 1:             2,
 		time.Hour:                     3600,
 		-1:                            0,
 		-time.Second - 1:              -1,

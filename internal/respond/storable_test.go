@@ -1,0 +1,59 @@
+package respond
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestStorable(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		method        string // GET if empty
+		authorization string
+		status        int // 200 if 0
+		header        http.Header
+		want          bool
+	}{
+		{name: "without a word", want: true},
+		{name: "HEAD", method: "HEAD", want: true},
+		{name: "POST", method: "POST", want: false},
+		{name: "POST that allows it", method: "POST", header: http.Header{"Cache-Control": {"max-age=60"}}, want: true},
+		{name: "public", header: http.Header{"Cache-Control": {"public"}}, want: true},
+		{name: "public, in capitals, after others", header: http.Header{"Cache-Control": {"no-transform", "PUBLIC , max-age=60"}}, want: true},
+		{name: "private", header: http.Header{"Cache-Control": {"private, max-age=60"}}, want: false},
+		{name: "private fields only", header: http.Header{"Cache-Control": {`private="set-cookie, x", max-age=60`}}, want: true},
+		{name: "not at all", header: http.Header{"Cache-Control": {"max-age=60", "No-Store"}}, want: false},
+		{name: "no-store within a text", header: http.Header{"Cache-Control": {`x="a, no-store, b"`}}, want: true},
+		{name: "to be checked each time", header: http.Header{"Cache-Control": {"no-cache"}}, want: true},
+		{name: "Expires", status: 500, header: http.Header{"Expires": {"Thu, 01 Jan 1970 00:00:00 GMT"}}, want: true},
+		{name: "an answer about a stored response", status: 304, want: true},
+		{name: "not found", status: 404, want: true},
+		{name: "an error", status: 500, want: false},
+		{name: "a denial", status: 429, want: false},
+		{name: "a redirect for now", status: 302, want: false},
+		{name: "a redirect for now, with an age", status: 302, header: http.Header{"Cache-Control": {"s-maxage=60"}}, want: true},
+		{name: "of a user", authorization: "Bearer x", want: false},
+		{name: "of a user, with an age", authorization: "Bearer x", header: http.Header{"Cache-Control": {"max-age=60"}}, want: false},
+		{name: "of a user, public", authorization: "Bearer x", header: http.Header{"Cache-Control": {"public, max-age=60"}}, want: true},
+		{name: "of a user, for shared caches", authorization: "Bearer x", header: http.Header{"Cache-Control": {"s-maxage=60"}}, want: true},
+		{name: "of a user, if checked", authorization: "Bearer x", header: http.Header{"Cache-Control": {"must-revalidate, max-age=6"}}, want: true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			method, status := tc.method, tc.status
+			if method == "" {
+				method = http.MethodGet
+			}
+			if status == 0 {
+				status = http.StatusOK
+			}
+			r := httptest.NewRequest(method, "/", nil)
+			if tc.authorization != "" {
+				r.Header.Set("Authorization", tc.authorization)
+			}
+			assert.Equal(t, tc.want, Storable(r, status, tc.header))
+		})
+	}
+}
