@@ -138,7 +138,8 @@ func TestEach(t *testing.T) {
 func TestKeep(t *testing.T) {
 	var w watch
 	k := newKnown(&w)
-	require.EqualError(t, k.Keep(id("a"), "p", k.Asking(), hour), `ratelimit: rule "p": the store has no room for user:a: only this process blocks it`)
+	require.EqualError(t, k.Keep(id("a"), "p", k.Asking(), hour),
+		`ratelimit: rule "p": the store has no room for user:a: only this process blocks it`)
 	for ; w.now < hour; w.now += minu {
 		require.Equal(t, answer{wait: hour - w.now}, find(k, "a"))
 	}
@@ -146,6 +147,7 @@ func TestKeep(t *testing.T) {
 	requireSound(t, k)
 
 	none := NewKnown(0, true, w.read)
-	require.EqualError(t, none.Keep(id("a"), "p", none.Asking(), hour), `ratelimit: rule "p": the store has no room for user:a: it is not blocked`)
+	require.EqualError(t, none.Keep(id("a"), "p", none.Asking(), hour),
+		`ratelimit: rule "p": the store has no room for user:a: it is not blocked`)
 	assert.Zero(t, find(none, "a"))
 }
