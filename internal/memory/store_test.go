@@ -168,3 +168,11 @@ func TestFakeTime(t *testing.T) {
 func TestStatsOfAnEmptyStore(t *testing.T) {
 	assert.Equal(t, Stats{MaxKeys: 12_345}, New(12_345, nil).Stats())
 }
+
+// A limit that is lowered does not stretch old debts.
+func TestLoweredLimitKeepsItsPromise(t *testing.T) {
+	s, _ := newStore(DefaultMaxKeys)
+	apply(t, s, take(per(t, 10, time.Second), user("a"), 10))
+	got := apply(t, s, take(per(t, 10, time.Hour), user("a"), 1))[0].Result
+	assert.Equal(t, store.Result{RetryAfter: 100 * time.Millisecond, ResetAfter: time.Second}, got)
+}
