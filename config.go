@@ -162,7 +162,7 @@ const (
 	// the bucket is full, or with no token left or after a denial, when the client may go on.
 	Draft6Headers Headers = "draft-6"
 	// LegacyHeaders are X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset, for the
-	// strictest limit. The reset is that of Draft6Headers, in seconds since 1970.
+	// strictest limit. The reset is as in Draft6Headers, but in seconds since 1970.
 	LegacyHeaders Headers = "legacy"
 	// NoHeaders sends none of them. Retry-After is still sent.
 	NoHeaders Headers = "none"

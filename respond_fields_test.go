@@ -63,7 +63,7 @@ func TestResetIsWhenTheClientMayGoOn(t *testing.T) {
 	}
 }
 
-// A request of several tokens waits for all of them. One that can never be allowed has no wait.
+// A request of several tokens waits for all of them. A request above the burst has no wait.
 func TestResetOfCosts(t *testing.T) {
 	for _, tc := range resetFields {
 		t.Run(string(tc.form), func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestResetOfCosts(t *testing.T) {
 	}
 }
 
-// Waits are rounded up to the next whole second, whatever the fraction. A client that waits exactly
+// Waits are rounded up to the next whole second, for any fraction. A client that waits exactly
 // so long is allowed, and a second earlier it is denied.
 func TestRetryAfterOfFractions(t *testing.T) {
 	for _, fraction := range []time.Duration{

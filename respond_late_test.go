@@ -132,7 +132,7 @@ func TestInnerLimiterOfAnotherLibrary(t *testing.T) {
 	}
 }
 
-// A proxy clears the header after an informational response of the backend, with the gateway's fields.
+// A proxy clears the header after an informational response, with the fields of the gateway.
 func TestFieldsSurviveEarlyHints(t *testing.T) {
 	backend := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("backend", "3 per hour")}})
 	proxy := proxyTo(t, backend.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -38,6 +38,7 @@ func toldWaits(t *testing.T, h http.Handler, n int) []int {
 // buckets of their own are told the least wait, however often they ask.
 func TestClientsOfOneBucketAreToldDifferentWaits(t *testing.T) {
 	none := func(*http.Request) string { return "" }
+	alice := func(*http.Request) string { return "alice" }
 	for _, tc := range []struct {
 		name string
 		key  ratelimit.Keyer
@@ -47,8 +48,8 @@ func TestClientsOfOneBucketAreToldDifferentWaits(t *testing.T) {
 		{"no key", ratelimit.ByUser(none), []int{6, 12, 18, 24, 30, 36, 42, 48, 54, 60, 66, 72, 78, 84, 90, 96, 102, 6, 12}},
 		{"Global after others", ratelimit.FirstOf(ratelimit.ByUser(none), ratelimit.Global("strangers")), []int{6, 12, 18}},
 		{"a joined key", ratelimit.AllOf(ratelimit.Global("a"), ratelimit.Global("b")), []int{6, 12, 18}},
-		{"one user", ratelimit.ByUser(func(*http.Request) string { return "alice" }), []int{6, 6, 6}},
-		{"a user before Global", ratelimit.FirstOf(ratelimit.ByUser(func(*http.Request) string { return "alice" }), ratelimit.Global("all")), []int{6, 6, 6}},
+		{"one user", ratelimit.ByUser(alice), []int{6, 6, 6}},
+		{"a user before Global", ratelimit.FirstOf(ratelimit.ByUser(alice), ratelimit.Global("all")), []int{6, 6, 6}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -143,7 +144,7 @@ func TestOtherSharedWaitsAreSpread(t *testing.T) {
 	})
 }
 
-// Three hundred clients come at once and wait as they are told. Each is served when it comes back
+// Three hundred clients come at once and wait as they are told. Each is served when it returns
 // for the first time, and the service is not idle meanwhile.
 func TestObedientClientsAreServedWhenTheyComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -64,7 +64,7 @@ func TestPreflight(t *testing.T) {
 	})
 }
 
-// The list has the fields of a response of each kind, and no other field that the limiter may write.
+// The list has all fields about limits that a limiter writes, and no other field.
 func TestFieldsAreThoseThatTheLimiterWrites(t *testing.T) {
 	for _, form := range []ratelimit.Headers{
 		"", ratelimit.DraftHeaders, ratelimit.Draft7Headers, ratelimit.Draft6Headers, ratelimit.LegacyHeaders, ratelimit.NoHeaders,

@@ -33,13 +33,14 @@ func main() {
 const usage = `Listening on http://%[1]s. Try:
 
   curl -i http://%[1]s/api/items
-      200. The header field RateLimit says how many of your 100 tokens are left.
+      200. The field RateLimit says r=99;t=60: 99 of your 100 tokens are left, for 60 seconds.
   for i in $(seq 3); do curl -si 'http://%[1]s/api/items?per_page=800' | head -1; done
       200 twice, then 429. A page of 800 items costs 40 tokens, and 100 are added per minute.
   for i in $(seq 6); do curl -si -X POST 'http://%[1]s/login?user=alice' | head -1; done
       401 five times, then 429. Each account has 5 attempts per minute.
   curl -i -u admin:secret http://%[1]s/admin/stats
-      200. Each signed-in user has 10 requests per minute. The option -u signs you in.
+      200. The body says how many requests each rule leaves to you. The rule "admin" has 10 per
+      minute for each signed-in user. The option -u signs you in.
   curl -i http://%[1]s/admin/stats
       403. Without -u the request has no user, and the rule denies such requests.
 `
@@ -111,8 +112,11 @@ func items(w http.ResponseWriter, r *http.Request) {
 }
 
 func stats(w http.ResponseWriter, r *http.Request) {
-	d, _ := ratelimit.DecisionFrom(r.Context())
-	reply(w, http.StatusOK, map[string]any{"rule": d.Rule, "remaining": d.Remaining})
+	left := map[string]int64{}
+	for d := range ratelimit.Decisions(r.Context()) {
+		left[d.Rule] = d.Remaining
+	}
+	reply(w, http.StatusOK, left)
 }
 
 // answer returns a handler that always answers the same.

@@ -50,6 +50,22 @@ func TestQuickstart(t *testing.T) {
 	assert.NotEmpty(t, resp.Header.Get("Retry-After"))
 }
 
+// The page that is limited for signed-in users tells what is left under that rule, too.
+func TestStatsTellOfEachRule(t *testing.T) {
+	handler, err := newHandler()
+	require.NoError(t, err)
+	get := func(path string) string {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.SetBasicAuth("admin", "secret")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Body.String()
+	}
+	assert.JSONEq(t, `{"admin": 9, "per-client": 99}`, get("/admin/stats"))
+	get("/api/items?per_page=800")
+	assert.JSONEq(t, `{"admin": 8, "per-client": 58}`, get("/admin/stats"))
+}
+
 func TestUsageTellsTheTruth(t *testing.T) {
 	do := start(t)
 	for _, line := range []struct {

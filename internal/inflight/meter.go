@@ -26,8 +26,8 @@ func (m *Meter) Took(d time.Duration) {
 	m.took.Store(old + (int64(d)-old)/8)
 }
 
-// Each estimates the time between the ends of two requests if n are in flight. It is 0 if nothing is
-// known.
+// Each estimates the time between the ends of two requests if n are in flight. It is 0 before the
+// first request.
 func (m *Meter) Each(n int) time.Duration {
 	return time.Duration(m.took.Load()) / time.Duration(max(n, 1))
 }

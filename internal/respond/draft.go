@@ -49,8 +49,8 @@ func SetDraft(h http.Header, policies string, levels []byte, v *Values) {
 	h[policyName], h[levelName] = v[0:1:1], v[1:2:2]
 }
 
-// sharesName reports whether a member of levels, as AppendLevel makes them, has the name of an outer
-// one: two limiters have rules of the same name.
+// sharesName reports whether a member of levels, as AppendLevel makes them, has the name of an
+// outer member: two limiters have rules of the same name.
 func sharesName(outer, levels string) bool {
 	for len(levels) > 0 {
 		name, rest, _ := strings.Cut(levels, ";r=")

@@ -107,7 +107,7 @@ func (l *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(l.w).Hijack()
 	if err == nil && !l.settled {
 		l.settled = true
-		for name := range l.outer { // httputil.ReverseProxy now adds and writes those of the backend
+		for name := range l.outer { // httputil.ReverseProxy now adds and writes the fields of the backend
 			delete(l.w.Header(), name)
 		}
 	}

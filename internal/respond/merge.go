@@ -79,7 +79,7 @@ func set(h http.Header, names, lines []string) {
 	}
 }
 
-// number returns the number at the beginning of text, or [math.MaxInt64] if there is none.
+// number returns the number at the beginning of text, or [math.MaxInt64] without any.
 func number(text string) int64 {
 	text = strings.TrimSpace(text)
 	end := strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' })

@@ -22,7 +22,10 @@ func TestStorable(t *testing.T) {
 		{name: "POST", method: "POST", want: false},
 		{name: "POST that allows it", method: "POST", header: http.Header{"Cache-Control": {"max-age=60"}}, want: true},
 		{name: "public", header: http.Header{"Cache-Control": {"public"}}, want: true},
-		{name: "public, in capitals, after others", header: http.Header{"Cache-Control": {"no-transform", "PUBLIC , max-age=60"}}, want: true},
+		{
+			name: "public, in capitals, after others",
+			header: http.Header{"Cache-Control": {"no-transform", "PUBLIC , max-age=60"}}, want: true,
+		},
 		{name: "private", header: http.Header{"Cache-Control": {"private, max-age=60"}}, want: false},
 		{name: "private fields only", header: http.Header{"Cache-Control": {`private="set-cookie, x", max-age=60`}}, want: true},
 		{name: "not at all", header: http.Header{"Cache-Control": {"max-age=60", "No-Store"}}, want: false},
@@ -38,8 +41,14 @@ func TestStorable(t *testing.T) {
 		{name: "of a user", authorization: "Bearer x", want: false},
 		{name: "of a user, with an age", authorization: "Bearer x", header: http.Header{"Cache-Control": {"max-age=60"}}, want: false},
 		{name: "of a user, public", authorization: "Bearer x", header: http.Header{"Cache-Control": {"public, max-age=60"}}, want: true},
-		{name: "of a user, for shared caches", authorization: "Bearer x", header: http.Header{"Cache-Control": {"s-maxage=60"}}, want: true},
-		{name: "of a user, if checked", authorization: "Bearer x", header: http.Header{"Cache-Control": {"must-revalidate, max-age=6"}}, want: true},
+		{
+			name: "of a user, for shared caches", authorization: "Bearer x",
+			header: http.Header{"Cache-Control": {"s-maxage=60"}}, want: true,
+		},
+		{
+			name: "of a user, if checked", authorization: "Bearer x",
+			header: http.Header{"Cache-Control": {"must-revalidate, max-age=6"}}, want: true,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			method, status := tc.method, tc.status

@@ -1,8 +1,8 @@
-// Package turns gives clients that wait for the same bucket different instants to come back.
+// Package turns gives clients that wait for the same bucket different instants to return.
 //
-// If a bucket denies a hundred clients at once, all of them have the same least wait. Whoever waits
-// as told comes back with all others, and all but one are denied again. So each denial gets a turn:
-// one token's time after the turn before.
+// If a bucket denies a hundred clients at once, all of them have the same least wait. They would
+// return together, and all but one would be denied again. So each denial gets a turn: one token's
+// time after the turn before.
 package turns
 
 import (
@@ -18,8 +18,8 @@ const (
 	// places is how many buckets a Book tells apart. Two buckets in one place take turns with each
 	// other: their clients are told to wait longer, but no longer than the bounds say.
 	places = 64
-	// leastSteps is how many turns fit between the bounds at least. A limit whose token takes longer
-	// than a part of that still spreads its clients.
+	// leastSteps is how many turns fit between the bounds at least. So slow limits spread their
+	// clients too.
 	leastSteps = 16
 	minSpread  = time.Minute
 	maxSpread  = time.Hour
@@ -45,7 +45,7 @@ type Limit = pace.Limit
 type Denial struct {
 	Rule     string
 	Key      key.Key
-	Overflow bool          // the bucket is that of all keys without room
+	Overflow bool          // all keys without room share the bucket
 	Wait     time.Duration // the least
 	// Limit denied the request of this Cost. If it is not valid, something else has denied it.
 	Limit Limit

@@ -74,7 +74,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// Clocks may be set back, and costs may be 0: the bounds hold all the same.
+// Clocks may be set back, and costs may be 0: the bounds hold anyway.
 func TestTurnsKeepTheirBounds(t *testing.T) {
 	b := New()
 	rnd := rand.New(rand.NewPCG(1, 2))

@@ -88,7 +88,7 @@ func getAs(t *testing.T, url, user string) http.Header {
 }
 
 // The public page of a service is cached. With SharedCache no client is told about another, and the
-// page is cached all the same. Private pages tell each client about itself.
+// page is still cached. Private pages tell each client about itself.
 func TestSharedCacheTellsNoClientAboutAnother(t *testing.T) {
 	service := func(shared bool) http.Handler {
 		l, err := ratelimit.New(ratelimit.Config{SharedCache: shared, Rules: []ratelimit.Rule{{
