@@ -106,7 +106,7 @@ func TestOtherSharedWaitsAreSpread(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newLimiter(t, tc.cfg()).Handler(ok)
 				for i := range tc.first {
-					require.Equal(t, 200, serve(h, request(fmt.Sprintf("198.51.100.%d:1", i))).Code)
+					require.Equal(t, 200, serve(h, request(fmt.Sprintf("192.0.2.%d:1", 250+i))).Code)
 				}
 				assert.Equal(t, tc.want, toldWaits(t, h, len(tc.want)))
 			})
