@@ -23,7 +23,7 @@ func TestStorable(t *testing.T) {
 		{name: "POST that allows it", method: "POST", header: http.Header{"Cache-Control": {"max-age=60"}}, want: true},
 		{name: "public", header: http.Header{"Cache-Control": {"public"}}, want: true},
 		{
-			name: "public, in capitals, after others",
+			name:   "public, in capitals, after others",
 			header: http.Header{"Cache-Control": {"no-transform", "PUBLIC , max-age=60"}}, want: true,
 		},
 		{name: "private", header: http.Header{"Cache-Control": {"private, max-age=60"}}, want: false},
