@@ -290,18 +290,3 @@ func (r *rule) places(k Key) []inflight.Permit {
 		{Rule: r.Name, Key: k, Max: r.MaxWaiting, Meter: &r.meter}, {Rule: r.Name, Max: all, Meter: &r.meter},
 	}
 }
-
-// permit returns the permit that a request of k needs.
-func (r *rule) permit(k Key) inflight.Permit {
-	p := inflight.Permit{
-		Rule: r.Name, Key: k, Max: r.InFlight, Alone: r.InFlight, ForAll: r.forAll, Meter: &r.meter,
-		Later: r.forAll || r.MaxWait == 0,
-	}
-	switch r.onFail {
-	case FailClosed:
-		p.Alone = 0
-	case UseMemory:
-		p.Alone = max(r.InFlight/max(r.parts, 1), 1)
-	}
-	return p
-}

@@ -49,7 +49,8 @@ func TestLimitsThatTheStoreCannotHold(t *testing.T) {
 		{"a burst", ratelimit.Config{Rules: []ratelimit.Rule{rule("a", "1/s burst 1001")}}, `ratelimit: Rules: rule "a": a bucket of 1001`},
 		{"a burst with MaxWait", ratelimit.Config{Rules: []ratelimit.Rule{waiting}}, `ratelimit: Rules: rule "waiting": a bucket of 1500`},
 		{
-			"a budget", ratelimit.Config{Budgets: []ratelimit.Budget{{Name: "b", Limits: ratelimit.MustParse("1/s burst 2000")}}},
+			"a budget",
+			ratelimit.Config{Budgets: []ratelimit.Budget{{Name: "b", Limits: ratelimit.MustParse("1/s burst 2000")}}},
 			`ratelimit: Budgets[0]: rule "b": a bucket of 2000`,
 		},
 	} {

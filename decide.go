@@ -226,3 +226,18 @@ func (p *policy) decide(d *Decision, op *store.Op) {
 		d.Reason = ReasonLimit
 	}
 }
+
+// permit returns the permit that a request of k needs.
+func (r *rule) permit(k Key) inflight.Permit {
+	p := inflight.Permit{
+		Rule: r.Name, Key: k, Max: r.InFlight, Alone: r.InFlight, ForAll: r.forAll, Meter: &r.meter,
+		Later: r.forAll || r.MaxWait == 0,
+	}
+	switch r.onFail {
+	case FailClosed:
+		p.Alone = 0
+	case UseMemory:
+		p.Alone = max(r.InFlight/max(r.parts, 1), 1)
+	}
+	return p
+}

@@ -35,8 +35,10 @@ func TestWrongDeploymentIsReportedOnce(t *testing.T) {
 		"a list":             {ratelimit.Config{Deny: list()}, "Config.ClientIP trusts no proxy"},
 		"a rule of its own":  {ratelimit.Config{Rules: []ratelimit.Rule{named}}, ""},
 		"no rule by address": {ratelimit.Config{Rules: []ratelimit.Rule{user}}, ""},
-		"a proxy in the Config": {ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1000 per hour")},
-			ClientIP: clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/8"))}, ""},
+		"a proxy in the Config": {ratelimit.Config{
+			Rules:    []ratelimit.Rule{rule("r", "1000 per hour")},
+			ClientIP: clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/8")),
+		}, ""},
 	} {
 		var reported []string
 		tc.cfg.Hooks.Error = func(_ context.Context, err error) { reported = append(reported, err.Error()) }

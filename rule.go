@@ -252,7 +252,8 @@ func (b *Block) check(m *mistakes, field string) {
 	case b.After != Limit{} && err != nil:
 		m.add(field+".After", err)
 	case b.After.isUnlimited():
-		m.addf(field+".After", "unlimited: want a number of violations, or the zero Limit if no number blocks")
+		m.addf(field+".After",
+			"unlimited: want a number of violations, or the zero Limit if no number blocks")
 	}
 	for _, mistake := range b.policy().Check() {
 		m.add(field+"."+mistake.Field, mistake.Err)

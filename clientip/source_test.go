@@ -314,9 +314,23 @@ func BenchmarkClient(b *testing.B) {
 func TestPrefixesOfNobodyAndEverybody(t *testing.T) {
 	halves := []string{"0.0.0.0/1", "128.0.0.0/1"}
 	for _, prefixes := range [][]string{
-		{"0.0.0.0/0"}, {"::/0"}, {"::ffff:0:0/96"}, {"64:ff9b::/96"}, halves, {"128.0.0.0/2", "0.0.0.0/1", "192.0.0.0/2"},
-		{"2000::/3"}, {"::/1", "8000::/1"}, {"2000::/4", "3000::/4"}, {"::/2"}, {"::ffff:0:0/97", "::ffff:8000:0/97"},
-		{"::ffff:0:0/95"}, {"::ffff:0:0/81"}, {"::ffff:10.0.0.0/8"}, {"64:ff9b::/95"}, {"64:ff9b::/64"}, {"64:ff9b::a00:1/48"},
+		{"0.0.0.0/0"},
+		{"::/0"},
+		{"::ffff:0:0/96"},
+		{"64:ff9b::/96"},
+		halves,
+		{"128.0.0.0/2", "0.0.0.0/1", "192.0.0.0/2"},
+		{"2000::/3"},
+		{"::/1", "8000::/1"},
+		{"2000::/4", "3000::/4"},
+		{"::/2"},
+		{"::ffff:0:0/97", "::ffff:8000:0/97"},
+		{"::ffff:0:0/95"},
+		{"::ffff:0:0/81"},
+		{"::ffff:10.0.0.0/8"},
+		{"64:ff9b::/95"},
+		{"64:ff9b::/64"},
+		{"64:ff9b::a00:1/48"},
 	} {
 		assert.Error(t, clientip.ForwardedFor(clientip.TrustedProxies(prefixes...)).Err(), prefixes)
 	}
@@ -324,8 +338,15 @@ func TestPrefixesOfNobodyAndEverybody(t *testing.T) {
 		assert.ErrorContains(t, clientip.ForwardedFor(clientip.TrustedProxies(none)).Err(), "is no address of a proxy", none)
 	}
 	for _, prefixes := range [][]string{
-		{"0.0.0.0/1"}, {"128.0.0.0/1", "0.0.0.0/2"}, {"2000::/4"}, {"fc00::/7", "fe80::/10", "10.0.0.0/8"}, {"64:ff9b:1::/48"},
-		{"64:ff9b::/97"}, {"64:ff9b::10.0.0.1"}, {"::1", "127.0.0.0/8"}, {"64:ff9b::/32"},
+		{"0.0.0.0/1"},
+		{"128.0.0.0/1", "0.0.0.0/2"},
+		{"2000::/4"},
+		{"fc00::/7", "fe80::/10", "10.0.0.0/8"},
+		{"64:ff9b:1::/48"},
+		{"64:ff9b::/97"},
+		{"64:ff9b::10.0.0.1"},
+		{"::1", "127.0.0.0/8"},
+		{"64:ff9b::/32"},
 	} {
 		assert.NoError(t, clientip.ForwardedFor(clientip.TrustedProxies(prefixes...)).Err(), prefixes)
 		_, err := clientip.NewSet(prefixes...)

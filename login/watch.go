@@ -86,8 +86,10 @@ func (w *watch) problems(cfg *Config) error {
 		{many && successes == 0 && cfg.Succeeded != nil, noneSucceeded},
 		{many && failures == 0 && successes < attempts, noneFailed},
 		{many && successes == attempts, allSucceeded},
-		{w.namelessSuccesses.Load() > 0 || w.named.Load() == 0 && w.nameless.Load() >= manyNameless,
-			nameless},
+		{
+			w.namelessSuccesses.Load() > 0 || w.named.Load() == 0 && w.nameless.Load() >= manyNameless,
+			nameless,
+		},
 		{w.noAttempt.Load(), unseenAttempts},
 	} {
 		if p.is && !w.told[i].Swap(true) {

@@ -50,14 +50,6 @@ func keysOf(t testing.TB, client *redis.Client) []string {
 	return client.Keys(t.Context(), "*").Val()
 }
 
-// setFullAgain changes the instant at which the bucket under key lacked its tokens.
-func setFullAgain(t testing.TB, client *redis.Client, key string, at time.Time) {
-	t.Helper()
-	state := client.Get(t.Context(), key).Val()
-	require.Greater(t, len(state), 16)
-	require.NoError(t, client.Set(t.Context(), key, fmt.Sprint(at.UnixMicro())+state[16:], time.Hour).Err())
-}
-
 // latin1 makes a letter of each byte of s.
 func latin1(s string) string {
 	r := make([]rune, len(s))

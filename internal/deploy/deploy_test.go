@@ -56,7 +56,9 @@ func TestProblems(t *testing.T) {
 		want     []string
 	}{
 		{
-			"no proxy named", clientip.Source{}, from(3, lan, "X-Forwarded-For", "192.0.2.1\nx"),
+			"no proxy named",
+			clientip.Source{},
+			from(3, lan, "X-Forwarded-For", "192.0.2.1\nx"),
 			[]string{"ratelimit: X-Forwarded-For is present, but Config.ClientIP trusts no proxy: all clients behind 10.0.0.1 share " +
 				"one bucket; if 10.0.0.1 is your proxy, write ClientIP: clientip.ForwardedFor(clientip.TrustedProxies(\"10.0.0.1\")); " +
 				"if not, a client has sent the field, and it is ignored"},
@@ -68,7 +70,9 @@ func TestProblems(t *testing.T) {
 				"clientip.TrustedProxies(\"10.0.0.1\")); if not, a client has sent the field, and it is ignored"},
 		},
 		{
-			"RFC 7239", clientip.Source{}, from(1, "[2001:db8::1]:1", "Forwarded", "for=192.0.2.1"),
+			"RFC 7239",
+			clientip.Source{},
+			from(1, "[2001:db8::1]:1", "Forwarded", "for=192.0.2.1"),
 			[]string{"ratelimit: Forwarded is present, but Config.ClientIP trusts no proxy: all clients behind 2001:db8::1 share " +
 				"one bucket; if 2001:db8::1 is your proxy, write ClientIP: clientip.Forwarded(clientip.TrustedProxies(" +
 				"\"2001:db8::1\")); if not, a client has sent the field, and it is ignored"},
@@ -92,12 +96,16 @@ func TestProblems(t *testing.T) {
 				"clientip.TrustedProxies(\"10.0.0.1\"))"},
 		},
 		{
-			"a unix socket", clientip.Source{}, from(2, "@"),
+			"a unix socket",
+			clientip.Source{},
+			from(2, "@"),
 			[]string{"ratelimit: requests come over a unix socket, which has no addresses, and Config.ClientIP trusts no proxy " +
 				"there: all clients share one bucket; write ClientIP: clientip.ForwardedFor(clientip.TrustedProxies(\"unix\"))"},
 		},
-		{"a unix socket that is trusted", clientip.ForwardedFor(clientip.TrustedProxies("unix")),
-			from(2, "@", "X-Forwarded-For", "192.0.2.1"), nil},
+		{
+			"a unix socket that is trusted", clientip.ForwardedFor(clientip.TrustedProxies("unix")),
+			from(2, "@", "X-Forwarded-For", "192.0.2.1"), nil,
+		},
 		{
 			"a balancer that appends its own public address", trusting,
 			from(few, lan, "X-Forwarded-For", "#, 192.0.2.7"),
@@ -121,7 +129,9 @@ func TestProblems(t *testing.T) {
 				"it has sent the field itself"},
 		},
 		{
-			"one private peer", clientip.Source{}, from(most, lan),
+			"one private peer",
+			clientip.Source{},
+			from(most, lan),
 			[]string{"ratelimit: the first 100 requests all came from the private address 10.0.0.1: if it is a proxy or a balancer, " +
 				"all clients behind it share one bucket; let it send X-Forwarded-For, and write ClientIP: " +
 				"clientip.ForwardedFor(clientip.TrustedProxies(\"10.0.0.1\"))"},

@@ -42,7 +42,8 @@ func TestNetwork(t *testing.T) {
 
 func TestKeysWithoutANetwork(t *testing.T) {
 	for _, k := range []Key{
-		{}, Shared(), Text(User, "192.0.2.1"), Hashed(Header, "X", "192.0.2.1"), Join(Text(User, "a"), Text(User, "b")),
+		{},
+		Shared(), Text(User, "192.0.2.1"), Hashed(Header, "X", "192.0.2.1"), Join(Text(User, "a"), Text(User, "b")),
 		Join(addrKey("192.0.2.1", 64), Text(User, strings.Repeat("a", 22))), Group(1), Pair("a", "b"),
 	} {
 		narrow, wide, ok := Network(k)

@@ -33,8 +33,10 @@ func TestFind(t *testing.T) {
 		{name: "an IPv6 address", remote: "[2001:db8::1]:1", want: "addr:2001:db8::/64"},
 		{name: "a key", remote: "@", by: keyFunc(func(*http.Request) (key.Key, error) { return user, nil }), want: "user:alice"},
 		{name: "no key", remote: "@", by: keyFunc(func(*http.Request) (key.Key, error) { return user, keyer.ErrNoKey }), want: "none"},
-		{name: "an error", remote: "@", by: keyFunc(func(*http.Request) (key.Key, error) { return user, broken }), want: "none",
-			err: "ratelimit: list: Key: broken"},
+		{
+			name: "an error", remote: "@", by: keyFunc(func(*http.Request) (key.Key, error) { return user, broken }), want: "none",
+			err: "ratelimit: list: Key: broken",
+		},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.RemoteAddr = tc.remote

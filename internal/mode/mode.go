@@ -15,8 +15,8 @@ const (
 
 const prefix = "enforce "
 
-// Percent returns the mode that is Enforce for percent of all keys and DryRun for the others: one of
-// these two if percent is not from 1 to 99.
+// Percent returns the mode that is Enforce for percent of all keys and DryRun for the others. It is
+// one of these two if percent is not from 1 to 99.
 func Percent(percent int) string {
 	switch {
 	case percent <= 0:

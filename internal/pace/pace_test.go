@@ -127,7 +127,7 @@ func FuzzArithmetic(f *testing.F) {
 	})
 }
 
-// A time of 2^64 thirds of a nanosecond, where the fraction carries into the upper half of 128 bits.
+// In a time of 2^64 thirds of a nanosecond the fraction carries into the upper half of 128 bits.
 func TestTokensCarry(t *testing.T) {
 	p := pace.Of(3, 7)
 	assert.Equal(t, int64(2635249153387078802), p.Tokens(pace.Span{NS: 6148914691236517205, Frac: 1}))

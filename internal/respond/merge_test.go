@@ -81,16 +81,24 @@ func TestMerge(t *testing.T) {
 			want: draft("5;w=1", "limit=5, remaining=2, reset=1"),
 		},
 		{name: "version 6, stricter inside", outer: draft6("100", "99", "60"), inner: draft6("5", "2", "9"), want: draft6("5", "2", "9")},
-		{name: "version 6, stricter outside", outer: draft6("100", "1", "60"),
-			inner: draft6("5", "2", "9"), want: draft6("100", "1", "60")},
+		{
+			name: "version 6, stricter outside", outer: draft6("100", "1", "60"),
+			inner: draft6("5", "2", "9"), want: draft6("100", "1", "60"),
+		},
 		{name: "legacy, stricter inside", outer: legacy("100", "99", "60"), inner: legacy("5", "2", "9"), want: legacy("5", "2", "9")},
 		{name: "legacy, stricter outside", outer: legacy("100", "1", "60"), inner: legacy("5", "2", "9"), want: legacy("100", "1", "60")},
-		{name: "legacy, denied inside", outer: legacy("100", "0", "60"),
-			inner: legacy("5", "3", "9"), status: 429, want: legacy("5", "3", "9")},
-		{name: "an unreadable number inside", outer: legacy("100", "7", "60"),
-			inner: legacy("5", "many", "9"), want: legacy("100", "7", "60")},
-		{name: "a number with a comment", outer: legacy("100", "7", "60"),
-			inner: legacy("5", "2;w=1", "9"), want: legacy("5", "2;w=1", "9")},
+		{
+			name: "legacy, denied inside", outer: legacy("100", "0", "60"),
+			inner: legacy("5", "3", "9"), status: 429, want: legacy("5", "3", "9"),
+		},
+		{
+			name: "an unreadable number inside", outer: legacy("100", "7", "60"),
+			inner: legacy("5", "many", "9"), want: legacy("100", "7", "60"),
+		},
+		{
+			name: "a number with a comment", outer: legacy("100", "7", "60"),
+			inner: legacy("5", "2;w=1", "9"), want: legacy("5", "2;w=1", "9"),
+		},
 		{
 			name: "a field is missing inside", outer: legacy("100", "7", "60"),
 			inner: http.Header{"X-Ratelimit-Remaining": {"2"}}, want: http.Header{"X-Ratelimit-Remaining": {"2"}},

@@ -19,8 +19,10 @@ func BenchmarkFind(b *testing.B) {
 	bench := func(name, target string, find func(r *http.Request)) {
 		b.Run(name, func(b *testing.B) {
 			r := httptest.NewRequest(http.MethodGet, target, nil)
-			r.Header = http.Header{"User-Agent": {"x"}, "Accept": {"*/*"}, "Accept-Encoding": {"gzip"}, "Cookie": {"a=b"},
-				"X-Forwarded-For": {"192.0.2.1"}, "Accept-Language": {"en"}, "Referer": {"x"}, "Origin": {"x"}}
+			r.Header = http.Header{
+				"User-Agent": {"x"}, "Accept": {"*/*"}, "Accept-Encoding": {"gzip"}, "Cookie": {"a=b"},
+				"X-Forwarded-For": {"192.0.2.1"}, "Accept-Language": {"en"}, "Referer": {"x"}, "Origin": {"x"},
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				find(r)
