@@ -36,13 +36,12 @@ func (e *engine) deny(w http.ResponseWriter, r *http.Request, v *verdict) {
 // told returns how long to tell a client to wait whose denial is d, by the rule rl, which is nil if
 // none denied. Clients that share a bucket are told different waits, none less than d.RetryAfter.
 func (e *engine) told(rl *rule, d *Decision, cost int64) time.Duration {
-	t := turns.Denial{
-		Rule: d.Rule, Key: d.Key, Overflow: d.Overflow, Wait: d.RetryAfter, Limit: turns.Limit(d.Limit),
-		Cost: cost, Away: d.Reason == ReasonStore,
-	}
-	if d.RetryAfter <= 0 || !t.Away && !d.Overflow && (rl == nil || !keyer.Shares(rl.Key, d.Key)) {
+	away := d.Reason == ReasonStore
+	if d.RetryAfter <= 0 || !away && !d.Overflow && (rl == nil || !keyer.Shares(rl.Key, d.Key)) {
 		return d.RetryAfter
 	}
+	t := turns.Denial{Rule: d.Rule, Key: d.Key, Overflow: d.Overflow, Wait: d.RetryAfter, Away: away}
+	t.Limit, t.Cost = turns.Limit(d.Limit), cost
 	if rl != nil {
 		t.Each = rl.meter.Each(rl.InFlight)
 	}
@@ -144,23 +143,22 @@ func (v *verdict) appendLevels(b []byte) []byte {
 // Retry-After should not be less.
 func (p *policy) appendLevel(b []byte, res *store.Result) []byte {
 	r := min(res.Remaining, respond.MaxInteger)
-	t, waits := p.wait(res)
-	if !waits {
-		t = p.queue.TimeOf(r).Ceil()
+	if r > 0 && (res.Allowed || res.ExceedsBurst) {
+		return respond.AppendLevel(b, p.Level, r, respond.Seconds(p.queue.TimeOf(r).Ceil()))
 	}
-	return respond.AppendLevel(b, p.Level, r, respond.Seconds(t))
+	return respond.AppendLevel(b, p.Level, r, respond.Seconds(p.reset(res)))
 }
 
-// wait returns how long a client has to wait that was denied or has no token left. If it has tokens
-// left, wait returns the time until the bucket is full, and false.
-func (p *policy) wait(res *store.Result) (time.Duration, bool) {
+// reset returns how long a client has to wait that was denied or has no token left. If it has
+// tokens left, reset returns the time until the bucket is full.
+func (p *policy) reset(res *store.Result) time.Duration {
 	switch {
 	case !res.Allowed && !res.ExceedsBurst:
-		return res.RetryAfter, true
+		return res.RetryAfter
 	case res.Remaining == 0:
-		return min(p.queue.TimeOf(1).Ceil(), res.ResetAfter), true
+		return min(p.queue.TimeOf(1).Ceil(), res.ResetAfter)
 	}
-	return res.ResetAfter, false
+	return res.ResetAfter
 }
 
 // policyField returns the members of RateLimit-Policy, unless there are no levels.
@@ -190,7 +188,6 @@ func (e *engine) setStrictest(h http.Header, v *verdict) {
 	}
 	p, res := v.from[worst], &v.ops[worst].Result
 	s := respond.Standing{Quota: p.Quota, Window: p.Window, Limit: p.shown().Burst, Remaining: res.Remaining}
-	s.Allowed = res.Allowed
-	s.Reset, _ = p.wait(res) // clients wait for it, some without a look at Retry-After
+	s.Allowed, s.Reset = res.Allowed, p.reset(res) // clients wait for it, some without a look at Retry-After
 	respond.SetStanding(h, string(e.cfg.Headers), s, e.now)
 }

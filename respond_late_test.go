@@ -134,25 +134,35 @@ func TestInnerLimiterOfAnotherLibrary(t *testing.T) {
 
 // A proxy clears the header after an informational response, with the fields of the gateway.
 func TestFieldsSurviveEarlyHints(t *testing.T) {
-	backend := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("backend", "3 per hour")}})
-	proxy := proxyTo(t, backend.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	hinting := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusOK)
-	})))
-	gateway := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("gateway", "9 per hour")}})
-	server := httptest.NewServer(gateway.Handler(proxy))
-	defer server.Close()
-	hints := 0
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error { hints++; return nil }}
-	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, server.URL, nil)
-	require.NoError(t, err)
-	resp, err := server.Client().Do(r)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	assert.Equal(t, 1, hints)
-	assert.Equal(t, []string{`"gateway";q=9;w=3600, "backend";q=3;w=3600`}, resp.Header["Ratelimit-Policy"])
-	assert.Len(t, resp.Header["Ratelimit"], 1)
+	})
+	limiting := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("backend", "3 per hour")}}).Handler(hinting)
+	for name, tc := range map[string]struct {
+		backend http.Handler
+		want    string
+	}{
+		"a backend that limits": {limiting, `"gateway";q=9;w=3600, "backend";q=3;w=3600`},
+		"a backend without":     {hinting, `"gateway";q=9;w=3600`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gateway := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("gateway", "9 per hour")}})
+			server := httptest.NewServer(gateway.Handler(proxyTo(t, tc.backend)))
+			defer server.Close()
+			hints := 0
+			trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error { hints++; return nil }}
+			r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, server.URL, nil)
+			require.NoError(t, err)
+			resp, err := server.Client().Do(r)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, 1, hints)
+			assert.Equal(t, []string{tc.want}, resp.Header["Ratelimit-Policy"])
+			assert.Len(t, resp.Header["Ratelimit"], 1)
+		})
+	}
 }
 
 // Streams, connections that are taken over and files work through the ResponseWriter of a gateway.

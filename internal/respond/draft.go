@@ -37,16 +37,21 @@ func SetDraft(h http.Header, policies string, levels []byte, v *Values) {
 	if len(levels) == 0 {
 		return
 	}
-	v[0], v[1] = policies, unsafe.String(&levels[0], len(levels))
-	if outer := h[levelName]; len(outer) > 0 && sharesName(outer[0], v[1]) {
-		var j joint
-		j.add([]string{strings.Join(h[policyName], ", "), strings.Join(outer, ", ")}, false)
-		j.add(v[:], false)
-		v[0], v[1] = strings.Join(j.policies, ", "), strings.Join(j.levels, ", ")
+	text := unsafe.String(&levels[0], len(levels))
+	if outer := h[levelName]; len(outer) > 0 && sharesName(outer[0], text) {
+		v[0], v[1] = joinedByName(h[policyName], outer, policies, text)
 	} else {
-		v[0], v[1] = joined(h[policyName], v[0]), joined(outer, v[1])
+		v[0], v[1] = joined(h[policyName], policies), joined(outer, text)
 	}
 	h[policyName], h[levelName] = v[0:1:1], v[1:2:2]
+}
+
+// joinedByName is joined for both fields, with each name once.
+func joinedByName(outerPolicies, outer []string, policies, levels string) (string, string) {
+	var j joint
+	j.add([]string{strings.Join(outerPolicies, ", "), strings.Join(outer, ", ")}, false)
+	j.add([]string{policies, levels}, false)
+	return strings.Join(j.policies, ", "), strings.Join(j.levels, ", ")
 }
 
 // sharesName reports whether a member of levels, as AppendLevel makes them, has the name of an
