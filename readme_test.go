@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/browser"
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/shed"
@@ -35,6 +36,7 @@ import (
 
 var (
 	_ = log.Fatal
+	_ = browser.Preflight
 	_ = slog.Info
 	_ net.Listener
 
