@@ -51,8 +51,11 @@ type conn struct {
 	said    []exchange // the rest of the handshake
 	pending []byte     // received and not yet read
 	until   time.Time  // the deadline for writing
-	late    bool       // the last write was refused for lack of time
 	sent    time.Time  // when the last write was not refused; zero if there was an answer since
+
+	// Close may be called at any time: the client closes connections that are in use.
+	late   atomic.Bool // the last write was refused for lack of time, and nothing is left to read
+	closed atomic.Bool
 }
 
 // again returns c as it was after the handshake. The server has answered everything since then.
@@ -74,6 +77,9 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *conn) Write(b []byte) (int, error) {
+	if c.closed.Load() { // another call may use the connection below
+		return 0, net.ErrClosed
+	}
 	for i := range c.said {
 		if bytes.Equal(c.said[i].sent, b) {
 			c.pending = append(c.pending, c.said[i].received...)
@@ -81,8 +87,9 @@ func (c *conn) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 	}
-	c.late = c.link.refused.Load() < maxRefused && !c.until.IsZero() && time.Until(c.until) < c.trip
-	if c.late {
+	late := c.link.refused.Load() < maxRefused && !c.until.IsZero() && time.Until(c.until) < c.trip
+	c.late.Store(late && len(c.pending) == 0)
+	if late {
 		c.link.refused.Add(1)
 		return 0, os.ErrDeadlineExceeded
 	}
@@ -92,7 +99,10 @@ func (c *conn) Write(b []byte) (int, error) {
 
 // Close keeps the connection if the client gives it up because there was no time for a command.
 func (c *conn) Close() error {
-	if c.late && len(c.pending) == 0 && !c.suspect() && c.link.park(c) {
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	if c.late.Load() && !c.suspect() && c.link.park(c) {
 		return nil
 	}
 	return c.Conn.Close()
@@ -104,6 +114,9 @@ func (c *conn) suspect() bool {
 }
 
 func (c *conn) Read(b []byte) (int, error) {
+	if c.closed.Load() {
+		return 0, net.ErrClosed
+	}
 	if len(c.pending) > 0 {
 		n := copy(b, c.pending)
 		if c.pending = c.pending[n:]; len(c.pending) == 0 {
