@@ -12,8 +12,8 @@ import (
 )
 
 // A client may close a connection while a call is using it, and more than once. It is kept once at
-// A client may close a connection while a call is using it, and more than once. It is kept once at
 // most, and nothing can be read or written any more.
+func TestConnectionIsClosedWhileItIsUsed(t *testing.T) {
 	kept := 0
 	for range 200 {
 		here, there := net.Pipe()
