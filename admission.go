@@ -132,6 +132,11 @@ func (a *admission) Refund() {
 	}
 	a.engine.refund(a.Context, all.charged)
 	a.closed = true
+	for i, p := range all.from {
+		if i == 0 || all.from[i-1].rule != p.rule {
+			p.rule.tally.Refunded.Add(1)
+		}
+	}
 }
 
 // all returns the charges of the request. Their costs are what they took, or should have taken. It

@@ -150,9 +150,12 @@ func (e *engine) violate(ctx context.Context, r *rule, k Key) time.Duration {
 		copy(ops, c.ops)
 		return c.decided(), c.failed == ""
 	})
-	if hook := e.cfg.Hooks.Blocked; hook != nil && times > 0 {
-		b := Blocked{Rule: r.Name, Key: k, Until: e.now().Add(wait), Times: times}
-		e.reporter.Call(ctx, "Blocked", func() error { hook(ctx, b); return nil })
+	if times > 0 {
+		r.tally.Blocks.Add(1)
+		if hook := e.hooks.Load().Blocked; hook != nil {
+			b := Blocked{Rule: r.Name, Key: k, Until: e.now().Add(wait), Times: times}
+			e.safely("Blocked")(func() { hook(ctx, b) })
+		}
 	}
 	return wait
 }
@@ -188,6 +191,7 @@ func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Durati
 		return err
 	}
 	l.known.Forget(r.block.ID(key))
+	r.tally.Blocks.Add(1)
 	if ops[len(ops)-1].Result.Overflow {
 		return l.known.Keep(r.block.ID(key), r.Name, then, blocks.Round(d))
 	}

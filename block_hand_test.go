@@ -103,7 +103,7 @@ func TestMistakesInBlockAndUnblock(t *testing.T) {
 		_, err := l.Take(ctx, "p", none, 1)
 		require.ErrorIs(t, err, store.ErrInvalidOp, name)
 		assert.Empty(t, l.Blocked(), name)
-		assert.Empty(t, l.Stats().Failures, "a mistake is no failure of the store")
+		assert.Empty(t, l.Stats().Store.Failures, "a mistake is no failure of the store")
 	}
 }
 

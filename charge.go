@@ -84,7 +84,13 @@ func (e *engine) settle(r *http.Request, a *admission, settling []settlement, re
 			costs = append(costs, ruleCost{s.rule.Name, s.rule.finalCost(e, res, seen)})
 		}
 	}
-	a.setCosts(costs)
+	if a.setCosts(costs) {
+		for _, s := range settling {
+			if slices.Contains(costs, ruleCost{s.rule.Name, 0}) {
+				s.rule.tally.Refunded.Add(1)
+			}
+		}
+	}
 }
 
 // takeDry counts a request under the rules in DryRun, and adds what they took to a.
@@ -97,12 +103,16 @@ func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) {
 		switch worst := c.strictest(); {
 		case worst < 0: // the store failed, or the rule is unlimited
 		case c.ops[worst].Result.Allowed:
+			c.countNear()
 			taken, all := c.taken(), a.all()
 			all.ops, all.from = append(all.ops, taken.ops...), append(all.from, taken.from...)
-		case e.cfg.Hooks.DryRun != nil:
-			var d Decision
-			c.decide(&d)
-			e.reporter.Call(r.Context(), "DryRun", func() error { e.cfg.Hooks.DryRun(r, d); return nil })
+		default:
+			o.rule.tally.DryRun.Add(1)
+			if hook := e.hooks.Load().DryRun; hook != nil {
+				var d Decision
+				c.decide(&d)
+				e.safely("DryRun")(func() { hook(r, d) })
+			}
 		}
 		e.free(c)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
+	"github.com/ratelimit-go/ratelimit/internal/tally"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -28,25 +29,27 @@ import (
 type rule struct {
 	Rule
 	*counters
-	plan     *plan // of Limits
-	mode     Mode  // Enforce, DryRun or Off
-	percent  int   // of keys for which a DryRun is enforced: see EnforcePercent
-	onFail   FailurePolicy
-	parts    int             // Config.Instances
-	byClient bool            // Key is the client's address, found as Config.ClientIP says
-	direct   bool            // Key calls no function of the user, so it cannot panic
-	forAll   bool            // Key counts all clients together
-	block    *blocks.Buckets // nil without a Block
-	settles  bool            // the response decides what the request costs, or whether it is a violation
-	plain    bool            // it takes tokens in memory for every request, and does no more
-	simple   bool            // Take needs only its buckets, which are few and in memory
-	chosen   sync.Map        // text of limits to *plan, for LimitsFor
-	nchosen  atomic.Int32
+	plan      *plan // of Limits
+	mode      Mode  // Enforce, DryRun or Off
+	percent   int   // of keys for which a DryRun is enforced: see EnforcePercent
+	onFail    FailurePolicy
+	parts     int             // Config.Instances
+	nearLimit float64         // Config.NearLimit
+	byClient  bool            // Key is the client's address, found as Config.ClientIP says
+	direct    bool            // Key calls no function of the user, so it cannot panic
+	forAll    bool            // Key counts all clients together
+	block     *blocks.Buckets // nil without a Block
+	settles   bool            // the response decides what the request costs, or whether it is a violation
+	plain     bool            // it takes tokens in memory for every request, and does no more
+	simple    bool            // Take needs only its buckets, which are few and in memory
+	chosen    sync.Map        // text of limits to *plan, for LimitsFor
+	nchosen   atomic.Int32
 }
 
 // counters are what is counted under the name of a rule. They outlive the compiled rule.
 type counters struct {
 	meter  inflight.Meter
+	tally  tally.Rule
 	unseen atomic.Bool // a response that was not seen has been reported
 }
 
@@ -63,6 +66,7 @@ type policy struct {
 	rule  *rule
 	queue pace.Queue
 	local *policy // replaces it while the store fails, with UseMemory; nil means itself
+	near  int64   // NearLimit of the burst, in tokens
 	here  bool    // it is enforced by this process alone, while the store fails
 	quiet bool    // it stays out of header fields and bodies
 }
@@ -74,7 +78,8 @@ const maxChosen = 1024
 func compileRule(r Rule, cfg *Config, c *counters) *rule {
 	compiled := &rule{
 		onFail: cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure), parts: cfg.Instances, counters: c,
-		byClient: keyer.IsClientIP(r.Key, cfg.ClientIP),
+		nearLimit: cfg.NearLimit,
+		byClient:  keyer.IsClientIP(r.Key, cfg.ClientIP),
 	}
 	r.Key = keyer.Bind(r.Key, cfg.ClientIP)
 	compiled.direct = r.Key == Keyer(keyer.Addr{}) || r.Key == Keyer(keyer.Addr{Source: clientip.Remote()})
@@ -141,8 +146,13 @@ func (r *rule) newPolicy(place, index, of int, l Limit) policy {
 	return policy{
 		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
 		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra},
-		quiet: r.OmitHeaders,
+		quiet: r.OmitHeaders, near: nearLimit(r.nearLimit, limit.Burst()-extra),
 	}
+}
+
+// nearLimit returns the part of burst, rounded up. Zero means a fifth.
+func nearLimit(part float64, burst int64) int64 {
+	return int64(math.Ceil(cmp.Or(part, 0.2) * float64(burst)))
 }
 
 // show adds the names of the limits of r in fields of responses to names, with the names of limits

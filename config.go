@@ -1,10 +1,8 @@
 package ratelimit
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"slices"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
-	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // Config is what [New] compiles into a [Limiter]. The zero Config has no rules and allows
@@ -59,6 +56,9 @@ type Config struct {
 	DenyHandler func(w http.ResponseWriter, r *http.Request, d Decision)
 	// Hooks are called when something happens.
 	Hooks Hooks
+	// NearLimit is the part of a burst, less than 1. An allowed request that leaves less of its
+	// burst counts as near the limit in [Limiter.Stats]. Zero means 0.2.
+	NearLimit float64
 
 	// Store keeps the buckets. Nil means a new [MemoryStore]. Any other Store can fail. The limiter
 	// then caches its denials until the wait is over, and stops calling it after five failures in a
@@ -80,30 +80,6 @@ type Config struct {
 	// Clock, if non-nil, returns the time by which the limiter and its own MemoryStore decide, for
 	// tests and for replaying logs. Timeouts and waiting take real time.
 	Clock func() time.Time
-}
-
-// Hooks are functions that a [Limiter] calls. A nil function costs nothing. If a function panics,
-// Error is told and the request goes on.
-type Hooks struct {
-	_ [0]func()
-
-	// Decided is called for each request that a rule or a list decided, before the response. The
-	// iterator yields the decision of each rule. It is valid only during the call.
-	Decided func(r *http.Request, d Decision, rules iter.Seq[Decision])
-	// Denied is called for each denied request, before the response.
-	Denied func(r *http.Request, d Decision)
-	// DryRun is called for each request that a rule in the mode [DryRun] would have denied.
-	DryRun func(r *http.Request, d Decision)
-	// Blocked is called once for each block that [Rule].Block begins, in the process that begins
-	// it.
-	Blocked func(ctx context.Context, b Blocked)
-	// StoreState is called once for each change of the state of Store. Nil logs it with [log/slog].
-	StoreState func(ctx context.Context, s store.State)
-	// Error is called for each error of Store (a [*store.Error]) and of a function in the Config,
-	// once for each sign of a wrong deployment, and once when the store begins to have no room for
-	// keys. The error of a panic has a method Stack() []byte, for [errors.As]. Error is not called
-	// for decisions without a call of Store. Nil logs one error every 10 seconds, and each sign.
-	Error func(ctx context.Context, err error)
 }
 
 // Policy is the part of a [Config] that [Limiter.SetPolicy] can replace.
@@ -234,6 +210,9 @@ func (c *Config) check(m *mistakes) {
 	}
 	if c.Instances < 0 || c.Instances > maxInstances {
 		m.addf("Instances", "%d: want 1 to %d, or 0 for 1", c.Instances, maxInstances)
+	}
+	if !(c.NearLimit >= 0 && c.NearLimit < 1) { // NaN is neither
+		m.addf("NearLimit", "%v: want a part of a burst, less than 1, or 0 for 0.2", c.NearLimit)
 	}
 	m.add("StoreTimeout", guard.CheckTimeout(c.StoreTimeout))
 	m.add("LeaseTTL", inflight.CheckTTL(c.LeaseTTL))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -38,6 +39,9 @@ func TestPlausibleMistakes(t *testing.T) {
 		`Store: a nil *MemoryStore: want NewMemoryStore, or no Store at all`:   {Store: none},
 		`Store: a MemoryStore that NewMemoryStore has not made: want`:          {Store: new(ratelimit.MemoryStore)},
 		`StoreTimeout: 50ns: want at least 10µs, or 0 for 50ms`:                {StoreTimeout: 50, Rules: []ratelimit.Rule{r}},
+		`NearLimit: 20: want a part of a burst, less than 1, or 0 for 0.2`:     {NearLimit: 20},
+		`NearLimit: -0.1: want a part of a burst, less than 1, or 0 for 0.2`:   {NearLimit: -0.1},
+		`NearLimit: NaN: want a part of a burst, less than 1, or 0 for 0.2`:    {NearLimit: math.NaN()},
 		`LeaseTTL: 30ns: want 1s to 1h0m0s, or 0 for 30s`:                      {LeaseTTL: 30},
 		`Rules[1].Name: "r" is the name of another rule: want another one`:     {Rules: []ratelimit.Rule{r, r}},
 		`Rules[0].Methods: "get" matches no request: want GET`:                 {Rules: change(badMethod)},
@@ -244,7 +248,7 @@ func TestClockOfTheConfigWithAStoreThatFails(t *testing.T) {
 		for n := range 6 {
 			assert.Equal(t, n == 0, serve(h, other).Code == 200, "local memory")
 		}
-		require.Equal(t, store.Down, l.Stats().Store)
+		require.Equal(t, store.Down, l.Stats().Store.State)
 		elsewhere.Dead.Store(false)
 		calls := elsewhere.Calls.Load()
 		time.Sleep(time.Hour)
@@ -253,7 +257,7 @@ func TestClockOfTheConfigWithAStoreThatFails(t *testing.T) {
 		clock.now = clock.now.Add(time.Minute)
 		assert.Equal(t, 200, serve(h, other).Code)
 		assert.Equal(t, calls+1, elsewhere.Calls.Load())
-		assert.Equal(t, store.Recovering, l.Stats().Store)
+		assert.Equal(t, store.Recovering, l.Stats().Store.State)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/rank"
 	"github.com/ratelimit-go/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/internal/tally"
 	"github.com/ratelimit-go/ratelimit/internal/turns"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -32,7 +33,9 @@ type engine struct {
 	watch    *deploy.Watch
 	turns    *turns.Book // of clients that are told to wait
 
-	failedOpen, failedClosed, failedToMemory atomic.Int64 // decisions
+	hooks                                    atomic.Pointer[Hooks] // of the Config and of observers
+	unruled                                  tally.Outcomes        // denials by no rule
+	failedOpen, failedClosed, failedToMemory atomic.Int64          // decisions
 }
 
 // A call is one decision under way, with all that it needs until it ends. Calls are pooled.
@@ -41,6 +44,7 @@ type call struct {
 	own      outcome      // of verdict
 	settling []settlement // rules whose response decides
 	dryRuns  []dryRun
+	applied  []*rule
 	waits    bool   // a rule may hold the request
 	holds    []hold // limits that hold this one
 	permits  []inflight.Permit
@@ -101,6 +105,7 @@ func (e *engine) free(c *call) {
 	c.ops, c.from, c.own = c.ops[:0], c.from[:0], outcome{}
 	c.settling, c.dryRuns, c.waits = c.settling[:0], c.dryRuns[:0], false
 	c.permits, c.suspects, c.parts = c.permits[:0], c.suspects[:0], c.parts[:0]
+	c.applied, c.counted = c.applied[:0], false
 	e.calls.Put(c)
 }
 
@@ -113,6 +118,7 @@ type verdict struct {
 	ops  []store.Op
 	from []*policy // of ops
 	*outcome
+	counted bool // ApplyKnown has counted the outcome
 }
 
 // An outcome is what decided besides limits.

@@ -57,11 +57,12 @@ func (e *engine) ask(ctx context.Context, ops []store.Op) error {
 
 // storeState tells the user of a change of the store's state.
 func (e *engine) storeState(ctx context.Context, s store.State) {
-	if hook := e.cfg.Hooks.StoreState; hook != nil {
-		e.reporter.Call(ctx, "StoreState", func() error { hook(ctx, s); return nil })
-		return
+	if hook := e.hooks.Load().StoreState; hook != nil {
+		e.safely("StoreState")(func() { hook(ctx, s) })
 	}
-	e.reporter.State(ctx, "store", string(s), s == store.Down)
+	if e.cfg.Hooks.StoreState == nil {
+		e.reporter.State(ctx, "store", string(s), s == store.Down)
+	}
 }
 
 // fail decides v instead of a store that has failed, as its rules have chosen. If any rule is

@@ -47,7 +47,7 @@ func TestStoreThatRejectsValidOpsIsNotDown(t *testing.T) {
 		serve(l.Handler(ok), with())
 	}
 	assert.Equal(t, 20, calls)
-	assert.Equal(t, store.Up, l.Stats().Store)
+	assert.Equal(t, store.Up, l.Stats().Store.State)
 }
 
 // What was taken in local memory is refunded there, and never to the store.

@@ -20,8 +20,17 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/storefake"
+	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
+
+// requireStore compares what l has counted of its store, except the times of calls.
+func requireStore(t *testing.T, want stats.Store, l *ratelimit.Limiter) {
+	t.Helper()
+	got := l.Stats().Store
+	got.Calls = stats.Durations{}
+	require.Equal(t, want, got)
+}
 
 // saying is an error that tells its reason.
 type saying string
@@ -77,7 +86,7 @@ func TestFailureReasons(t *testing.T) {
 			require.ErrorAs(t, d.StoreErr, &failure)
 			assert.Equal(t, tc.want, failure.Reason)
 			assert.Equal(t, d.StoreErr, reported)
-			assert.Equal(t, map[store.Reason]int64{tc.want: 1}, l.Stats().Failures)
+			assert.Equal(t, map[store.Reason]int64{tc.want: 1}, l.Stats().Store.Failures)
 			if tc.want != store.ReasonInvalid && tc.want != store.ReasonPanic {
 				require.ErrorIs(t, d.StoreErr, tc.err)
 			}
@@ -102,11 +111,11 @@ func TestStats(t *testing.T) {
 		for range 3 {
 			take("open")
 		}
-		want := ratelimit.Stats{
-			Store: store.Up, Answered: 2, CachedDenials: 1,
+		want := stats.Store{
+			State: store.Up, Answered: 2, CachedDenials: 1,
 			Failures: map[store.Reason]int64{}, Changes: map[store.State]int64{},
 		}
-		require.Equal(t, want, l.Stats())
+		requireStore(t, want, l)
 
 		elsewhere.Dead.Store(true)
 		for range 3 {
@@ -115,19 +124,19 @@ func TestStats(t *testing.T) {
 		}
 		want.FailedClosed, want.FailedToMemory = 3, 3
 		want.Failures[store.ReasonOther], want.Failures[store.ReasonDown] = 5, 1
-		want.Store, want.Changes[store.Down] = store.Down, 1
-		require.Equal(t, want, l.Stats())
+		want.State, want.Changes[store.Down] = store.Down, 1
+		requireStore(t, want, l)
 
 		elsewhere.Dead.Store(false)
 		time.Sleep(time.Second)
 		take("open")
-		assert.Equal(t, store.Recovering, l.Stats().Store)
+		assert.Equal(t, store.Recovering, l.Stats().Store.State)
 		time.Sleep(time.Second)
 		take("open")
 		time.Sleep(time.Second)
 		take("open")
-		got := l.Stats()
-		assert.Equal(t, store.Up, got.Store)
+		got := l.Stats().Store
+		assert.Equal(t, store.Up, got.State)
 		assert.Equal(t, map[store.State]int64{store.Down: 1, store.Recovering: 1, store.Up: 1}, got.Changes)
 		assert.Equal(t, []store.State{store.Down, store.Recovering, store.Up}, changes)
 		total := got.Answered + got.CachedDenials + got.FailedOpen + got.FailedClosed + got.FailedToMemory
@@ -139,7 +148,11 @@ func TestStatsOfAMemoryStore(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("r", "1 per second")}})
 	_, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
 	require.NoError(t, err)
-	assert.Equal(t, ratelimit.Stats{Store: store.Up}, l.Stats())
+	want := stats.Snapshot{
+		Rules:  []stats.Rule{{Name: "r", Limits: "1 per second", Mode: "enforce", Allowed: 1, NearLimit: 1, Denied: map[string]int64{}}},
+		Denied: map[string]int64{}, Store: stats.Store{State: store.Up}, Memory: stats.Memory{Keys: 1, MaxKeys: 1_000_000},
+	}
+	assert.Equal(t, want, l.Stats())
 }
 
 // Without hooks, each change of the store's state is logged, however many errors there are.
@@ -162,7 +175,7 @@ func TestChangesOfTheStoreAreLogged(t *testing.T) {
 		}
 		log := out.String()
 		assert.Equal(t, 1, strings.Count(log, "connection refused"), "an error every 10 seconds")
-		changes := l.Stats().Changes
+		changes := l.Stats().Store.Changes
 		assert.Len(t, changes, 3)
 		for state, n := range changes {
 			level := "INFO"

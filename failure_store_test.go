@@ -131,7 +131,7 @@ func testStalledStore(t *testing.T, timeout, want time.Duration) {
 		require.Equal(t, want, wait)
 	}
 	assert.EqualValues(t, callers, calls.Load(), "once for each request")
-	assert.EqualValues(t, callers, l.Stats().Failures[store.ReasonTimeout])
+	assert.EqualValues(t, callers, l.Stats().Store.Failures[store.ReasonTimeout])
 	for _, wait := range round() {
 		require.Zero(t, wait, "the store is down")
 	}

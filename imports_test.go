@@ -31,12 +31,15 @@ var mayImport = map[string][]string{
 	"internal/report":    {},
 	"internal/refund":    {},
 	"internal/named":     {},
+	"internal/fanout":    {},
 	"internal/apilist":   {}, // for tests
 
 	// Stores
 	"store":              {"internal/pace", "internal/key"},
-	"internal/memory":    {"store", "internal/key"},
-	"internal/guard":     {"store", "internal/pace", "internal/key"},
+	"stats":              {"store"},
+	"internal/tally":     {"stats"},
+	"internal/memory":    {"store", "stats", "internal/key", "internal/tally"},
+	"internal/guard":     {"store", "stats", "internal/pace", "internal/key"},
 	"internal/blocks":    {"store", "internal/key"},
 	"internal/inflight":  {"store", "internal/key"},
 	"internal/rank":      {"store"},
@@ -54,7 +57,7 @@ var mayImport = map[string][]string{
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",
 		"internal/rank", "internal/mode", "internal/keyer", "internal/routes", "internal/named", "internal/deploy", "internal/listed",
-		"internal/turns",
+		"internal/turns", "internal/tally", "internal/fanout", "stats",
 	},
 	"browser": {".", "internal/respond", "internal/routes"},
 	"login":   {".", "clientip", "store"},

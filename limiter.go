@@ -49,7 +49,6 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/turns"
-	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // A Limiter enforces rules on HTTP requests, and on callers of Take. Create one with [New]. It is
@@ -58,9 +57,10 @@ type Limiter struct {
 	engine
 	table atomic.Pointer[table]
 
-	changing sync.Mutex // of all below, table, and the sets of decorators
-	source   source
-	shared   map[string]*counters // by name of rule
+	changing  sync.Mutex // of all below, table, hooks, and the sets of decorators
+	source    source
+	shared    map[string]*counters // by name of rule
+	observers []*Hooks
 }
 
 // ErrNoRule means that a limiter has no rule or budget of that name.
@@ -74,7 +74,8 @@ func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{shared: map[string]*counters{}, source: source{modes: map[string]Mode{}}}
 	l.cfg, l.inFlight, l.waiting = &cfg, inflight.NewCounter(), inflight.NewCounter()
 	l.turns = turns.New()
-	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error)
+	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error, l.tellError)
+	l.hooks.Store(l.allHooks(nil))
 	l.watch = deploy.New(cfg.ClientIP, l.reporter.Once)
 	l.local = sync.OnceValue(func() *MemoryStore { return NewMemoryStore(MemoryConfig{Clock: cfg.Clock}) })
 	var m mistakes
@@ -120,37 +121,4 @@ func (e *engine) leasesOf() *inflight.Leases {
 	}
 	ttl := cmp.Or(e.cfg.LeaseTTL, inflight.DefaultTTL)
 	return &inflight.Leases{Store: e.guard, TTL: ttl, Report: e.reporter.Report}
-}
-
-// Stats is a snapshot of the counters of a [Limiter] whose Store can fail. A Limiter with a
-// [MemoryStore] counts nothing: see [MemoryStore.Stats]. The counts are of calls since the Limiter
-// was made. docs/operating.md says what a call is.
-type Stats struct {
-	// Store is the state of the Store.
-	Store store.State
-	// Answered is the number of calls that the Store has decided.
-	Answered int64
-	// CachedDenials is the number of calls that were denied without a call of the Store, because it
-	// had denied the same and the wait was not over.
-	CachedDenials int64
-	// FailedOpen, FailedClosed and FailedToMemory are the numbers of calls that the Store did not
-	// decide, by what decided instead.
-	FailedOpen, FailedClosed, FailedToMemory int64
-	// Failures counts the failures of the Store by reason.
-	Failures map[store.Reason]int64
-	// Changes counts how often the Store came into each state.
-	Changes map[store.State]int64
-}
-
-// Stats returns the counters. It reads them one after another, not at one instant.
-func (l *Limiter) Stats() Stats {
-	if l.guard == nil {
-		return Stats{Store: store.Up}
-	}
-	g := l.guard.Stats()
-	return Stats{
-		Store: g.State, Answered: g.Answered, CachedDenials: g.Remembered,
-		FailedOpen: l.failedOpen.Load(), FailedClosed: l.failedClosed.Load(),
-		FailedToMemory: l.failedToMemory.Load(), Failures: g.Failures, Changes: g.Changes,
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/refund"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
+	"github.com/ratelimit-go/ratelimit/internal/tally"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -89,8 +90,9 @@ func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, 
 	if len(c.dryRuns) > 0 {
 		e.takeDry(r, a, c.dryRuns)
 	}
-	if e.cfg.Hooks.Decided != nil {
-		e.decided(r, &c.verdict)
+	e.allowed(&c.verdict, c.applied)
+	if e.hooks.Load().Decided != nil {
+		e.tellDecided(r, &c.verdict)
 	}
 	e.setFields(w.Header(), &c.verdict, text, &a.values)
 	settling := append([]settlement(nil), c.settling...)
@@ -153,8 +155,13 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 	}
 	var v verdict // filled in place, because a literal would be copied
 	v.ops, v.from, v.outcome = ops[:n], from[:n], &set.outcome
-	if n > 0 && !(oneKey && e.memory.tables.ApplyKnown(v.ops)) {
+	var one *tally.Rule
+	if v.counted = len(set.rules) == 1; v.counted {
+		one = &set.rules[0].tally
+	}
+	if n > 0 && !(oneKey && e.memory.tables.ApplyKnown(v.ops, one)) {
 		c := e.newCall()
+		c.applied = append(c.applied, set.rules...)
 		c.ops, c.from, c.field = append(c.ops, v.ops...), append(c.from, v.from...), set.field
 		_ = e.apply(r.Context(), &c.verdict) // it fails only for invalid ops
 		e.end(w, r, next, c, nil)
@@ -166,8 +173,9 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 		return
 	}
 	a, text := e.newAdmission(r.Context(), &v, worst)
-	if e.cfg.Hooks.Decided != nil {
-		e.decided(r, &v)
+	e.allowed(&v, set.rules)
+	if e.hooks.Load().Decided != nil {
+		e.tellDecided(r, &v)
 	}
 	e.setFields(w.Header(), &v, text, &a.values)
 	given := a.carry(r)
@@ -220,7 +228,9 @@ func (c *call) collect(e *engine, set *ruleSet, req *http.Request, kind store.Ki
 			k, ok = r.keyOf(e.reporter, req)
 		}
 		switch {
-		case !ok && r.mode == DryRun: // the rule would deny the request, so it counts nothing
+		case !ok && r.mode == DryRun: // the rule would deny the request, so it takes nothing
+			c.applied = append(c.applied, r)
+			r.tally.DryRun.Add(1)
 			continue
 		case !ok:
 			c.denied = denial{rule: r, reason: ReasonNoKey}
@@ -243,6 +253,7 @@ func (c *call) collectOne(e *engine, r *rule, req *http.Request, k Key, kind sto
 	if r.block != nil && kind == store.Take && !dry && c.suspect(e, r, k) {
 		return false
 	}
+	c.applied = append(c.applied, r)
 	p, cost := r.limitsOf(e.reporter, req.Context(), k), r.cost(e.reporter, req)
 	switch {
 	case dry:

@@ -27,8 +27,11 @@ func (e *engine) deny(w http.ResponseWriter, r *http.Request, v *verdict) {
 	op.Result.RetryAfter = told // for the fields only
 	e.setFields(h, v, m.Text[:0], &m.Values)
 	op.Result.RetryAfter = d.RetryAfter
-	if e.cfg.Hooks.Decided != nil {
-		e.decided(r, v)
+	if !v.counted {
+		e.denied(rl, d.Reason)
+	}
+	if e.hooks.Load().Decided != nil {
+		e.tellDecided(r, v)
 	}
 	e.write(w, r, &d, v, m, told)
 }
@@ -68,9 +71,9 @@ func (e *engine) write(
 	w http.ResponseWriter, r *http.Request, d *Decision, v *verdict, m *respond.Denial, told time.Duration,
 ) {
 	secs := respond.RetryAfter(w.Header(), told)
-	if hook := e.cfg.Hooks.Denied; hook != nil {
+	if hook := e.hooks.Load().Denied; hook != nil {
 		dec := *d // captured instead of d, which then stays on the stack if there is no hook
-		e.reporter.Call(r.Context(), "Denied", func() error { hook(r, dec); return nil })
+		e.safely("Denied")(func() { hook(r, dec) })
 	}
 	m.Begin(w.Header(), secs)
 	if e.cfg.DenyHandler != nil {
@@ -94,21 +97,6 @@ func (v *verdict) appendViolated(b []byte) []byte {
 		}
 	}
 	return b
-}
-
-// decided calls Hooks.Decided, which is not nil.
-func (e *engine) decided(r *http.Request, v *verdict) {
-	// A copy, so that a verdict on the stack stays there if there is no hook.
-	why := *v.outcome
-	decided := verdict{outcome: &why}
-	decided.ops = append(decided.ops, v.ops...)
-	decided.from = append(decided.from, v.from...)
-	var d Decision
-	decided.decide(&d)
-	e.reporter.Call(r.Context(), "Decided", func() error {
-		e.cfg.Hooks.Decided(r, d, decided.decisions())
-		return nil
-	})
 }
 
 // setFields writes the fields for v, merged with the fields of an outer limiter. Text that is

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/memory"
+	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -39,17 +40,6 @@ type MemoryStore struct {
 	tables *memory.Store
 }
 
-// MemoryStats is a snapshot of the counters of a [MemoryStore].
-type MemoryStats struct {
-	// Keys is the number of buckets held, including full buckets that may be forgotten.
-	Keys int
-	// MaxKeys is how many buckets the store holds at most.
-	MaxKeys int
-	// Overflowed is the number of decisions, since the store was made, on keys without room. If it
-	// grows, clients are inventing keys, or MaxKeys is too small.
-	Overflowed int64
-}
-
 // NewMemoryStore returns an empty store. It panics if cfg.MaxKeys is negative.
 func NewMemoryStore(cfg MemoryConfig) *MemoryStore {
 	if cfg.MaxKeys < 0 {
@@ -71,4 +61,4 @@ func (s *MemoryStore) Apply(ctx context.Context, ops []store.Op) error {
 }
 
 // Stats returns the counters of s. It reads them one after another, not at one instant.
-func (s *MemoryStore) Stats() MemoryStats { return MemoryStats(s.tables.Stats()) }
+func (s *MemoryStore) Stats() stats.Memory { return s.tables.Stats() }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/rank"
+	"github.com/ratelimit-go/ratelimit/internal/tally"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -74,6 +75,7 @@ func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, err
 	if err := l.applyAll(ctx, changes, ds, false); err != nil {
 		return nil, err
 	}
+	l.takenAll(ctx, changes, ds)
 	return ds, nil
 }
 
@@ -90,34 +92,49 @@ func (l *Limiter) one(
 		return noRule(name)
 	}
 	if r.simple && k.Valid() && cost >= 0 {
+		var t *tally.Rule
+		if kind == store.Take {
+			t = &r.tally
+		}
 		if p := r.plan.policies; len(p) > 1 {
-			if l.severalKnown(p, kind, k, cost, d) {
+			if l.severalKnown(p, kind, k, cost, t, d) {
+				if t != nil {
+					l.counted(ctx, r, d)
+				}
 				return nil
 			}
 		} else { // without clearing room for more, which takes a tenth of the time
 			var one [1]store.Op
 			op := &one[0]
 			op.Kind, op.Limit, op.Key, op.Cost = kind, p[0].Limit, k, cost
-			if l.memory.tables.ApplyKnown(one[:]) {
+			if l.memory.tables.ApplyKnown(one[:], t) {
 				p[0].decide(d, op)
+				if t != nil && (op.Result.Remaining < p[0].near || l.hooks.Load().Taken != nil) {
+					l.counted(ctx, r, d)
+				}
 				return nil
 			}
 		}
 	}
 	*d, err = l.applyOne(ctx, Change{kind, name, k, cost})
+	if err == nil && kind == store.Take {
+		l.taken(ctx, r, d)
+	}
 	return err
 }
 
 // severalKnown decides on a key if the memory store holds its buckets of all limits in p. Otherwise
 // it changes nothing and returns false.
-func (l *Limiter) severalKnown(p []policy, kind store.Kind, k Key, cost int64, d *Decision) bool {
+func (l *Limiter) severalKnown(
+	p []policy, kind store.Kind, k Key, cost int64, t *tally.Rule, d *Decision,
+) bool {
 	var few [maxPlain]store.Op
 	ops := few[:len(p)]
 	for i := range ops {
 		op := &ops[i]
 		op.Kind, op.Limit, op.Key, op.Cost = kind, p[i].Limit, k, cost
 	}
-	if !l.memory.tables.ApplyKnown(ops) {
+	if !l.memory.tables.ApplyKnown(ops, t) {
 		return false
 	}
 	worst := rank.Strictest(ops)
@@ -252,13 +269,18 @@ func (l *Limiter) Wait(ctx context.Context, rule string, key Key, cost int64) er
 	for ctx.Err() == nil {
 		var d [1]Decision
 		err := l.applyAll(ctx, []Change{{store.Take, rule, key, cost}}, d[:], true)
-		if err != nil || d[0].Allowed {
+		if err != nil {
 			return err
 		}
 		r := l.table.Load().byName.Find(rule)
+		if d[0].Allowed {
+			l.taken(ctx, r, &d[0])
+			return nil
+		}
 		failed := d[0].StoreErr != nil && !d[0].Local
 		waited := r != nil && r.MaxWait == 0 && !failed && waitFor(ctx, d[0].RetryAfter)
 		if !waited && ctx.Err() == nil {
+			l.taken(ctx, r, &d[0])
 			return &DeniedError{d[0]}
 		}
 	}

@@ -142,9 +142,11 @@ func (e *engine) sleep(ctx context.Context, c *call, wait time.Duration) bool {
 		return false
 	}
 	var places []inflight.Permit
+	var held []*rule
 	for i, h := range c.holds {
 		if r := c.from[h.op].rule; i == 0 || c.from[c.holds[i-1].op].rule != r {
 			places = append(places, r.places(c.ops[h.op].Key)...)
+			held = append(held, r)
 		}
 	}
 	if full, _ := e.waiting.Take(places); full != nil {
@@ -152,6 +154,9 @@ func (e *engine) sleep(ctx context.Context, c *call, wait time.Duration) bool {
 		return false
 	}
 	defer e.waiting.Release(places, false)
+	for _, r := range held {
+		r.tally.Held.Add(1)
+	}
 	began, timer := time.Now(), time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -141,7 +141,7 @@ func TestFailurePolicyOfTheLimiter(t *testing.T) {
 			l := deadLimiter(t, tc.policy)
 			s := newRoute(t, l, login.Config{})
 			assert.Equal(t, tc.want, s.try("10.0.0.1", "alice", "guess"))
-			stats := l.Stats()
+			stats := l.Stats().Store
 			counts := map[ratelimit.FailurePolicy]int64{
 				ratelimit.FailOpen: stats.FailedOpen, ratelimit.FailClosed: stats.FailedClosed, ratelimit.UseMemory: stats.FailedToMemory,
 			}

@@ -103,6 +103,7 @@ func (g *Guard) call(ctx context.Context, f func(context.Context) error) (failur
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
 	defer cancel()
+	defer func(began time.Time) { g.calls.add(time.Since(began)) }(time.Now())
 	if err := f(ctx); err != nil {
 		return newError(err)
 	}

@@ -2,23 +2,11 @@ package guard
 
 import (
 	"sync/atomic"
+	"time"
 
+	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
-
-// Stats is a snapshot of the counters of a [Guard], since it was made.
-type Stats struct {
-	// State says whether the Guard calls the store.
-	State store.State
-	// Answered is the number of calls that the store answered, leases included.
-	Answered int64
-	// Remembered is the number of calls that were denied from memory.
-	Remembered int64
-	// Failures is the number of calls that failed, by reason. Reasons without a failure are absent.
-	Failures map[store.Reason]int64
-	// Changes is how often the store entered a state. States that it never entered are absent.
-	Changes map[store.State]int64
-}
 
 // counters are what Stats is read from.
 type counters struct {
@@ -26,6 +14,7 @@ type counters struct {
 	remembered atomic.Int64
 	failures   tally[store.Reason]
 	changes    tally[store.State]
+	calls      durations
 }
 
 func newCounters() counters {
@@ -35,14 +24,16 @@ func newCounters() counters {
 	}
 }
 
-// Stats returns the counters. It reads them one after another, not at one instant.
-func (g *Guard) Stats() Stats {
-	return Stats{
-		State:      g.shards.state(g.now()),
-		Answered:   g.answered.Load(),
-		Remembered: g.remembered.Load(),
-		Failures:   g.failures.counts(),
-		Changes:    g.changes.counts(),
+// Stats returns the counters since the Guard was made, one after another. Answered includes leases.
+// CachedDenials are denials from memory.
+func (g *Guard) Stats() stats.Store {
+	return stats.Store{
+		State:         g.shards.state(g.now()),
+		Answered:      g.answered.Load(),
+		CachedDenials: g.remembered.Load(),
+		Failures:      g.failures.counts(),
+		Changes:       g.changes.counts(),
+		Calls:         g.calls.read(),
 	}
 }
 
@@ -68,4 +59,38 @@ func (t tally[K]) counts() map[K]int64 {
 		}
 	}
 	return counts
+}
+
+// bounds are the bounds of the buckets of durations. A call takes at least the time of a round trip
+// in one rack, and at most the Timeout.
+var bounds = [...]time.Duration{
+	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond,
+	2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, time.Second,
+}
+
+// durations is a histogram of how long calls took.
+type durations struct {
+	sum atomic.Int64
+	n   [len(bounds) + 1]atomic.Int64 // by bucket, the last one without a bound
+}
+
+func (d *durations) add(took time.Duration) {
+	i := 0
+	for i < len(bounds) && took > bounds[i] {
+		i++
+	}
+	d.sum.Add(int64(took))
+	d.n[i].Add(1)
+}
+
+func (d *durations) read() stats.Durations {
+	s := stats.Durations{Sum: time.Duration(d.sum.Load())}
+	for i := range d.n {
+		s.Count += d.n[i].Load()
+		if i < len(bounds) {
+			s.Buckets = append(s.Buckets, stats.Bucket{Most: bounds[i], Count: s.Count})
+		}
+	}
+	return s
 }

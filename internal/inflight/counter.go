@@ -109,6 +109,21 @@ func (c *Counter) Held() (permits, holders int) {
 	return permits, holders
 }
 
+// ByRule returns how many permits are held under each rule. It reads the shards one after another,
+// not at one instant.
+func (c *Counter) ByRule() map[string]int64 {
+	permits := map[string]int64{}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for who, n := range s.held {
+			permits[who.rule] += int64(n.held)
+		}
+		s.mu.Unlock()
+	}
+	return permits
+}
+
 // change adds to the tally of p, and forgets a holder that holds nothing more. Its shard is locked.
 func (c *Counter) change(p *Permit, held, going int) {
 	s, who := c.shard(p), p.holder()

@@ -125,10 +125,10 @@ func TestFloodsCostOthersLittle(t *testing.T) {
 	}
 }
 
-// A tally counts what became of requests.
-type tally struct{ asked, denied int }
+// A toll counts what became of requests.
+type toll struct{ asked, denied int }
 
-func (n *tally) share() float64 { return 100 * float64(n.denied) / float64(max(n.asked, 1)) }
+func (n *toll) share() float64 { return 100 * float64(n.denied) / float64(max(n.asked, 1)) }
 
 type simulation struct {
 	*testing.T
@@ -139,11 +139,11 @@ type simulation struct {
 	byKey  *store.Limit   // "2 per minute", by made-up keys
 	limits []*store.Limit // of the flood
 
-	flooded, known, member, fresh, keyed, back, slow tally
+	flooded, known, member, fresh, keyed, back, slow toll
 }
 
 // ask takes one token and counts the answer.
-func (sim *simulation) ask(n *tally, l *store.Limit, k store.Key) {
+func (sim *simulation) ask(n *toll, l *store.Limit, k store.Key) {
 	sim.ops[0] = store.Op{Limit: l, Key: k, Cost: 1}
 	if err := sim.s.Apply(context.Background(), sim.ops[:]); err != nil {
 		require.NoError(sim, err)

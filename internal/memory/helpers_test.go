@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -95,7 +96,7 @@ func watchBatches(s *Store) *int {
 
 // A snapshot is the whole state of a store.
 type snapshot struct {
-	Stats       Stats
+	Stats       stats.Memory
 	Shards      []shardSnapshot
 	OverflowNow time.Duration
 	Overflow    map[slotID]store.Bucket

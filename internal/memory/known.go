@@ -3,6 +3,7 @@ package memory
 import (
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/tally"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -11,11 +12,12 @@ const MaxKnown = 4
 
 // ApplyKnown decides ops if the store holds all of their buckets. Otherwise it changes no bucket
 // and returns false; then Apply decides. The ops must be 1 to MaxKnown valid ops, under different
-// limits and with the same key.
+// limits and with the same key. If rule is not nil, the ops are Takes of one request under that
+// rule, and ApplyKnown counts the outcome: see [Store.Count].
 //
 // Nearly every request takes this way. Without it a decision on one limit takes twice as long
 // (BenchmarkKnown). TestBothWaysAgree compares the two ways.
-func (s *Store) ApplyKnown(ops []store.Op) bool {
+func (s *Store) ApplyKnown(ops []store.Op, rule *tally.Rule) bool {
 	now, hash := s.now(), s.seed.Hash(&ops[0].Key)
 	sh := s.shard(hash)
 	known := true
@@ -27,8 +29,24 @@ func (s *Store) ApplyKnown(ops []store.Op) bool {
 	} else {
 		known = false
 	}
+	if known && rule != nil {
+		sh.counts.Add(rule, outcome(ops))
+	}
 	sh.mu.Unlock()
 	return known
+}
+
+// outcome returns how a request ended that has made these Takes.
+func outcome(ops []store.Op) tally.Outcome {
+	o := tally.Allowed
+	for i := range ops {
+		if res := &ops[i].Result; res.ExceedsBurst {
+			return tally.ExceedsBurst
+		} else if !res.Allowed {
+			o = tally.Limit
+		}
+	}
+	return o
 }
 
 // simple reports whether ops are fit for ApplyKnown.

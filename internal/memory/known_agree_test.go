@@ -97,7 +97,7 @@ func (d *duel) step(t *testing.T) {
 	t.Helper()
 	ops := d.ops()
 	want := slices.Clone(ops)
-	if simple(ops) && d.first.ApplyKnown(ops) {
+	if simple(ops) && d.first.ApplyKnown(ops, nil) {
 		d.known++
 		if !allAllowed(ops) {
 			d.denied++

@@ -106,8 +106,8 @@ func TestApplyKnownChangesNothingIfABucketIsMissing(t *testing.T) {
 	s, now := newStore(1000)
 	known, missing := newLimit(t, "r", 0, 10, time.Hour, 0), newLimit(t, "r", 1, 10, time.Hour, 0)
 	k := user("a")
-	assert.False(t, s.ApplyKnown([]store.Op{take(known, k, 1)}), "an empty store")
-	assert.False(t, s.ApplyKnown([]store.Op{take(known, k, 1), take(missing, k, 1)}), "an empty store")
+	assert.False(t, s.ApplyKnown([]store.Op{take(known, k, 1)}, nil), "an empty store")
+	assert.False(t, s.ApplyKnown([]store.Op{take(known, k, 1), take(missing, k, 1)}, nil), "an empty store")
 	apply(t, s, take(known, k, 1))
 	*now = time.Minute
 	level(t, s, known, k)
@@ -120,7 +120,7 @@ func TestApplyKnownChangesNothingIfABucketIsMissing(t *testing.T) {
 		{take(known, k, 1), take(missing, k, 11)},
 		{{Kind: store.Reset, Limit: known, Key: k}, {Kind: store.Peek, Limit: missing, Key: k}},
 	} {
-		assert.False(t, s.ApplyKnown(ops))
+		assert.False(t, s.ApplyKnown(ops, nil))
 		assert.Equal(t, before, snapshotOf(s))
 	}
 }
@@ -148,7 +148,7 @@ func TestDecisionsOnKnownKeysAllocateNothing(t *testing.T) {
 			apply(t, s, take(tc.ops[i].Limit, tc.ops[i].Key, 1))
 		}
 		if tc.known {
-			assert.Zero(t, testing.AllocsPerRun(1000, func() { s.ApplyKnown(tc.ops) }), tc.name)
+			assert.Zero(t, testing.AllocsPerRun(1000, func() { s.ApplyKnown(tc.ops, nil) }), tc.name)
 		}
 		if tc.known || !raceEnabled { // make cover runs this without the detector
 			assert.Zero(t, testing.AllocsPerRun(1000, func() { _ = s.Apply(context.Background(), tc.ops) }), tc.name)

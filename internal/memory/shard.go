@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/tally"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -16,9 +17,10 @@ type shard struct {
 	now    time.Duration // the latest instant used; time does not go back behind it
 	slots  []slot
 	used   int
-	hand   int     // where sweeping goes on
-	shared bool    // it holds buckets that keys without room share
-	_      [7]byte // fills a cache line on 64 bits
+	hand   int  // where sweeping goes on
+	shared bool // it holds buckets that keys without room share
+	counts tally.Cache
+	_      [32]byte // fills two cache lines on 64 bits
 }
 
 // A slot is free if its id is 0.

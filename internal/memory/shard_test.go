@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -37,7 +38,7 @@ func TestFloodOfKeysMakesNoTokens(t *testing.T) {
 	assert.False(t, apply(t, s, victim)[0].Result.Allowed)
 	assert.Equal(t, 18_401, overflowed, "every key beyond the bound")
 	assert.Equal(t, 5*31, allowed, "they share one bucket for each group")
-	assert.Equal(t, Stats{Keys: 1600, MaxKeys: 2000, Overflowed: 18_401}, s.Stats())
+	assert.Equal(t, stats.Memory{Keys: 1600, MaxKeys: 2000, Overflowed: 18_401}, s.Stats())
 
 	*now += 2 * time.Hour
 	for i := range 4000 {
@@ -178,7 +179,7 @@ func TestSweepFindsMovedBuckets(t *testing.T) {
 	assert.True(t, sh.sweep(s, 0, 20))
 	assert.True(t, sh.sweep(s, 0, 20), "looks at as many slots as it may, and each bucket dropped is one")
 	assert.False(t, sh.sweep(s, 0, 20))
-	assert.Equal(t, Stats{MaxKeys: 100}, s.Stats())
+	assert.Equal(t, stats.Memory{MaxKeys: 100}, s.Stats())
 	requireSound(t, s)
 }
 
@@ -232,7 +233,7 @@ func TestCollidingKeysShareNoBucket(t *testing.T) {
 		require.NoError(t, s.Apply(context.Background(), ops))
 		require.Truef(t, ops[0].Result.Allowed, "key %d has the bucket of an earlier key", i)
 	}
-	assert.Equal(t, Stats{Keys: n, MaxKeys: DefaultMaxKeys}, s.Stats())
+	assert.Equal(t, stats.Memory{Keys: n, MaxKeys: DefaultMaxKeys}, s.Stats())
 	seen := map[store.Key]bool{}
 	for i := range n / 10 {
 		k := user(strings.Repeat("x", 30) + fmt.Sprint(i))
@@ -313,6 +314,6 @@ func TestKeysComeAndGoAtOnce(t *testing.T) {
 // Two shards in one cache line would slow each other down.
 func TestShardsFillCacheLines(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) == 8 {
-		assert.Equal(t, uintptr(64), unsafe.Sizeof(shard{}))
+		assert.Equal(t, uintptr(128), unsafe.Sizeof(shard{}))
 	}
 }

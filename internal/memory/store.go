@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -46,13 +47,6 @@ type Store struct {
 	batches  sync.Pool // of *batch
 }
 
-// Stats is a snapshot of the counters of a [Store].
-type Stats struct {
-	Keys       int   // buckets held, including full ones that may be forgotten
-	MaxKeys    int   // the bound of Keys
-	Overflowed int64 // decisions on keys without room
-}
-
 // New returns an empty store for at most maxKeys buckets. It reads instants from clock. If clock is
 // nil, it uses the monotonic clock. Readings of a clock that are out of order do no harm.
 func New(maxKeys int, clock func() time.Duration) *Store {
@@ -71,18 +65,28 @@ func New(maxKeys int, clock func() time.Duration) *Store {
 }
 
 // Stats returns the counters of s. It reads them one after another, not at one instant.
-func (s *Store) Stats() Stats {
-	return Stats{
+func (s *Store) Stats() stats.Memory {
+	return stats.Memory{
 		Keys:       int(s.keys.Load()),
 		MaxKeys:    int(s.maxKeys),
 		Overflowed: s.overflow.count.Load(),
 	}
 }
 
+// Count moves what ApplyKnown has counted to the rules. It locks one shard after another.
+func (s *Store) Count() {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		sh.counts.Flush()
+		sh.mu.Unlock()
+	}
+}
+
 // Apply implements [store.Store]. It waits only for other calls of Apply, so it ignores the
 // context. Its only error is the error of [store.CheckOps].
 func (s *Store) Apply(_ context.Context, ops []store.Op) error {
-	if simple(ops) && s.ApplyKnown(ops) {
+	if simple(ops) && s.ApplyKnown(ops, nil) {
 		return nil
 	}
 	if err := store.CheckOps(ops); err != nil {

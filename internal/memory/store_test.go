@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -166,7 +167,7 @@ func TestFakeTime(t *testing.T) {
 }
 
 func TestStatsOfAnEmptyStore(t *testing.T) {
-	assert.Equal(t, Stats{MaxKeys: 12_345}, New(12_345, nil).Stats())
+	assert.Equal(t, stats.Memory{MaxKeys: 12_345}, New(12_345, nil).Stats())
 }
 
 // A limit that is lowered does not stretch old debts.

@@ -22,18 +22,20 @@ type Reporter struct {
 	prefix  string // of errors
 	message string // of log records
 	onError func(ctx context.Context, err error)
+	also    []func(ctx context.Context, err error)
 	logged  rate.Sometimes
 	told    sync.Map // by what was reported once
 }
 
-// New returns a Reporter that passes errors to onError. If onError is nil, the Reporter logs one
-// error every 10 seconds with [log/slog].
+// New returns a Reporter that passes errors to onError, and then to also. If onError is nil, the
+// Reporter logs one error every 10 seconds with [log/slog].
 //
 // The prefix is the first word of errors, such as "ratelimit". The message is the message of log
 // records, such as "rate limiter".
-func New(prefix, message string, onError func(ctx context.Context, err error)) *Reporter {
+func New(prefix, message string, onError func(context.Context, error), also ...func(context.Context, error),
+) *Reporter {
 	return &Reporter{
-		prefix: prefix, message: message, onError: onError,
+		prefix: prefix, message: message, onError: onError, also: also,
 		logged: rate.Sometimes{Interval: logInterval},
 	}
 }
@@ -93,6 +95,7 @@ func (r *Reporter) Once(ctx context.Context, what any, err error) {
 	}
 	if r.onError == nil {
 		slog.ErrorContext(ctx, r.message, "error", err)
+		r.tell(ctx, err, r.also)
 		return
 	}
 	r.Report(ctx, err)
@@ -103,10 +106,18 @@ func (r *Reporter) Once(ctx context.Context, what any, err error) {
 func (r *Reporter) Report(ctx context.Context, err error) {
 	if r.onError == nil {
 		r.logged.Do(func() { slog.ErrorContext(ctx, r.message, attributes(err)...) })
-		return
+	} else {
+		r.tell(ctx, err, []func(context.Context, error){r.onError})
 	}
+	r.tell(ctx, err, r.also)
+}
+
+// tell calls functions with err. If one panics, tell does not call the others.
+func (r *Reporter) tell(ctx context.Context, err error, functions []func(context.Context, error)) {
 	defer func() { _ = recover() }()
-	r.onError(ctx, err)
+	for _, f := range functions {
+		f(ctx, err)
+	}
 }
 
 // attributes returns what a log record says of err.

@@ -187,7 +187,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 func testErrors(t *testing.T, i *instance, reason store.Reason) {
 	t.Helper()
 	i.failures()
-	before := i.Stats()
+	before := i.Stats().Store
 	var s seen
 	for range 50 {
 		begin := time.Now()
@@ -200,7 +200,7 @@ func testErrors(t *testing.T, i *instance, reason store.Reason) {
 	assert.EqualValues(t, 50, s.closed)
 	i.within(t, s)
 	only(t, reasons, reason)
-	after := i.Stats()
+	after := i.Stats().Store
 	assert.EqualValues(t, 50, after.FailedClosed-before.FailedClosed)
 	assert.EqualValues(t, reasons[reason], after.Failures[reason]-before.Failures[reason])
 	assert.EqualValues(t, 50-reasons[reason], after.Failures[store.ReasonDown]-before.Failures[store.ReasonDown])
