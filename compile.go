@@ -17,6 +17,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/key"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
+	"github.com/ratelimit-go/ratelimit/internal/labels"
 	"github.com/ratelimit-go/ratelimit/internal/pace"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
@@ -75,13 +76,13 @@ type policy struct {
 const maxChosen = 1024
 
 // compileRule compiles r, which has been checked, for a Limiter of cfg.
-func compileRule(r Rule, cfg *Config, c *counters) *rule {
+func compileRule(r Rule, cfg *Config, c *counters, table *labels.Table) *rule {
 	compiled := &rule{
 		onFail: cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure), parts: cfg.Instances, counters: c,
 		nearLimit: cfg.NearLimit,
 		byClient:  keyer.IsClientIP(r.Key, cfg.ClientIP),
 	}
-	r.Key = keyer.Bind(r.Key, cfg.ClientIP)
+	r.Key = keyer.Labeled(keyer.Bind(r.Key, cfg.ClientIP), table)
 	compiled.direct = r.Key == Keyer(keyer.Addr{}) || r.Key == Keyer(keyer.Addr{Source: clientip.Remote()})
 	compiled.forAll = keyer.CountsAll(r.Key)
 	compiled.mode, compiled.percent, _ = r.Mode.parse()

@@ -56,6 +56,10 @@ type Config struct {
 	DenyHandler func(w http.ResponseWriter, r *http.Request, d Decision)
 	// Hooks are called when something happens.
 	Hooks Hooks
+	// Labels is for how many long user names and values [Limiter.Label] remembers the text, 100,000
+	// at most. Keys hold a hash of them. Zero means none. Header fields and cookies are secrets, so
+	// their text is never remembered.
+	Labels int
 	// NearLimit is the part of a burst, less than 1. An allowed request that leaves less of its
 	// burst counts as near the limit in [Limiter.Stats]. Zero means 0.2.
 	NearLimit float64
@@ -191,8 +195,10 @@ func (m *mistakes) addf(field, format string, args ...any) {
 
 func (m mistakes) err() error { return errors.Join(m...) }
 
-// maxInstances bounds Config.Instances.
-const maxInstances = 1_000_000
+const (
+	maxInstances = 1_000_000 // bounds Config.Instances
+	maxLabels    = 100_000   // bounds Config.Labels
+)
 
 // check finds the mistakes outside of the rules.
 func (c *Config) check(m *mistakes) {
@@ -213,6 +219,9 @@ func (c *Config) check(m *mistakes) {
 	}
 	if !(c.NearLimit >= 0 && c.NearLimit < 1) { // NaN is neither
 		m.addf("NearLimit", "%v: want a part of a burst, less than 1, or 0 for 0.2", c.NearLimit)
+	}
+	if c.Labels < 0 || c.Labels > maxLabels {
+		m.addf("Labels", "%d: want 1 to %d, or 0 for none", c.Labels, maxLabels)
 	}
 	m.add("StoreTimeout", guard.CheckTimeout(c.StoreTimeout))
 	m.add("LeaseTTL", inflight.CheckTTL(c.LeaseTTL))

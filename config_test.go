@@ -39,6 +39,8 @@ func TestPlausibleMistakes(t *testing.T) {
 		`Store: a nil *MemoryStore: want NewMemoryStore, or no Store at all`:   {Store: none},
 		`Store: a MemoryStore that NewMemoryStore has not made: want`:          {Store: new(ratelimit.MemoryStore)},
 		`StoreTimeout: 50ns: want at least 10µs, or 0 for 50ms`:                {StoreTimeout: 50, Rules: []ratelimit.Rule{r}},
+		`Labels: -1: want 1 to 100000, or 0 for none`:                          {Labels: -1},
+		`Labels: 100001: want 1 to 100000, or 0 for none`:                      {Labels: 100_001},
 		`NearLimit: 20: want a part of a burst, less than 1, or 0 for 0.2`:     {NearLimit: 20},
 		`NearLimit: -0.1: want a part of a burst, less than 1, or 0 for 0.2`:   {NearLimit: -0.1},
 		`NearLimit: NaN: want a part of a burst, less than 1, or 0 for 0.2`:    {NearLimit: math.NaN()},

@@ -10,6 +10,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/deploy"
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/labels"
 	"github.com/ratelimit-go/ratelimit/internal/rank"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/tally"
@@ -20,6 +21,7 @@ import (
 // An engine makes decisions. It knows nothing of routes.
 type engine struct {
 	cfg      *Config
+	table    atomic.Pointer[table]
 	memory   *MemoryStore        // the store, if it is one: it cannot fail
 	guard    *guard.Guard        // calls the store, if it is another
 	local    func() *MemoryStore // decides while the store fails, with UseMemory
@@ -31,7 +33,8 @@ type engine struct {
 	leases   *inflight.Leases  // of inFlight; nil if the store has none
 	known    *blocks.Known
 	watch    *deploy.Watch
-	turns    *turns.Book // of clients that are told to wait
+	turns    *turns.Book   // of clients that are told to wait
+	labels   *labels.Table // of keys
 
 	hooks                                    atomic.Pointer[Hooks] // of the Config and of observers
 	unruled                                  tally.Outcomes        // denials by no rule

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -60,9 +61,34 @@ func (e *engine) storeState(ctx context.Context, s store.State) {
 	if hook := e.hooks.Load().StoreState; hook != nil {
 		e.safely("StoreState")(func() { hook(ctx, s) })
 	}
-	if e.cfg.Hooks.StoreState == nil {
-		e.reporter.State(ctx, "store", string(s), s == store.Down)
+	if e.cfg.Hooks.StoreState != nil {
+		return
 	}
+	o, soFar := e.guard.Outage(), report.Decisions{
+		Open: e.failedOpen.Load(), Closed: e.failedClosed.Load(), Memory: e.failedToMemory.Load(),
+	}
+	switch s {
+	case store.Down:
+		e.reporter.Down(ctx, string(o.Failure.Reason), o.Failure.Err, o.InARow, e.policies(), soFar)
+	case store.Up:
+		e.reporter.Up(ctx, o.Lasted, soFar)
+	}
+}
+
+// policies counts the rules by what decides while the store fails.
+func (e *engine) policies() report.Policies {
+	p := report.Policies{Instances: e.cfg.Instances}
+	for _, r := range e.table.Load().byName.All() {
+		switch r.onFail {
+		case FailOpen:
+			p.Open++
+		case FailClosed:
+			p.Closed++
+		case UseMemory:
+			p.Memory++
+		}
+	}
+	return p
 }
 
 // fail decides v instead of a store that has failed, as its rules have chosen. If any rule is

@@ -174,18 +174,13 @@ func TestChangesOfTheStoreAreLogged(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		log := out.String()
-		assert.Equal(t, 1, strings.Count(log, "connection refused"), "an error every 10 seconds")
-		changes := l.Stats().Store.Changes
-		assert.Len(t, changes, 3)
-		for state, n := range changes {
-			level := "INFO"
-			if state == store.Down {
-				level = "ERROR"
-			}
-			record := "level=" + level + ` msg="rate limiter: store" state=` + string(state) + "\n"
-			assert.EqualValues(t, n, strings.Count(log, record), record)
-			assert.EqualValues(t, 2, n)
-		}
+		assert.Equal(t, 1, strings.Count(log, "msg=\"rate limiter\" error=\"ratelimit: store"), "an error every 10 seconds")
+		assert.Len(t, l.Stats().Store.Changes, 3)
+		down := `level=ERROR msg="rate limiter: the store is down" policy="allowing requests without a limit" ` +
+			`store.state=down store.reason=other store.failures_in_a_row=5 store.error="connection refused"`
+		assert.Equal(t, 2, strings.Count(log, down), log)
+		assert.Equal(t, 2, strings.Count(log, `level=INFO msg="rate limiter: the store is up" store.state=up store.down_for=`))
+		assert.Equal(t, 5, strings.Count(log, "\n"))
 	})
 }
 

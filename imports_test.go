@@ -46,7 +46,8 @@ var mayImport = map[string][]string{
 	"internal/deploy":    {"clientip"},
 	"internal/listed":    {"clientip", "internal/key", "internal/keyer", "internal/report"},
 	"internal/turns":     {"internal/key", "internal/pace"},
-	"internal/keyer":     {"clientip", "internal/key", "internal/routes"},
+	"internal/labels":    {"internal/key"},
+	"internal/keyer":     {"clientip", "internal/key", "internal/routes", "internal/labels"},
 	"storetest":          {"store", "internal/key"},
 	"internal/storefake": {"store"}, // for tests
 
@@ -57,8 +58,9 @@ var mayImport = map[string][]string{
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",
 		"internal/rank", "internal/mode", "internal/keyer", "internal/routes", "internal/named", "internal/deploy", "internal/listed",
-		"internal/turns", "internal/tally", "internal/fanout", "stats",
+		"internal/turns", "internal/tally", "internal/fanout", "internal/labels", "stats",
 	},
+	"logs":    {"."},
 	"browser": {".", "internal/respond", "internal/routes"},
 	"login":   {".", "clientip", "store"},
 }

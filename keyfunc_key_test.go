@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"encoding/json"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -184,4 +185,34 @@ func TestSpellingsOfOneCredentialAreOneUser(t *testing.T) {
 	assert.Equal(t, []int{200, 429, 429}, codes(limitedBy(t, "1 per hour", ratelimit.ByUser(account)), aliases...))
 	assert.Equal(t, []int{200, 200, 200}, codes(limitedBy(t, "1 per hour", ratelimit.ByHeader("Authorization")), aliases...),
 		"the header field is not an account")
+}
+
+// Long names are hashed in keys, but people can read them where the operator allows it.
+func TestLabels(t *testing.T) {
+	const long = "alice.with.a.long.name@example.com"
+	byUser := rule("user", "9 per minute")
+	byUser.Key = ratelimit.FirstOf(ratelimit.ByUser(field("X-User")), ratelimit.ByClientIP())
+	byValue := rule("value", "9 per minute")
+	byValue.Key = ratelimit.ByValue("tenant", field("X-Tenant"))
+	secret := rule("secret", "9 per minute")
+	secret.Key = ratelimit.ByHeader("X-Api-Key")
+	for _, labels := range []int{0, 10} {
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{byUser, byValue, secret}, Labels: labels})
+		var keys []ratelimit.Key
+		hooks := ratelimit.Hooks{Decided: func(_ *http.Request, _ ratelimit.Decision, ds iter.Seq[ratelimit.Decision]) {
+			for d := range ds {
+				keys = append(keys, d.Key)
+			}
+		}}
+		defer l.Observe(hooks)()
+		serve(l.Handler(ok), with("X-User", long, "X-Tenant", "a tenant with a long name", "X-Api-Key", long))
+		require.Len(t, keys, 3)
+		got := []string{l.Label(keys[0]), l.Label(keys[1]), l.Label(keys[2]), l.Label(ratelimit.UserKey("bob"))}
+		want := []string{keys[0].String(), keys[1].String(), keys[2].String(), "user:bob"}
+		if labels > 0 {
+			want[0], want[1] = "user:"+long, `key:"a tenant with a long name"`
+		}
+		assert.Equal(t, want, got)
+		assert.NotContains(t, keys[0].String(), "alice")
+	}
 }

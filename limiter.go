@@ -39,7 +39,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
@@ -47,6 +46,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/deploy"
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/labels"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/turns"
 )
@@ -55,7 +55,6 @@ import (
 // safe for concurrent use, leaves no goroutine behind and does not need to be closed.
 type Limiter struct {
 	engine
-	table atomic.Pointer[table]
 
 	changing  sync.Mutex // of all below, table, hooks, and the sets of decorators
 	source    source
@@ -73,7 +72,7 @@ func noRule(name string) error { return fmt.Errorf("ratelimit: %w: %q", ErrNoRul
 func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{shared: map[string]*counters{}, source: source{modes: map[string]Mode{}}}
 	l.cfg, l.inFlight, l.waiting = &cfg, inflight.NewCounter(), inflight.NewCounter()
-	l.turns = turns.New()
+	l.turns, l.labels = turns.New(), labels.New(max(cfg.Labels, 0))
 	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error, l.tellError)
 	l.hooks.Store(l.allHooks(nil))
 	l.watch = deploy.New(cfg.ClientIP, l.reporter.Once)
@@ -104,6 +103,15 @@ func New(cfg Config) (*Limiter, error) {
 
 // ClientIP returns how l finds the address of a client: Config.ClientIP.
 func (l *Limiter) ClientIP() clientip.Source { return l.cfg.ClientIP }
+
+// Label returns k as text for people. It is the text of [Key.String], unless that has a hash where
+// the limiter remembers the text: see Config.Labels.
+func (l *Limiter) Label(k Key) string {
+	if text, ok := l.labels.Find(k); ok {
+		return text
+	}
+	return k.String()
+}
 
 // monotonic returns Config.Clock as times since now, or nil if it is nil.
 func (e *engine) monotonic() func() time.Duration {

@@ -32,7 +32,8 @@ type Hooks struct {
 	// Blocked is called once for each block that [Rule].Block begins, in the process that begins
 	// it.
 	Blocked func(ctx context.Context, b Blocked)
-	// StoreState is called once for each change of the state of Store. Nil logs it with [log/slog].
+	// StoreState is called once for each change of the state of Store. Nil logs with [log/slog]
+	// that it is down, why and what decides now, and that it is up again.
 	StoreState func(ctx context.Context, s store.State)
 	// Error is called for each error of Store (a [*store.Error]) and of a function in the Config,
 	// once for each sign of a wrong deployment, and once when the store begins to have no room for

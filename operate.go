@@ -140,7 +140,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 }
 
 func (l *Limiter) compiler(s *source) *compiler {
-	c := &compiler{cfg: l.cfg, source: s, shared: l.shared, names: map[string]*rule{}}
+	c := &compiler{cfg: l.cfg, source: s, shared: l.shared, names: map[string]*rule{}, labels: l.labels}
 	c.shown, c.sources = respond.Names{}, map[clientip.Source]bool{}
 	return c
 }

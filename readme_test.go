@@ -30,6 +30,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/browser"
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/login"
+	"github.com/ratelimit-go/ratelimit/logs"
 	"github.com/ratelimit-go/ratelimit/shed"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -37,6 +38,7 @@ import (
 var (
 	_ = log.Fatal
 	_ = browser.Preflight
+	_ = logs.Attach
 	_ = slog.Info
 	_ net.Listener
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
+	"github.com/ratelimit-go/ratelimit/internal/labels"
 	"github.com/ratelimit-go/ratelimit/internal/named"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
@@ -111,6 +112,7 @@ type compiler struct {
 	cfg     *Config
 	source  *source
 	names   map[string]*rule
+	labels  *labels.Table
 	shown   respond.Names
 	sources map[clientip.Source]bool // see table
 	shared  map[string]*counters     // by name of rule, of the table before and of this one
@@ -201,7 +203,7 @@ func (c *compiler) rule(field string, r Rule) *rule {
 		shared = new(counters)
 		c.shared[r.Name] = shared
 	}
-	compiled := compileRule(r, c.cfg, shared)
+	compiled := compileRule(r, c.cfg, shared, c.labels)
 	c.mistakes.add(field+".Name", compiled.show(c.shown))
 	compiled.simple = compiled.simple && !c.source.off
 	c.names[r.Name] = compiled

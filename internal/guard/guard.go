@@ -43,6 +43,7 @@ type Guard struct {
 	onState func(ctx context.Context, s store.State) // may be nil
 	shards  shards
 	denials *denials
+	outage  outage
 	counters
 }
 
@@ -124,6 +125,7 @@ func (g *Guard) finish(ctx context.Context, change store.State, failure *store.E
 	} else {
 		g.failures.add(failure.Reason)
 	}
+	g.outage.note(g.now, failure, change)
 	if change == "" {
 		return failure
 	}

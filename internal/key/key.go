@@ -156,6 +156,9 @@ func (k Key) IsZero() bool { return k == Key{} }
 // Valid reports whether k may be stored: it has a kind.
 func (k Key) Valid() bool { return byte(k.head) != 0 }
 
+// IsHashed reports whether k holds a hash instead of its text.
+func IsHashed(k Key) bool { return Kind(k.head)&hashedFlag != 0 }
+
 // KindOf returns the kind of k.
 func KindOf(k Key) Kind { return Kind(k.head) &^ hashedFlag }
 

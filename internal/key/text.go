@@ -38,6 +38,9 @@ func (k Key) String() string {
 	return kindName(kind) + ":" + plainText(string(data))
 }
 
+// Label returns what String would return for k if it held text instead of a hash.
+func Label(k Key, text string) string { return kindName(KindOf(k)) + ":" + plainText(text) }
+
 // MarshalText implements [encoding.TextMarshaler]. It returns the text of String. The error is
 // always nil.
 func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

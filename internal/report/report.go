@@ -25,6 +25,7 @@ type Reporter struct {
 	also    []func(ctx context.Context, err error)
 	logged  rate.Sometimes
 	told    sync.Map // by what was reported once
+	outage  outage
 }
 
 // New returns a Reporter that passes errors to onError, and then to also. If onError is nil, the
@@ -127,14 +128,4 @@ func attributes(err error) []any {
 		return []any{"error", err, "stack", string(panicked.stack)}
 	}
 	return []any{"error", err}
-}
-
-// State logs a change of the state of what, at level Error if it is down now and at level Info
-// otherwise. It does not call onError.
-func (r *Reporter) State(ctx context.Context, what, state string, down bool) {
-	level := slog.LevelInfo
-	if down {
-		level = slog.LevelError
-	}
-	slog.Log(ctx, level, r.message+": "+what, "state", state)
 }

@@ -106,23 +106,39 @@ func TestErrorsAreLoggedOnceEveryTenSeconds(t *testing.T) {
 	})
 }
 
-func TestEveryChangeOfStateIsLogged(t *testing.T) {
+// An outage is two lines, even if the store goes down several times before it is up.
+func TestOutageIsLogged(t *testing.T) {
 	r := New("ratelimit", "rate limiter", nil)
 	lines := logged(func() {
+		r.Up(t.Context(), 0, Decisions{})
 		r.Report(t.Context(), errors.New("the first error"))
-		for range 2 {
-			r.State(t.Context(), "store", "down", true)
-			r.State(t.Context(), "store", "up", false)
-		}
+		p := Policies{Memory: 2, Instances: 3}
+		r.Down(t.Context(), "timeout", errors.New("too slow"), 5, p, Decisions{Open: 1, Closed: 2, Memory: 3})
+		r.Down(t.Context(), "timeout", errors.New("too slow"), 1, p, Decisions{Open: 1, Closed: 2, Memory: 4})
+		r.Up(t.Context(), 1234567*time.Microsecond, Decisions{Open: 1, Closed: 4, Memory: 1003})
+		r.Up(t.Context(), 0, Decisions{})
 		r.Report(t.Context(), errors.New("the second error"))
 	})
 	assert.Equal(t, []string{
 		`level=ERROR msg="rate limiter" error="the first error"`,
-		`level=ERROR msg="rate limiter: store" state=down`,
-		`level=INFO msg="rate limiter: store" state=up`,
-		`level=ERROR msg="rate limiter: store" state=down`,
-		`level=INFO msg="rate limiter: store" state=up`,
+		`level=ERROR msg="rate limiter: the store is down" policy="using in-memory limits, 1/3 each" ` +
+			`store.state=down store.reason=timeout store.failures_in_a_row=5 store.error="too slow"`,
+		`level=INFO msg="rate limiter: the store is up" store.state=up store.down_for=1.235s ` +
+			`decided.open=0 decided.closed=2 decided.memory=1000`,
 	}, lines)
+}
+
+func TestPolicies(t *testing.T) {
+	for want, p := range map[string]Policies{
+		"":                                  {},
+		"using in-memory limits, 1/1 each":  {Memory: 1},
+		"allowing requests without a limit": {Open: 9, Instances: 3},
+		"denying requests with status 503":  {Closed: 1},
+		"using in-memory limits, 1/2 each (1 rules); allowing requests without a limit (2 rules); " +
+			"denying requests with status 503 (3 rules)": {Memory: 1, Open: 2, Closed: 3, Instances: 2},
+	} {
+		assert.Equal(t, want, p.String())
+	}
 }
 
 func TestCallAllocatesNothing(t *testing.T) {
