@@ -8,6 +8,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit/internal/refund"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -17,11 +18,11 @@ import (
 type admission struct {
 	context.Context
 	engine  *engine
-	op      store.Op     // that decided; without Limit if none did
-	from    *policy      // of op
-	more    *charges     // if there are other ops, or the store failed
-	mu      sync.Mutex   // of more and closed: http.TimeoutHandler leaves a running handler behind
-	request http.Request // with the admission as its context
+	op      store.Op        // that decided; without Limit if none did
+	from    *verdict.Policy // of op
+	more    *charges        // if there are other ops, or the store failed
+	mu      sync.Mutex      // of more and closed: http.TimeoutHandler leaves a running handler behind
+	request http.Request    // with the admission as its context
 	values  respond.Values
 	text    [46]byte // of RateLimit
 	closed  bool     // the charges are refunded or settled
@@ -30,9 +31,9 @@ type admission struct {
 // charges are the ops by which a request was charged, with what it costs. If SetCost has raised the
 // cost, the bucket may have lacked tokens, or the store may have failed.
 type charges struct {
-	charged
+	verdict.Charged
 	missing refund.Missing // by op
-	failed  FailurePolicy
+	failed  verdict.Fallback
 	err     error // of the store
 }
 
@@ -41,32 +42,32 @@ type wideAdmission struct {
 	admission
 	charges charges
 	ops     [maxPlain]store.Op
-	from    [maxPlain]*policy
+	from    [maxPlain]*verdict.Policy
 	text    [120]byte
 }
 
 // newAdmission returns the admission of a request that v allows, and a buffer for its fields.
-func (e *engine) newAdmission(ctx context.Context, v *verdict, worst int) (*admission, []byte) {
-	n := len(v.ops)
-	if n > 1 && n <= maxPlain && v.failed == "" {
+func (e *engine) newAdmission(ctx context.Context, v *verdict.Verdict, worst int) (*admission, []byte) {
+	n := len(v.Ops)
+	if n > 1 && n <= maxPlain && v.Failed == "" {
 		w := new(wideAdmission)
-		w.charges.ops, w.charges.from = w.ops[:n:n], w.from[:n:n]
-		copy(w.charges.ops, v.ops)
-		copy(w.charges.from, v.from)
+		w.charges.Ops, w.charges.From = w.ops[:n:n], w.from[:n:n]
+		copy(w.charges.Ops, v.Ops)
+		copy(w.charges.From, v.From)
 		w.Context, w.engine, w.more = ctx, e, &w.charges
-		w.op, w.admission.from = v.ops[worst], v.from[worst]
+		w.op, w.admission.from = v.Ops[worst], v.From[worst]
 		return &w.admission, w.text[:0]
 	}
 	a := new(admission)
 	a.Context, a.engine = ctx, e
 	if worst >= 0 {
-		a.op, a.from = v.ops[worst], v.from[worst]
+		a.op, a.from = v.Ops[worst], v.From[worst]
 	}
-	if n > 1 || v.failed != "" {
-		taken := v.taken()
-		a.more = &charges{failed: v.failed, err: v.err}
-		a.more.ops = append(a.more.ops, taken.ops...)
-		a.more.from = append(a.more.from, taken.from...)
+	if n > 1 || v.Failed != "" {
+		taken := v.Taken()
+		a.more = &charges{failed: v.Failed, err: v.Err}
+		a.more.Ops = append(a.more.Ops, taken.Ops...)
+		a.more.From = append(a.more.From, taken.From...)
 	}
 	return a, a.text[:0]
 }
@@ -127,14 +128,14 @@ func (a *admission) Refund() {
 		return
 	}
 	all := a.all()
-	for i := range all.ops {
-		all.ops[i].Cost -= all.missing.Of(i)
+	for i := range all.Ops {
+		all.Ops[i].Cost -= all.missing.Of(i)
 	}
-	a.engine.refund(a.Context, all.charged)
+	a.engine.refund(a.Context, all.Charged)
 	a.closed = true
-	for i, p := range all.from {
-		if i == 0 || all.from[i-1].rule != p.rule {
-			p.rule.tally.Refunded.Add(1)
+	for i, p := range all.From {
+		if i == 0 || all.From[i-1].Rule != p.Rule {
+			p.Rule.Tally.Refunded.Add(1)
 		}
 	}
 }
@@ -145,7 +146,7 @@ func (a *admission) all() *charges {
 	if a.more == nil {
 		a.more = new(charges)
 		if a.op.Limit != nil {
-			a.more.ops, a.more.from = []store.Op{a.op}, []*policy{a.from}
+			a.more.Ops, a.more.From = []store.Op{a.op}, []*verdict.Policy{a.from}
 		}
 	}
 	return a.more
@@ -160,14 +161,14 @@ func (a *admission) close() {
 
 // decide sets d, which must be zero, to the decision by which the request was allowed.
 func (a *admission) decide(d *Decision) {
-	v := verdict{outcome: new(outcome)}
+	v := verdict.Verdict{Outcome: new(verdict.Outcome)}
 	if a.more != nil {
-		v.failed, v.err = a.more.failed, a.more.err
+		v.Failed, v.Err = a.more.failed, a.more.err
 	}
 	if a.op.Limit != nil {
-		v.ops, v.from = []store.Op{a.op}, []*policy{a.from}
+		v.Ops, v.From = []store.Op{a.op}, []*verdict.Policy{a.from}
 	}
-	v.decide(d)
+	conclude(&v, d)
 }
 
 // decisions yields the decision of each rule.
@@ -175,7 +176,7 @@ func (a *admission) decisions() iter.Seq[Decision] {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := a.all()
-	v := verdict{outcome: &outcome{failed: all.failed, err: all.err}}
-	v.ops, v.from = append(v.ops, all.ops...), append(v.from, all.from...)
-	return v.decisions()
+	v := verdict.Verdict{Outcome: &verdict.Outcome{Failed: all.failed, Err: all.err}}
+	v.Ops, v.From = append(v.Ops, all.Ops...), append(v.From, all.From...)
+	return decisions(&v)
 }

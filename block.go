@@ -12,14 +12,15 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
 	"github.com/ratelimit-go/ratelimit/internal/key"
 	"github.com/ratelimit-go/ratelimit/internal/rank"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // addBlock adds ops on the buckets of the Block of r.
-func (v *verdict) addBlock(r *rule, ops ...store.Op) {
+func addBlock(v *verdict.Verdict, r *rule, ops ...store.Op) {
 	for i := range ops {
-		v.ops = append(v.ops, ops[i])
-		v.from = append(v.from, &policy{Limit: ops[i].Limit, rule: r, quiet: true})
+		v.Ops = append(v.Ops, ops[i])
+		v.From = append(v.From, &verdict.Policy{Limit: ops[i].Limit, Rule: &r.info, Quiet: true})
 	}
 }
 
@@ -28,7 +29,7 @@ func (v *verdict) addBlock(r *rule, ops ...store.Op) {
 func (c *call) suspect(e *engine, r *rule, k Key) bool {
 	wait, ask := e.known.Find(r.block.ID(k))
 	if wait > 0 {
-		c.denied = denial{rule: r, key: k, reason: ReasonBlocked, wait: wait}
+		c.Denied = verdict.Denial{Rule: &r.info, Key: k, Reason: string(ReasonBlocked), Wait: wait}
 		return true
 	}
 	c.suspects = append(c.suspects, suspect{r, k, ask})
@@ -38,7 +39,7 @@ func (c *call) suspect(e *engine, r *rule, k Key) bool {
 // unasked notes that c is denied without a call of the store. Another request then asks the store
 // about the suspects of c.
 func (e *engine) unasked(c *call) {
-	c.ops, c.from = c.ops[:0], c.from[:0]
+	c.Ops, c.From = c.Ops[:0], c.From[:0]
 	for _, s := range c.suspects {
 		if s.ask {
 			e.known.Unclaim(s.rule.block.ID(s.key))
@@ -50,12 +51,12 @@ func (e *engine) unasked(c *call) {
 // violations. If a suspect is blocked, it makes c a denial.
 func (e *engine) applyBlocks(ctx context.Context, c *call) error {
 	if len(c.suspects) == 0 {
-		return e.apply(ctx, &c.verdict)
+		return e.apply(ctx, &c.Verdict)
 	}
 	if err := e.applyAsking(ctx, c); err != nil {
 		return err
 	}
-	if c.denied.reason == "" && c.decided() {
+	if c.Denied.Reason == "" && c.Decided() {
 		for _, s := range c.suspects {
 			if c.exceeds(s) {
 				c.block(s, e.violate(ctx, s.rule, s.key))
@@ -63,8 +64,8 @@ func (e *engine) applyBlocks(ctx context.Context, c *call) error {
 		}
 		return nil
 	}
-	if c.denied.reason == ReasonBlocked && c.took() {
-		e.refund(ctx, c.taken())
+	if c.Denied.Reason == string(ReasonBlocked) && c.took() {
+		e.refund(ctx, c.Taken())
 	}
 	return nil
 }
@@ -73,15 +74,15 @@ func (e *engine) applyBlocks(ctx context.Context, c *call) error {
 // known.
 func (e *engine) applyAsking(ctx context.Context, c *call) error {
 	if e.known.Complete() && !slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.ask }) {
-		return e.apply(ctx, &c.verdict)
+		return e.apply(ctx, &c.Verdict)
 	}
-	n, then := len(c.ops), e.known.Asking()
+	n, then := len(c.Ops), e.known.Asking()
 	for _, s := range c.suspects {
-		c.addBlock(s.rule, s.rule.block.Asks(s.key))
+		addBlock(&c.Verdict, s.rule, s.rule.block.Asks(s.key))
 	}
-	err := e.apply(ctx, &c.verdict)
-	answers := c.ops[n:]
-	c.ops, c.from = c.ops[:n], c.from[:n] // fields, decisions and refunds are made of these
+	err := e.apply(ctx, &c.Verdict)
+	answers := c.Ops[n:]
+	c.Ops, c.From = c.Ops[:n], c.From[:n] // fields, decisions and refunds are made of these
 	if err != nil {
 		return err
 	}
@@ -93,13 +94,13 @@ func (e *engine) applyAsking(ctx context.Context, c *call) error {
 
 // took reports whether c has taken what it asked for.
 func (c *call) took() bool {
-	return c.decided() && len(c.ops) > 0 && c.ops[0].Kind == store.Take &&
-		c.ops[rank.Strictest(c.ops)].Result.Allowed
+	return c.Decided() && len(c.Ops) > 0 && c.Ops[0].Kind == store.Take &&
+		c.Ops[rank.Strictest(c.Ops)].Result.Allowed
 }
 
 // exceeds reports whether the limits of the suspect's rule have denied c.
 func (c *call) exceeds(s suspect) bool {
-	return slices.ContainsFunc(c.ops, func(op store.Op) bool {
+	return slices.ContainsFunc(c.Ops, func(op store.Op) bool {
 		denied := op.Kind == store.Take && !op.Result.Allowed
 		return denied && op.Key == s.key && op.Limit.Rule() == s.rule.Name
 	})
@@ -107,22 +108,22 @@ func (c *call) exceeds(s suspect) bool {
 
 // block makes c a denial because s is blocked for wait, unless that is 0.
 func (c *call) block(s suspect, wait time.Duration) {
-	if wait <= c.denied.wait {
+	if wait <= c.Denied.Wait {
 		return
 	}
-	if worst := c.strictest(); worst >= 0 && !c.ops[worst].Result.Allowed {
-		wait = max(wait, c.ops[worst].Result.RetryAfter) // the limits have decided too
+	if worst := c.Strictest(); worst >= 0 && !c.Ops[worst].Result.Allowed {
+		wait = max(wait, c.Ops[worst].Result.RetryAfter) // the limits have decided too
 	}
-	c.denied = denial{rule: s.rule, key: s.key, reason: ReasonBlocked, wait: wait}
+	c.Denied = verdict.Denial{Rule: &s.rule.info, Key: s.key, Reason: string(ReasonBlocked), Wait: wait}
 }
 
 // stillBlocked returns for how long s is blocked, as the store has answered. If the store failed,
 // it returns what this process knows.
 func (e *engine) stillBlocked(c *call, s suspect, answer *store.Result, then blocks.Instant) time.Duration {
 	who := s.rule.block.ID(s.key)
-	if c.failed != "" {
+	if c.Failed != "" {
 		wait, _ := e.known.Find(who)
-		if c.failed == UseMemory && !answer.Allowed && !answer.Overflow {
+		if c.Failed == verdict.Memory && !answer.Allowed && !answer.Overflow {
 			wait = max(wait, answer.RetryAfter)
 		}
 		return wait
@@ -145,16 +146,16 @@ func (e *engine) violate(ctx context.Context, r *rule, k Key) time.Duration {
 	wait, times := r.block.Count(e.known, r.Name, k, func(ops []store.Op) (decided, shared bool) {
 		c := e.newCall()
 		defer e.free(c)
-		c.addBlock(r, ops...)
-		_ = e.apply(ctx, &c.verdict) // reported there
-		copy(ops, c.ops)
-		return c.decided(), c.failed == ""
+		addBlock(&c.Verdict, r, ops...)
+		_ = e.apply(ctx, &c.Verdict) // reported there
+		copy(ops, c.Ops)
+		return c.Decided(), c.Failed == ""
 	})
 	if times > 0 {
 		r.tally.Blocks.Add(1)
 		if hook := e.hooks.Load().Blocked; hook != nil {
 			b := Blocked{Rule: r.Name, Key: k, Until: e.now().Add(wait), Times: times}
-			e.safely("Blocked")(func() { hook(ctx, b) })
+			e.safely(ctx, "Blocked", func() { hook(ctx, b) })
 		}
 	}
 	return wait
@@ -217,12 +218,12 @@ func (l *Limiter) Unblock(ctx context.Context, rule string, key Key) error {
 func (e *engine) applyBlock(ctx context.Context, r *rule, ops []store.Op) error {
 	c := e.newCall()
 	defer e.free(c)
-	c.addBlock(r, ops...)
-	if err := e.apply(ctx, &c.verdict); err != nil {
+	addBlock(&c.Verdict, r, ops...)
+	if err := e.apply(ctx, &c.Verdict); err != nil {
 		return err
 	}
-	copy(ops, c.ops)
-	return c.err
+	copy(ops, c.Ops)
+	return c.Err
 }
 
 func (l *Limiter) blocking(name string, k Key) (*rule, error) {

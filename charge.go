@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -97,21 +98,21 @@ func (e *engine) settle(r *http.Request, a *admission, settling []settlement, re
 func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) {
 	for _, o := range dryRuns {
 		c := e.newCall()
-		c.add(o.plan, o.key, o.cost, store.Take)
-		_ = e.apply(r.Context(), &c.verdict) // reported there
+		c.Add(o.plan, o.key, o.cost, store.Take)
+		_ = e.apply(r.Context(), &c.Verdict) // reported there
 		e.denyLate(r.Context(), c)
-		switch worst := c.strictest(); {
+		switch worst := c.Strictest(); {
 		case worst < 0: // the store failed, or the rule is unlimited
-		case c.ops[worst].Result.Allowed:
-			c.countNear()
-			taken, all := c.taken(), a.all()
-			all.ops, all.from = append(all.ops, taken.ops...), append(all.from, taken.from...)
+		case c.Ops[worst].Result.Allowed:
+			c.CountNear()
+			taken, all := c.Taken(), a.all()
+			all.Ops, all.From = append(all.Ops, taken.Ops...), append(all.From, taken.From...)
 		default:
 			o.rule.tally.DryRun.Add(1)
 			if hook := e.hooks.Load().DryRun; hook != nil {
 				var d Decision
-				c.decide(&d)
-				e.safely("DryRun")(func() { hook(r, d) })
+				conclude(&c.Verdict, &d)
+				e.safely(r.Context(), "DryRun", func() { hook(r, d) })
 			}
 		}
 		e.free(c)
@@ -125,7 +126,7 @@ func (a *admission) cost(rule string, reserved int64) int64 {
 	if a.closed {
 		return reserved
 	}
-	for _, op := range a.all().ops {
+	for _, op := range a.all().Ops {
 		if op.Limit.Rule() == rule {
 			return op.Cost
 		}
@@ -154,29 +155,29 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 	var wanted []int64
 	all := a.all()
 	for _, here := range []bool{false, true} { // an order that amend leaves as it is
-		for i, p := range all.from {
-			j := slices.IndexFunc(costs, func(c ruleCost) bool { return c.rule == p.rule.Name })
-			if j < 0 || p.here != here {
+		for i, p := range all.From {
+			j := slices.IndexFunc(costs, func(c ruleCost) bool { return c.rule == p.Rule.Name })
+			if j < 0 || p.Here != here {
 				continue
 			}
 			found = true
 			if all.adjust(c, i, costs[j].n) {
-				raised, wanted = append(raised, i), append(wanted, c.ops[len(c.ops)-1].Cost)
+				raised, wanted = append(raised, i), append(wanted, c.Ops[len(c.Ops)-1].Cost)
 			}
 		}
 	}
-	if len(c.ops) == 0 {
+	if len(c.Ops) == 0 {
 		return found
 	}
 	a.spareQueue(c)
-	err := a.engine.amend(a.Context, c.ops, c.from) // reported there
-	for i := range c.ops {
-		if op := &c.ops[i]; op.Kind == store.TakeUpTo {
+	err := a.engine.amend(a.Context, c.Ops, c.From) // reported there
+	for i := range c.Ops {
+		if op := &c.Ops[i]; op.Kind == store.TakeUpTo {
 			had := int64(0) // if the store failed, it may have taken all or nothing
 			if err == nil {
-				had = min(c.from[i].had(&c.ops[i-1]), op.Cost)
+				had = min(c.From[i].Had(&c.Ops[i-1]), op.Cost)
 			}
-			all.missing.Raise(raised[0], len(all.ops), wanted[0], had)
+			all.missing.Raise(raised[0], len(all.Ops), wanted[0], had)
 			raised, wanted = raised[1:], wanted[1:]
 		}
 	}
@@ -186,23 +187,23 @@ func (a *admission) setCosts(costs []ruleCost) bool {
 // spareQueue lowers the TakeUpTo ops of c to the tokens that are there for all requests. The rest
 // of the bucket is room for requests that wait (MaxWait), and must not be charged.
 func (a *admission) spareQueue(c *call) {
-	var asks charged
+	var asks verdict.Charged
 	var of []int
-	for i := range c.ops {
-		if op, p := &c.ops[i], c.from[i]; op.Kind == store.TakeUpTo && p.queue.Extra > 0 {
+	for i := range c.Ops {
+		if op, p := &c.Ops[i], c.From[i]; op.Kind == store.TakeUpTo && p.Queue.Extra > 0 {
 			ask := *op
-			ask.Kind, ask.Cost = store.Peek, min(op.Cost, p.shown().Burst)+p.queue.Extra
-			asks.ops, asks.from, of = append(asks.ops, ask), append(asks.from, p), append(of, i)
+			ask.Kind, ask.Cost = store.Peek, min(op.Cost, p.Shown().Burst)+p.Queue.Extra
+			asks.Ops, asks.From, of = append(asks.Ops, ask), append(asks.From, p), append(of, i)
 		}
 	}
-	if len(asks.ops) == 0 {
+	if len(asks.Ops) == 0 {
 		return
 	}
-	err := a.engine.amend(a.Context, asks.ops, asks.from) // reported there
+	err := a.engine.amend(a.Context, asks.Ops, asks.From) // reported there
 	for i, at := range of {
-		op, p, own := &c.ops[at], c.from[at], int64(0)
-		if err == nil || p.here {
-			own = max(0, p.had(&asks.ops[i])-p.queue.Extra)
+		op, p, own := &c.Ops[at], c.From[at], int64(0)
+		if err == nil || p.Here {
+			own = max(0, p.Had(&asks.Ops[i])-p.Queue.Extra)
 		}
 		op.Cost = min(op.Cost, own)
 	}
@@ -210,26 +211,18 @@ func (a *admission) spareQueue(c *call) {
 
 // adjust adds to with what makes n the cost of the i-th op. It reports whether that is a TakeUpTo.
 func (c *charges) adjust(with *call, i int, n int64) bool {
-	op, p := &c.ops[i], c.from[i]
+	op, p := &c.Ops[i], c.From[i]
 	before := op.Cost
 	op.Cost = n
 	switch {
 	case n < before:
-		with.addOne(p, op.Key, c.missing.Lower(i, before-n), store.Refund)
-		with.ops[len(with.ops)-1].Shared = op.Result.Overflow
+		with.AddOne(p, op.Key, c.missing.Lower(i, before-n), store.Refund)
+		with.Ops[len(with.Ops)-1].Shared = op.Result.Overflow
 	case n > before:
 		// A Peek in the same step tells how many tokens there are.
-		with.addOne(p, op.Key, min(n-before, p.Burst()), store.Peek)
-		with.addOne(p, op.Key, n-before, store.TakeUpTo)
+		with.AddOne(p, op.Key, min(n-before, p.Burst()), store.Peek)
+		with.AddOne(p, op.Key, n-before, store.TakeUpTo)
 		return true
 	}
 	return false
-}
-
-// had returns how many whole tokens of its cost a Peek has found.
-func (p *policy) had(op *store.Op) int64 {
-	if op.Result.Allowed {
-		return op.Cost
-	}
-	return p.queue.Found(op.Cost, op.Result.RetryAfter)
 }

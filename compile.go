@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
@@ -23,28 +21,26 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
 	"github.com/ratelimit-go/ratelimit/internal/tally"
-	"github.com/ratelimit-go/ratelimit/store"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 )
 
 // rule is a compiled Rule. Except for chosen, which caches, it is immutable.
 type rule struct {
 	Rule
 	*counters
-	plan      *plan // of Limits
-	mode      Mode  // Enforce, DryRun or Off
-	percent   int   // of keys for which a DryRun is enforced: see EnforcePercent
-	onFail    FailurePolicy
-	parts     int             // Config.Instances
-	nearLimit float64         // Config.NearLimit
-	byClient  bool            // Key is the client's address, found as Config.ClientIP says
-	direct    bool            // Key calls no function of the user, so it cannot panic
-	forAll    bool            // Key counts all clients together
-	block     *blocks.Buckets // nil without a Block
-	settles   bool            // the response decides what the request costs, or whether it is a violation
-	plain     bool            // it takes tokens in memory for every request, and does no more
-	simple    bool            // Take needs only its buckets, which are few and in memory
-	chosen    sync.Map        // text of limits to *plan, for LimitsFor
-	nchosen   atomic.Int32
+	info     verdict.Rule
+	plan     *verdict.Plan   // of Limits
+	mode     Mode            // Enforce, DryRun or Off
+	percent  int             // of keys for which a DryRun is enforced: see EnforcePercent
+	byClient bool            // Key is the client's address, found as Config.ClientIP says
+	direct   bool            // Key calls no function of the user, so it cannot panic
+	forAll   bool            // Key counts all clients together
+	block    *blocks.Buckets // nil without a Block
+	settles  bool            // the response decides what the request costs, or whether it is a violation
+	plain    bool            // it takes tokens in memory for every request, and does no more
+	simple   bool            // Take needs only its buckets, which are few and in memory
+	chosen   sync.Map        // text of limits to *verdict.Plan, for LimitsFor
+	nchosen  atomic.Int32
 }
 
 // counters are what is counted under the name of a rule. They outlive the compiled rule.
@@ -54,40 +50,26 @@ type counters struct {
 	unseen atomic.Bool // a response that was not seen has been reported
 }
 
-// plan is the limits of a rule. It is immutable.
-type plan struct {
-	policies []policy // none if unlimited
-	field    string   // the members of RateLimit-Policy; empty if the rule omits headers
-}
-
-// policy is one limit of a plan, with its texts.
-type policy struct {
-	*store.Limit
-	respond.Policy
-	rule  *rule
-	queue pace.Queue
-	local *policy // replaces it while the store fails, with UseMemory; nil means itself
-	near  int64   // NearLimit of the burst, in tokens
-	here  bool    // it is enforced by this process alone, while the store fails
-	quiet bool    // it stays out of header fields and bodies
-}
+// maxPlain is how many limits the fast ways decide: servePlain, one and wideAdmission.
+const maxPlain = 3 // at most memory.MaxKnown
 
 // maxChosen is how many limits a rule remembers for LimitsFor. It compiles others for each request.
 const maxChosen = 1024
 
 // compileRule compiles r, which has been checked, for a Limiter of cfg.
 func compileRule(r Rule, cfg *Config, c *counters, table *labels.Table) *rule {
-	compiled := &rule{
-		onFail: cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure), parts: cfg.Instances, counters: c,
-		nearLimit: cfg.NearLimit,
-		byClient:  keyer.IsClientIP(r.Key, cfg.ClientIP),
-	}
+	compiled := &rule{counters: c, byClient: keyer.IsClientIP(r.Key, cfg.ClientIP)}
 	r.Key = keyer.Labeled(keyer.Bind(r.Key, cfg.ClientIP), table)
 	compiled.direct = r.Key == Keyer(keyer.Addr{}) || r.Key == Keyer(keyer.Addr{Source: clientip.Remote()})
 	compiled.forAll = keyer.CountsAll(r.Key)
 	compiled.mode, compiled.percent, _ = r.Mode.parse()
 	r.Mode, r.MaxWaiting = cmp.Or(r.Mode, Enforce), cmp.Or(r.MaxWaiting, defaultMaxWaiting)
 	compiled.Rule = r
+	compiled.info = verdict.Rule{
+		Name: r.Name, Mode: string(r.Mode), Quiet: r.OmitHeaders, MaxWait: r.MaxWait, Owner: compiled,
+		OnFail: verdict.Fallback(cmp.Or(r.OnStoreFailure, cfg.OnStoreFailure)), Parts: cfg.Instances,
+		Near: cfg.NearLimit, Tally: &c.tally,
+	}
 	compiled.plan = compiled.newPlan(r.Limits)
 	if r.Block != nil {
 		compiled.block = blocks.Compile(r.Name, r.Block.policy())
@@ -96,70 +78,17 @@ func compileRule(r Rule, cfg *Config, c *counters, table *labels.Table) *rule {
 	_, inMemory := cfg.Store.(*MemoryStore)
 	lean := (inMemory || cfg.Store == nil) && compiled.mode == Enforce &&
 		r.MaxWait == 0 && r.Block == nil && r.LimitsFor == nil
-	n := len(compiled.plan.policies)
+	n := len(compiled.plan.Policies)
 	compiled.simple = lean && n > 0 && n <= maxPlain
 	compiled.plain = lean && !compiled.settles && r.InFlight == 0 && r.Skip == nil && len(r.Methods) == 0 &&
 		(r.OnMissingKey == "" || r.OnMissingKey == ShareKey)
 	return compiled
 }
 
-// newPlan compiles limits that have been checked.
-func (r *rule) newPlan(limits Limits) *plan {
-	p := new(plan)
-	var fields []string
-	index := places(limits)
-	for i, l := range limits {
-		if l.isUnlimited() {
-			continue
-		}
-		pol := r.newPolicy(index[i], i, len(limits), l)
-		if r.onFail == UseMemory {
-			local := r.newPolicy(index[i], i, len(limits), l.share(r.parts))
-			local.here = true
-			pol.local = &local
-		}
-		p.policies = append(p.policies, pol)
-		fields = append(fields, pol.Field)
-	}
-	if !r.OmitHeaders {
-		p.field = strings.Join(fields, ", ")
-	}
-	return p
-}
-
-// places returns by which number a store knows the bucket of each of limits.
-func places(limits Limits) []int {
-	all := make([]pace.Limit, len(limits))
-	for i, l := range limits {
-		all[i] = pace.Limit(l)
-	}
-	return pace.Places(all)
-}
-
-// newPolicy compiles a limit that has been checked. Its bucket is known by place.
-func (r *rule) newPolicy(place, index, of int, l Limit) policy {
-	larger, extra := pace.Limit(l).Extend(r.MaxWait)
-	limit, err := store.NewLimit(r.Name, place, larger.Count, larger.Period, larger.Burst)
-	if err != nil {
-		panic(err) // unreachable: Limits.check has seen it
-	}
-	name := respond.PolicyName(r.Name, index, of)
-	return policy{
-		Limit: limit, Policy: respond.NewPolicy(name, l.Count, l.Period), rule: r,
-		queue: pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra},
-		quiet: r.OmitHeaders, near: nearLimit(r.nearLimit, limit.Burst()-extra),
-	}
-}
-
-// nearLimit returns the part of burst, rounded up. Zero means a fifth.
-func nearLimit(part float64, burst int64) int64 {
-	return int64(math.Ceil(cmp.Or(part, 0.2) * float64(burst)))
-}
-
 // show adds the names of the limits of r in fields of responses to names, with the names of limits
 // that LimitsFor can choose.
 func (r *rule) show(names respond.Names) error {
-	switch n := len(r.plan.policies); {
+	switch n := len(r.plan.Policies); {
 	case r.OmitHeaders:
 		return nil
 	case r.LimitsFor != nil:
@@ -167,11 +96,6 @@ func (r *rule) show(names respond.Names) error {
 	default:
 		return names.Add(r.Name, n, n)
 	}
-}
-
-// shown returns the limit as the user wrote it, with Burst filled in.
-func (p *policy) shown() Limit {
-	return Limit{Count: p.Limit.Count(), Period: p.Period(), Burst: p.Burst() - p.queue.Extra}
 }
 
 // call calls a function of the rule, and reports its error or panic.
@@ -241,7 +165,7 @@ func (r *rule) cost(rp *report.Reporter, req *http.Request) int64 {
 }
 
 // limitsOf returns the plan for key.
-func (r *rule) limitsOf(rp *report.Reporter, ctx context.Context, k Key) *plan {
+func (r *rule) limitsOf(rp *report.Reporter, ctx context.Context, k Key) *verdict.Plan {
 	if r.LimitsFor == nil {
 		return r.plan
 	}
@@ -260,27 +184,27 @@ func (r *rule) limitsOf(rp *report.Reporter, ctx context.Context, k Key) *plan {
 	return p
 }
 
-func (r *rule) choose(limits Limits) *plan {
+// newPlan compiles limits that have been checked.
+func (r *rule) newPlan(limits Limits) *verdict.Plan {
+	var all []pace.Limit
+	for _, l := range limits {
+		if !l.isUnlimited() {
+			all = append(all, pace.Limit(l))
+		}
+	}
+	return verdict.NewPlan(&r.info, all)
+}
+
+func (r *rule) choose(limits Limits) *verdict.Plan {
 	text := limits.String()
 	if p, ok := r.chosen.Load(text); ok {
-		return p.(*plan)
+		return p.(*verdict.Plan)
 	}
 	p := r.newPlan(limits)
 	if r.nchosen.Load() < maxChosen && r.nchosen.Add(1) <= maxChosen { // it must not wrap around
 		r.chosen.Store(text, p)
 	}
 	return p
-}
-
-// everyLimit returns a plan with a limit for each place that LimitsFor can have chosen one for: in
-// this process, in another, or before the rule was replaced. Its numbers mean nothing. It is for
-// resets.
-func (r *rule) everyLimit() *plan {
-	every := new(plan)
-	for i := range maxLimits {
-		every.policies = append(every.policies, r.newPolicy(i, i, maxLimits, Per(1, time.Second)))
-	}
-	return every
 }
 
 // enforces reports whether r, which is not Off, denies requests of k.

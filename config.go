@@ -1,8 +1,10 @@
 package ratelimit
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // Config is what [New] compiles into a [Limiter]. The zero Config has no rules and allows
@@ -84,6 +87,34 @@ type Config struct {
 	// Clock, if non-nil, returns the time by which the limiter and its own MemoryStore decide, for
 	// tests and for replaying logs. Timeouts and waiting take real time.
 	Clock func() time.Time
+}
+
+// Hooks are functions that a [Limiter] calls. A nil function costs nothing. If a function panics,
+// Error is told and the request goes on.
+type Hooks struct {
+	_ [0]func()
+
+	// Decided is called for each request that a rule or a list decided, before the response. The
+	// iterator yields the decision of each rule. It is valid only during the call.
+	Decided func(r *http.Request, d Decision, rules iter.Seq[Decision])
+	// Denied is called for each denied request, before the response.
+	Denied func(r *http.Request, d Decision)
+	// DryRun is called for each request that a rule in the mode [DryRun] would have denied.
+	DryRun func(r *http.Request, d Decision)
+	// Taken is called for each decision of [Limiter.Take] and [Limiter.Wait], and for each Take of
+	// [Limiter.Apply].
+	Taken func(ctx context.Context, d Decision)
+	// Blocked is called once for each block that [Rule].Block begins, in the process that begins
+	// it.
+	Blocked func(ctx context.Context, b Blocked)
+	// StoreState is called once for each change of the state of Store. Nil logs with [log/slog]
+	// that it is down, why and what decides now, and that it is up again.
+	StoreState func(ctx context.Context, s store.State)
+	// Error is called for each error of Store (a [*store.Error]) and of a function in the Config,
+	// once for each sign of a wrong deployment, and once when the store begins to have no room for
+	// keys. The error of a panic has a method Stack() []byte, for [errors.As]. Error is not called
+	// for decisions without a call of Store. Nil logs one error every 10 seconds, and each sign.
+	Error func(ctx context.Context, err error)
 }
 
 // Policy is the part of a [Config] that [Limiter.SetPolicy] can replace.

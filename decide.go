@@ -15,6 +15,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/tally"
 	"github.com/ratelimit-go/ratelimit/internal/turns"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -43,13 +44,13 @@ type engine struct {
 
 // A call is one decision under way, with all that it needs until it ends. Calls are pooled.
 type call struct {
-	verdict
-	own      outcome      // of verdict
+	verdict.Verdict
+	own      verdict.Outcome
 	settling []settlement // rules whose response decides
 	dryRuns  []dryRun
 	applied  []*rule
-	waits    bool   // a rule may hold the request
-	holds    []hold // limits that hold this one
+	waits    bool           // a rule may hold the request
+	holds    []verdict.Hold // limits that hold this one
 	permits  []inflight.Permit
 	suspects []suspect
 	parts    []part // of Limiter.Apply
@@ -68,16 +69,9 @@ type settlement struct {
 // A dryRun is a rule in DryRun, as it applies to one request.
 type dryRun struct {
 	rule *rule
-	plan *plan
+	plan *verdict.Plan
 	key  Key
 	cost int64
-}
-
-// A hold is a limit whose tokens are not there yet.
-type hold struct {
-	op   int
-	wait time.Duration
-	left int64 // without the extra room, and so usually negative
 }
 
 // A suspect is a key of a rule with a Block, as it applies to one request.
@@ -99,100 +93,41 @@ func (e *engine) newCall() *call {
 		return c
 	}
 	c := new(call)
-	c.outcome = &c.own
+	c.Outcome = &c.own
 	return c
 }
 
 // free makes c available for another decision. It clears only what is tested for being empty.
 func (e *engine) free(c *call) {
-	c.ops, c.from, c.own = c.ops[:0], c.from[:0], outcome{}
+	c.Ops, c.From, c.own = c.Ops[:0], c.From[:0], verdict.Outcome{}
 	c.settling, c.dryRuns, c.waits = c.settling[:0], c.dryRuns[:0], false
 	c.permits, c.suspects, c.parts = c.permits[:0], c.suspects[:0], c.parts[:0]
-	c.applied, c.counted = c.applied[:0], false
+	c.applied, c.Counted = c.applied[:0], false
 	e.calls.Put(c)
 }
 
-// A verdict is the ops of a decision, each with its policy, and what decided besides limits. The
-// ops have their Results once a store has decided.
-//
-// The outcome is behind a pointer for the sake of escape analysis, which does not tell fields
-// apart: its strings end up in responses, but ops and from can be on the stack.
-type verdict struct {
-	ops  []store.Op
-	from []*policy // of ops
-	*outcome
-	counted bool // ApplyKnown has counted the outcome
-}
-
-// An outcome is what decided besides limits.
-type outcome struct {
-	field  string        // RateLimit-Policy, or empty if it must be made from the policies
-	denied denial        // what denied the request besides limits
-	failed FailurePolicy // what decided instead of the store; empty if the store decided
-	err    error         // of the store
-}
-
-// A denial is one by something other than a limit. It is none if reason is empty.
-type denial struct {
-	rule   *rule
-	key    Key
-	reason Reason
-	wait   time.Duration
-}
-
-// add adds an op for each limit of p.
-func (v *verdict) add(p *plan, k Key, cost int64, kind store.Kind) {
-	for i := range p.policies {
-		v.addOne(&p.policies[i], k, cost, kind)
+// ruleOf returns the rule that r is about, or nil.
+func ruleOf(r *verdict.Rule) *rule {
+	if r == nil {
+		return nil
 	}
+	return r.Owner.(*rule)
 }
 
-func (v *verdict) addOne(pol *policy, k Key, cost int64, kind store.Kind) {
-	v.from = append(v.from, pol)
-	v.ops = append(v.ops, store.Op{})
-	op := &v.ops[len(v.ops)-1] // filled in here, because a literal would be copied
-	op.Kind, op.Limit, op.Key, op.Cost = kind, pol.Limit, k, cost
-}
-
-// decided reports whether a store has decided, here or elsewhere.
-func (v *verdict) decided() bool { return v.failed == "" || v.failed == UseMemory }
-
-// limited reports whether limits have decided.
-func (v *verdict) limited() bool {
-	return len(v.ops) > 0 && v.denied.reason == "" && v.decided()
-}
-
-// strictest returns the index of the op that decided. It returns -1 if no op or something else
-// decided.
-func (v *verdict) strictest() int {
-	if !v.limited() {
-		return -1
-	}
-	return rank.Strictest(v.ops)
-}
-
-// allowed reports whether the request is allowed, if the op with that index decided.
-func (v *verdict) allowed(worst int) bool {
-	if worst >= 0 {
-		return v.ops[worst].Result.Allowed
-	}
-	return v.denied.reason == "" && v.failed != FailClosed
-}
-
-// decide sets d, which must be zero, to the decision of v.
-func (v *verdict) decide(d *Decision) {
-	d.StoreErr = v.err
-	switch worst := v.strictest(); {
+// conclude sets d, which must be zero, to the decision of v.
+func conclude(v *verdict.Verdict, d *Decision) {
+	d.StoreErr = v.Err
+	switch worst := v.Strictest(); {
 	case worst >= 0:
-		v.from[worst].decide(d, &v.ops[worst])
-	case v.denied.reason != "":
-		d.Reason, d.Key, d.RetryAfter = v.denied.reason, v.denied.key, v.denied.wait
-		if r := v.denied.rule; r != nil {
-			d.Rule, d.Mode = r.Name, r.Mode
+		concludeOne(v.From[worst], d, &v.Ops[worst])
+	case v.Denied.Reason != "":
+		d.Reason, d.Key, d.RetryAfter = Reason(v.Denied.Reason), v.Denied.Key, v.Denied.Wait
+		if r := v.Denied.Rule; r != nil {
+			d.Rule, d.Mode = r.Name, Mode(r.Mode)
 		}
-	case v.failed == FailClosed:
+	case v.Failed == verdict.Closed:
 		d.Reason, d.RetryAfter = ReasonStore, time.Second
-	case v.failed == FailOpen:
+	case v.Failed == verdict.Open:
 		d.Allowed, d.Reason = true, ReasonStore
 	default:
 		d.Allowed = true
@@ -200,16 +135,16 @@ func (v *verdict) decide(d *Decision) {
 }
 
 // decisions yields the decision of each rule.
-func (v *verdict) decisions() iter.Seq[Decision] {
+func decisions(v *verdict.Verdict) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
-		for i := 0; i < len(v.ops) && v.decided(); {
+		for i := 0; i < len(v.Ops) && v.Decided(); {
 			end := i + 1
-			for end < len(v.ops) && v.from[end].rule == v.from[i].rule {
+			for end < len(v.Ops) && v.From[end].Rule == v.From[i].Rule {
 				end++
 			}
-			d := Decision{StoreErr: v.err}
-			worst := i + rank.Strictest(v.ops[i:end])
-			v.from[worst].decide(&d, &v.ops[worst])
+			d := Decision{StoreErr: v.Err}
+			worst := i + rank.Strictest(v.Ops[i:end])
+			concludeOne(v.From[worst], &d, &v.Ops[worst])
 			if !yield(d) {
 				return
 			}
@@ -218,11 +153,11 @@ func (v *verdict) decisions() iter.Seq[Decision] {
 	}
 }
 
-// decide sets d, which must be zero except for StoreErr, to the decision that op made under p.
-func (p *policy) decide(d *Decision, op *store.Op) {
-	res := &op.Result
-	d.Allowed, d.Rule, d.Mode, d.Limit, d.Key = res.Allowed, p.rule.Name, p.rule.Mode, p.shown(), op.Key
-	if d.StoreErr != nil && p.rule.onFail == FailOpen {
+// concludeOne sets d, which must be zero except for StoreErr, to the decision that op made under p.
+func concludeOne(p *verdict.Policy, d *Decision, op *store.Op) {
+	res, r := &op.Result, p.Rule
+	d.Allowed, d.Rule, d.Mode, d.Limit, d.Key = res.Allowed, r.Name, Mode(r.Mode), Limit(p.Shown()), op.Key
+	if d.StoreErr != nil && r.OnFail == verdict.Open {
 		d.Reason = ReasonStore
 		return
 	}
@@ -242,11 +177,11 @@ func (r *rule) permit(k Key) inflight.Permit {
 		Rule: r.Name, Key: k, Max: r.InFlight, Alone: r.InFlight, ForAll: r.forAll, Meter: &r.meter,
 		Later: r.forAll || r.MaxWait == 0,
 	}
-	switch r.onFail {
-	case FailClosed:
+	switch r.info.OnFail {
+	case verdict.Closed:
 		p.Alone = 0
-	case UseMemory:
-		p.Alone = max(r.InFlight/max(r.parts, 1), 1)
+	case verdict.Memory:
+		p.Alone = max(r.InFlight/max(r.info.Parts, 1), 1)
 	}
 	return p
 }

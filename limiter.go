@@ -38,6 +38,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +51,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/labels"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/turns"
+	"github.com/ratelimit-go/ratelimit/stats"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // A Limiter enforces rules on HTTP requests, and on callers of Take. Create one with [New]. It is
@@ -129,4 +133,50 @@ func (e *engine) leasesOf() *inflight.Leases {
 	}
 	ttl := cmp.Or(e.cfg.LeaseTTL, inflight.DefaultTTL)
 	return &inflight.Leases{Store: e.guard, TTL: ttl, Report: e.reporter.Report}
+}
+
+// Observe adds h to the Hooks of the Config, until stop is called. It is for pages and exporters
+// that are made after the Limiter. A nil function of h logs nothing.
+func (l *Limiter) Observe(h Hooks) (stop func()) {
+	set := func(edit func(all []*Hooks) []*Hooks) {
+		l.changing.Lock()
+		defer l.changing.Unlock()
+		l.observers = edit(slices.Clone(l.observers))
+		l.hooks.Store(l.allHooks(l.observers))
+	}
+	set(func(all []*Hooks) []*Hooks { return append(all, &h) })
+	return func() {
+		set(func(all []*Hooks) []*Hooks {
+			return slices.DeleteFunc(all, func(o *Hooks) bool { return o == &h })
+		})
+	}
+}
+
+// Stats returns the counters of l in this process.
+func (l *Limiter) Stats() stats.Snapshot {
+	s := stats.Snapshot{Denied: l.unruled.Denied(), Store: stats.Store{State: store.Up}}
+	if l.memory != nil {
+		l.memory.tables.Count()
+		s.Memory = l.memory.Stats()
+	}
+	if l.guard != nil {
+		s.Store = l.guard.Stats()
+		s.Store.FailedOpen, s.Store.FailedClosed = l.failedOpen.Load(), l.failedClosed.Load()
+		s.Store.FailedToMemory = l.failedToMemory.Load()
+		if s.Store.FailedToMemory > 0 {
+			s.Memory = l.local().Stats()
+		}
+	}
+	inFlight, waiting := l.inFlight.ByRule(), l.waiting.ByRule() // two for each request that waits
+	all := l.table.Load().byName.All()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		r := all[name]
+		rs := stats.Rule{
+			Name: r.Name, Limits: r.Limits.String(), Mode: string(r.Mode),
+			InFlight: inFlight[r.Name], Waiting: waiting[r.Name] / 2,
+		}
+		r.tally.Fill(&rs)
+		s.Rules = append(s.Rules, rs)
+	}
+	return s
 }

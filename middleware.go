@@ -11,6 +11,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
 	"github.com/ratelimit-go/ratelimit/internal/tally"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -74,10 +75,10 @@ func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 
 // end answers a request that c denies, or hands it on and settles what it cost. It frees c.
 func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, c *call, s *inflight.Stay) {
-	worst := c.strictest()
-	if !c.allowed(worst) {
+	worst := c.Strictest()
+	if !c.Allowed(worst) {
 		s.Leave()
-		e.deny(w, r, &c.verdict)
+		e.deny(w, r, &c.Verdict)
 		e.free(c)
 		return
 	}
@@ -86,15 +87,15 @@ func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		s.Allow()
 		ctx = s
 	}
-	a, text := e.newAdmission(ctx, &c.verdict, worst)
+	a, text := e.newAdmission(ctx, &c.Verdict, worst)
 	if len(c.dryRuns) > 0 {
 		e.takeDry(r, a, c.dryRuns)
 	}
-	e.allowed(&c.verdict, c.applied)
-	if e.hooks.Load().Decided != nil {
-		e.tellDecided(r, &c.verdict)
+	e.allowed(&c.Verdict, c.applied)
+	if hook := e.hooks.Load().Decided; hook != nil {
+		e.tellDecided(hook, r, &c.Verdict)
 	}
-	e.setFields(w.Header(), &c.verdict, text, &a.values)
+	e.setFields(w.Header(), &c.Verdict, text, &a.values)
 	settling := append([]settlement(nil), c.settling...)
 	e.free(c)
 	given := a.carry(r)
@@ -131,7 +132,7 @@ func (e *engine) handOn(
 // compares both ways.
 func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Handler, set *ruleSet) {
 	var ops [maxPlain]store.Op
-	var from [maxPlain]*policy
+	var from [maxPlain]*verdict.Policy
 	var client Key // found once for all rules
 	var first Key
 	n, oneKey := 0, true
@@ -144,8 +145,8 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 			}
 		}
 		cost := rl.cost(e.reporter, r)
-		for i := range rl.plan.policies {
-			p, op := &rl.plan.policies[i], &ops[n]
+		for i := range rl.plan.Policies {
+			p, op := &rl.plan.Policies[i], &ops[n]
 			from[n], op.Limit, op.Key, op.Cost = p, p.Limit, k, cost
 			if n++; n == 1 {
 				first = k
@@ -153,29 +154,29 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 			oneKey = oneKey && k == first
 		}
 	}
-	var v verdict // filled in place, because a literal would be copied
-	v.ops, v.from, v.outcome = ops[:n], from[:n], &set.outcome
+	var v verdict.Verdict // filled in place, because a literal would be copied
+	v.Ops, v.From, v.Outcome = ops[:n], from[:n], &set.outcome
 	var one *tally.Rule
-	if v.counted = len(set.rules) == 1; v.counted {
+	if v.Counted = len(set.rules) == 1; v.Counted {
 		one = &set.rules[0].tally
 	}
-	if n > 0 && !(oneKey && e.memory.tables.ApplyKnown(v.ops, one)) {
+	if n > 0 && !(oneKey && e.memory.tables.ApplyKnown(v.Ops, one)) {
 		c := e.newCall()
 		c.applied = append(c.applied, set.rules...)
-		c.ops, c.from, c.field = append(c.ops, v.ops...), append(c.from, v.from...), set.field
-		_ = e.apply(r.Context(), &c.verdict) // it fails only for invalid ops
+		c.Ops, c.From, c.Field = append(c.Ops, v.Ops...), append(c.From, v.From...), set.outcome.Field
+		_ = e.apply(r.Context(), &c.Verdict) // it fails only for invalid ops
 		e.end(w, r, next, c, nil)
 		return
 	}
-	worst := v.strictest()
-	if !v.allowed(worst) {
+	worst := v.Strictest()
+	if !v.Allowed(worst) {
 		e.deny(w, r, &v)
 		return
 	}
 	a, text := e.newAdmission(r.Context(), &v, worst)
 	e.allowed(&v, set.rules)
-	if e.hooks.Load().Decided != nil {
-		e.tellDecided(r, &v)
+	if hook := e.hooks.Load().Decided; hook != nil {
+		e.tellDecided(hook, r, &v)
 	}
 	e.setFields(w.Header(), &v, text, &a.values)
 	given := a.carry(r)
@@ -189,7 +190,8 @@ func (e *engine) denyListed(w http.ResponseWriter, r *http.Request) bool {
 	if k.IsZero() || !e.listed(r, e.cfg.Allow).IsZero() {
 		return false
 	}
-	e.deny(w, r, &verdict{outcome: &outcome{denied: denial{key: k, reason: ReasonDenied}}})
+	denied := verdict.Denial{Key: k, Reason: string(ReasonDenied)}
+	e.deny(w, r, &verdict.Verdict{Outcome: &verdict.Outcome{Denied: denied}})
 	return true
 }
 
@@ -233,7 +235,7 @@ func (c *call) collect(e *engine, set *ruleSet, req *http.Request, kind store.Ki
 			r.tally.DryRun.Add(1)
 			continue
 		case !ok:
-			c.denied = denial{rule: r, reason: ReasonNoKey}
+			c.Denied = verdict.Denial{Rule: &r.info, Reason: string(ReasonNoKey)}
 			return false
 		case k.IsZero():
 			continue
@@ -265,7 +267,7 @@ func (c *call) collectOne(e *engine, r *rule, req *http.Request, k Key, kind sto
 	case kind == store.Take:
 		c.control(r, k, cost)
 	}
-	c.add(p, k, cost, kind)
+	c.Add(p, k, cost, kind)
 	return true
 }
 

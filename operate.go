@@ -13,6 +13,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/deploy"
 	"github.com/ratelimit-go/ratelimit/internal/named"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -218,15 +219,15 @@ func (l *Limiter) Explain(r *http.Request) []Decision {
 	if t.off || set.exempt || l.exempt(t, r) || !c.collect(&l.engine, set, r, store.Peek) {
 		return nil
 	}
-	_ = l.apply(r.Context(), &c.verdict) // the decisions tell its error
+	_ = l.apply(r.Context(), &c.Verdict) // the decisions tell its error
 	c.showWaits()
-	all := make([]Decision, len(c.ops))
+	all := make([]Decision, len(c.Ops))
 	for i := range all {
 		d := &all[i]
-		d.StoreErr = c.err
-		c.from[i].decide(d, &c.ops[i])
-		if !c.decided() {
-			d.Allowed, d.Reason, d.Local = c.failed == FailOpen, ReasonStore, false
+		d.StoreErr = c.Err
+		concludeOne(c.From[i], d, &c.Ops[i])
+		if !c.Decided() {
+			d.Allowed, d.Reason, d.Local = c.Failed == verdict.Open, ReasonStore, false
 			d.Remaining, d.RetryAfter, d.ResetAfter = 0, 0, 0
 		}
 	}

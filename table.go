@@ -15,6 +15,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/named"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -28,15 +29,12 @@ type table struct {
 	off     bool              // SetEnabled(false)
 }
 
-// maxPlain is how many limits the fast ways decide: servePlain, one and wideAdmission.
-const maxPlain = 3 // at most memory.MaxKnown
-
 // A ruleSet is the rules of one route or decorator, in one decision. It is immutable.
 type ruleSet struct {
 	rules   []*rule
 	exempt  bool
-	plain   bool // all rules only take tokens, and few enough for servePlain
-	outcome      // of servePlain: RateLimit-Policy if all rules apply with their own Limits
+	plain   bool            // all rules only take tokens, and few enough for servePlain
+	outcome verdict.Outcome // of servePlain: RateLimit-Policy if all rules apply with their own Limits
 }
 
 func newRuleSet(rules []*rule) *ruleSet {
@@ -45,13 +43,13 @@ func newRuleSet(rules []*rule) *ruleSet {
 	var fields []string
 	for _, r := range rules {
 		s.plain = s.plain && r.plain
-		limits += len(r.plan.policies)
-		if r.plan.field != "" {
-			fields = append(fields, r.plan.field)
+		limits += len(r.plan.Policies)
+		if r.plan.Field != "" {
+			fields = append(fields, r.plan.Field)
 		}
 	}
 	s.plain = s.plain && limits <= maxPlain
-	s.field = strings.Join(fields, ", ")
+	s.outcome.Field = strings.Join(fields, ", ")
 	return s
 }
 
@@ -159,8 +157,8 @@ func (c *compiler) set(field string, rules []*rule) *ruleSet {
 	checker, ok := c.cfg.Store.(store.Checker)
 	var limits []*store.Limit
 	for _, r := range rules {
-		for i := range r.plan.policies {
-			limits = append(limits, r.plan.policies[i].Limit)
+		for i := range r.plan.Policies {
+			limits = append(limits, r.plan.Policies[i].Limit)
 		}
 		if r.block != nil {
 			limits = append(limits, r.block.Asks(Key{}).Limit)

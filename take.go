@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/rank"
 	"github.com/ratelimit-go/ratelimit/internal/tally"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -79,6 +79,20 @@ func (l *Limiter) Apply(ctx context.Context, changes ...Change) ([]Decision, err
 	return ds, nil
 }
 
+// takenAll is taken for all Takes of an Apply. If one is denied, none of the others has happened.
+func (l *Limiter) takenAll(ctx context.Context, changes []Change, ds []Decision) {
+	isTake := func(i int) bool { return changes[i].Kind == store.Take }
+	denied := false
+	for i := range changes {
+		denied = denied || isTake(i) && !ds[i].Allowed
+	}
+	for i := range changes {
+		if isTake(i) && ds[i].Allowed == !denied {
+			l.taken(ctx, l.table.Load().byName.Find(changes[i].Rule), &ds[i])
+		}
+	}
+}
+
 // one puts the decision on a single key into d, from where the caller returns it: d is large, and
 // each copy of it costs as much as a lock.
 //
@@ -96,7 +110,7 @@ func (l *Limiter) one(
 		if kind == store.Take {
 			t = &r.tally
 		}
-		if p := r.plan.policies; len(p) > 1 {
+		if p := r.plan.Policies; len(p) > 1 {
 			if l.severalKnown(p, kind, k, cost, t, d) {
 				if t != nil {
 					l.counted(ctx, r, d)
@@ -108,8 +122,8 @@ func (l *Limiter) one(
 			op := &one[0]
 			op.Kind, op.Limit, op.Key, op.Cost = kind, p[0].Limit, k, cost
 			if l.memory.tables.ApplyKnown(one[:], t) {
-				p[0].decide(d, op)
-				if t != nil && (op.Result.Remaining < p[0].near || l.hooks.Load().Taken != nil) {
+				concludeOne(&p[0], d, op)
+				if t != nil && (op.Result.Remaining < p[0].Near || l.hooks.Load().Taken != nil) {
 					l.counted(ctx, r, d)
 				}
 				return nil
@@ -126,7 +140,7 @@ func (l *Limiter) one(
 // severalKnown decides on a key if the memory store holds its buckets of all limits in p. Otherwise
 // it changes nothing and returns false.
 func (l *Limiter) severalKnown(
-	p []policy, kind store.Kind, k Key, cost int64, t *tally.Rule, d *Decision,
+	p []verdict.Policy, kind store.Kind, k Key, cost int64, t *tally.Rule, d *Decision,
 ) bool {
 	var few [maxPlain]store.Op
 	ops := few[:len(p)]
@@ -138,7 +152,7 @@ func (l *Limiter) severalKnown(
 		return false
 	}
 	worst := rank.Strictest(ops)
-	p[worst].decide(d, &ops[worst])
+	concludeOne(&p[worst], d, &ops[worst])
 	return true
 }
 
@@ -158,7 +172,7 @@ func (l *Limiter) applyAll(ctx context.Context, changes []Change, ds []Decision,
 			return err
 		}
 	}
-	if c.denied.reason != "" { // of a single change
+	if c.Denied.Reason != "" { // of a single change
 		l.unasked(c)
 	} else if err := l.applyBlocks(ctx, c); errors.Is(err, store.ErrInvalidOp) {
 		return err
@@ -167,7 +181,7 @@ func (l *Limiter) applyAll(ctx context.Context, changes []Change, ds []Decision,
 	} else {
 		l.denyLate(ctx, c)
 	}
-	denied := slices.ContainsFunc(c.ops, func(op store.Op) bool {
+	denied := slices.ContainsFunc(c.Ops, func(op store.Op) bool {
 		return op.Kind == store.Take && !op.Result.Allowed
 	})
 	for i := range changes {
@@ -192,7 +206,7 @@ func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, al
 	case !alone && ch.Kind <= store.Peek && (r.block != nil || r.MaxWait > 0):
 		return invalid(ch, " under a Block or MaxWait: want no other change beside it")
 	}
-	p := part{rule: r, first: len(c.ops), end: len(c.ops)}
+	p := part{rule: r, first: len(c.Ops), end: len(c.Ops)}
 	kind := ch.Kind
 	takes := kind == store.Take || kind == store.Peek
 	if takes && t.off || kind == store.Take && r.mode == Off {
@@ -209,12 +223,12 @@ func (l *Limiter) prepare(ctx context.Context, c *call, t *table, ch *Change, al
 	}
 	limits := r.limitsOf(l.reporter, ctx, ch.Key)
 	if kind == store.Reset && r.LimitsFor != nil {
-		limits = r.everyLimit()
+		limits = verdict.EveryPlace(&r.info, maxLimits) // LimitsFor can have chosen any, here or elsewhere
 	}
-	c.add(limits, ch.Key, ch.Cost, kind)
-	p.end = len(c.ops)
+	c.Add(limits, ch.Key, ch.Cost, kind)
+	p.end = len(c.Ops)
 	if kind == store.Reset && r.block != nil {
-		c.addBlock(r, r.block.Resets(nil, ch.Key)...)
+		addBlock(&c.Verdict, r, r.block.Resets(nil, ch.Key)...)
 	}
 	c.parts = append(c.parts, p)
 	return nil
@@ -227,78 +241,19 @@ func invalid(ch *Change, format string, args ...any) error {
 
 // decidePart sets d to the decision on one change.
 func (c *call) decidePart(d *Decision, p *part) {
-	v := verdict{outcome: &outcome{denied: c.denied, failed: c.failed, err: c.err}}
-	if p.end <= len(c.ops) {
-		v.ops, v.from = c.ops[p.first:p.end], c.from[p.first:p.end]
+	v := verdict.Verdict{Outcome: &verdict.Outcome{Denied: c.Denied, Failed: c.Failed, Err: c.Err}}
+	if p.end <= len(c.Ops) {
+		v.Ops, v.From = c.Ops[p.first:p.end], c.From[p.first:p.end]
 	}
-	if v.err == nil || len(v.ops) > 0 {
-		v.decide(d)
+	if v.Err == nil || len(v.Ops) > 0 {
+		conclude(&v, d)
 	} else {
 		d.Allowed = true // there was nothing to decide
 	}
-	if len(v.ops) == 0 || d.Rule == "" {
+	if len(v.Ops) == 0 || d.Rule == "" {
 		d.Rule, d.Mode = p.rule.Name, p.rule.Mode
 	}
 	if p.dry {
 		d.Allowed = true
-	}
-}
-
-// DeniedError is the error of [Limiter.Wait] for tokens that it does not wait for.
-type DeniedError struct {
-	Decision Decision // not allowed
-}
-
-// Error returns why the tokens were denied.
-func (e *DeniedError) Error() string {
-	s := fmt.Sprintf("ratelimit: rule %q: denied: %s", e.Decision.Rule, e.Decision.Reason)
-	if e.Decision.RetryAfter > 0 {
-		s += fmt.Sprintf(", retry after %v", e.Decision.RetryAfter)
-	}
-	return s
-}
-
-// Wait takes cost tokens like [Limiter.Take], and waits until they are there. If the rule has a
-// MaxWait, callers and held requests of all instances go on in the order in which they came.
-// Without a MaxWait, Wait tries again after each RetryAfter, and callers can overtake each other.
-//
-// If the deadline of ctx or MaxWait would pass before, or waiting does not help, Wait returns a
-// [*DeniedError] at once. If ctx has ended or ends while it waits, it returns the error of ctx. Its
-// other errors are the errors of Take.
-func (l *Limiter) Wait(ctx context.Context, rule string, key Key, cost int64) error {
-	for ctx.Err() == nil {
-		var d [1]Decision
-		err := l.applyAll(ctx, []Change{{store.Take, rule, key, cost}}, d[:], true)
-		if err != nil {
-			return err
-		}
-		r := l.table.Load().byName.Find(rule)
-		if d[0].Allowed {
-			l.taken(ctx, r, &d[0])
-			return nil
-		}
-		failed := d[0].StoreErr != nil && !d[0].Local
-		waited := r != nil && r.MaxWait == 0 && !failed && waitFor(ctx, d[0].RetryAfter)
-		if !waited && ctx.Err() == nil {
-			l.taken(ctx, r, &d[0])
-			return &DeniedError{d[0]}
-		}
-	}
-	return ctx.Err()
-}
-
-// waitFor waits for d and reports whether it has passed. It returns false at once if d is zero, or
-// if the deadline of ctx comes before.
-func waitFor(ctx context.Context, d time.Duration) bool {
-	if deadline, ok := ctx.Deadline(); d <= 0 || ok && time.Until(deadline) < d {
-		return false
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
