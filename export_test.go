@@ -1,6 +1,9 @@
 package ratelimit
 
-import "github.com/ratelimit-go/ratelimit/internal/blocks"
+import (
+	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/stats"
+)
 
 // SetBlocksKnown makes n the number of blocks that l remembers.
 func SetBlocksKnown(l *Limiter, n int) {
@@ -16,3 +19,6 @@ func (l *Limiter) Chosen(rule string) (remembered, counted int) {
 	r.chosen.Range(func(any, any) bool { remembered++; return true })
 	return remembered, int(r.nchosen.Load())
 }
+
+// Stats returns the counters of s.
+func (s *MemoryStore) Stats() stats.Memory { return s.tables.Stats() }

@@ -39,6 +39,16 @@ const maxLimits = 16
 // Per returns the limit of n tokens per period, such as Per(100, time.Minute).
 func Per(n int64, period time.Duration) Limit { return Limit{Count: n, Period: period} }
 
+// AtMost returns a limit that allows at most n tokens in any time of the length of window, for
+// limits that are sold: "1000 a day" never becomes 1999. A bucket allows its burst and what flows
+// in, so AtMost splits n into a burst and a rate, half each: AtMost(100, time.Minute) is "50 per
+// minute burst 50". Its text is "100 per minute strict". For another split set Burst below n, and
+// Count to the rest. If n is odd, the burst is greater by 1. AtMost(1, window) is Per(1, window).
+func AtMost(n int64, window time.Duration) Limit {
+	l, _ := pace.Strict(n, window, 0) // New finds what is wrong with n and window
+	return Limit(l)
+}
+
 // unlimited returns the limit that allows everything. Its text is "unlimited".
 func unlimited() Limit { return Limit{Count: math.MaxInt64, Period: 1} }
 
@@ -195,12 +205,13 @@ func (e *ParseError) Error() string {
 
 // Parse returns the limits that text describes, separated by ";", "," or "|". Each is
 //
-//	[count] per [multiple] unit [burst n]
+//	[count] per [multiple] unit [strict] [burst n]
 //
 // such as "100 per minute", "10/second" or "1_000 per 2 hours burst 50". Units are second, minute,
 // hour, day, week, month (30 days) and year (365 days), their plurals, millisecond, microsecond,
 // nanosecond, and s, sec, m, min, h, hr, d, w, y, ms, us, ns. "/" means "per". Letter case does not
-// matter and spaces are optional. "unlimited" stands for no limit. The notation is Flask-Limiter's.
+// matter and spaces are optional. "strict" means the limit of [AtMost], with the burst if there is
+// one. "unlimited" stands for no limit. The notation is Flask-Limiter's.
 //
 // The error is a [*ParseError]. Parse rejects everything else: zero and negative counts, fractions,
 // unknown words, empty members, the same limit twice.

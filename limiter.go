@@ -157,14 +157,14 @@ func (l *Limiter) Stats() stats.Snapshot {
 	s := stats.Snapshot{Denied: l.unruled.Denied(), Store: stats.Store{State: store.Up}}
 	if l.memory != nil {
 		l.memory.tables.Count()
-		s.Memory = l.memory.Stats()
+		s.Memory = l.memory.tables.Stats()
 	}
 	if l.guard != nil {
 		s.Store = l.guard.Stats()
 		s.Store.FailedOpen, s.Store.FailedClosed = l.failedOpen.Load(), l.failedClosed.Load()
 		s.Store.FailedToMemory = l.failedToMemory.Load()
 		if s.Store.FailedToMemory > 0 {
-			s.Memory = l.local().Stats()
+			s.Memory = l.local().tables.Stats()
 		}
 	}
 	inFlight, waiting := l.inFlight.ByRule(), l.waiting.ByRule() // two for each request that waits

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/memory"
-	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -35,7 +34,7 @@ type MemoryConfig struct {
 // its new keys share one bucket per limit and network (/24, or /48 for IPv6). Keys without an
 // address are put into up to 256 groups. So a flood of invented keys costs other clients nothing,
 // except new keys without an address under the same limit. Hooks.Error is told, and
-// [MemoryStore.Stats] counts such decisions.
+// [Limiter.Stats] counts such decisions.
 type MemoryStore struct {
 	tables *memory.Store
 }
@@ -59,6 +58,3 @@ func NewMemoryStore(cfg MemoryConfig) *MemoryStore {
 func (s *MemoryStore) Apply(ctx context.Context, ops []store.Op) error {
 	return s.tables.Apply(ctx, ops)
 }
-
-// Stats returns the counters of s. It reads them one after another, not at one instant.
-func (s *MemoryStore) Stats() stats.Memory { return s.tables.Stats() }

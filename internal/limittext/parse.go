@@ -100,11 +100,34 @@ func (p *parser) limit() (l Limit, err *Error) {
 	if l.Period, err = p.period(); err != nil {
 		return l, err
 	}
-	l.Burst, err = p.burst()
+	strict := p.take("strict")
+	p.space()
+	at := p.pos
+	if l.Burst, err = p.burst(); err != nil {
+		return l, err
+	}
+	if strict {
+		var ok bool
+		if l, ok = pace.Strict(l.Count, l.Period, l.Burst); !ok {
+			return l, fail(at, "the burst leaves no tokens to refill",
+				`want a burst below the count, as in "100 per minute strict burst 20"`)
+		}
+	}
 	if l.Burst == l.Count {
 		l.Burst = 0
 	}
-	return l, err
+	return l, nil
+}
+
+// take reads the given word if it comes next.
+func (p *parser) take(word string) bool {
+	p.space()
+	at := p.pos
+	if p.word() == word {
+		return true
+	}
+	p.pos = at
+	return false
 }
 
 // burst reads "burst" and a number. It returns 0 if the member ends before that.
@@ -122,7 +145,7 @@ func (p *parser) burst() (int64, *Error) {
 		return p.number("burst")
 	}
 	return 0, fail(at, fmt.Sprintf("unexpected %q", p.text[at:p.pos]),
-		`only "burst" and a number may follow the unit`)
+		`only "strict", and "burst" and a number, may follow the unit`)
 }
 
 func (p *parser) per() *Error {

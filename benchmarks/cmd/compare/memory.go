@@ -49,6 +49,10 @@ func floodStore(runs int) flood {
 	for n := range runs {
 		before := heap()
 		memory := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: million})
+		limiter, err := ratelimit.New(ratelimit.Config{Store: memory})
+		if err != nil {
+			panic(err)
+		}
 		limit := must(store.NewLimit("r", 0, 1, 24*time.Hour, 1))
 		spent := []store.Op{{Limit: limit, Key: ratelimit.UserKey("spent"), Cost: 1}}
 		_ = memory.Apply(context.Background(), spent)
@@ -65,7 +69,7 @@ func floodStore(runs int) flood {
 		_ = memory.Apply(context.Background(), spent)
 		f.held = !spent[0].Result.Allowed && !spent[0].Result.Overflow
 		f.bytesPerKey = float64(heap()-before) / million
-		f.overflowed = memory.Stats().Overflowed
+		f.overflowed = limiter.Stats().Memory.Overflowed
 	}
 	for _, took := range best {
 		f.slowest = max(f.slowest, time.Duration(took))
