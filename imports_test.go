@@ -61,9 +61,10 @@ var mayImport = map[string][]string{
 		"internal/rank", "internal/mode", "internal/keyer", "internal/routes", "internal/named", "internal/deploy", "internal/listed",
 		"internal/turns", "internal/tally", "internal/fanout", "internal/labels", "internal/verdict", "stats",
 	},
-	"logs":    {"."},
-	"browser": {".", "internal/respond", "internal/routes"},
-	"login":   {".", "clientip", "store"},
+	"logs":          {"."},
+	"ratelimittest": {"store"},
+	"browser":       {".", "internal/respond", "internal/routes"},
+	"login":         {".", "clientip", "store"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what
@@ -76,6 +77,7 @@ var testsMayImport = map[string][]string{
 	"shed":            {"."}, // shed refunds what a limiter around it has charged
 	".":               {"login", "shed", "storetest", "internal/apilist", "internal/storefake"},
 	"login":           {"storetest", "internal/storefake"},
+	"ratelimittest":   {"."},
 }
 
 // TestImportsPointDown fails on an import that the tables above do not have, on a package that

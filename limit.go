@@ -210,8 +210,8 @@ func (e *ParseError) Error() string {
 // such as "100 per minute", "10/second" or "1_000 per 2 hours burst 50". Units are second, minute,
 // hour, day, week, month (30 days) and year (365 days), their plurals, millisecond, microsecond,
 // nanosecond, and s, sec, m, min, h, hr, d, w, y, ms, us, ns. "/" means "per". Letter case does not
-// matter and spaces are optional. "strict" means the limit of [AtMost], with the burst if there is
-// one. "unlimited" stands for no limit. The notation is Flask-Limiter's.
+// matter and spaces are optional. "strict" means the limit of [AtMost], with the burst behind it,
+// if any. "unlimited" stands for no limit. The notation is Flask-Limiter's.
 //
 // The error is a [*ParseError]. Parse rejects everything else: zero and negative counts, fractions,
 // unknown words, empty members, the same limit twice.

@@ -20,6 +20,7 @@ const snippetFrame = `package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"log/slog"
 	"net"
@@ -31,6 +32,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/logs"
+	"github.com/ratelimit-go/ratelimit/ratelimittest"
 	"github.com/ratelimit-go/ratelimit/shed"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -39,6 +41,8 @@ var (
 	_ = log.Fatal
 	_ = browser.Preflight
 	_ = logs.Attach
+	_ = errors.New
+	_ = ratelimittest.NewStore
 	_ = slog.Info
 	_ net.Listener
 

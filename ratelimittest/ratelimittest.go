@@ -1,0 +1,137 @@
+// Package ratelimittest helps to test services that limit the rate of requests.
+//
+//	func TestLogin(t *testing.T) {
+//		synctest.Test(t, func(t *testing.T) {
+//			h := newService() // makes its limiter here, inside the bubble
+//			client := ratelimittest.NewClient()
+//			for range 5 {
+//				ratelimittest.Allowed(t, client.Do(h, http.MethodPost, "/login"))
+//			}
+//			wait := ratelimittest.Denied(t, client.Do(h, http.MethodPost, "/login"))
+//			time.Sleep(wait)
+//			ratelimittest.Allowed(t, client.Do(h, http.MethodPost, "/login"))
+//		})
+//	}
+//
+// A limiter needs no fake clock: inside a bubble of [testing/synctest] a wait of a day takes no
+// time. See docs/testing-your-service.md.
+package ratelimittest
+
+import (
+	"context"
+	"encoding/binary"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// A Client sends requests from an address of its own. Requests of [httptest.NewRequest] all come
+// from one address, so tests that share a limiter would share its buckets.
+type Client struct {
+	// Addr is the address of the client.
+	Addr netip.Addr
+	// Header is added to each request.
+	Header http.Header
+}
+
+// clients counts the addresses that were given out, so that no two tests share one.
+var clients atomic.Uint32
+
+// NewClient returns a Client with an address that no other Client of this process has. It is from
+// 198.18.0.0/15, which is for tests (RFC 2544). After 131,072 clients addresses are used again. It
+// is safe for concurrent use.
+func NewClient() *Client {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], 198<<24|18<<16|clients.Add(1)&(1<<17-1))
+	return &Client{Addr: netip.AddrFrom4(b), Header: http.Header{}}
+}
+
+// Request returns a request of c for a server, like [httptest.NewRequest] without a body. It panics
+// if method or target is not valid.
+func (c *Client) Request(method, target string) *http.Request {
+	r := httptest.NewRequest(method, target, nil)
+	r.RemoteAddr = netip.AddrPortFrom(c.Addr, 40000).String()
+	for name, values := range c.Header {
+		r.Header[name] = append(r.Header[name], values...)
+	}
+	return r
+}
+
+// Do sends a request of c to h and returns the response.
+func (c *Client) Do(h http.Handler, method, target string) *http.Response {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, c.Request(method, target))
+	return w.Result()
+}
+
+// Allowed fails the test if a limiter has denied the request of res: if its status is 429 or 503,
+// or it has a Retry-After.
+func Allowed(t testing.TB, res *http.Response) {
+	t.Helper()
+	status, wait := res.StatusCode, res.Header.Get("Retry-After")
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || wait != "" {
+		t.Errorf("the request was denied: status %s, Retry-After %q", res.Status, wait)
+	}
+}
+
+// Denied fails the test if res is not the answer to a denied request: status 429 and, unless the
+// request can never be allowed, a Retry-After in seconds. Denied returns how long to wait, or 0.
+func Denied(t testing.TB, res *http.Response) time.Duration {
+	t.Helper()
+	if res.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the request was not denied: status %s, want 429", res.Status)
+		return 0
+	}
+	text := res.Header.Get("Retry-After")
+	if text == "" {
+		return 0
+	}
+	seconds, err := strconv.Atoi(text)
+	if err != nil || seconds < 1 {
+		t.Errorf("Retry-After is %q: want seconds, at least 1", text)
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// A Store passes calls on to another Store, until it is told to fail. It is safe for concurrent
+// use. Give it to a limiter as Config.Store, to see what the service does when its store is away.
+type Store struct {
+	inner store.Store
+	err   atomic.Pointer[error]
+	delay atomic.Int64
+}
+
+// NewStore returns a Store that passes calls on to inner, such as a MemoryStore.
+func NewStore(inner store.Store) *Store { return &Store{inner: inner} }
+
+// Fail makes each call return err from now on. If err is nil, calls are passed on again. A limiter
+// stops calling a store that has failed five times in a row, and is back within two seconds.
+func (s *Store) Fail(err error) { s.err.Store(&err) }
+
+// Delay makes each call wait for d first, or until its context ends. A limiter gives up a call
+// after Config.StoreTimeout.
+func (s *Store) Delay(d time.Duration) { s.delay.Store(int64(d)) }
+
+// Apply implements [store.Store].
+func (s *Store) Apply(ctx context.Context, ops []store.Op) error {
+	if d := time.Duration(s.delay.Load()); d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := s.err.Load(); err != nil && *err != nil {
+		return *err
+	}
+	return s.inner.Apply(ctx, ops)
+}
