@@ -32,8 +32,8 @@ each = bad=; \
 	for module in $(MODULES); do echo "-- $@ $$module"; (cd "$$module" && $(1)) || bad="$$bad $$module"; done; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
-.PHONY: help check test redis clients prometheus lint gofumpt vet staticcheck tidy-diff cross imports prose layout \
-	fmt fuzz bench benchdiff compare compare-redis mutate cover api apidiff docs vuln examples ci
+.PHONY: help check test redis clients prometheus node postgres lint gofumpt vet staticcheck tidy-diff cross imports \
+	prose layout fmt fuzz bench benchdiff compare compare-redis mutate cover api apidiff docs vuln examples ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,7 @@ api: ## write the exported API to testdata/api.txt
 test: $(if $(filter ./redisstore% ./examples/redis,$(MODULES)),redis)
 test: $(if $(filter ./proof/clients,$(MODULES)),clients)
 test: $(if $(filter ./metrics/proof,$(MODULES)),prometheus)
+test: $(if $(filter ./proof/outbound,$(MODULES)),node)
 test: ## test every module, or MODULES, with the race detector and in random order
 	@$(RUN) ./testall $(RACE) $(MODULES)
 
@@ -68,6 +69,9 @@ clients: ## install Chromium and nginx, which tests of proof/clients start, if t
 prometheus: ## install prometheus and redis-server, which tests of metrics/proof start, if they are missing
 	@sh tools/redis.sh
 	@sh tools/prometheus.sh
+
+node: ## install node, nginx and express-rate-limit, which tests of proof/outbound start, if they are missing
+	@sh tools/node.sh
 
 lint: gofumpt vet staticcheck tidy-diff cross imports prose layout ## all checks that run none of the code
 
@@ -86,7 +90,7 @@ tidy-diff: ## fail if a go.mod or go.sum is not tidy
 
 # The arithmetic is in 64 bits and has to hold where an int is not. Modules of tests are left out,
 # and the example with a database, which takes minutes to compile.
-cross: MODULES := $(filter-out ./tools ./proof ./proof/clients ./redisstore/faults ./metrics/proof ./examples/orders,$(MODULES))
+cross: MODULES := $(filter-out ./tools ./proof% ./redisstore/faults ./metrics/proof ./examples/orders,$(MODULES))
 cross: export CGO_ENABLED = 0
 cross: ## build for 32 bits, Windows and macOS
 	@$(call each,GOARCH=386 $(GO) vet ./... && GOOS=windows $(GO) build -o /dev/null ./... && GOOS=darwin $(GO) build -o /dev/null ./...)
@@ -152,7 +156,7 @@ vuln: ## look for known vulnerabilities in what the modules use
 
 # The steps in the second loop inform and cannot fail. test comes last, so that the last lines are
 # the totals of all tests.
-ci: redis clients prometheus ## all that must pass; .ci/run runs it
+ci: redis clients prometheus node ## all that must pass; .ci/run runs it
 	@for step in lint docs examples cover 'fuzz FUZZTIME=50000x'; do \
 		printf '\n==== make %s\n' "$$step"; \
 		$(MAKE) --no-print-directory $$step || exit 1; \

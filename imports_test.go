@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"internal/refund":    {},
 	"internal/named":     {},
 	"internal/fanout":    {},
+	"internal/told":      {},
 	"internal/apilist":   {}, // for tests
 
 	// Stores
@@ -65,6 +66,7 @@ var mayImport = map[string][]string{
 	"ratelimittest": {"store"},
 	"browser":       {".", "internal/respond", "internal/routes"},
 	"login":         {".", "clientip", "store"},
+	"outbound":      {".", "internal/report", "internal/told"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

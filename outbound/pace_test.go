@@ -1,0 +1,158 @@
+package outbound_test
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/outbound"
+)
+
+// push has n goroutines send requests for the given time, and returns how many were allowed.
+func push(t *testing.T, s *server, cfg outbound.Config, n int, run time.Duration) int {
+	t.Helper()
+	cfg.Base = s
+	cfg.MaxWait = 24 * time.Hour
+	tr := newTransport(t, cfg)
+	end := time.Now().Add(run)
+	if s.until.IsZero() {
+		s.until = end
+	}
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://api.test/", nil)
+				require.NoError(t, err)
+				_, err = tr.RoundTrip(r)
+				assert.NoError(t, err)
+			}
+		})
+	}
+	all.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.statuses[200]
+}
+
+// Many goroutines use what a server allows, and are never denied, for any form of the fields and
+// any way to count.
+func TestPace(t *testing.T) {
+	fixed := func(fields func(http.Header, *window, int, time.Duration)) func() http.Handler {
+		return func() http.Handler { return &window{limit: 100, window: time.Minute, fields: fields} }
+	}
+	aligned := func(fields func(http.Header, *window, int, time.Duration)) func() http.Handler {
+		return func() http.Handler { return &window{limit: 100, window: time.Minute, aligned: true, fields: fields} }
+	}
+	sliding := func(limit int, fields func(http.Header, *window, int, time.Duration)) func() http.Handler {
+		return func() http.Handler {
+			return &window{limit: limit, window: time.Minute, aligned: true, sliding: true, fields: fields}
+		}
+	}
+	library := func(limits string, form ratelimit.Headers) func() http.Handler {
+		return func() http.Handler {
+			l, err := ratelimit.New(ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{{
+				Name: "a", Limits: ratelimit.MustParse(limits), Key: ratelimit.Global("all"),
+			}}})
+			require.NoError(t, err)
+			return l.Handler(answer(200))
+		}
+	}
+	for _, tc := range []struct {
+		name    string
+		handler func() http.Handler
+		allowed float64 // in ten minutes
+		share   float64 // to use at least; 0 means 95 %
+	}{
+		{"fixed window, seconds since 1970 rounded up", fixed(legacy(math.Ceil)), 1000, 0},
+		{"fixed window, seconds since 1970 rounded down", fixed(legacy(math.Floor)), 1000, 0},
+		{"fixed window, GitHub", fixed(gitHub), 1000, 0},
+		{"fixed window, draft 6", fixed(draft6), 1000, 0},
+		{"fixed window, draft 7", fixed(draft7), 1000, 0},
+		{"fixed window, draft 8", fixed(draft8), 1000, 0},
+		{"fixed window, durations", fixed(durations), 1000, 0},
+		{"aligned window, seconds since 1970 rounded up", aligned(legacy(math.Ceil)), 1000, 0},
+		{"aligned window, seconds since 1970 rounded down", aligned(legacy(math.Floor)), 1000, 0},
+		{"aligned window, draft 6", aligned(draft6), 1000, 0},
+		{"sliding window, seconds since 1970 rounded down", sliding(100, legacy(math.Floor)), 1000, 0},
+		{"sliding window, seconds since 1970 rounded up", sliding(100, legacy(math.Ceil)), 1000, 0},
+		{"large sliding window", sliding(1000, legacy(math.Floor)), 10000, 0},
+		{"bucket, draft 8", library("100 per minute", ratelimit.DraftHeaders), 1100, 0},
+		{"bucket with a small burst, draft 8", library("100 per minute burst 5", ratelimit.DraftHeaders), 1005, 0},
+		{"two buckets, draft 8", library("3 per second; 100 per minute", ratelimit.DraftHeaders), 1100, 0},
+		{"fast bucket, draft 8", library("20 per second", ratelimit.DraftHeaders), 12020, 0},
+		{"fixed window, seconds rounded down", fixed(downDelta), 1000, 0},
+		// The fields have no window, so the client waits for each reset, in whole seconds.
+		{"bucket, draft 6", library("100 per minute", ratelimit.Draft6Headers), 1100, 0.9},
+		{"bucket, seconds since 1970", library("100 per minute", ratelimit.LegacyHeaders), 1100, 0.9},
+		{"bucket, draft 7", library("100 per minute", ratelimit.Draft7Headers), 1100, 0.98},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(17*time.Second + 123456*time.Microsecond)
+				s := &server{handler: tc.handler(), latency: time.Millisecond, jitter: 20 * time.Millisecond}
+				got := push(t, s, outbound.Config{}, 20, 10*time.Minute)
+				t.Logf("%d of %.0f, %d denied", got, tc.allowed, s.late)
+				assert.Zero(t, s.late, "denials after the first answer")
+				assert.GreaterOrEqual(t, float64(got), cmp.Or(tc.share, 0.95)*tc.allowed)
+			})
+		})
+	}
+}
+
+// A client that stays below the limits is not slowed down by resets.
+func TestResetsDoNotSlowDown(t *testing.T) {
+	for name, fields := range map[string]func(http.Header, *window, int, time.Duration){
+		"draft 6": draft6, "draft 8": draft8, "seconds since 1970": legacy(math.Ceil), "durations": durations,
+		"tokens": func(h http.Header, _ *window, _ int, _ time.Duration) {
+			h.Set("x-ratelimit-remaining-tokens", "1000")
+			h.Set("x-ratelimit-reset-tokens", "12ms")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{handler: &window{limit: 10_000, window: time.Second, fields: fields}, latency: 50 * time.Millisecond}
+				got := push(t, s, outbound.Config{}, 20, 20*time.Second)
+				assert.GreaterOrEqual(t, got, 3900, "of 20 requests every 100 ms")
+			})
+		})
+	}
+}
+
+// Two processes share a quota and do not know of each other. Denials are few, because each process
+// sees what is left.
+func TestTwoProcesses(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		server *window
+		share  float64
+	}{
+		{"draft 8", &window{fields: draft8}, 0.95},
+		{"seconds since 1970", &window{fields: legacy(math.Ceil)}, 0.95},
+		{"sliding window, where each denial is told a long wait", &window{aligned: true, sliding: true, fields: legacy(math.Floor)}, 0.5},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const run = 10 * time.Minute
+				tc.server.limit, tc.server.window = 100, time.Minute
+				s := &server{handler: tc.server, latency: time.Millisecond, jitter: 20 * time.Millisecond, until: time.Now().Add(run)}
+				var all sync.WaitGroup
+				for range 2 {
+					all.Go(func() { push(t, s, outbound.Config{}, 10, run) })
+				}
+				all.Wait()
+				t.Logf("%v", s.statuses)
+				assert.GreaterOrEqual(t, s.statuses[200], int(tc.share*1000))
+				assert.LessOrEqual(t, s.statuses[429], 100)
+			})
+		})
+	}
+}
