@@ -67,6 +67,7 @@ var mayImport = map[string][]string{
 	"browser":       {".", "internal/respond", "internal/routes"},
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/report", "internal/told"},
+	"rpclimit":      {".", "clientip", "store"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

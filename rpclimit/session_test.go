@@ -1,0 +1,178 @@
+package rpclimit_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/rpclimit"
+)
+
+// TestInFlightNeverExceedsMax has many goroutines hold places, and end in both ways.
+func TestInFlightNeverExceedsMax(t *testing.T) {
+	l := budgets(t, "1000000 per year burst 1000000")
+	g := guard(t, rpclimit.Config{
+		Limiter: l, Rules: []rpclimit.Rule{{Name: "a", Key: all}},
+		InFlight: []rpclimit.InFlight{{Name: "f", Max: 3}, {Name: "g", Max: 2, Key: all}},
+	})
+	var running, most, allowed atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 500 {
+				s, d := g.Begin(t.Context(), callOf(method), nil, true)
+				if d != nil {
+					continue
+				}
+				n := running.Add(1)
+				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+				}
+				allowed.Add(1)
+				running.Add(-1)
+				s.End(0, i%2 == 0)
+			}
+		})
+	}
+	wg.Wait()
+	assert.LessOrEqual(t, most.Load(), int64(2))
+	assert.Equal(t, 1_000_000-allowed.Load(), left(t, l, "a"), "denied calls cost nothing")
+	assert.Nil(t, begin(t.Context(), g, method), "all places are free")
+}
+
+func TestInFlightKeys(t *testing.T) {
+	type user struct{}
+	by := rpclimit.ByUser(func(ctx context.Context) string { name, _ := ctx.Value(user{}).(string); return name })
+	g := guard(t, rpclimit.Config{Limiter: budgets(t, "9 per hour"), InFlight: []rpclimit.InFlight{
+		{Name: "f", Max: 1, Key: by, OnMissingKey: ratelimit.DenyRequest},
+		{Name: "g", Max: 1, Key: by, OnMissingKey: ratelimit.SkipRule},
+	}})
+	as := func(name string) context.Context { return context.WithValue(t.Context(), user{}, name) }
+	alice, d := g.Begin(as("alice"), callOf(method), nil, true)
+	require.Nil(t, d)
+	assert.Equal(t, ratelimit.ReasonInFlight, begin(as("alice"), g, method).Decision.Reason)
+	assert.Nil(t, begin(as("bob"), g, method))
+	assert.Equal(t, ratelimit.ReasonNoKey, begin(as(""), g, method).Decision.Reason)
+	alice.End(0, true)
+	alice.End(0, true)
+	_, d = g.Begin(as("alice"), callOf(method), nil, true)
+	require.Nil(t, d)
+	assert.NotNil(t, begin(as("alice"), g, method), "a place that was released twice counts once")
+}
+
+func TestMessagesOfSeveralRules(t *testing.T) {
+	l := budgets(t, "9 per hour", "2 per hour")
+	g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{
+		{Name: "a", Key: all, PerMessage: true}, {Name: "b", Key: all, PerMessage: true},
+	}})
+	s, d := g.Begin(t.Context(), callOf(method), nil, true)
+	require.Nil(t, d)
+	assert.Nil(t, s.Message(nil))
+	assert.Nil(t, s.Message(nil))
+	first := s.Message(nil)
+	require.NotNil(t, first)
+	assert.Equal(t, "b", first.Decision.Rule)
+	require.NoError(t, l.Reset(t.Context(), "b", ratelimit.UserKey("all")))
+	assert.Same(t, first, s.Message(nil), "the stream has ended")
+	assert.Same(t, first, s.Denied())
+	assert.EqualValues(t, 7, left(t, l, "a"))
+}
+
+// TestErrorsAreLogged has a Guard without an Error hook log, but not for each call.
+func TestErrorsAreLogged(t *testing.T) {
+	var log strings.Builder
+	old := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(old)
+	g := guard(t, rpclimit.Config{Limiter: budgets(t, "9 per hour"), Rules: []rpclimit.Rule{{
+		Name: "a", Key: func(context.Context, rpclimit.Call) (ratelimit.Key, error) { return ratelimit.Key{}, errMistake },
+	}}})
+	for range 3 {
+		require.Nil(t, begin(t.Context(), g, method))
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), errMistake.Error()))
+}
+
+// TestHooksPanic has hooks panic. The calls go on as if they had not.
+func TestHooksPanic(t *testing.T) {
+	g := guard(t, rpclimit.Config{
+		Limiter: budgets(t, "1 per hour"), Rules: []rpclimit.Rule{{Name: "a"}},
+		Denied: func(context.Context, rpclimit.Call, ratelimit.Decision) { panic("a bug") },
+		Error:  func(context.Context, error) { panic("another bug") },
+	})
+	require.Nil(t, begin(t.Context(), g, method))
+	assert.NotNil(t, begin(t.Context(), g, method))
+}
+
+// TestOutcomes has calls end with codes, under rules that count only some.
+func TestOutcomes(t *testing.T) {
+	type code uint32 // as codes.Code and connect.Code
+	tests := []struct {
+		name      string
+		countOnly func(rpclimit.Outcome) bool
+		code      uint32
+		returned  bool
+		counts    bool
+	}{
+		{"success is no failure", rpclimit.Failures, 0, true, false},
+		{"an error is a failure", rpclimit.Failures, 2, true, true},
+		{"a panic counts", rpclimit.Failures, 0, false, true},
+		{"one of the codes", rpclimit.CodeIn[code](7, 16), 16, true, true},
+		{"another code", rpclimit.CodeIn[code](7, 16), 5, true, false},
+		{"no code", rpclimit.CodeIn[code](), 5, true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			l := budgets(t, "9 per hour", "9 per hour")
+			g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{
+				{Name: "a", Key: all, CountOnly: tt.countOnly}, {Name: "b", Key: all},
+			}})
+			s, d := g.Begin(ctx, callOf(method), nil, true)
+			require.Nil(t, d)
+			cancel() // a client that leaves keeps no tokens from a refund
+			s.End(tt.code, tt.returned)
+			want := int64(9)
+			if tt.counts {
+				want = 8
+			}
+			assert.Equal(t, want, left(t, l, "a"))
+			assert.EqualValues(t, 8, left(t, l, "b"))
+		})
+	}
+}
+
+// TestRefundWithoutABudget takes the budget away during a call. The refund is reported.
+func TestRefundWithoutABudget(t *testing.T) {
+	var told reports
+	l := budgets(t, "9 per hour")
+	g := guard(t, rpclimit.Config{
+		Limiter: l, Rules: []rpclimit.Rule{{Name: "a", CountOnly: rpclimit.Failures}}, Error: told.add,
+	})
+	s, d := g.Begin(t.Context(), callOf(method), nil, true)
+	require.Nil(t, d)
+	require.NoError(t, l.SetPolicy(ratelimit.Policy{}))
+	s.End(0, true)
+	require.Len(t, told.errs, 1)
+	assert.ErrorIs(t, told.errs[0], ratelimit.ErrNoRule)
+}
+
+func TestMessagesOfOneRule(t *testing.T) {
+	l := budgets(t, "2 per hour")
+	g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{{Name: "a", Key: all, PerMessage: true}}})
+	type value struct{}
+	s, d := g.Begin(context.WithValue(t.Context(), value{}, 1), callOf(method), nil, true)
+	require.Nil(t, d)
+	assert.Equal(t, 1, s.Value(value{}), "values of the outer context")
+	assert.Empty(t, rpclimit.Decisions(s), "of the call there is none")
+	assert.Nil(t, s.Message(nil))
+	assert.Nil(t, s.Message(nil))
+	require.NotNil(t, s.Message(nil))
+	assert.NotNil(t, begin(t.Context(), g, method), "a unary call is a message")
+}
