@@ -24,6 +24,7 @@ type Guard struct {
 	wrap      func(http.Handler) http.Handler
 	cfg       atomic.Pointer[settings]
 	replacing sync.Mutex // so that cfg and the rules are of the same Replace
+	recent    recent
 }
 
 // New returns a Guard whose rules belong to limiter. If cfg is invalid, the error joins a

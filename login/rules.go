@@ -24,7 +24,11 @@ func (g *Guard) rules(cfg *settings) []ratelimit.Rule {
 	failed := func(res ratelimit.Response) bool {
 		a := attemptOf(res.Request)
 		a.settled = true
-		return a.failed(cfg, res)
+		failed := a.failed(cfg, res)
+		if failed {
+			g.recent.note(a.account, a.pair)
+		}
+		return failed
 	}
 	rules := []ratelimit.Rule{
 		{ // Its Key reports what goes wrong when a request is read, and what the watch has found.

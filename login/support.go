@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -15,8 +16,9 @@ var ErrNoAccount = errors.New("login: no account")
 var ErrNoAddr = errors.New("login: no client address")
 
 // Unlock clears the failures of an account, for a support desk, and how many new pairs it has made
-// known. It also clears the failures of the account's pairs with the given client addresses, and
-// ends their blocks. The failures of other pairs, of addresses, of networks and of the total stay:
+// known. It also clears the failures of the account's pairs, and ends their blocks: of its pairs
+// with the given client addresses, and of the last 16 pairs that failed in this process. Other
+// instances know of others. The failures of other pairs, of addresses, of networks and of the total stay:
 // to clear these, call Reset of the limiter with the Rule and the Key of a Decision of
 // [Guard.State]. Other instances that know of a block learn of its end within 10 seconds.
 //
@@ -28,17 +30,27 @@ func (g *Guard) Unlock(ctx context.Context, account string, addrs ...netip.Addr)
 	if key.IsZero() {
 		return ErrNoAccount
 	}
-	changes := []ratelimit.Change{reset(cfg.account(), key), reset(cfg.fresh(), key)}
+	var pairs []ratelimit.Key
 	for _, addr := range addrs {
-		pairs, _, err := g.pairs(cfg, key, addr)
+		both, _, err := g.pairs(cfg, key, addr)
 		if err != nil {
 			return err
 		}
-		for _, pair := range pairs {
+		pairs = append(pairs, both[:]...)
+	}
+	seen := g.recent.take(key)
+	changes := []ratelimit.Change{reset(cfg.account(), key), reset(cfg.fresh(), key)}
+	for i, pair := range append(pairs, seen...) {
+		if i < len(pairs) || !slices.Contains(pairs, pair) {
 			changes = append(changes, reset(cfg.pair(), pair))
 		}
 	}
 	_, err := g.apply(ctx, changes...)
+	if err != nil { // the desk will try again
+		for _, pair := range seen {
+			g.recent.note(key, pair)
+		}
+	}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,8 +19,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// After Unlock the owner logs in with the right password. Without the address, the pair keeps its
-// failures.
+// After Unlock the owner logs in with the right password, wherever from: this process has seen the
+// pair fail.
 func TestUnlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newRoute(t, newLimiter(t, ratelimit.Config{}), login.Config{})
@@ -33,9 +34,8 @@ func TestUnlock(t *testing.T) {
 		for range 6 {
 			s.try("10.0.0.2", "alice", "oops")
 		}
-		require.NoError(t, s.Unlock(t.Context(), "alice"))
 		require.Equal(t, 429, s.try("10.0.0.2", "alice", "secret"), "the pair has failed too often")
-		require.NoError(t, s.Unlock(t.Context(), " ALICE ", addr("10.0.0.3"), addr("10.0.0.2")))
+		require.NoError(t, s.Unlock(t.Context(), " ALICE "))
 		assert.Equal(t, 200, s.try("10.0.0.2", "alice", "secret"))
 	})
 }
@@ -56,15 +56,57 @@ func TestUnlockEndsTheBlockOfAPair(t *testing.T) {
 					s.try("10.0.0.1", "alice", "oops")
 				}
 				require.Equal(t, ratelimit.ReasonBlocked, s.state(t, "alice", "10.0.0.1").Pair.Reason)
-				require.NoError(t, s.Unlock(t.Context(), "alice"))
-				require.Equal(t, 429, s.try("10.0.0.1", "alice", "secret"), "the pair is still blocked")
+				require.Equal(t, 429, s.try("10.0.0.1", "alice", "secret"), "the pair is blocked")
 				requireBlocked(t, l)
-				require.NoError(t, s.Unlock(t.Context(), "alice", addr("10.0.0.1")))
+				require.NoError(t, s.Unlock(t.Context(), "alice"))
 				assert.Empty(t, l.Blocked())
 				assert.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
 			})
 		})
 	}
+}
+
+// Without addresses, an instance unlocks the pairs that it has seen fail itself.
+func TestUnlockKnowsOwnPairsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := ratelimit.Config{Store: newCounting(), OnStoreFailure: ratelimit.FailClosed}
+		here := newRoute(t, newLimiter(t, cfg), login.Config{})
+		there := newRoute(t, newLimiter(t, cfg), login.Config{})
+		for range 5 {
+			here.try("10.0.0.1", "alice", "oops")
+		}
+		require.NoError(t, there.Unlock(t.Context(), "alice"))
+		require.Equal(t, 429, there.try("10.0.0.1", "alice", "secret"))
+		require.NoError(t, here.Unlock(t.Context(), "alice"))
+		time.Sleep(time.Minute) // until denials are no longer cached
+		require.Equal(t, 200, there.try("10.0.0.1", "alice", "secret"))
+	})
+}
+
+// However many pairs of an account fail, and however many accounts, the last 16 are unlocked.
+func TestUnlockManyPairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newRoute(t, newLimiter(t, ratelimit.Config{}), login.Config{
+			PerAccount: ratelimit.MustParse("unlimited"), Total: ratelimit.MustParse("unlimited"),
+			PerNetwork: ratelimit.MustParse("unlimited"),
+		})
+		for i := range 20 {
+			for range 5 {
+				s.try(address(1000*i), "alice", "oops")
+			}
+		}
+		for i := range 3000 {
+			s.try(address(100_000+i), "user"+strconv.Itoa(i), "oops")
+		}
+		require.NoError(t, s.Unlock(t.Context(), "alice"))
+		for i := range 20 {
+			want := 200
+			if i < 4 {
+				want = 429
+			}
+			assert.Equal(t, want, s.try(address(1000*i), "alice", "secret"), i)
+		}
+	})
 }
 
 // The other instance still denies the pair for a while without a call of the store.
