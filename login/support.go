@@ -18,7 +18,7 @@ var ErrNoAddr = errors.New("login: no client address")
 // Unlock clears the failures of an account, for a support desk, and how many new pairs it has made
 // known. It also clears the failures of the account's pairs, and ends their blocks: of its pairs
 // with the given client addresses, and of the last 16 pairs that failed in this process. Other
-// instances know of others. The failures of other pairs, of addresses, of networks and of the total stay:
+// instances know of others. All other failures stay, of addresses, of networks and of the total:
 // to clear these, call Reset of the limiter with the Rule and the Key of a Decision of
 // [Guard.State]. Other instances that know of a block learn of its end within 10 seconds.
 //
