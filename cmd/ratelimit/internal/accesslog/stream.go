@@ -1,0 +1,120 @@
+package accesslog
+
+import (
+	"fmt"
+	"io"
+)
+
+const batchLines = 256
+
+// A batch is some lines of one file, in their order.
+type batch struct {
+	format  *Format
+	lines   []string
+	numbers []int64
+	errs    []error // from reading or parsing; nil for a good line
+	entries []Entry
+	parsed  chan struct{} // closed when entries and errs are there
+	end     error         // after these lines: io.EOF, or why reading ended
+}
+
+func newBatch() *batch { return &batch{parsed: make(chan struct{})} }
+
+// add adds a line. An empty line is none.
+func (b *batch) add(line string, number int64, err error) {
+	if line == "" && err == nil {
+		return
+	}
+	b.lines, b.numbers, b.errs = append(b.lines, line), append(b.numbers, number), append(b.errs, err)
+}
+
+// parse makes entries of the lines.
+func (b *batch) parse() {
+	b.entries = make([]Entry, len(b.lines))
+	for i, line := range b.lines {
+		if b.errs[i] == nil {
+			b.errs[i] = b.format.Parse(line, &b.entries[i])
+		}
+	}
+	close(b.parsed)
+}
+
+// A stream is one file whose lines are read and parsed ahead, by a goroutine that ends with the
+// file, or after Close of the Reader when a read from the file has returned.
+type stream struct {
+	source  Source
+	batches chan *batch // in the order of the file
+
+	now  *batch // being consumed
+	next int    // in now
+	sort window
+}
+
+// read sends the batches of s. It is a goroutine.
+func (r *Reader) read(s *stream) {
+	lines, err := openLines(s.source, r.opts.Progress)
+	if err != nil {
+		b := newBatch()
+		b.end = err
+		r.send(s, b)
+		return
+	}
+	defer lines.closer.Close()
+	format := r.opts.Format
+	for b := newBatch(); ; b = newBatch() {
+		size := batchLines
+		if format == nil {
+			size = sampleLines
+		}
+		for len(b.lines) < size && b.end == nil {
+			line, err := lines.next()
+			if err != nil && err != errLong {
+				b.end = err
+				break
+			}
+			b.add(line, lines.number, err)
+		}
+		if format == nil && len(b.lines) > 0 {
+			if format, err = detect(b.lines); err != nil {
+				b.lines, b.end = nil, err
+			} else {
+				format = format.In(r.opts.Location)
+			}
+		}
+		b.format = format
+		if b.end != nil && b.end != io.EOF {
+			b.end = fmt.Errorf("line %d: %w", lines.number+1, b.end)
+		}
+		if !r.send(s, b) || b.end != nil {
+			return
+		}
+	}
+}
+
+// send hands b to a parser and to the consumer. It returns false after Close.
+func (r *Reader) send(s *stream, b *batch) bool {
+	select {
+	case r.work <- b:
+	case <-r.closed:
+		return false
+	}
+	select {
+	case s.batches <- b:
+		return true
+	case <-r.closed:
+		return false
+	}
+}
+
+// parseBatches parses until Close. It is a goroutine.
+func (r *Reader) parseBatches() {
+	defer r.parsers.Done()
+	for {
+		select {
+		case b := <-r.work:
+			b.parse()
+		case <-r.closed:
+			return
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package accesslog
+
+import (
+	"container/heap"
+	"time"
+)
+
+// A window sorts entries that are out of order by at most span.
+type window struct {
+	span    time.Duration
+	maxHeld int
+	held    byTime
+	latest  time.Time // of all entries
+	last    time.Time // of the entries that were taken
+	late    int64
+}
+
+func (w *window) add(e *Entry) {
+	if e.Time.After(w.latest) {
+		w.latest = e.Time
+	}
+	if e.Time.Before(w.last) {
+		w.late++
+	}
+	heap.Push(&w.held, e)
+}
+
+// ready reports whether no entry within the window can come before the first held entry.
+func (w *window) ready() bool {
+	return len(w.held) > 0 && (len(w.held) >= w.maxHeld || w.held[0].Time.Before(w.latest.Add(-w.span)))
+}
+
+// take returns the first held entry, or nil.
+func (w *window) take() *Entry {
+	if len(w.held) == 0 {
+		return nil
+	}
+	e := heap.Pop(&w.held).(*Entry)
+	if e.Time.After(w.last) {
+		w.last = e.Time
+	}
+	return e
+}
+
+// byTime is a heap of entries. Entries of the same time keep the order of the file.
+type byTime []*Entry
+
+func (h byTime) Len() int { return len(h) }
+
+func (h byTime) Less(i, j int) bool {
+	if c := h[i].Time.Compare(h[j].Time); c != 0 {
+		return c < 0
+	}
+	return h[i].order < h[j].order
+}
+
+func (h byTime) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+func (h *byTime) Push(x any) { *h = append(*h, x.(*Entry)) }
+
+func (h *byTime) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return e
+}

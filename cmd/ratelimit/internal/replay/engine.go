@@ -1,0 +1,216 @@
+// Package replay runs a real limiter over the entries of access logs, by the time of the logs.
+package replay
+
+import (
+	"cmp"
+	"container/heap"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
+	"github.com/ratelimit-go/ratelimit/login"
+)
+
+// A Policy is what an Engine enforces.
+type Policy struct {
+	Config     ratelimit.Config
+	Logins     map[string]Login
+	Decorators map[string]Decorator
+}
+
+// A Login is a login route. Its Config needs no Account, because logs have none.
+type Login struct {
+	Config login.Config
+	Routes []string
+}
+
+// A Decorator is rules for the handlers of some routes.
+type Decorator struct {
+	Rules  []ratelimit.Rule
+	Routes []string
+}
+
+// Options say how to replay. The zero Options are valid.
+type Options struct {
+	// ClientFromLog takes the client of the log as the client, instead of the client that the
+	// policy finds from the peer and the header fields that the log has.
+	ClientFromLog bool
+	// Enforce enforces all rules that are not off, in any mode.
+	Enforce bool
+}
+
+// An Engine decides on entries by their time. Its methods are for one goroutine.
+type Engine struct {
+	policy Policy
+	opts   Options
+
+	limiter *ratelimit.Limiter
+	handler http.Handler
+	routes  map[string]http.Handler // of logins and decorators, by pattern
+	mux     *http.ServeMux          // finds the pattern
+
+	now     time.Time // of the clock
+	started bool
+	hold    bool // whether anything depends on the ends of requests
+	flights flights
+	order   int64
+	blocks  int64
+	notes   []string
+	answer  answer
+}
+
+// A visit is one request on its way through the limiter.
+type visit struct {
+	entry  *accesslog.Entry
+	result Result
+	yield  func(struct{}) bool // ends the first part of the request; nil if the request ends at once
+}
+
+// New returns an Engine, or every mistake in the policy.
+func New(policy Policy, opts Options) (*Engine, error) {
+	e := &Engine{policy: policy, opts: opts, answer: answer{http.Header{}}, now: time.Unix(0, 0)}
+	return e, e.build()
+}
+
+// build makes the limiter. It begins at the current time of the clock.
+func (e *Engine) build() (err error) {
+	e.notes, e.blocks = nil, 0
+	if e.limiter, err = ratelimit.New(e.adapt(e.policy.Config)); err != nil {
+		return err
+	}
+	e.routes, e.mux = map[string]http.Handler{}, http.NewServeMux()
+	var errs []error
+	final := http.HandlerFunc(e.serveFinal)
+	for _, name := range slices.Sorted(maps.Keys(e.policy.Logins)) {
+		l := e.policy.Logins[name]
+		cfg := l.Config
+		cfg.Account = accountOf
+		e.hold = true
+		guard, err := login.New(e.limiter, cfg)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		e.note(fmt.Sprintf(
+			"login %q: logs have no accounts. Attempts without a user have one account for each address.",
+			name))
+		errs = append(errs, e.route("login", name, l.Routes, guard.Handler(final)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.policy.Decorators)) {
+		d := e.policy.Decorators[name]
+		with, err := e.limiter.Decorator(e.adaptRules(d.Rules)...)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, e.route("decorator", name, d.Routes, with(final)))
+	}
+	e.handler = e.limiter.Handler(http.HandlerFunc(e.serveRoute))
+	return errors.Join(errs...)
+}
+
+// route serves the routes of a login or a decorator by h.
+func (e *Engine) route(what, name string, patterns []string, h http.Handler) (err error) {
+	if len(patterns) == 0 {
+		e.note(fmt.Sprintf("%s %q: the policy names no routes for it, so it is not replayed.", what, name))
+	}
+	for _, pattern := range patterns {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					err = cmp.Or(err, fmt.Errorf("%s %q: route %q: %v", what, name, pattern, p))
+				}
+			}()
+			e.mux.Handle(pattern, h)
+		}()
+		e.routes[pattern] = h
+	}
+	return err
+}
+
+// serveRoute is the program behind the limiter.
+func (e *Engine) serveRoute(w http.ResponseWriter, r *http.Request) {
+	if len(e.routes) > 0 {
+		if _, pattern := e.mux.Handler(r); e.routes[pattern] != nil {
+			r.Pattern = pattern
+			e.routes[pattern].ServeHTTP(w, r)
+			return
+		}
+	}
+	e.serveFinal(w, r)
+}
+
+// serveFinal answers as the log says, when the log says.
+func (e *Engine) serveFinal(w http.ResponseWriter, r *http.Request) {
+	v := visitOf(r)
+	if v.yield != nil {
+		v.yield(struct{}{})
+	}
+	write(w, v.entry)
+}
+
+// Serve decides on the next entry. Entries must come in the order of their times: an earlier one is
+// decided at the time of the entry before.
+func (e *Engine) Serve(entry *accesslog.Entry) (Result, error) {
+	if !e.started {
+		e.started, e.now = true, entry.Time
+		if err := e.build(); err != nil {
+			return Result{}, err
+		}
+	}
+	e.endUntil(entry.Time)
+	e.forward(entry.Time)
+	v := &visit{entry: entry}
+	r := request(v, e.opts.ClientFromLog)
+	if client, err := e.limiter.ClientIP().Client(r); err == nil {
+		v.result.Client = ratelimit.PrefixKey(client)
+	}
+	if end := entry.End(); e.hold && end.After(e.now) {
+		e.serveHeld(v, r, end)
+	} else {
+		clear(e.answer.header)
+		e.handler.ServeHTTP(&e.answer, r)
+	}
+	return v.result, nil
+}
+
+// serveHeld serves a request until its handler is called, and keeps the rest for its end. A
+// coroutine carries it, so that everything runs one after another.
+func (e *Engine) serveHeld(v *visit, r *http.Request, end time.Time) {
+	resume, _ := iter.Pull(func(yield func(struct{}) bool) {
+		v.yield = yield
+		e.handler.ServeHTTP(&answer{http.Header{}}, r)
+	})
+	if _, inHandler := resume(); inHandler {
+		heap.Push(&e.flights, flight{end, e.order, resume})
+		e.order++
+	}
+	if len(e.flights) > maxFlights {
+		e.note("More than 100,000 requests were in flight. Some ended early.")
+		e.endFirst()
+	}
+}
+
+// Finish ends the requests that are in flight.
+func (e *Engine) Finish() {
+	for len(e.flights) > 0 {
+		e.endFirst()
+	}
+}
+
+// Notes returns what a reader of the result should know. It is plain text.
+func (e *Engine) Notes() []string { return e.notes }
+
+const maxNotes = 20
+
+func (e *Engine) note(text string) {
+	if !slices.Contains(e.notes, text) && len(e.notes) < maxNotes {
+		e.notes = append(e.notes, text)
+	}
+}

@@ -1,0 +1,220 @@
+package replay_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/replay"
+	"github.com/ratelimit-go/ratelimit/login"
+)
+
+var midnight = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+
+// entry returns an entry of the client 192.0.2.1 after midnight.
+func entry(t testing.TB, after time.Duration, method, target string, status int) *accesslog.Entry {
+	e, err := accesslog.NewEntry(method, target, netip.MustParseAddr("192.0.2.1"))
+	require.NoError(t, err)
+	e.Time, e.Status = midnight.Add(after), status
+	return e
+}
+
+func newEngine(t testing.TB, p replay.Policy, opts replay.Options) *replay.Engine {
+	e, err := replay.New(p, opts)
+	require.NoError(t, err)
+	return e
+}
+
+// deny returns whether the engine denies each of the entries.
+func deny(t *testing.T, e *replay.Engine, entries ...*accesslog.Entry) []bool {
+	var denied []bool
+	for _, one := range entries {
+		r, err := e.Serve(one)
+		require.NoError(t, err)
+		denied = append(denied, r.Denied)
+	}
+	e.Finish()
+	return denied
+}
+
+func rules(rules ...ratelimit.Rule) replay.Policy {
+	return replay.Policy{Config: ratelimit.Config{Rules: rules}}
+}
+
+func TestMistakesAreReportedBeforeTheFirstEntry(t *testing.T) {
+	t.Parallel()
+	_, err := replay.New(rules(ratelimit.Rule{Name: "a"}), replay.Options{})
+	assert.ErrorContains(t, err, "Rules[0].Limits")
+	_, err = replay.New(replay.Policy{Decorators: map[string]replay.Decorator{"d": {
+		Rules: []ratelimit.Rule{{Name: "a", Limits: ratelimit.MustParse("1/s")}}, Routes: []string{"GET x y"},
+	}}}, replay.Options{})
+	assert.ErrorContains(t, err, `decorator "d": route "GET x y"`)
+}
+
+func TestTheClockNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, rules(ratelimit.Rule{Name: "a", Limits: ratelimit.MustParse("1 per minute")}), replay.Options{})
+	assert.Equal(t, []bool{false, true, false, true}, deny(t, e,
+		entry(t, time.Hour, "GET", "/", 200), entry(t, time.Minute, "GET", "/", 200),
+		entry(t, time.Hour+time.Minute, "GET", "/", 200), entry(t, 0, "GET", "/", 200)))
+}
+
+func TestStatusDecidesWhatCounts(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, rules(ratelimit.Rule{
+		Name: "a", Limits: ratelimit.MustParse("1 per minute"), CountOnly: ratelimit.Failures,
+	}), replay.Options{})
+	assert.Equal(t, []bool{false, false, false, true}, deny(t, e,
+		entry(t, 0, "GET", "/", 200), entry(t, 1, "GET", "/", 304), entry(t, 2, "GET", "/", 404), entry(t, 3, "GET", "/", 200)))
+	assert.Equal(t, []bool{false, true}, deny(t, newEngine(t, rules(ratelimit.Rule{
+		Name: "a", Limits: ratelimit.MustParse("1 per minute"), CountOnly: ratelimit.Failures,
+	}), replay.Options{}), entry(t, 0, "GET", "/", 0), entry(t, 1, "GET", "/", 200)), "an unknown status counts")
+}
+
+func TestBytesOfTheLogAreTheBytesOfTheResponse(t *testing.T) {
+	t.Parallel()
+	var seen []int64
+	e := newEngine(t, rules(ratelimit.Rule{
+		Name: "a", Limits: ratelimit.MustParse("1000000 per minute"),
+		ResponseCost: func(res ratelimit.Response) int64 { seen = append(seen, res.Bytes); return res.Bytes },
+	}), replay.Options{})
+	a, b := entry(t, 0, "GET", "/", 200), entry(t, 1, "GET", "/", 200)
+	a.Bytes = 123_456
+	deny(t, e, a, b)
+	assert.Equal(t, []int64{123_456, 0}, seen)
+}
+
+func TestDurationsKeepRequestsInFlight(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, rules(ratelimit.Rule{Name: "a", InFlight: 1}), replay.Options{})
+	slow := entry(t, 0, "GET", "/", 200)
+	slow.Duration = 3 * time.Second
+	assert.Equal(t, []bool{false, true, false}, deny(t, e, slow,
+		entry(t, 2*time.Second, "GET", "/", 200), entry(t, 3*time.Second, "GET", "/", 200)))
+}
+
+func TestResponsesAreViolationsWhenTheyEnd(t *testing.T) {
+	t.Parallel()
+	block := &ratelimit.Block{After: ratelimit.Per(1, time.Hour), For: time.Hour, When: ratelimit.StatusIn(401)}
+	e := newEngine(t, rules(ratelimit.Rule{Name: "a", Limits: ratelimit.MustParse("9 per second"), Block: block}), replay.Options{})
+	slow := entry(t, 0, "GET", "/", 401)
+	slow.Duration = 3 * time.Second
+	assert.Equal(t, []bool{false, false, true}, deny(t, e, slow,
+		entry(t, 2*time.Second, "GET", "/", 200), entry(t, 4*time.Second, "GET", "/", 200)))
+	assert.EqualValues(t, 1, e.Blocks())
+}
+
+func TestLoginsCountFailuresOfTheirRoutes(t *testing.T) {
+	t.Parallel()
+	p := replay.Policy{Logins: map[string]replay.Login{"login": {
+		Config: login.Config{Succeeded: ratelimit.StatusIn(200), PerPair: ratelimit.MustParse("2 per hour")},
+		Routes: []string{"POST /login"},
+	}}}
+	e := newEngine(t, p, replay.Options{})
+	other := entry(t, 5, "POST", "/login", 401)
+	other.Client = netip.MustParseAddr("198.51.100.1")
+	assert.Equal(t, []bool{false, false, true, false, false}, deny(t, e,
+		entry(t, 0, "POST", "/login", 401), entry(t, 1, "POST", "/login", 401), entry(t, 2, "POST", "/login", 401),
+		entry(t, 3, "POST", "/elsewhere", 401), other))
+	require.Len(t, e.Notes(), 1)
+	assert.Contains(t, e.Notes()[0], "logs have no accounts")
+}
+
+func TestDecoratorsApplyOnTheirRoutes(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, replay.Policy{Decorators: map[string]replay.Decorator{
+		"d": {Rules: []ratelimit.Rule{{Name: "a", Limits: ratelimit.MustParse("1 per hour")}}, Routes: []string{"GET /a/{id}"}},
+		"e": {Rules: []ratelimit.Rule{{Name: "b", Limits: ratelimit.MustParse("1 per hour")}}},
+	}}, replay.Options{})
+	assert.Equal(t, []bool{false, true, false}, deny(t, e,
+		entry(t, 0, "GET", "/a/1", 200), entry(t, 1, "GET", "/a/2", 200), entry(t, 2, "GET", "/b", 200)))
+	assert.Equal(t, []string{`decorator "e": the policy names no routes for it, so it is not replayed.`}, e.Notes())
+}
+
+func TestEnforceEnforcesDryRuns(t *testing.T) {
+	t.Parallel()
+	p := rules(
+		ratelimit.Rule{Name: "a", Limits: ratelimit.MustParse("1 per hour"), Mode: ratelimit.DryRun},
+		ratelimit.Rule{Name: "off", Limits: ratelimit.MustParse("1 per year"), Mode: ratelimit.Off},
+	)
+	two := []*accesslog.Entry{entry(t, 0, "GET", "/", 200), entry(t, time.Hour/2, "GET", "/", 200), entry(t, time.Hour, "GET", "/", 200)}
+	assert.Equal(t, []bool{false, false, false}, deny(t, newEngine(t, p, replay.Options{}), two...))
+	assert.Equal(t, []bool{false, true, false}, deny(t, newEngine(t, p, replay.Options{Enforce: true}), two...))
+}
+
+func TestTheClientIsOfTheLogOrOfThePolicy(t *testing.T) {
+	t.Parallel()
+	p := rules(ratelimit.Rule{Name: "a", Limits: ratelimit.MustParse("1 per hour")})
+	p.Config.ClientIP = clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/8")).IPv6Prefix(48)
+	forwarded := func(after time.Duration, client string) *accesslog.Entry {
+		e := entry(t, after, "GET", "/", 200)
+		e.Peer, e.Header = netip.MustParseAddr("10.0.0.1"), http.Header{"X-Forwarded-For": {client}}
+		return e
+	}
+	same := []*accesslog.Entry{forwarded(0, "2001:db8:1:1::1"), forwarded(1, "2001:db8:1:2::1"), forwarded(2, "2001:db8:2::1")}
+	assert.Equal(t, []bool{false, true, false}, deny(t, newEngine(t, p, replay.Options{}), same...))
+	assert.Equal(t, []bool{false, true, true}, deny(t, newEngine(t, p, replay.Options{ClientFromLog: true}), same...))
+	e := newEngine(t, p, replay.Options{ClientFromLog: true})
+	near, far := entry(t, 0, "GET", "/", 200), entry(t, 1, "GET", "/", 200)
+	near.Client, far.Client = netip.MustParseAddr("2001:db8:1:1::1"), netip.MustParseAddr("2001:db8:1:2::1")
+	assert.Equal(t, []bool{false, true}, deny(t, e, near, far), "the prefixes are those that the policy counts")
+
+	e = newEngine(t, p, replay.Options{ClientFromLog: true})
+	r, err := e.Serve(same[0])
+	require.NoError(t, err)
+	assert.Equal(t, "addr:192.0.2.1", r.Client.String())
+	assert.Equal(t, "2001:db8:1:1::1", same[0].Header.Get("X-Forwarded-For"), "the entry stays")
+}
+
+// TestMaxWaitDecidesAsWaitingDoes compares a replay with a limiter that really holds requests.
+func TestMaxWaitDecidesAsWaitingDoes(t *testing.T) {
+	t.Parallel()
+	rule := ratelimit.Rule{Name: "a", Limits: ratelimit.MustParse("20 per second burst 5"), MaxWait: 2 * time.Second}
+	const n = 2000
+	random := rand.New(rand.NewPCG(3, 4))
+	var at []time.Duration
+	for range n {
+		at = append(at, time.Duration(random.IntN(60_000))*time.Millisecond+time.Duration(random.IntN(1e6)))
+	}
+	slices.Sort(at)
+	want := make([]bool, n)
+	synctest.Test(t, func(t *testing.T) {
+		limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{rule}})
+		require.NoError(t, err)
+		h := limiter.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }))
+		start := time.Now()
+		var all sync.WaitGroup
+		for i := range n {
+			time.Sleep(time.Until(start.Add(at[i])))
+			all.Go(func() {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), "GET", "/", nil))
+				want[i] = w.Code == 429
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+	})
+	var entries []*accesslog.Entry
+	for i := range n {
+		entries = append(entries, entry(t, at[i], "GET", "/", 200))
+	}
+	e := newEngine(t, rules(rule), replay.Options{})
+	assert.Equal(t, want, deny(t, e, entries...))
+	assert.Contains(t, want, true)
+	assert.Contains(t, fmt.Sprint(e.Notes()), "a replay does not wait")
+}

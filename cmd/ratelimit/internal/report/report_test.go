@@ -1,0 +1,79 @@
+package report_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/replay"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/report"
+)
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// add adds a request of a client, after some seconds.
+func add(c *report.Collector, second, client int, denied bool) {
+	addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(client)})
+	e := &accesslog.Entry{
+		Time: noon.Add(time.Duration(second) * time.Second), Status: 200,
+		File: "a.log", Number: int64(second), Line: strings.Repeat("x", 1000),
+	}
+	r := replay.Result{Client: ratelimit.AddrKey(addr), Denied: denied}
+	r.Decision.Rule = "rule"
+	c.Add(e, &r, nil)
+}
+
+func TestTimelineIsBounded(t *testing.T) {
+	t.Parallel()
+	c := report.NewCollector("p", "")
+	for i := range 100_000 {
+		add(c, i, 1, i%4 == 0)
+	}
+	line := c.Report(accesslog.Stats{}, 1).Time
+	assert.Equal(t, 512*time.Second, line.Width)
+	assert.Equal(t, noon, line.Start)
+	require.Len(t, line.Slots, 196)
+	for _, s := range line.Slots[:195] {
+		require.Equal(t, report.Slot{Allowed: 384, Denied: 128}, s)
+	}
+}
+
+func TestTopListsTheClientsDeniedMost(t *testing.T) {
+	t.Parallel()
+	c := report.NewCollector("p", "")
+	for client := range 250 {
+		for i := range 1 + (client*7)%250 {
+			add(c, i, client, true)
+		}
+	}
+	var got []string
+	for _, one := range c.Report(accesslog.Stats{}, 3).Top {
+		got = append(got, fmt.Sprint(one.Client, " ", one.Denied, " ", one.Last.Number, " ", len(one.First.Text)))
+	}
+	assert.Equal(t, []string{"addr:192.0.2.107 250 249 243", "addr:192.0.2.214 249 248 243", "addr:192.0.2.71 248 247 243"}, got)
+	assert.Empty(t, c.Report(accesslog.Stats{}, 0).Top)
+}
+
+func TestAnEmptyReportIsPrinted(t *testing.T) {
+	t.Parallel()
+	r := report.NewCollector("p", "q").Report(accesslog.Stats{}, 3)
+	var b strings.Builder
+	require.NoError(t, r.WriteText(&b))
+	require.NoError(t, r.WriteSVG(&b))
+	assert.Contains(t, b.String(), "No requests.")
+	assert.True(t, r.Check(0), "no client was denied")
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0 lines", 1: "1 line", 999: "999 lines", 1000: "1,000 lines", 1234567: "1,234,567 lines"} {
+		assert.Equal(t, want, report.Count(n, "line"))
+	}
+}

@@ -1,0 +1,208 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+const timeForm = "2006-01-02 15:04:05"
+
+// WriteText prints r for people.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	r.writeTotals(&b)
+	r.writeRules(&b)
+	r.writeThen(&b)
+	r.writeAgainst(&b)
+	writeClients(&b, "Clients denied most", "denied", r.Top)
+	r.writeNotes(&b)
+	if r.Gate != nil {
+		outcome := "passed"
+		if !r.Gate.Passed {
+			outcome = "FAILED"
+		}
+		fmt.Fprintf(&b, "\nGate %s: %s of clients denied, at most %s allowed.\n",
+			outcome, percent(r.Clients.Share), percent(r.Gate.Max))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Report) writeTotals(b *strings.Builder) {
+	if r.Requests == 0 {
+		b.WriteString("No requests.\n")
+		return
+	}
+	fmt.Fprintf(b, "%s of %s, %s to %s UTC (%s)\n", Count(r.Requests, "request"), Count(r.Clients.Total,
+		"client"),
+		r.From.UTC().Format(timeForm), r.To.UTC().Format(timeForm), strings.Join(r.Log.Formats, ", "))
+	fmt.Fprintf(b, "%s denies %s (%s) of %s (%s)\n", r.Policy, Count(r.Denied, "request"),
+		percent(ratio(r.Denied, r.Requests)), Count(r.Clients.Denied, "client"), percent(r.Clients.Share))
+	if r.Blocks > 0 {
+		fmt.Fprintf(b, "%s began\n", Count(r.Blocks, "block"))
+	}
+}
+
+func (r *Report) writeRules(b *strings.Builder) {
+	if len(r.Rules) == 0 {
+		return
+	}
+	b.WriteByte('\n')
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "rule\tapplied\tdenied\twould deny\tclients denied\twithout key\t")
+	for _, rule := range r.Rules {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n", rule.Name, group(rule.Applied), group(rule.Denied),
+			group(rule.Dry), group(rule.Clients), group(rule.Missing))
+	}
+	_ = t.Flush() // a strings.Builder does not fail
+}
+
+func (r *Report) writeThen(b *strings.Builder) {
+	if r.Then.Denied == 0 {
+		return
+	}
+	fmt.Fprintf(b,
+		"\nDenied then, by status 429 in the log: %s. Of these, %s denied now. %s more are denied now.\n",
+		Count(r.Then.Denied, "request"), areOf(r.Then.Both), group(r.Then.OnlyNow))
+}
+
+func (r *Report) writeAgainst(b *strings.Builder) {
+	a := r.Against
+	if a == nil {
+		return
+	}
+	fmt.Fprintf(b, "\nAgainst %s, which denies %s\n", a.Policy, Count(a.Denied, "request"))
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "\tnewly denied\tnewly allowed\t")
+	fmt.Fprintf(t, "requests\t%s\t%s\t\n", group(a.NewlyDenied), group(a.NewlyAllowed))
+	fmt.Fprintf(t, "clients\t%s\t%s\t\n", group(a.DeniedNow), group(a.AllowedNow))
+	for _, c := range a.Rules {
+		fmt.Fprintf(t, "requests by %s\t%s\t%s\t\n", c.Name, group(c.NewlyDenied), group(c.NewlyAllowed))
+	}
+	_ = t.Flush() // a strings.Builder does not fail
+	writeClients(b, "Clients newly denied most", "newly denied", a.Top)
+}
+
+func writeClients(b *strings.Builder, title, what string, clients []Client) {
+	if len(clients) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", title)
+	for _, c := range clients {
+		rules := slices.SortedFunc(maps.Keys(c.Rules), func(a,
+			b string,
+		) int {
+			return int(c.Rules[b] - c.Rules[a])
+		})
+		fmt.Fprintf(b, "  %s: %s of %s %s, by %s\n", c.Client, group(c.Denied), Count(c.Requests,
+			"request"), what,
+			strings.Join(rules, ", "))
+		fmt.Fprintf(b, "    first  %s:%d  %s\n", c.First.File, c.First.Number, c.First.Text)
+		fmt.Fprintf(b, "    last   %s:%d  %s\n", c.Last.File, c.Last.Number, c.Last.Text)
+	}
+}
+
+func (r *Report) writeNotes(b *strings.Builder) {
+	b.WriteByte('\n')
+	l := &r.Log
+	if l.Unreadable > 0 {
+		fmt.Fprintf(b, "%s of %s cannot be read. The first:\n", group(l.Unreadable), Count(l.Lines, "line"))
+		for _, bad := range l.First {
+			fmt.Fprintf(b, "    %s:%d: %s\n        %s\n", bad.File, bad.Number, bad.Reason, bad.Text)
+		}
+	} else {
+		fmt.Fprintf(b, "Every line of %s was read.\n", group(l.Lines))
+	}
+	for _, note := range r.notes() {
+		fmt.Fprintln(b, note)
+	}
+}
+
+// notes returns what limits the report.
+func (r *Report) notes() []string {
+	var notes []string
+	l := &r.Log
+	if l.WholeSeconds > 0 {
+		notes = append(notes,
+			fmt.Sprintf("The times of %s are in whole seconds: requests of one second count as simultaneous.",
+				Count(l.WholeSeconds, "line")))
+	}
+	if l.Late > 0 {
+		notes = append(notes,
+			fmt.Sprintf("%s out of order by more than the window: decided at the time of the line before. "+
+				"Set a longer -window.", countAre(l.Late, "line")))
+	}
+	if n := l.Lines - l.Unreadable; l.Timed < n {
+		notes = append(notes,
+			fmt.Sprintf("%s without a duration: such requests end when they begin, "+
+				"so they are never in flight.", countAre(n-l.Timed, "line")))
+	}
+	for _, rule := range r.Rules {
+		if rule.Missing > 0 {
+			notes = append(notes,
+				fmt.Sprintf("Rule %s found no key in %s and counted them together: "+
+					"the log may not have the key.", rule.Name, Count(rule.Missing, "request")))
+		}
+	}
+	return append(notes, r.Notes...)
+}
+
+func ratio(n, of int64) float64 {
+	if of == 0 {
+		return 0
+	}
+	return float64(n) / float64(of)
+}
+
+func percent(share float64) string {
+	return strconv.FormatFloat(share*100, 'f', 2, 64) + " %"
+}
+
+// group returns n with a comma between groups of three digits.
+func group(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Count returns n things in words, such as "1 line" or "2,000 lines".
+func Count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return group(n) + " " + what + "s"
+}
+
+func countAre(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what + " is"
+	}
+	return group(n) + " " + what + "s are"
+}
+
+func areOf(n int64) string {
+	if n == 1 {
+		return "1 is"
+	}
+	return group(n) + " are"
+}
+
+// widthText returns the width of a slot for people.
+func widthText(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

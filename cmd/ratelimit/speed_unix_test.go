@@ -1,0 +1,61 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// cpuTime returns the CPU time that this process has used.
+func cpuTime(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestReplayIsNotMuchSlowerThanTheLimiter compares a replay with the same number of requests that
+// are made and decided without any log, by CPU time. A time alone would depend on the machine.
+func TestReplayIsNotMuchSlowerThanTheLimiter(t *testing.T) {
+	const n, atMost = 5_000, 6
+	var log bytes.Buffer
+	generate(&log, n, 5000)
+	path := writeFile(t, "a.log", log.String())
+	limiter, err := ratelimit.New(ratelimit.Config{Rules: []ratelimit.Rule{
+		{Name: "a", Limits: ratelimit.MustParse("60 per minute")},
+	}})
+	require.NoError(t, err)
+	h := limiter.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }))
+	best := func(f func()) time.Duration {
+		least := time.Hour
+		for range 2 {
+			begin := cpuTime(t)
+			f()
+			least = min(least, cpuTime(t)-begin)
+		}
+		return least
+	}
+	alone := best(func() {
+		for i := range n {
+			r := httptest.NewRequest(http.MethodGet, "/orders/17?limit=10", nil)
+			r.RemoteAddr = fmt.Sprintf("10.0.%d.%d:1", i>>8&15, i&255)
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	})
+	replayed := best(func() {
+		status := run(&streams{out: io.Discard, err: io.Discard}, []string{"replay", data("policy.yaml"), path})
+		require.Zero(t, status)
+	})
+	t.Logf("alone %v, replay %v: %.1f times", alone, replayed, float64(replayed)/float64(alone))
+	require.Less(t, replayed, atMost*alone)
+}

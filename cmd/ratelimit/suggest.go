@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/replay"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/suggest"
+	"github.com/ratelimit-go/ratelimit/policyfile"
+)
+
+// suggestFlags are the flags of suggest.
+type suggestFlags struct {
+	logs    logFlags
+	options suggest.Options
+	share   share
+	policy  string
+	check   bool
+}
+
+func (f *suggestFlags) set(flags *flag.FlagSet) {
+	f.logs.add(flags)
+	f.share.value = 0.001
+	flags.Var(&f.share, "share", "the `share` of all clients that the limits may deny (default 0.1%)")
+	flags.IntVar(&f.options.Routes, "routes", 20, "how many routes get limits: those with most requests")
+	flags.Float64Var(&f.options.Headroom, "headroom", 1, "multiply the smallest limits by this `factor`")
+	flags.StringVar(&f.policy, "patterns", "",
+		"a policy `file` whose routes to use, instead of paths with ids collapsed")
+	flags.BoolVar(&f.check, "check", true,
+		"replay the suggested policy on the logs, if they are files")
+}
+
+// runSuggest prints a policy file that fits the logs.
+func runSuggest(std *streams, args []string) error {
+	var f suggestFlags
+	flags := flag.NewFlagSet("suggest", flag.ContinueOnError)
+	f.set(flags)
+	logs, err := parse(std, flags, "suggest access.log...", args)
+	if err != nil {
+		return err
+	}
+	if f.options.Headroom < 1 || f.options.Headroom > 1000 || f.options.Routes < 0 ||
+		f.options.Routes > 1000 {
+		return usagef("want -headroom from 1 to 1000 and -routes from 0 to 1000")
+	}
+	f.options.Share = f.share.value
+	group, err := f.group(std)
+	if err != nil {
+		return err
+	}
+	table := suggest.NewTable(group)
+	stats, err := f.count(std, table, logs)
+	if err != nil {
+		return err
+	}
+	s := table.Suggest(f.options)
+	if s.Clients == 0 {
+		return fmt.Errorf("no request could be read, of %d lines", stats.Lines)
+	}
+	comment := f.comment(&s, &stats)
+	if f.check && !slices.ContainsFunc(logs, readOnce) {
+		line, err := f.checked(std, &s, logs)
+		if err != nil {
+			return err
+		}
+		comment = append(comment, line)
+	}
+	return s.WritePolicy(std.out, comment)
+}
+
+// readOnce reports whether a log can be read only once, such as standard input or a pipe.
+func readOnce(name string) bool {
+	info, err := os.Stat(name)
+	return name == "-" || err != nil || !info.Mode().IsRegular()
+}
+
+// group returns the function that finds the route of a request.
+func (f *suggestFlags) group(std *streams) (func(*accesslog.Entry) string, error) {
+	if f.policy == "" {
+		return suggest.Collapse, nil
+	}
+	file, err := readPolicy(std, f.policy, nil)
+	if err != nil {
+		return nil, err
+	}
+	patterns := slices.Collect(maps.Keys(file.Policy().Routes))
+	for _, l := range file.Logins() {
+		patterns = append(patterns, l.Routes...)
+	}
+	for _, d := range file.Decorators() {
+		patterns = append(patterns, d.Routes...)
+	}
+	slices.Sort(patterns)
+	return suggest.ByPatterns(slices.Compact(patterns)), nil
+}
+
+// count adds the requests of logs to table.
+func (f *suggestFlags) count(std *streams, table *suggest.Table, logs []string) (accesslog.Stats, error) {
+	reader, progress, err := f.logs.open(std, logs)
+	if err != nil {
+		return accesslog.Stats{}, err
+	}
+	defer reader.Close()
+	defer progress.end()
+	for {
+		entry, err := reader.Next()
+		if err == io.EOF {
+			return reader.Stats(), nil
+		}
+		if err != nil {
+			return accesslog.Stats{}, err
+		}
+		table.Add(entry)
+		progress.step()
+	}
+}
+
+// comment returns what the head of the policy says.
+func (f *suggestFlags) comment(s *suggest.Suggestion, stats *accesslog.Stats) []string {
+	comment := []string{
+		fmt.Sprintf("Suggested by ratelimit from %d lines of %d clients.", stats.Lines-stats.Unreadable,
+			s.Clients),
+		fmt.Sprintf("These are the smallest limits that deny at most %g %% of the clients: %d.",
+			f.options.Share*100, s.Denied),
+	}
+	if f.options.Headroom > 1 {
+		comment = append(comment, fmt.Sprintf("They are multiplied by %g.", f.options.Headroom))
+	}
+	if stats.Unreadable > 0 {
+		comment = append(comment,
+			fmt.Sprintf("%d more lines cannot be read. ratelimit replay shows the first.", stats.Unreadable))
+	}
+	if stats.WholeSeconds > 0 {
+		comment = append(comment,
+			"The log has whole seconds, so requests of one second count as simultaneous.")
+	}
+	if stats.Late > 0 {
+		comment = append(comment, fmt.Sprintf("%d lines are out of order by more than the window.",
+			stats.Late))
+	}
+	if s.Left > 0 || s.Skipped > 0 {
+		comment = append(comment,
+			fmt.Sprintf("%d routes with fewer requests, and %d requests on no counted route, "+
+				"have no limit of their own.", s.Left, s.Skipped))
+	}
+	return comment
+}
+
+// checked replays the suggested policy.
+func (f *suggestFlags) checked(std *streams, s *suggest.Suggestion, logs []string) (string, error) {
+	var b bytes.Buffer
+	if err := s.WritePolicy(&b, nil); err != nil {
+		return "", err
+	}
+	file, err := policyfile.Parse(b.Bytes(), policyfile.Options{})
+	if err != nil {
+		return "", errors.New("the suggestion is no valid policy: " + strings.ReplaceAll(err.Error(),
+			"\n", "; "))
+	}
+	engine, err := replay.New(replayPolicy(file), replay.Options{ClientFromLog: true})
+	if err != nil {
+		return "", err
+	}
+	reader, progress, err := f.logs.open(std, logs)
+	if err != nil {
+		return "", err
+	}
+	defer reader.Close()
+	defer progress.end()
+	c := report.NewCollector("the suggestion", "")
+	for entry, err := reader.Next(); err != io.EOF; entry, err = reader.Next() {
+		if err != nil {
+			return "", err
+		}
+		if err := decide(c, entry, engine, nil); err != nil {
+			return "", err
+		}
+		progress.step()
+	}
+	engine.Finish()
+	r := c.Report(reader.Stats(), 0)
+	return fmt.Sprintf("Checked by a replay: it denies %d requests of %d clients, %.2f %%.", r.Denied,
+		r.Clients.Denied, r.Clients.Share*100), nil
+}
