@@ -90,7 +90,7 @@ tidy-diff: ## fail if a go.mod or go.sum is not tidy
 
 # The arithmetic is in 64 bits and has to hold where an int is not. Modules of tests are left out,
 # and the example with a database, which takes minutes to compile.
-cross: MODULES := $(filter-out ./tools ./proof% ./redisstore/faults ./metrics/proof ./examples/orders,$(MODULES))
+cross: MODULES := $(filter-out ./tools ./proof% ./redisstore/faults ./metrics/proof ./adapters/scenarios ./examples/orders,$(MODULES))
 cross: export CGO_ENABLED = 0
 cross: ## build for 32 bits, Windows and macOS
 	@$(call each,GOARCH=386 $(GO) vet ./... && GOOS=windows $(GO) build -o /dev/null ./... && GOOS=darwin $(GO) build -o /dev/null ./...)

@@ -9,8 +9,9 @@ import (
 // A Recorder records what is written to an [http.ResponseWriter]. Like a ResponseWriter, it serves
 // one request and is not safe for concurrent use.
 type Recorder struct {
-	w      http.ResponseWriter
-	answer Answer
+	w       http.ResponseWriter
+	answer  Answer
+	beneath beneath
 }
 
 // An Answer is what a handler has answered so far.

@@ -51,9 +51,12 @@ func (w writer) WriteString(s string) (int, error) {
 	return n, err
 }
 
-// Unwrap returns what [http.ResponseController] searches for further abilities.
+// Unwrap returns what [http.ResponseController] searches for further abilities. The Recorder has
+// room for it, so that a search does not allocate. The adapters of frameworks search it for each
+// request, and may allocate once.
 func (w writer) Unwrap() http.ResponseWriter {
-	return beneath{flushingHijacking{w, flushWriter(w), hijackWriter(w)}}
+	w.rec.beneath = beneath{flushingHijacking{w, flushWriter(w), hijackWriter(w)}}
+	return &w.rec.beneath
 }
 
 // beneath stands between a writer and the recorded ResponseWriter. [http.ResponseController] finds

@@ -1,0 +1,151 @@
+package fiberlimit
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"slices"
+
+	"github.com/valyala/fasthttp"
+)
+
+// A passage is the way of one request through a middleware, and the ResponseWriter that the
+// middleware is given. It writes to fiber's response.
+type passage struct {
+	ctx      *fasthttp.RequestCtx
+	request  http.Request
+	body     body
+	header   http.Header         // nil until Header is called
+	sent     map[string][]string // the fields that fiber's response had in common with header
+	wrote    bool                // a status
+	noting   bool                // what is written is shown to the middleware only
+	resume   func() (struct{}, bool)
+	pause    func(struct{}) bool // returns when the response has ended
+	passed   bool                // the middleware has called its next handler
+	panicked bool                // the handlers of fiber have not returned
+
+	given *http.Request       // what the middleware gave to its next handler
+	shown http.ResponseWriter // the same
+}
+
+// passageOf returns the passage that w leads to, or nil.
+func passageOf(w http.ResponseWriter) *passage {
+	for {
+		if p, ok := w.(*passage); ok {
+			return p
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = u.Unwrap()
+	}
+}
+
+// Header implements [http.ResponseWriter]. Fields that are in fiber's response are in it.
+func (p *passage) Header() http.Header {
+	if p.header == nil {
+		p.header = http.Header{}
+		p.load(false)
+	}
+	return p.header
+}
+
+// WriteHeader implements [http.ResponseWriter]. It sends no informational statuses.
+func (p *passage) WriteHeader(status int) {
+	if p.noting || p.wrote || status < 200 && status != http.StatusSwitchingProtocols {
+		return
+	}
+	p.send()
+	p.wrote = true
+	p.ctx.Response.SetStatusCode(status)
+}
+
+func (p *passage) Write(b []byte) (int, error) {
+	p.WriteHeader(http.StatusOK)
+	if !p.noting {
+		p.ctx.Response.AppendBody(b)
+	}
+	return len(b), nil
+}
+
+// Hijack implements [http.Hijacker]. It tells the middleware that a handler of fiber has hijacked
+// the connection. A middleware itself cannot do so.
+func (p *passage) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !p.noting {
+		return nil, nil, http.ErrNotSupported
+	}
+	conn, other := net.Pipe()
+	_ = other.Close()
+	return conn, bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn)), nil
+}
+
+// show shows the middleware the response of fiber's handlers.
+func (p *passage) show() {
+	p.load(true)
+	p.noting = true
+	out := &p.ctx.Response
+	if p.ctx.Hijacked() {
+		_, _, _ = http.NewResponseController(p.shown).Hijack()
+	}
+	p.shown.WriteHeader(out.StatusCode())
+	if !out.IsBodyStream() {
+		_, _ = p.shown.Write(out.Body())
+	} else {
+		p.count(out.Header.ContentLength())
+	}
+	p.noting = false
+	p.send()
+}
+
+var zeros [32 << 10]byte
+
+// count shows the middleware n bytes of a body with any content. A negative n counts nothing.
+func (p *passage) count(n int) {
+	for ; n > 0; n -= len(zeros) {
+		_, _ = p.shown.Write(zeros[:min(n, len(zeros))])
+	}
+}
+
+// load copies the fields of fiber's response to the header. Before the handlers have run, the type
+// of the body is only fiber's default.
+func (p *passage) load(all bool) {
+	clear(p.Header())
+	p.sent = nil
+	for key, value := range p.ctx.Response.Header.All() {
+		name := http.CanonicalHeaderKey(string(key))
+		switch {
+		case name == "Trailer", name == "Connection", name == "Transfer-Encoding":
+		case !all && name == "Content-Type":
+		default:
+			p.header[name] = append(p.header[name], string(value))
+		}
+	}
+	if len(p.header) > 0 {
+		p.sent = make(map[string][]string, len(p.header))
+		for name, values := range p.header {
+			p.sent[name] = slices.Clone(values)
+		}
+	}
+}
+
+// send copies the fields of the header that have changed to fiber's response. It deletes fields
+// first, because that changes the order of the others. When a status was written, it is too late.
+func (p *passage) send() {
+	if p.wrote {
+		return
+	}
+	out := &p.ctx.Response.Header
+	for name, values := range p.sent {
+		if !slices.Equal(values, p.header[name]) {
+			out.Del(name)
+		}
+	}
+	for name, values := range p.header {
+		if before, ok := p.sent[name]; !ok || !slices.Equal(before, values) {
+			for _, value := range values {
+				out.Add(name, value)
+			}
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package ginlimit
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// A passage is the way of one request through a middleware, and the ResponseWriter that the
+// middleware is given. It writes as net/http does: the first status is sent and stands.
+type passage struct {
+	gin.ResponseWriter // of gin, outside of the middleware
+	c                  *gin.Context
+	passed             bool // the middleware has called its next handler
+	noting             bool // what is written is shown to the middleware only
+	inner              writer
+}
+
+// passageOf returns the passage that w leads to, or nil.
+func passageOf(w http.ResponseWriter) *passage {
+	for {
+		if p, ok := w.(*passage); ok {
+			return p
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = u.Unwrap()
+	}
+}
+
+// WriteHeader implements [http.ResponseWriter]. It does not send informational statuses, because
+// gin's writer takes every status for the final one.
+func (p *passage) WriteHeader(status int) {
+	if p.noting || status < 200 && status != http.StatusSwitchingProtocols {
+		return
+	}
+	p.ResponseWriter.WriteHeader(status)
+	p.WriteHeaderNow()
+}
+
+// Unwrap returns what [http.ResponseController] searches for further abilities.
+func (p *passage) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// A writer is gin's ResponseWriter for the handlers inside of a middleware. It writes to the
+// ResponseWriter that the middleware passes on, which leads to the passage. So the outer writer of
+// gin knows the status and the size.
+type writer struct {
+	gin.ResponseWriter // outside of the middleware
+	w                  http.ResponseWriter
+	p                  *passage
+}
+
+// WriteHeaderNow implements [gin.ResponseWriter].
+func (w *writer) WriteHeaderNow() {
+	if !w.Written() {
+		w.w.WriteHeader(w.Status())
+	}
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	w.WriteHeaderNow()
+	return w.w.Write(b)
+}
+
+// WriteString implements [io.StringWriter].
+func (w *writer) WriteString(s string) (int, error) {
+	w.WriteHeaderNow()
+	return io.WriteString(w.w, s)
+}
+
+// Flush implements [http.Flusher].
+func (w *writer) Flush() {
+	w.WriteHeaderNow()
+	_ = http.NewResponseController(w.w).Flush()
+}
+
+// Hijack implements [http.Hijacker].
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.w).Hijack()
+}
+
+// Pusher implements [gin.ResponseWriter].
+func (w *writer) Pusher() http.Pusher {
+	if pusher, ok := w.w.(http.Pusher); ok {
+		return pusher
+	}
+	return w.ResponseWriter.Pusher()
+}
+
+// Unwrap returns what [http.ResponseController] searches for further abilities.
+func (w *writer) Unwrap() http.ResponseWriter { return w.w }
+
+// end shows the middleware the status that gin is going to send, if nothing has been sent.
+func (w *writer) end(errs bool) {
+	switch {
+	case w.Written():
+	case errs: // an outer middleware may render the errors with any status
+	case w.p.c.FullPath() == "": // gin writes the body of its 404 or 405 when all handlers have ended
+		w.p.noting = true
+		w.w.WriteHeader(w.Status())
+		w.p.noting = false
+	default: // sent here, so that no outer middleware can change it
+		w.WriteHeaderNow()
+	}
+}
