@@ -64,6 +64,7 @@ var mayImport = map[string][]string{
 	},
 	"logs":          {"."},
 	"ratelimittest": {"store"},
+	"support":       {"."},
 	"browser":       {".", "internal/respond", "internal/routes"},
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/report", "internal/told"},
@@ -81,6 +82,7 @@ var testsMayImport = map[string][]string{
 	".":               {"login", "shed", "storetest", "internal/apilist", "internal/storefake"},
 	"login":           {"storetest", "internal/storefake"},
 	"ratelimittest":   {"."},
+	"support":         {"ratelimittest"},
 }
 
 // TestImportsPointDown fails on an import that the tables above do not have, on a package that

@@ -35,6 +35,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/ratelimittest"
 	"github.com/ratelimit-go/ratelimit/shed"
 	"github.com/ratelimit-go/ratelimit/store"
+	"github.com/ratelimit-go/ratelimit/support"
 )
 
 var (
@@ -43,6 +44,7 @@ var (
 	_ = logs.Attach
 	_ = errors.New
 	_ = ratelimittest.NewStore
+	_ = support.Find
 	_ = slog.Info
 	_ net.Listener
 

@@ -80,7 +80,8 @@ func publicPackages(root string) ([]string, error) {
 
 func isPublic(dir string) bool {
 	for _, private := range []string{
-		"tools", "proof", "benchmarks", "examples", "redisstore/faults", "metrics/proof", "adapters/scenarios",
+		"tools", "proof", "benchmarks", "examples", "redisstore/faults", "metrics/proof",
+		"adapters/scenarios",
 	} {
 		if dir == private || strings.HasPrefix(dir, private+"/") {
 			return false

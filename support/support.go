@@ -1,0 +1,118 @@
+// Package support answers a support desk: how a client stands with every rule, and how to let it in
+// again.
+//
+//	key, err := support.HeaderKey("X-Api-Key", "k-123") // or ratelimit.UserKey("alice")
+//	...
+//	for _, s := range support.Find(ctx, limiter, key) {
+//		fmt.Println(s.Rule, s.Decision.Remaining, s.Decision.Limit)
+//	}
+//	err = support.Reset(ctx, limiter, key)
+//
+// A lock-out of a login is undone by the account: see Unlock of [login.Guard]. Package dashboard
+// has the same on a page.
+//
+// [login.Guard]: https://pkg.go.dev/github.com/ratelimit-go/ratelimit/login#Guard
+package support
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// AddrKey returns the key by which the rules of l count a client address. Of an IPv6 address that
+// is its network.
+func AddrKey(l *ratelimit.Limiter, addr netip.Addr) ratelimit.Key {
+	return ratelimit.PrefixKey(l.ClientIP().Prefix(addr.Unmap()))
+}
+
+// HeaderKey returns the key of a request whose header field has this value, such as an API key, for
+// rules with [ratelimit.ByHeader]. The error says that no request can have such a field.
+func HeaderKey(name, value string) (ratelimit.Key, error) {
+	r := &http.Request{Header: http.Header{}}
+	r.Header.Set(name, value)
+	return found(ratelimit.ByHeader(name), r, "header field", name)
+}
+
+// CookieKey returns the key of a request whose cookie has this value, for rules with
+// [ratelimit.ByCookie]. The error says that no request can have such a cookie.
+func CookieKey(name, value string) (ratelimit.Key, error) {
+	r := &http.Request{Header: http.Header{}}
+	r.AddCookie(&http.Cookie{Name: name, Value: value})
+	return found(ratelimit.ByCookie(name), r, "cookie", name)
+}
+
+func found(by ratelimit.Keyer, r *http.Request, what, name string) (ratelimit.Key, error) {
+	k, err := by.Key(r)
+	if err != nil {
+		return k, fmt.Errorf("support: %s %q with this value: no request can have it", what, name)
+	}
+	return k, nil
+}
+
+// A Standing is how a key stands with one rule or budget.
+type Standing struct {
+	// Rule is the name of the rule.
+	Rule string
+	// Decision is what the rule would decide about one more token. Its Limit is the limit of the
+	// key's own plan (LimitsFor). It is the zero Decision if Err is not nil.
+	Decision ratelimit.Decision
+	// Blocked is the block of the key, as far as this process knows. Its Rule is empty without one.
+	// If only the store knows of a block, Decision has [ratelimit.ReasonBlocked].
+	Blocked ratelimit.Blocked
+	// Err is why nothing is known: see [ratelimit.Limiter.Peek].
+	Err error
+}
+
+// Find returns how k stands with every rule and budget of l, by name. It takes no token. Rules that
+// count another kind of key have nothing spent. It takes one call of the store for each rule, and
+// stops when ctx ends.
+func Find(ctx context.Context, l *ratelimit.Limiter, k ratelimit.Key) []Standing {
+	blocks := map[string]ratelimit.Blocked{}
+	for _, b := range l.Blocked(k) {
+		blocks[b.Rule] = b
+	}
+	var all []Standing
+	for _, r := range l.Stats().Rules {
+		s := Standing{Rule: r.Name, Blocked: blocks[r.Name], Err: ctx.Err()}
+		if s.Err == nil {
+			s.Decision, s.Err = l.Peek(ctx, r.Name, k)
+		}
+		if s.Decision.Reason == ratelimit.ReasonBlocked && s.Blocked.Rule == "" {
+			until := time.Now().Add(s.Decision.RetryAfter)
+			s.Blocked = ratelimit.Blocked{Rule: r.Name, Key: k, Until: until}
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// Reset makes all buckets of k full, under every rule and budget of l, and ends its blocks. The
+// error joins the errors of [ratelimit.Limiter.Reset]. The other rules are reset even so.
+func Reset(ctx context.Context, l *ratelimit.Limiter, k ratelimit.Key) error {
+	var failed []error
+	for _, r := range l.Stats().Rules {
+		failed = append(failed, l.Reset(ctx, r.Name, k))
+	}
+	return errors.Join(failed...)
+}
+
+// Unblock ends the blocks of k under every rule of l. What the limits have counted stays. The error
+// joins the errors of [ratelimit.Limiter.Unblock].
+func Unblock(ctx context.Context, l *ratelimit.Limiter, k ratelimit.Key) error {
+	var failed []error
+	for _, s := range Find(ctx, l, k) {
+		switch {
+		case s.Err != nil:
+			failed = append(failed, s.Err)
+		case s.Blocked.Rule != "":
+			failed = append(failed, l.Unblock(ctx, s.Rule, k))
+		}
+	}
+	return errors.Join(failed...)
+}

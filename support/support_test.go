@@ -1,0 +1,148 @@
+package support_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/ratelimittest"
+	"github.com/ratelimit-go/ratelimit/support"
+)
+
+func rule(name, limits string) ratelimit.Rule {
+	return ratelimit.Rule{Name: name, Limits: ratelimit.MustParse(limits)}
+}
+
+func newLimiter(t testing.TB, cfg ratelimit.Config) *ratelimit.Limiter {
+	t.Helper()
+	l, err := ratelimit.New(cfg)
+	require.NoError(t, err)
+	return l
+}
+
+// summary returns the standings as text.
+func summary(all []support.Standing) string {
+	var b strings.Builder
+	for _, s := range all {
+		d := s.Decision
+		fmt.Fprintf(&b, "%s: %d of %s %s %v %v\n", s.Rule, d.Remaining, d.Limit, d.Reason, s.Blocked.Rule != "", s.Err)
+	}
+	return b.String()
+}
+
+func TestDesk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plan := rule("plan", "10 per hour")
+		plan.LimitsFor = func(_ context.Context, k ratelimit.Key) ratelimit.Limits {
+			if k == ratelimit.UserKey("alice") {
+				return ratelimit.MustParse("100 per hour")
+			}
+			return nil
+		}
+		blocking := rule("blocking", "1 per hour")
+		blocking.Block = &ratelimit.Block{After: ratelimit.Per(1, time.Hour), For: time.Hour}
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{plan, blocking, rule("other", "5 per hour")}})
+		alice, bob := ratelimit.UserKey("alice"), ratelimit.UserKey("bob")
+		for _, k := range []ratelimit.Key{alice, bob} {
+			for range 2 {
+				_, err := l.Take(t.Context(), "plan", k, 3)
+				require.NoError(t, err)
+				_, err = l.Take(t.Context(), "blocking", k, 1)
+				require.NoError(t, err)
+			}
+		}
+		spent := "blocking: 0 of invalid limit (0 per 0s burst 0) blocked true <nil>\n" +
+			"other: 5 of 5 per hour  false <nil>\nplan: 94 of 100 per hour  false <nil>\n"
+		require.Equal(t, spent, summary(support.Find(t.Context(), l, alice)))
+		assert.Contains(t, summary(support.Find(t.Context(), l, bob)), "plan: 4 of 10 per hour")
+
+		require.NoError(t, support.Unblock(t.Context(), l, alice))
+		assert.Contains(t, summary(support.Find(t.Context(), l, alice)), "plan: 94 of 100 per hour")
+		assert.Empty(t, l.Blocked(alice))
+		require.NoError(t, support.Reset(t.Context(), l, alice))
+		assert.Equal(t, "blocking: 1 of 1 per hour  false <nil>\nother: 5 of 5 per hour  false <nil>\n"+
+			"plan: 100 of 100 per hour  false <nil>\n", summary(support.Find(t.Context(), l, alice)))
+		assert.NotEmpty(t, l.Blocked(bob), "nobody else is unblocked")
+	})
+}
+
+func TestKeysOfAClient(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.RemoteAddr = "[2001:db8::1]:1"
+	r.Header.Set("X-Api-Key", "k-123")
+	r.AddCookie(&http.Cookie{Name: "session", Value: "s-1"})
+	want := map[string]ratelimit.Key{}
+	l := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{
+			{Name: "addr", Limits: ratelimit.MustParse("9 per hour")},
+			{Name: "header", Limits: ratelimit.MustParse("9 per hour"), Key: ratelimit.ByHeader("X-Api-Key")},
+			{Name: "cookie", Limits: ratelimit.MustParse("9 per hour"), Key: ratelimit.ByCookie("session")},
+		},
+	})
+	for _, d := range l.Explain(r) {
+		want[d.Rule] = d.Key
+	}
+	header, err := support.HeaderKey("x-api-key", "k-123")
+	require.NoError(t, err)
+	cookie, err := support.CookieKey("session", "s-1")
+	require.NoError(t, err)
+	got := map[string]ratelimit.Key{
+		"addr": support.AddrKey(l, netip.MustParseAddr("2001:db8::2")), "header": header, "cookie": cookie,
+	}
+	assert.Equal(t, want, got)
+	_, err = support.HeaderKey("X-Api-Key", "")
+	require.EqualError(t, err, `support: header field "X-Api-Key" with this value: no request can have it`)
+	_, err = support.CookieKey("a b", "x")
+	require.EqualError(t, err, `support: cookie "a b" with this value: no request can have it`)
+}
+
+func TestStoreThatIsAway(t *testing.T) {
+	broken := ratelimittest.NewStore(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}))
+	away := errors.New("connection refused")
+	broken.Fail(away)
+	l := newLimiter(t, ratelimit.Config{
+		Store: broken, OnStoreFailure: ratelimit.FailOpen, Rules: []ratelimit.Rule{rule("a", "1 per hour"), rule("b", "1 per hour")},
+		Hooks: ratelimit.Hooks{Error: func(context.Context, error) {}},
+	})
+	k := ratelimit.UserKey("alice")
+	require.ErrorIs(t, support.Reset(t.Context(), l, k), away)
+	for _, s := range support.Find(t.Context(), l, k) {
+		require.ErrorIs(t, s.Decision.StoreErr, away)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, s := range support.Find(ctx, l, k) {
+		assert.ErrorIs(t, s.Err, context.Canceled)
+	}
+	assert.ErrorIs(t, support.Unblock(ctx, l, k), context.Canceled)
+}
+
+func ExampleFind() {
+	ctx := context.Background()
+	limiter, err := ratelimit.New(ratelimit.Config{
+		Budgets: []ratelimit.Budget{{Name: "emails", Limits: ratelimit.MustParse("20 per hour")}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	key := ratelimit.UserKey("alice")
+	_, _ = limiter.Take(ctx, "emails", key, 5)
+	for _, s := range support.Find(ctx, limiter, key) {
+		fmt.Println(s.Rule, s.Decision.Remaining, "left of", s.Decision.Limit)
+	}
+	fmt.Println(support.Reset(ctx, limiter, key))
+	// Output:
+	// emails 15 left of 20 per hour
+	// <nil>
+}
