@@ -1,5 +1,5 @@
-// Package support answers a support desk: how a client stands with every rule, and how to let it in
-// again.
+// Package support is for a support desk: it shows how a client stands with every rule, and unblocks
+// the client or resets what it has spent.
 //
 //	key, err := support.HeaderKey("X-Api-Key", "k-123") // or ratelimit.UserKey("alice")
 //	...
