@@ -33,7 +33,7 @@ each = bad=; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
 .PHONY: help check test redis clients prometheus node postgres lint gofumpt vet staticcheck tidy-diff cross imports \
-	prose layout fmt fuzz bench benchdiff compare compare-redis mutate cover api apidiff docs vuln examples ci
+	prose layout fmt fuzz bench benchdiff compare compare-redis compare-postgres mutate cover api apidiff docs vuln examples ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,9 +53,10 @@ api: ## write the exported API to testdata/api.txt
 ##@ Before you push
 
 test: $(if $(filter ./redisstore% ./examples/redis,$(MODULES)),redis)
-test: $(if $(filter ./proof/clients,$(MODULES)),clients)
+test: $(if $(filter ./proof/clients ./proof/dashboard,$(MODULES)),clients)
 test: $(if $(filter ./metrics/proof,$(MODULES)),prometheus)
 test: $(if $(filter ./proof/outbound,$(MODULES)),node)
+test: $(if $(filter ./postgresstore%,$(MODULES)),postgres)
 test: ## test every module, or MODULES, with the race detector and in random order
 	@$(RUN) ./testall $(RACE) $(MODULES)
 
@@ -72,6 +73,9 @@ prometheus: ## install prometheus and redis-server, which tests of metrics/proof
 
 node: ## install node, nginx and express-rate-limit, which tests of proof/outbound start, if they are missing
 	@sh tools/node.sh
+
+postgres: ## install PostgreSQL and PgBouncer, which tests of postgresstore start, if they are missing
+	@sh tools/postgres.sh
 
 lint: gofumpt vet staticcheck tidy-diff cross imports prose layout ## all checks that run none of the code
 
@@ -148,6 +152,9 @@ compare: ## measure this library beside its peers
 compare-redis: redis ## measure decisions in Redis beside the peers
 	@cd benchmarks && $(GO) run ./cmd/compare-redis
 
+compare-postgres: redis postgres ## measure decisions in PostgreSQL beside Redis
+	@cd benchmarks && $(GO) run ./cmd/compare-postgres
+
 mutate: ## change SAMPLE places of MUTATE, one at a time, and print the changes that no test finds
 	@$(RUN) ./mutate -sample $(SAMPLE) $(MUTATE)
 
@@ -156,7 +163,7 @@ vuln: ## look for known vulnerabilities in what the modules use
 
 # The steps in the second loop inform and cannot fail. test comes last, so that the last lines are
 # the totals of all tests.
-ci: redis clients prometheus node ## all that must pass; .ci/run runs it
+ci: redis clients prometheus node postgres ## all that must pass; .ci/run runs it
 	@for step in lint docs examples cover 'fuzz FUZZTIME=50000x'; do \
 		printf '\n==== make %s\n' "$$step"; \
 		$(MAKE) --no-print-directory $$step || exit 1; \

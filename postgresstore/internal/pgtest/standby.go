@@ -1,0 +1,84 @@
+package pgtest
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// StartStandby starts a standby that follows s by streaming replication. It ends with the test.
+func (s *Server) StartStandby() *Server {
+	s.tb.Helper()
+	r := &Server{tb: s.tb, options: s.options, dir: dataDir(s.tb)}
+	host, port, _ := net.SplitHostPort(s.Addr())
+	run(s.tb, find(s.tb, "pg_basebackup"), "--pgdata", r.dir, "--host", host, "--port", port,
+		"--username=postgres", "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf",
+		"--no-sync")
+	r.start()
+	return r
+}
+
+// Promote makes a standby the primary, and waits until it is.
+func (s *Server) Promote() {
+	s.tb.Helper()
+	s.Exec("SELECT pg_promote()")
+}
+
+// AwaitReplay waits until a standby has what s has.
+func (s *Server) AwaitReplay(standby *Server) {
+	s.tb.Helper()
+	begin := time.Now()
+	for s.Int("SELECT (pg_current_wal_lsn() - '0/0')::bigint") >
+		standby.Int("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint") {
+		if time.Since(begin) > 20*time.Second {
+			s.tb.Fatal("pgtest: the standby does not follow")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// StartBouncer starts a PgBouncer before s, in transaction mode with at most size connections. It
+// returns a connection string. It ends with the test.
+func (s *Server) StartBouncer(size string) string {
+	s.tb.Helper()
+	dir := dataDir(s.tb)
+	port := freePort(s.tb)
+	host, server, _ := net.SplitHostPort(s.Addr())
+	write(s.tb, filepath.Join(dir, "users.txt"), "\"postgres\" \"\"\n")
+	write(s.tb, filepath.Join(dir, "bouncer.ini"), `[databases]
+postgres = host=`+host+` port=`+server+` dbname=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = `+port+`
+unix_socket_dir =
+auth_type = trust
+auth_file = `+filepath.Join(dir, "users.txt")+`
+pool_mode = transaction
+default_pool_size = `+size+`
+`)
+	program := find(s.tb, "pgbouncer")
+	cmd := command(program, "-q", filepath.Join(dir, "bouncer.ini"))
+	if err := cmd.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.tb.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	addr := net.JoinHostPort("127.0.0.1", port)
+	for range 500 {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			_ = c.Close()
+			return url(addr, nil)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.tb.Fatalf("pgtest: no answer at %s", addr)
+	return ""
+}
+
+func write(tb testing.TB, file, text string) {
+	tb.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}
