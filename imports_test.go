@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/report":    {},
 	"internal/refund":    {},
 	"internal/named":     {},
+	"internal/topk":      {},
 	"internal/fanout":    {},
 	"internal/told":      {},
 	"internal/apilist":   {}, // for tests
@@ -69,6 +70,7 @@ var mayImport = map[string][]string{
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/report", "internal/told"},
 	"rpclimit":      {".", "clientip", "store"},
+	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

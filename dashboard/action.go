@@ -1,0 +1,168 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/mode"
+)
+
+// Bounds of an action.
+const (
+	actionTime = 20 * time.Second // for all rules together
+	maxAccount = 320              // bytes: an address of e-mail
+	maxWho     = 128
+)
+
+// actionOf reads an action from a form.
+func (p *Page) actionOf(r *http.Request) (a Action, err error) {
+	a = Action{Kind: r.PostFormValue("action"), Rule: r.PostFormValue("rule")}
+	switch a.Kind {
+	case "unblock", "reset":
+		err = a.readKey(r)
+	case "block":
+		if err = a.readKey(r); err == nil {
+			a.For, err = time.ParseDuration(r.PostFormValue("for"))
+		}
+		if err == nil && (a.For < time.Second || a.For > 365*24*time.Hour) {
+			err = errors.New("the time of a block is from a second to a year")
+		}
+	case "mode":
+		a.Mode = ratelimit.Mode(r.PostFormValue("mode"))
+		if _, _, ok := mode.Parse(string(a.Mode)); !ok {
+			err = errors.New("there is no such mode")
+		}
+	case "unlock":
+		a.Rule, a.Guard = "", r.PostFormValue("guard")
+		a.Account = strings.TrimSpace(r.PostFormValue("account"))
+		if p.cfg.Logins[a.Guard] == nil {
+			err = errors.New("there is no login of this name")
+		} else if a.Account == "" || len(a.Account) > maxAccount {
+			err = fmt.Errorf("an account has 1 to %d bytes", maxAccount)
+		}
+		return a, err
+	default:
+		err = errors.New("there is no such action")
+	}
+	every := a.Rule == "" && (a.Kind == "unblock" || a.Kind == "reset")
+	if err == nil && !every && !slices.Contains(p.ruleNames(), a.Rule) {
+		err = errors.New("there is no rule of this name")
+	}
+	return a, err
+}
+
+func (a *Action) readKey(r *http.Request) (err error) {
+	if a.Key, err = ratelimit.ParseKey(r.PostFormValue("key")); err == nil && a.Key.IsZero() {
+		err = errors.New("no key")
+	}
+	return err
+}
+
+// do does a.
+func (p *Page) do(ctx context.Context, a *Action) error {
+	ctx, cancel := context.WithTimeout(ctx, actionTime)
+	defer cancel()
+	switch a.Kind {
+	case "unblock":
+		return p.eachRule(a, func(rule string) error { return p.unblock(ctx, rule, a) })
+	case "reset":
+		return p.eachRule(a, func(rule string) error { return p.limiter.Reset(ctx, rule, a.Key) })
+	case "block":
+		return p.limiter.Block(ctx, a.Rule, a.Key, a.For)
+	case "mode":
+		return p.limiter.SetMode(a.Rule, a.Mode)
+	}
+	return p.cfg.Logins[a.Guard].Unlock(ctx, a.Account)
+}
+
+// eachRule calls f with the rule of a, or with each rule.
+func (p *Page) eachRule(a *Action, f func(rule string) error) error {
+	if a.Rule != "" {
+		return f(a.Rule)
+	}
+	var failed []error
+	for _, rule := range p.ruleNames() {
+		failed = append(failed, f(rule))
+	}
+	return errors.Join(failed...)
+}
+
+// unblock ends the block of a.Key under rule. Under every rule, it leaves out rules that do not
+// block the key, because many rules have no Block.
+func (p *Page) unblock(ctx context.Context, rule string, a *Action) error {
+	if a.Rule == "" {
+		d, err := p.limiter.Peek(ctx, rule, a.Key)
+		known := slices.ContainsFunc(p.limiter.Blocked(a.Key), func(b ratelimit.Blocked) bool {
+			return b.Rule == rule
+		})
+		if err != nil || d.Reason != ratelimit.ReasonBlocked && !known {
+			return err
+		}
+	}
+	return p.limiter.Unblock(ctx, rule, a.Key)
+}
+
+// record tells Config.Audit of a, and the users of the page.
+func (p *Page) record(ctx context.Context, a Action) {
+	level, text := "info", a.Who+": "+a.text()
+	if a.Err != nil {
+		level, text = "warn", text+": failed: "+a.Err.Error()
+	}
+	p.watch.events.add(event{at: a.At, level: level, text: text, rule: a.Rule, key: a.Key})
+	defer p.recovered("Audit", func() {})
+	if p.cfg.Audit != nil {
+		p.cfg.Audit(ctx, a)
+		return
+	}
+	slog.InfoContext(ctx, "ratelimit: action on the page", "who", a.Who, "action", a.Kind, "rule", a.Rule,
+		"key", a.Key, "for", a.For, "mode", string(a.Mode), "login", a.Guard, "account", a.Account,
+		"error", a.Err)
+}
+
+// text says what a does. The rule and the key are shown beside it.
+func (a *Action) text() string {
+	switch a.Kind {
+	case "unblock":
+		return "unblock"
+	case "reset":
+		return "reset: full buckets, and no block"
+	case "block":
+		return "block for " + length(a.For)
+	case "mode":
+		if a.Mode == "" {
+			return "set the mode of the configuration"
+		}
+		return "set the mode " + string(a.Mode)
+	}
+	return "unlock an account of the login " + a.Guard
+}
+
+// every reports whether a is under every rule.
+func (a *Action) every() bool { return a.Rule == "" && a.Kind != "unlock" }
+
+// fields returns the fields of the form of a.
+func (a *Action) fields() []field {
+	list := []field{{"action", a.Kind}, {"rule", a.Rule}}
+	switch a.Kind {
+	case "unblock", "reset", "block":
+		list = append(list, field{"key", a.Key.String()})
+	case "mode":
+		list = append(list, field{"mode", string(a.Mode)})
+	case "unlock":
+		list = append(list, field{"guard", a.Guard}, field{"account", a.Account})
+	}
+	if a.Kind == "block" {
+		list = append(list, field{"for", a.For.String()})
+	}
+	return list
+}
+
+// field is a hidden field of a form.
+type field struct{ Name, Value string }

@@ -1,0 +1,187 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// Bounds of a search.
+const (
+	maxPeeks   = 500 // rules
+	searchTime = 5 * time.Second
+)
+
+// findForm is what a user searches for.
+type findForm struct{ Kind, Name, Text string }
+
+// findResult is what is known of a key.
+type findResult struct {
+	Who     who
+	Used    []standing // rules under which the key has spent something, or is blocked
+	Full    []standing // the other rules
+	Skipped int        // rules that were not looked up
+	Err     string
+}
+
+// standing is how a key stands with a rule.
+type standing struct {
+	Rule, Limit, Mode string
+	Left, Burst       string
+	Share             int64 // of the burst that is left, in percent
+	Full, Wait        string
+	Blocked           bool
+	Until, BlockLeft  string
+	Note              string
+	Class             string
+}
+
+// key returns the key that the form describes.
+func (f *findForm) key(limiter *ratelimit.Limiter) (k ratelimit.Key, err error) {
+	text := strings.TrimSpace(f.Text)
+	if text == "" {
+		return k, errors.New("type what to look for")
+	}
+	switch f.Kind {
+	case "user":
+		return ratelimit.UserKey(text), nil
+	case "addr":
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
+			return k, fmt.Errorf("%s is no address, such as 192.0.2.1 or 2001:db8::1", quoted(text))
+		}
+		return ratelimit.PrefixKey(limiter.ClientIP().Prefix(addr)), nil
+	case "header", "cookie", "value":
+		name := strings.TrimSpace(f.Name)
+		if name == "" {
+			return k, errors.New("type the name of the header field, the cookie or the value too")
+		}
+		return named(f.Kind, name, text)
+	}
+	if k, err = ratelimit.ParseKey(text); err != nil {
+		return k, fmt.Errorf("%w. Write a key as the page shows it, such as user:alice", err)
+	}
+	return k, nil
+}
+
+// named returns the key of a value that has a name. Keys of header fields and cookies are hashes,
+// which only their Keyer makes.
+func named(kind, name, text string) (k ratelimit.Key, err error) {
+	r := &http.Request{Header: http.Header{}}
+	switch kind {
+	case "header":
+		r.Header.Set(name, text)
+		k, err = ratelimit.ByHeader(name).Key(r)
+	case "cookie":
+		r.AddCookie(&http.Cookie{Name: name, Value: text})
+		k, err = ratelimit.ByCookie(name).Key(r)
+	default:
+		k = ratelimit.ValueKey(name, text)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s with this value is no %s that a request can have", quoted(name), kind)
+	}
+	return k, err
+}
+
+// quoted returns text for an error.
+func quoted(text string) string { return "“" + clean(text, 80) + "”" }
+
+// serveFind shows how a key stands with each rule. A search is a POST, so that identities do not
+// get into logs of URLs.
+func (p *Page) serveFind(w http.ResponseWriter, r *http.Request) {
+	l := p.layout("Find a client")
+	l.Act = p.mayAct(r)
+	l.Find = findForm{r.PostFormValue("kind"), r.PostFormValue("name"), r.PostFormValue("text")}
+	l.Result = new(findResult)
+	status := http.StatusOK
+	if k, err := l.Find.key(p.limiter); err != nil {
+		l.Result.Err, status = clean(err.Error(), 300), http.StatusBadRequest
+	} else if k.IsZero() {
+		l.Result.Err, status = "this text is no key", http.StatusBadRequest
+	} else {
+		l.Result = p.find(r.Context(), k)
+	}
+	write(w, status, "find", l)
+}
+
+// find looks k up under every rule.
+func (p *Page) find(ctx context.Context, k ratelimit.Key) *findResult {
+	ctx, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
+	result := &findResult{Who: p.who(k)}
+	blocks := map[string]ratelimit.Blocked{}
+	for _, b := range p.limiter.Blocked(k) {
+		blocks[b.Rule] = b
+	}
+	names := p.ruleNames()
+	for _, rule := range names[:min(len(names), maxPeeks)] {
+		d, err := p.limiter.Peek(ctx, rule, k)
+		s := standingOf(rule, d, err)
+		b, blocked := blocks[rule]
+		if blocked || d.Reason == ratelimit.ReasonBlocked {
+			s.block(b, d, time.Now())
+		}
+		if s.Class == "" {
+			result.Full = append(result.Full, s)
+		} else {
+			result.Used = append(result.Used, s)
+		}
+	}
+	result.Skipped = len(names) - len(result.Used) - len(result.Full)
+	return result
+}
+
+// ruleNames returns the names of the rules and budgets in force.
+func (p *Page) ruleNames() (names []string) {
+	for _, r := range p.limiter.Stats().Rules {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// standingOf returns how a key stands, without its block. Class is empty if nothing is spent.
+func standingOf(rule string, d ratelimit.Decision, err error) standing {
+	s := standing{Rule: rule, Mode: string(d.Mode)}
+	switch {
+	case err != nil:
+		s.Note, s.Class = clean(err.Error(), 200), "warn"
+		return s
+	case d.StoreErr != nil && !d.Local:
+		s.Note, s.Class = "unknown: the store has failed", "warn"
+		return s
+	case d.Local:
+		s.Note, s.Class = "counted in the memory of this instance, because the store has failed", "warn"
+	}
+	b := burst(d.Limit)
+	if b == 0 {
+		return s // the rule bounds requests in flight only, or is off
+	}
+	s.Limit, s.Left, s.Burst = d.Limit.String(), number(d.Remaining), number(b)
+	s.Share = min(100*d.Remaining/b, 100)
+	if d.Remaining < b {
+		s.Class, s.Full = "info", length(d.ResetAfter)
+	}
+	switch {
+	case d.RetryAfter > 0:
+		s.Class, s.Wait = "bad", length(d.RetryAfter)
+	case nearLimit(&d):
+		s.Class = "warn"
+	}
+	return s
+}
+
+// block adds a block, which this process may know only from the store.
+func (s *standing) block(b ratelimit.Blocked, d ratelimit.Decision, now time.Time) {
+	if b.Until.IsZero() {
+		b.Until = now.Add(d.RetryAfter)
+	}
+	s.Blocked, s.Class, s.Wait = true, "bad", ""
+	s.Until, s.BlockLeft = day(b.Until), length(b.Until.Sub(now))
+}

@@ -1,0 +1,129 @@
+package dashboard
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// streamTime is how long a stream lasts. Then the browser opens a new stream, which outer handlers
+// see.
+const streamTime = 5 * time.Minute
+
+// tickTime is the time between two messages.
+const tickTime = time.Second
+
+// streams counts the open streams and ends them.
+type streams struct {
+	mu   sync.Mutex
+	free int
+	over bool
+	done chan struct{}
+
+	patience time.Duration // in which a page must have read a message
+	askAgain time.Duration // after which Authorize is called again
+}
+
+func (s *streams) init(most int) {
+	s.free, s.done = most, make(chan struct{})
+	s.patience, s.askAgain = 5*time.Second, 10*time.Second
+}
+
+func (s *streams) open() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free == 0 || s.over {
+		return false
+	}
+	s.free--
+	return true
+}
+
+func (s *streams) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free++
+}
+
+func (s *streams) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.over = true
+		close(s.done)
+	}
+}
+
+// serveStream sends a message per second, with the sections that have changed, until the client
+// leaves, reads too slowly, or is no longer authorized.
+func (p *Page) serveStream(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		return
+	}
+	rc := http.NewResponseController(w)
+	if err := rc.SetWriteDeadline(time.Now().Add(p.streams.patience)); err != nil {
+		http.Error(w, "the server cannot bound the time of a write", http.StatusNotImplemented)
+		return
+	}
+	if !p.streams.open() {
+		w.Header().Set("Retry-After", "10")
+		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
+		return
+	}
+	defer p.streams.release()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep messages back
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // the deadline of a write would stay for the next request
+	}
+	act, last := p.mayAct(r), 0
+	send := func(now time.Time) error {
+		f := p.frame(now, act)
+		message := f.full
+		switch f.number {
+		case last:
+			return nil
+		case last + 1:
+			message = f.delta
+		}
+		last = f.number
+		if err := rc.SetWriteDeadline(time.Now().Add(p.streams.patience)); err != nil {
+			return err
+		}
+		if _, err := w.Write(message); err != nil {
+			return err
+		}
+		return rc.Flush()
+	}
+	p.follow(r, act, send)
+}
+
+// follow calls send once per second until it fails or the stream is over.
+func (p *Page) follow(r *http.Request, act bool, send func(now time.Time) error) {
+	start := time.Now()
+	asked := start
+	// Streams begin at random, or all messages would be written at the same time. The requests of
+	// the service would have to wait for that.
+	tick := time.NewTimer(rand.N(tickTime))
+	defer tick.Stop()
+	for now := start; send(now) == nil; {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-p.streams.done:
+			return
+		case now = <-tick.C:
+			tick.Reset(tickTime)
+		}
+		if now.Sub(asked) >= p.streams.askAgain {
+			asked = now
+			if !p.ask("Authorize", p.cfg.Authorize, r) || p.mayAct(r) != act {
+				return
+			}
+		}
+		if now.Sub(start) >= streamTime {
+			return
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/topk"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// Sizes of the sketches.
+const (
+	counters = 1000
+	span     = 150 * time.Second
+)
+
+// nearPercent is the share of a burst under which a client is near its limit.
+const nearPercent = 20
+
+// subject is a key under a rule.
+type subject struct {
+	key  ratelimit.Key
+	rule string
+}
+
+// watch counts what the hooks of a limiter tell. Its memory is bounded.
+type watch struct {
+	asking               *topk.Window[ratelimit.Key]
+	denied, dryRun, near *topk.Window[subject]
+	events               events
+	history              history
+	allowed, denials     atomic.Int64
+	next                 atomic.Int64 // when to take a sample, in nanoseconds since 1970
+	sample               func(now time.Time, first []ruled)
+	visitors             sync.Pool // of *visitor
+}
+
+func newWatch() *watch {
+	seed := key.NewSeed()
+	byKey := func(k ratelimit.Key) uint64 { return seed.Hash(&k) }
+	bySubject := func(s subject) uint64 { return seed.Hash(&s.key) }
+	return &watch{
+		visitors: sync.Pool{New: newVisitor},
+
+		asking: topk.NewWindow(counters, span, byKey),
+		denied: topk.NewWindow(counters, span, bySubject),
+		dryRun: topk.NewWindow(counters, span, bySubject),
+		near:   topk.NewWindow(counters, span, bySubject),
+	}
+}
+
+// hooks returns the hooks by which a limiter tells w what happens.
+func (w *watch) hooks() ratelimit.Hooks {
+	return ratelimit.Hooks{
+		Decided: func(_ *http.Request, d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]) {
+			w.decided(d, rules)
+		},
+		Taken: func(_ context.Context, d ratelimit.Decision) {
+			w.decided(d, func(yield func(ratelimit.Decision) bool) { yield(d) })
+		},
+		DryRun: func(_ *http.Request, d ratelimit.Decision) {
+			w.dryRun.Add(subject{d.Key, d.Rule}, 0, time.Now())
+		},
+		Blocked: func(_ context.Context, b ratelimit.Blocked) {
+			now := time.Now()
+			text := "blocked for " + length(b.Until.Sub(now))
+			if b.Times > 1 {
+				text += fmt.Sprintf(", block %d in a row", b.Times)
+			}
+			w.events.add(event{at: now, level: "bad", text: text, rule: b.Rule, key: b.Key})
+		},
+		StoreState: func(_ context.Context, s store.State) {
+			level := "bad"
+			if s == store.Up {
+				level = "info"
+			}
+			w.events.add(event{at: time.Now(), level: level, text: "the store is " + fmt.Sprint(s)})
+		},
+		Error: func(_ context.Context, err error) { w.failed(err) },
+	}
+}
+
+// ruledOf returns what the decision of a rule has added to the counters of rules.
+func ruledOf(rule string, allowed bool, rules iter.Seq[ratelimit.Decision]) (list []ruled) {
+	if !allowed {
+		return []ruled{{rule, point{denied: 1}}}
+	}
+	for r := range rules {
+		p := point{allowed: 1}
+		if nearLimit(&r) {
+			p.near = 1
+		}
+		list = append(list, ruled{r.Rule, p})
+	}
+	return list
+}
+
+// total returns how many requests were decided.
+func (w *watch) total() point { return point{allowed: w.allowed.Load(), denied: w.denials.Load()} }
+
+// failed adds an event for an error.
+func (w *watch) failed(err error) {
+	w.events.add(event{at: time.Now(), level: "warn", text: err.Error()})
+}
+
+// decided counts the decision on one request and takes a sample if it is time.
+func (w *watch) decided(d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]) {
+	now := time.Now()
+	if next := w.next.Load(); now.UnixNano() >= next && w.next.CompareAndSwap(next, nextSlot(now)) {
+		w.sample(now, ruledOf(d.Rule, d.Allowed, rules))
+	}
+	if d.Allowed {
+		w.allowed.Add(1)
+	} else {
+		w.denials.Add(1)
+		w.denied.Add(subject{d.Key, deniedBy(&d)}, 0, now)
+	}
+	v := w.visitors.Get().(*visitor)
+	v.watch, v.now, v.n = w, now, 0
+	rules(v.visit)
+	if v.n == 0 && !d.Key.IsZero() {
+		w.asking.Add(d.Key, 0, now)
+	}
+	v.watch = nil
+	w.visitors.Put(v)
+}
+
+// deniedBy returns the rule that denied, or what else did.
+func deniedBy(d *ratelimit.Decision) string {
+	switch {
+	case d.Rule != "":
+		return d.Rule
+	case d.Reason == ratelimit.ReasonDenied:
+		return "(deny list)"
+	}
+	return "(" + string(d.Reason) + ")"
+}
+
+// visitor counts the decisions of the rules of one request. It is reused, because what a loop over
+// an iterator uses is allocated: without visitors, a decision allocates four times more.
+type visitor struct {
+	watch *watch
+	now   time.Time
+	keys  [4]ratelimit.Key // of this request, which were counted
+	n     int
+	visit func(ratelimit.Decision) bool
+}
+
+func newVisitor() any {
+	v := new(visitor)
+	v.visit = v.count
+	return v
+}
+
+func (v *visitor) count(r ratelimit.Decision) bool {
+	if r.Allowed && nearLimit(&r) {
+		v.watch.near.Add(subject{r.Key, r.Rule}, 100*r.Remaining/burst(r.Limit), v.now)
+	}
+	if v.n < len(v.keys) && !r.Key.IsZero() && !slices.Contains(v.keys[:v.n], r.Key) {
+		v.keys[v.n] = r.Key
+		v.n++
+		v.watch.asking.Add(r.Key, 0, v.now)
+	}
+	return true
+}
+
+// nearLimit reports whether less than nearPercent of a burst is left.
+func nearLimit(d *ratelimit.Decision) bool {
+	b := burst(d.Limit)
+	return b > 1 && d.Remaining < b && float64(d.Remaining) < float64(b)*nearPercent/100
+}
+
+func burst(l ratelimit.Limit) int64 {
+	if l.Burst != 0 {
+		return l.Burst
+	}
+	return l.Count
+}
