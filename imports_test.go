@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/report", "internal/told"},
 	"rpclimit":      {".", "clientip", "store"},
-	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store"},
+	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store", "support"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/mode"
+	"github.com/ratelimit-go/ratelimit/support"
 )
 
 // Bounds of an action.
@@ -71,42 +72,21 @@ func (p *Page) do(ctx context.Context, a *Action) error {
 	defer cancel()
 	switch a.Kind {
 	case "unblock":
-		return p.eachRule(a, func(rule string) error { return p.unblock(ctx, rule, a) })
+		if a.Rule == "" {
+			return support.Unblock(ctx, p.limiter, a.Key)
+		}
+		return p.limiter.Unblock(ctx, a.Rule, a.Key)
 	case "reset":
-		return p.eachRule(a, func(rule string) error { return p.limiter.Reset(ctx, rule, a.Key) })
+		if a.Rule == "" {
+			return support.Reset(ctx, p.limiter, a.Key)
+		}
+		return p.limiter.Reset(ctx, a.Rule, a.Key)
 	case "block":
 		return p.limiter.Block(ctx, a.Rule, a.Key, a.For)
 	case "mode":
 		return p.limiter.SetMode(a.Rule, a.Mode)
 	}
 	return p.cfg.Logins[a.Guard].Unlock(ctx, a.Account)
-}
-
-// eachRule calls f with the rule of a, or with each rule.
-func (p *Page) eachRule(a *Action, f func(rule string) error) error {
-	if a.Rule != "" {
-		return f(a.Rule)
-	}
-	var failed []error
-	for _, rule := range p.ruleNames() {
-		failed = append(failed, f(rule))
-	}
-	return errors.Join(failed...)
-}
-
-// unblock ends the block of a.Key under rule. Under every rule, it leaves out rules that do not
-// block the key, because many rules have no Block.
-func (p *Page) unblock(ctx context.Context, rule string, a *Action) error {
-	if a.Rule == "" {
-		d, err := p.limiter.Peek(ctx, rule, a.Key)
-		known := slices.ContainsFunc(p.limiter.Blocked(a.Key), func(b ratelimit.Blocked) bool {
-			return b.Rule == rule
-		})
-		if err != nil || d.Reason != ratelimit.ReasonBlocked && !known {
-			return err
-		}
-	}
-	return p.limiter.Unblock(ctx, rule, a.Key)
 }
 
 // record tells Config.Audit of a, and the users of the page.

@@ -10,13 +10,11 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/support"
 )
 
-// Bounds of a search.
-const (
-	maxPeeks   = 500 // rules
-	searchTime = 5 * time.Second
-)
+// searchTime bounds a search among all rules.
+const searchTime = 5 * time.Second
 
 // findForm is what a user searches for.
 type findForm struct{ Kind, Name, Text string }
@@ -56,13 +54,16 @@ func (f *findForm) key(limiter *ratelimit.Limiter) (k ratelimit.Key, err error) 
 		if err != nil {
 			return k, fmt.Errorf("%s is no address, such as 192.0.2.1 or 2001:db8::1", quoted(text))
 		}
-		return ratelimit.PrefixKey(limiter.ClientIP().Prefix(addr)), nil
+		return support.AddrKey(limiter, addr), nil
 	case "header", "cookie", "value":
 		name := strings.TrimSpace(f.Name)
 		if name == "" {
 			return k, errors.New("type the name of the header field, the cookie or the value too")
 		}
-		return named(f.Kind, name, text)
+		if k, err = named(f.Kind, name, text); err != nil {
+			err = fmt.Errorf("%s with this value is no %s that a request can have", quoted(name), f.Kind)
+		}
+		return k, err
 	}
 	if k, err = ratelimit.ParseKey(text); err != nil {
 		return k, fmt.Errorf("%w. Write a key as the page shows it, such as user:alice", err)
@@ -70,24 +71,15 @@ func (f *findForm) key(limiter *ratelimit.Limiter) (k ratelimit.Key, err error) 
 	return k, nil
 }
 
-// named returns the key of a value that has a name. Keys of header fields and cookies are hashes,
-// which only their Keyer makes.
-func named(kind, name, text string) (k ratelimit.Key, err error) {
-	r := &http.Request{Header: http.Header{}}
+// named returns the key of a value that has a name.
+func named(kind, name, text string) (ratelimit.Key, error) {
 	switch kind {
 	case "header":
-		r.Header.Set(name, text)
-		k, err = ratelimit.ByHeader(name).Key(r)
+		return support.HeaderKey(name, text)
 	case "cookie":
-		r.AddCookie(&http.Cookie{Name: name, Value: text})
-		k, err = ratelimit.ByCookie(name).Key(r)
-	default:
-		k = ratelimit.ValueKey(name, text)
+		return support.CookieKey(name, text)
 	}
-	if err != nil {
-		err = fmt.Errorf("%s with this value is no %s that a request can have", quoted(name), kind)
-	}
-	return k, err
+	return ratelimit.ValueKey(name, text), nil
 }
 
 // quoted returns text for an error.
@@ -116,17 +108,14 @@ func (p *Page) find(ctx context.Context, k ratelimit.Key) *findResult {
 	ctx, cancel := context.WithTimeout(ctx, searchTime)
 	defer cancel()
 	result := &findResult{Who: p.who(k)}
-	blocks := map[string]ratelimit.Blocked{}
-	for _, b := range p.limiter.Blocked(k) {
-		blocks[b.Rule] = b
-	}
-	names := p.ruleNames()
-	for _, rule := range names[:min(len(names), maxPeeks)] {
-		d, err := p.limiter.Peek(ctx, rule, k)
-		s := standingOf(rule, d, err)
-		b, blocked := blocks[rule]
-		if blocked || d.Reason == ratelimit.ReasonBlocked {
-			s.block(b, d, time.Now())
+	for _, found := range support.Find(ctx, p.limiter, k) {
+		if errors.Is(found.Err, context.DeadlineExceeded) {
+			result.Skipped++
+			continue
+		}
+		s := standingOf(found.Rule, found.Decision, found.Err)
+		if found.Blocked.Rule != "" {
+			s.block(found.Blocked, time.Now())
 		}
 		if s.Class == "" {
 			result.Full = append(result.Full, s)
@@ -134,7 +123,6 @@ func (p *Page) find(ctx context.Context, k ratelimit.Key) *findResult {
 			result.Used = append(result.Used, s)
 		}
 	}
-	result.Skipped = len(names) - len(result.Used) - len(result.Full)
 	return result
 }
 
@@ -177,11 +165,8 @@ func standingOf(rule string, d ratelimit.Decision, err error) standing {
 	return s
 }
 
-// block adds a block, which this process may know only from the store.
-func (s *standing) block(b ratelimit.Blocked, d ratelimit.Decision, now time.Time) {
-	if b.Until.IsZero() {
-		b.Until = now.Add(d.RetryAfter)
-	}
+// block adds a block.
+func (s *standing) block(b ratelimit.Blocked, now time.Time) {
 	s.Blocked, s.Class, s.Wait = true, "bad", ""
 	s.Until, s.BlockLeft = day(b.Until), length(b.Until.Sub(now))
 }
