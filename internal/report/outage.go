@@ -45,18 +45,33 @@ type outage struct {
 	began Decisions
 }
 
+// begins notes that the store is down, and reports whether it was not before.
+func (o *outage) begins(soFar Decisions) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.down {
+		return false
+	}
+	o.down, o.began = true, soFar
+	return true
+}
+
+// ends notes that the store is up, and reports whether it was down, and the decisions before that.
+func (o *outage) ends() (began Decisions, ends bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ends, o.down = o.down, false
+	return o.began, ends
+}
+
 // Down logs that the store is down, once until it is up: why, after how many failures in a row, and
 // what decides now. So far are all decisions that it did not make.
 func (r *Reporter) Down(
 	ctx context.Context, reason string, err error, inARow int64, p Policies, soFar Decisions,
 ) {
-	o := &r.outage
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.down {
+	if !r.outage.begins(soFar) {
 		return
 	}
-	o.down, o.began = true, soFar
 	slog.ErrorContext(ctx, r.message+": the store is down",
 		"policy", p.String(),
 		slog.Group("store", "state", "down", "reason", reason, "failures_in_a_row", inARow, "error", err))
@@ -64,15 +79,12 @@ func (r *Reporter) Down(
 
 // Up logs that the store is up, for how long it was not, and what decided meanwhile.
 func (r *Reporter) Up(ctx context.Context, lasted time.Duration, soFar Decisions) {
-	o := &r.outage
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.down {
+	began, ends := r.outage.ends()
+	if !ends {
 		return
 	}
-	o.down = false
 	slog.InfoContext(ctx, r.message+": the store is up",
 		slog.Group("store", "state", "up", "down_for", lasted.Round(time.Millisecond)),
-		slog.Group("decided", "open", soFar.Open-o.began.Open, "closed", soFar.Closed-o.began.Closed,
-			"memory", soFar.Memory-o.began.Memory))
+		slog.Group("decided", "open", soFar.Open-began.Open, "closed", soFar.Closed-began.Closed,
+			"memory", soFar.Memory-began.Memory))
 }

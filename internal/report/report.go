@@ -106,7 +106,11 @@ func (r *Reporter) Once(ctx context.Context, what any, err error) {
 // not suffer from the report.
 func (r *Reporter) Report(ctx context.Context, err error) {
 	if r.onError == nil {
-		r.logged.Do(func() { slog.ErrorContext(ctx, r.message, attributes(err)...) })
+		due := false
+		r.logged.Do(func() { due = true }) // under its lock, which a slow log must not hold
+		if due {
+			slog.ErrorContext(ctx, r.message, attributes(err)...)
+		}
 	} else {
 		r.tell(ctx, err, []func(context.Context, error){r.onError})
 	}
