@@ -174,8 +174,9 @@ func (e *engine) judge(r *http.Request, s settlement, res Response, seen bool) {
 }
 
 // Block blocks key under the named rule, which must have a [Block], for d from now, from a
-// millisecond to a year. It can lengthen or shorten a block, and is no repetition. Until the first
-// end of a shortened block has passed, that block counts as two for the length of the next one.
+// millisecond to a year. It can lengthen or shorten a block. It does not count as a repetition.
+// Until the first end of a shortened block has passed, that block counts as two for the length of
+// the next block.
 // Processes that know of an earlier block of key go on with it for up to 10 seconds. The error says
 // that there is no such rule ([ErrNoRule]), that key or d is not valid, that the Store failed, or
 // that it has no room for key. In the last case only this limiter blocks key, if it can.

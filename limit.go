@@ -108,14 +108,6 @@ func (ls Limits) check() error {
 	return errors.Join(errs...)
 }
 
-// share returns the part of l that each of n instances enforces by itself.
-func (l Limit) share(n int) Limit {
-	if l.isUnlimited() {
-		return l
-	}
-	return Limit(pace.Limit(l).Share(int64(n)))
-}
-
 // String returns l as text from which [Parse] makes the same Limit, such as "100 per minute", "10
 // per 2 hours" or "100 per minute burst 20".
 func (l Limit) String() string {

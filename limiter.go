@@ -26,12 +26,12 @@
 // clients before any rule. Package login protects a login route. Package shed protects a service
 // from the sum of all clients.
 //
-// A [MemoryStore], the default, counts per process. A Store elsewhere, such as the store of the
-// module redisstore, counts for all instances together. If it fails, a [FailurePolicy] decides.
+// A [MemoryStore], the default, counts per process. The stores of the modules redisstore and
+// postgresstore count for all instances together. If such a store fails, a [FailurePolicy] decides.
 //
 // New reports every mistake in a Config, all at once. After that nothing panics on a request:
 // errors and panics of functions in a Config are reported to [Hooks], and affect that request only.
-// No goroutine outlives a call, and nothing needs to be closed.
+// No goroutine of a Limiter outlives a call, and a Limiter does not need to be closed.
 package ratelimit
 
 import (

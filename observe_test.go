@@ -41,7 +41,6 @@ func ruleStats(t testing.TB, l *ratelimit.Limiter, name string) stats.Rule {
 // seen is what clients and hooks have seen.
 type seen struct {
 	sync.Mutex
-	requests           int64
 	allowed            map[string]int64 // by rule
 	denied             map[string]int64 // by rule and reason
 	dryRun, taken, all int64

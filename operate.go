@@ -207,10 +207,10 @@ func (l *Limiter) SetEnabled(on bool) {
 	l.change(func(s *source) mistakes { s.off = !on; return nil }) // no mistakes are new
 }
 
-// Explain returns the decision of each limit that [Limiter.Handler] would ask about r, without
-// taking a token: Allowed says whether the limit would allow the cost of r. It returns none if r is
-// exempt or denied for lack of a key. Rules of decorators, deny lists, blocks and InFlight do not
-// show.
+// Explain returns the decision of each limit that [Limiter.Handler] would apply to r. It takes no
+// token. Allowed says whether the limit would allow the cost of r. Explain returns no decision if r
+// is exempt or denied for lack of a key. Rules of decorators, deny lists, blocks and InFlight do
+// not show.
 func (l *Limiter) Explain(r *http.Request) []Decision {
 	c := l.newCall()
 	defer l.free(c)

@@ -10,8 +10,9 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Store keeps buckets and decides on them: see [store.Store]. [NewMemoryStore] makes one in memory,
-// and the module redisstore one in Redis or Valkey, which all instances of a service share.
+// Store keeps buckets and decides on them: see [store.Store]. [NewMemoryStore] makes a Store in
+// memory. The modules redisstore (Redis or Valkey) and postgresstore make a Store that all
+// instances of a service share.
 type Store = store.Store
 
 // MemoryConfig configures a [MemoryStore]. The zero MemoryConfig is valid.

@@ -3,7 +3,7 @@
 //	stop := logs.Attach(limiter, logs.Config{})
 //	defer stop()
 //
-// An attack makes thousands of denials a second, so each rule gets one line in a while, with the
+// An attack makes thousands of denials a second. So each rule gets one line in 10 seconds, with the
 // number of denials since the line before:
 //
 //	level=WARN msg="requests denied" ratelimit.rule=login ratelimit.reason=limit

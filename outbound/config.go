@@ -45,7 +45,7 @@ type Config struct {
 	// MaxPause is the longest wait that a server can ask for, from a second to a year. Zero means
 	// 24 hours. A longer wait is cut to MaxPause, and OnError is told.
 	MaxPause time.Duration
-	// MaxWaiting is how many requests of a key wait at most. Zero means 1000. A request beyond it
+	// MaxWaiting is how many requests of a key wait at most. Zero means 1,000. A request beyond it
 	// gets a *[WaitError] at once.
 	MaxWaiting int
 	// MaxKeys is how many keys the Transport remembers, up to a million. Zero means 10,000. Beyond

@@ -6,7 +6,7 @@ import (
 )
 
 // WaitError is the error of RoundTrip for a request that was not sent, because it would have to
-// wait too long. An [net/http.Client] wraps it: use [errors.As].
+// wait too long. A [net/http.Client] wraps it: use [errors.As].
 type WaitError struct {
 	// Until is when the request could go on at the earliest, as far as is known. It is zero if
 	// waiting does not help.

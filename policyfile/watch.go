@@ -37,7 +37,7 @@ type Target struct {
 	// Poll, if non-nil, replaces Interval: Watch polls when it receives a value. It is for tests.
 	// Watch ends when it is closed.
 	Poll <-chan time.Time
-	// Report, if non-nil, is called after each version that was put into force or denied, and once
+	// Report, if non-nil, is called after each version that was put into force or not, and once
 	// if the file cannot be read. Watch waits for it. Nil logs with [log/slog].
 	Report func(Change)
 }

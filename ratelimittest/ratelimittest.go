@@ -32,7 +32,8 @@ import (
 )
 
 // A Client sends requests from an address of its own. Requests of [httptest.NewRequest] all come
-// from one address, so tests that share a limiter would share its buckets.
+// from one address, so tests that share a limiter would share its buckets. Its methods are safe for
+// concurrent use as long as no field changes. Create it with [NewClient], or set Addr.
 type Client struct {
 	// Addr is the address of the client.
 	Addr netip.Addr
@@ -44,16 +45,16 @@ type Client struct {
 var clients atomic.Uint32
 
 // NewClient returns a Client with an address that no other Client of this process has. It is from
-// 198.18.0.0/15, which is for tests (RFC 2544). After 131,072 clients addresses are used again. It
-// is safe for concurrent use.
+// 198.18.0.0/15, which is for tests (RFC 2544). After 131,072 clients addresses are used again.
+// NewClient is safe for concurrent use.
 func NewClient() *Client {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], 198<<24|18<<16|clients.Add(1)&(1<<17-1))
 	return &Client{Addr: netip.AddrFrom4(b), Header: http.Header{}}
 }
 
-// Request returns a request of c for a server, like [httptest.NewRequest] without a body. It panics
-// if method or target is not valid.
+// Request returns a request of c for a server, like [httptest.NewRequest] without a body. Set Body
+// and ContentLength for a request with a body. It panics if method or target is not valid.
 func (c *Client) Request(method, target string) *http.Request {
 	r := httptest.NewRequest(method, target, nil)
 	r.RemoteAddr = netip.AddrPortFrom(c.Addr, 40000).String()

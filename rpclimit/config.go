@@ -25,7 +25,8 @@ type Config struct {
 	// Denied, if non-nil, is called for each denial, before the response.
 	Denied func(ctx context.Context, c Call, d ratelimit.Decision)
 	// Error, if non-nil, is called for each error or panic of a function in the Config, and for
-	// each change that the Limiter does not understand. Nil logs one error every 10 seconds.
+	// each error of the Limiter, such as a budget that SetPolicy has removed. Nil logs one error
+	// every 10 seconds.
 	Error func(ctx context.Context, err error)
 
 	_ struct{}
@@ -34,7 +35,8 @@ type Config struct {
 // Rule takes tokens for calls, or for messages, from a budget of the limiter. It needs a Name.
 type Rule struct {
 	// Name is the name of a budget or rule of the Limiter. Several Rules may use one budget, such
-	// as with different costs. If it has a Block, no other Rule may apply to the same calls.
+	// as with different costs. If the budget has a MaxWait, or the rule a Block, no other Rule may
+	// apply to the same calls.
 	Name string
 	// Methods are patterns of the methods that the rule applies to: "/pkg.Service/Method" is one
 	// method, "/pkg.Service/*" is every method of a service, and "*" is every method. Empty means

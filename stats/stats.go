@@ -90,7 +90,7 @@ type Durations struct {
 	Buckets []Bucket      // by Most, ascending; the last bucket that counts everything is left out
 }
 
-// A Bucket is how many times were at most Most, those in smaller buckets included.
+// A Bucket counts the times up to Most, including the times in smaller buckets.
 type Bucket struct {
 	Most  time.Duration // bound of the bucket
 	Count int64         // of times up to Most

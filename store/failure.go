@@ -109,7 +109,7 @@ type State string
 
 // The states of a store.
 const (
-	Up         State = "up"         // it is called for all decisions
-	Down       State = "down"       // it is called now and then, to see whether it has recovered
-	Recovering State = "recovering" // it is called for a growing share of decisions
+	Up         State = "up"         // the limiter calls the store for all decisions
+	Down       State = "down"       // the limiter calls it now and then, to see whether it answers
+	Recovering State = "recovering" // the limiter calls it for a growing share of decisions
 )

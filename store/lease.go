@@ -7,7 +7,8 @@ import (
 )
 
 // A Leaser is a [Store] that also counts the requests in flight of all instances, for rules with
-// InFlight. The ability is optional. A Store that wraps another has it only if it says so.
+// InFlight. The ability is optional. A Store that wraps another has it only
+// if it implements Lease itself.
 //
 // A request in flight holds a lease for each such rule. A lease ends by itself after a time unless
 // it is renewed, so the leases of an instance that died become free.

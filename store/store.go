@@ -32,7 +32,7 @@ type Store interface {
 }
 
 // A Checker is a [Store] that cannot hold every limit. The ability is optional. A Store that wraps
-// another has it only if it says so.
+// another has it only if it implements Check itself.
 //
 // ratelimit.New calls Check with the limits that one request can meet together. The error says
 // which of them the store cannot hold, or how many it decides at once. Check must not call a

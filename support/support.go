@@ -8,8 +8,8 @@
 //	}
 //	err = support.Reset(ctx, limiter, key)
 //
-// A lock-out of a login is undone by the account: see Unlock of [login.Guard]. Package dashboard
-// has the same on a page.
+// To undo a lock-out of a login, call Unlock of [login.Guard] with the account. Package dashboard
+// shows the same on a page. All functions are safe for concurrent use.
 //
 // [login.Guard]: https://pkg.go.dev/github.com/ratelimit-go/ratelimit/login#Guard
 package support
@@ -60,7 +60,8 @@ type Standing struct {
 	// Rule is the name of the rule.
 	Rule string
 	// Decision is what the rule would decide about one more token. Its Limit is the limit of the
-	// key's own plan (LimitsFor). It is the zero Decision if Err is not nil.
+	// key's own plan (LimitsFor). If the rule has only InFlight, Limit and Remaining are zero. If
+	// Err is not nil, it is the zero Decision.
 	Decision ratelimit.Decision
 	// Blocked is the block of the key, as far as this process knows. Its Rule is empty without one.
 	// If only the store knows of a block, Decision has [ratelimit.ReasonBlocked].

@@ -33,7 +33,7 @@ type streams struct {
 
 const usage = `Usage:
 
-  ratelimit check FILE                      check a policy file
+  ratelimit check FILE...                   check policy files
   ratelimit explain FILE "METHOD /path"     show the rules for a request
   ratelimit replay FILE access.log...       try a policy out on access logs
   ratelimit suggest access.log...           suggest limits from access logs
