@@ -3,9 +3,11 @@ package login
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -75,13 +77,17 @@ func readHead(r *http.Request) (head []byte, ok bool) {
 // in name, as in encoding/json. If the field appears twice, it counts as missing, because decoders
 // differ in which value they take.
 //
+// Many handlers choose a decoder by the Content-Type, and then find another account in the same
+// bytes. So the field counts as missing if the Content-Type is neither JSON nor text/plain nor
+// absent, or if the query string has a field of that name.
+//
 // The field also counts as missing if the body has more than 8 KiB or the object more than 32
 // fields, or if the body is no JSON object as far as the end of the field. For a field of an inner
 // object, write a function of your own. JSONField panics if name is empty.
 func JSONField(name string) func(*http.Request) string {
 	mustName("JSONField", name)
 	return func(r *http.Request) string {
-		if r.Body == nil {
+		if r.Body == nil || !maybeJSON(r) || r.URL != nil && inQuery(r.URL.RawQuery, name) {
 			return ""
 		}
 		head, ok := readHead(r)
@@ -90,6 +96,37 @@ func JSONField(name string) func(*http.Request) string {
 		}
 		return jsonString(head, name)
 	}
+}
+
+// maybeJSON reports whether no handler reads another format in the body of r than JSON.
+func maybeJSON(r *http.Request) bool {
+	text := r.Header.Get("Content-Type")
+	if text == "" {
+		return true
+	}
+	mediaType, _, err := mime.ParseMediaType(text)
+	if len(r.Header["Content-Type"]) > 1 || err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return false
+	}
+	return mediaType == "application/json" || mediaType == "text/json" ||
+		mediaType == "text/plain" || strings.HasSuffix(mediaType, "+json")
+}
+
+// inQuery reports whether a query string has a field of that name, or cannot be read.
+func inQuery(query, name string) bool {
+	if query == "" {
+		return false
+	}
+	fields, err := url.ParseQuery(query)
+	if err != nil || !fewFields(query) {
+		return true
+	}
+	for field := range fields {
+		if strings.EqualFold(field, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // mustName panics if name is empty. Without a name all attempts would count as one account.

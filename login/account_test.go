@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -17,6 +18,22 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/login"
 )
+
+// The types of a body that JSONField reads. A request without one has none of them.
+func TestTypesOfJSON(t *testing.T) {
+	email := login.JSONField("email")
+	for mime, want := range map[string]string{
+		"": "alice", "application/json": "alice", "Application/JSON; charset=utf-8": "alice", "text/json": "alice",
+		"application/vnd.api+json": "alice", "text/plain;charset=UTF-8": "alice",
+		"application/x-www-form-urlencoded": "", "multipart/form-data; boundary=a": "", "application/xml": "",
+		"application/yaml": "", "application/x-protobuf": "", "application/json+xml": "", "json": "", "/": "",
+	} {
+		assert.Equal(t, want, email(posted(address(1), "?q=1", mime, `{"email":"alice"}`)), mime)
+	}
+	r := posted(address(1), "", "application/json", `{"email":"alice"}`)
+	r.Header.Add("Content-Type", "application/xml")
+	assert.Empty(t, email(r), "frameworks differ in which line they take")
+}
 
 func TestJSONField(t *testing.T) {
 	email := login.JSONField("email")
@@ -111,6 +128,14 @@ func asMap(r *http.Request) (account, password string) {
 	return account, password
 }
 
+func asXML(r *http.Request) (account, password string) {
+	var form struct {
+		Email string `xml:"email"`
+	}
+	_ = xml.NewDecoder(r.Body).Decode(&form)
+	return form.Email, ""
+}
+
 // An attacker with many addresses sends the account in a form that the handler reads differently.
 // There are as many guesses at it as at one account whose name is hidden.
 func TestAccountThatTheHandlerReadsDifferently(t *testing.T) {
@@ -126,6 +151,17 @@ func TestAccountThatTheHandlerReadsDifferently(t *testing.T) {
 		{"another case after it", login.JSONField("email"), asMap, "", "", `{"email":"alice","EMAIL":"userN"}`},
 		{"in the query", login.FormField("email"), asForm, "?email=alice", form, "x=N"},
 		{"in the query and in the body", login.FormField("email"), asForm, "?email=alice", "multipart", "userN"},
+		{"in the query beside JSON", login.JSONField("email"), asForm, "?Email=bob&email=alice", "", `{"email":"userN"}`},
+		{"in a query that is half read", login.JSONField("email"), asForm, "?a;b&email=alice", "", `{"email":"userN"}`},
+		{"in a form that is JSON too", login.JSONField("email"), asForm, "", form, `{"email":"userN","x":"&email=alice&y="}`},
+		{
+			"in a form after JSON", login.JSONField("email"), asForm, "", "multipart/form-data; boundary=B",
+			"{\"email\":\"userN\"}\r\n--B\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\nalice\r\n--B--\r\n",
+		},
+		{
+			"in XML inside JSON", login.JSONField("email"), asXML, "", "application/xml",
+			`{"email":"userN","x":"<r><email>alice</email></r>"}`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,7 @@ const (
 		"response to a wrong password, such as by looking for a Set-Cookie field"
 	nameless = "login.Account: attempts have no account, even one that succeeded or all of the first " +
 		"20: want the name of the field in the form, such as FormField(\"email\"), or in the JSON " +
-		"object"
+		"object, and the Content-Type of the body"
 	unseenAttempts = "login.Succeeded: a request without a query, a body and credentials has " +
 		"succeeded, so its failures do not count: send passwords by POST"
 )

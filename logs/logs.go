@@ -87,7 +87,11 @@ func (w *writer) sample(message, rule string, log func(n int64)) {
 	}
 	s := got.(*sampler)
 	s.since.Add(1)
-	s.sometimes.Do(func() { log(s.since.Swap(0)) })
+	due := false
+	s.sometimes.Do(func() { due = true })
+	if due { // without the lock of sometimes: a logger may be slow, and may call the limiter
+		log(s.since.Swap(0))
+	}
 }
 
 func (w *writer) decision(

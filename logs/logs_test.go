@@ -115,6 +115,38 @@ func TestOtherLines(t *testing.T) {
 	})
 }
 
+// A log handler can be slow, and can call the limiter, such as to send lines by a client with a
+// limit. Other requests do not wait for it.
+func TestLoggerThatCallsTheLimiter(t *testing.T) {
+	l := newLimiter(t, rule("r", "1 per hour"))
+	lines := 0
+	take := func() {
+		_, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+		assert.NoError(t, err)
+	}
+	defer logs.Attach(l, logs.Config{Logger: slog.New(handler{func() { lines++; take() }})})()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		take()
+		take()
+	}()
+	select {
+	case <-done:
+		assert.Equal(t, 1, lines)
+	case <-time.After(10 * time.Second):
+		t.Error("deadlock")
+	}
+}
+
+// A handler is a [slog.Handler] that calls a function for each line.
+type handler struct{ log func() }
+
+func (h handler) Enabled(context.Context, slog.Level) bool  { return true }
+func (h handler) Handle(context.Context, slog.Record) error { h.log(); return nil }
+func (h handler) WithAttrs([]slog.Attr) slog.Handler        { return h }
+func (h handler) WithGroup(string) slog.Handler             { return h }
+
 func TestDefaultLogger(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)

@@ -4,11 +4,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
-// maxDiscard bounds the bytes of a response that are read to keep its connection.
-const maxDiscard = 4 << 10
+const (
+	// maxDiscard bounds the bytes of a response that are read to keep its connection.
+	maxDiscard = 4 << 10
+	// maxDrain bounds the time for it.
+	maxDrain = 100 * time.Millisecond
+)
 
 // again reports whether to send the request again after this response.
 func (c *call) again(resp *http.Response, a answer, attempt int) bool {
@@ -86,8 +91,15 @@ func (c *call) backOff(a answer, attempt int) error {
 	}
 }
 
-// discard reads the rest of a short response, so that its connection can be used again.
+// discard reads the rest of a short response, so that its connection can be used again. A server
+// that does not send the rest loses the connection instead.
 func discard(resp *http.Response) {
+	closeBody := sync.OnceFunc(func() { _ = resp.Body.Close() })
+	defer closeBody()
+	if resp.ContentLength > maxDiscard {
+		return
+	}
+	timer := time.AfterFunc(maxDrain, closeBody) // ends a Read that waits
+	defer timer.Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDiscard)
-	_ = resp.Body.Close()
 }

@@ -49,7 +49,9 @@ type Config struct {
 	// gets a *[WaitError] at once.
 	MaxWaiting int
 	// MaxKeys is how many keys the Transport remembers, up to a million. Zero means 10,000. Beyond
-	// it the key that was idle longest is forgotten. If all are in use, further keys share one.
+	// that the key that was idle longest is forgotten. If a wait holds for each, the key that was
+	// used longest ago is forgotten, and OnError is told. If all have requests under way, further
+	// keys share one.
 	MaxKeys int
 	// MaxRetries is how often a request that was denied is sent again, up to 10. Zero means 2.
 	// Negative means never.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strconv"
 	"sync"
@@ -99,6 +100,41 @@ func TestMemory(t *testing.T) {
 		assert.Less(t, after-before, uint64(2<<20), "for 100 keys with 16 quotas")
 	}
 	runtime.KeepAlive(tr)
+}
+
+// A server that denies and does not send the body cannot hold a request beyond MaxWait.
+func TestBodyThatDoesNotCome(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	first := true
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !first {
+			w.WriteHeader(http.StatusOK)
+			return
+		}
+		first = false
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_ = http.NewResponseController(w).Flush()
+		<-release
+	}))
+	base := &http.Transport{}
+	defer base.CloseIdleConnections()
+	tr := newTransport(t, outbound.Config{Base: base, MaxWait: 3 * time.Second})
+	done := make(chan int, 1)
+	go func() {
+		resp, err := get(t, tr, s.URL)
+		if assert.NoError(t, err) {
+			done <- resp.StatusCode
+		}
+	}()
+	select {
+	case status := <-done:
+		assert.Equal(t, http.StatusOK, status)
+	case <-time.After(10 * time.Second):
+		t.Error("the request still waits")
+	}
 }
 
 // BenchmarkRoundTrip measures what a Transport adds to a request.

@@ -38,8 +38,17 @@ func newLanes(most int) *lanes {
 	}
 }
 
-// use returns the lane of a key, and whether there was room for it. The caller calls release.
-func (ls *lanes) use(key string) (l *lane, release func(), room bool) {
+// A room says what there was for a new key.
+type room int
+
+const (
+	enough room = iota
+	taken       // from a key for which a wait holds
+	none
+)
+
+// use returns the lane of a key, and what room there was for it. The caller calls release.
+func (ls *lanes) use(key string) (l *lane, release func(), r room) {
 	if len(key) > maxKey {
 		sum := sha256.Sum256([]byte(key))
 		key = "sha256 " + hex.EncodeToString(sum[:])
@@ -48,8 +57,11 @@ func (ls *lanes) use(key string) (l *lane, release func(), room bool) {
 	defer ls.mu.Unlock()
 	e := ls.byKey[key]
 	if e == nil {
-		if len(ls.byKey) >= ls.most && !ls.forget(time.Now()) {
-			return ls.shared, func() {}, false
+		if len(ls.byKey) >= ls.most {
+			r = ls.forget(time.Now())
+		}
+		if r == none {
+			return ls.shared, func() {}, r
 		}
 		e = ls.oldest.PushBack(&entry{lane: newLane(key)})
 		ls.byKey[key] = e
@@ -61,20 +73,36 @@ func (ls *lanes) use(key string) (l *lane, release func(), room bool) {
 		ls.mu.Lock()
 		defer ls.mu.Unlock()
 		used.users--
-	}, true
+	}, r
 }
 
-// forget forgets a key that is not in use, and for which no wait holds. It looks at a few keys
-// only: each key that cannot be forgotten counts as used now.
-func (ls *lanes) forget(now time.Time) bool {
+// forget forgets a key that is not in use. It prefers keys for which no wait holds. Without such a
+// key it forgets the key used longest ago. Otherwise servers that ask for long waits would leave no
+// room for others. It looks at a few keys only: each key that it does not forget counts as used
+// now.
+func (ls *lanes) forget(now time.Time) room {
+	var waits *list.Element
 	for range min(probes, ls.oldest.Len()) {
 		e := ls.oldest.Front()
-		if old := e.Value.(*entry); old.users == 0 && old.lane.idle(now) {
-			delete(ls.byKey, old.lane.key)
-			ls.oldest.Remove(e)
-			return true
+		if old := e.Value.(*entry); old.users == 0 {
+			if old.lane.idle(now) {
+				ls.remove(e)
+				return enough
+			}
+			if waits == nil {
+				waits = e
+			}
 		}
 		ls.oldest.MoveToBack(e)
 	}
-	return false
+	if waits == nil {
+		return none
+	}
+	ls.remove(waits)
+	return taken
+}
+
+func (ls *lanes) remove(e *list.Element) {
+	delete(ls.byKey, e.Value.(*entry).lane.key)
+	ls.oldest.Remove(e)
 }

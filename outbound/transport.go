@@ -46,8 +46,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	key := t.key(req)
 	l, release, room := t.lanes.use(key)
 	defer release()
-	if !room && t.noRoom.Begins(time.Now()) {
-		err := fmt.Errorf("outbound: all %d keys are in use: want a larger MaxKeys", t.cfg.MaxKeys)
+	if room != enough && t.noRoom.Begins(time.Now()) {
+		what := "in use"
+		if room == taken {
+			what = "waiting, so waits are forgotten"
+		}
+		err := fmt.Errorf("outbound: all %d keys are %s: want a larger MaxKeys", t.cfg.MaxKeys, what)
 		t.reporter.Report(req.Context(), err)
 	}
 	c := &call{Transport: t, lane: l, key: key, req: req}

@@ -370,27 +370,60 @@ func TestOrderAndMaxWaiting(t *testing.T) {
 	})
 }
 
-// The keys are bounded. Keys without room share one, and OnError is told once.
+// The keys are bounded. If a wait holds for all, the key that was used longest ago makes room, so
+// servers that ask for long waits do not stop requests to others. OnError is told once.
 func TestMaxKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []error
 		tr := newTransport(t, outbound.Config{
-			Base: &server{handler: answer(200, "Retry-After", "30")}, MaxKeys: 2, MaxWait: -1,
+			Base: &server{handler: answer(200, "Retry-After", "86400")}, MaxKeys: 2, MaxWait: -1,
 			OnError: func(_ context.Context, err error) { told = append(told, err) },
 			ShareBy: func(r *http.Request) string { return strings.Repeat(r.URL.Path, 1000) },
 		})
-		for i, want := range []bool{true, true, true, false, false} { // the fifth shares with the third
-			_, err := get(t, tr, url+strconv.Itoa(i))
-			assert.Equal(t, want, err == nil, "key %d: %v", i, err)
+		for i, key := range []int{0, 1, 2, 3, 4, 4, 3, 2} { // 4 and 3 still wait, 2 is forgotten
+			_, err := get(t, tr, url+strconv.Itoa(key))
+			assert.Equal(t, i < 5 || key == 2, err == nil, "request %d: %v", i, err)
 		}
 		require.Len(t, told, 1)
-		assert.EqualError(t, told[0], "outbound: all 2 keys are in use: want a larger MaxKeys")
-		time.Sleep(31 * time.Second)
+		assert.EqualError(t, told[0],
+			"outbound: all 2 keys are waiting, so waits are forgotten: want a larger MaxKeys")
+		time.Sleep(25 * time.Hour)
 		for i := 10; i < 20; i++ { // idle keys make room
 			_, err := get(t, tr, url+strconv.Itoa(i))
 			assert.NoError(t, err)
-			time.Sleep(31 * time.Second)
+			time.Sleep(25 * time.Hour)
 		}
+		assert.Len(t, told, 1)
+	})
+}
+
+// If all keys have requests under way, further keys share one.
+func TestKeysInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []error
+		fast := &server{handler: answer(200, "Retry-After", "30")}
+		tr := newTransport(t, outbound.Config{
+			MaxKeys: 2, MaxWait: -1,
+			OnError: func(_ context.Context, err error) { told = append(told, err) },
+			ShareBy: func(r *http.Request) string { return r.URL.Path },
+			Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path < "/2" {
+					time.Sleep(time.Minute)
+				}
+				return fast.RoundTrip(r)
+			}),
+		})
+		for i := range 2 {
+			go func() { _, _ = get(t, tr, url+strconv.Itoa(i)) }()
+		}
+		synctest.Wait()
+		for i, want := range []bool{true, false, false} {
+			_, err := get(t, tr, url+strconv.Itoa(2+i))
+			assert.Equal(t, want, err == nil, "key %d: %v", 2+i, err)
+		}
+		require.Len(t, told, 1)
+		assert.EqualError(t, told[0], "outbound: all 2 keys are in use: want a larger MaxKeys")
+		time.Sleep(3 * time.Minute) // until the requests have ended
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -35,15 +36,22 @@ func AddrKey(l *ratelimit.Limiter, addr netip.Addr) ratelimit.Key {
 // rules with [ratelimit.ByHeader]. The error says that no request can have such a field.
 func HeaderKey(name, value string) (ratelimit.Key, error) {
 	r := &http.Request{Header: http.Header{}}
-	r.Header.Set(name, value)
+	if strings.Trim(value, " \t") == value && !strings.ContainsFunc(value, isControl) {
+		r.Header.Set(name, value)
+	}
 	return found(ratelimit.ByHeader(name), r, "header field", name)
 }
+
+// isControl reports whether no header field has c.
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // CookieKey returns the key of a request whose cookie has this value, for rules with
 // [ratelimit.ByCookie]. The error says that no request can have such a cookie.
 func CookieKey(name, value string) (ratelimit.Key, error) {
-	r := &http.Request{Header: http.Header{}}
-	r.AddCookie(&http.Cookie{Name: name, Value: value})
+	r := &http.Request{Header: http.Header{"Cookie": {name + "=" + value}}}
+	if c, err := r.Cookie(name); err != nil || c.Value != value && `"`+c.Value+`"` != value {
+		r.Header = nil
+	}
 	return found(ratelimit.ByCookie(name), r, "cookie", name)
 }
 

@@ -107,6 +107,23 @@ func TestKeysOfAClient(t *testing.T) {
 	require.EqualError(t, err, `support: cookie "a b" with this value: no request can have it`)
 }
 
+// A value that no request can have is not changed into the value of another client.
+func TestValuesThatNoRequestHas(t *testing.T) {
+	for _, value := range []string{"ab;c", "ab\x01c", "ab\x7f", "abc\n", "abc ", "abc\u00e9", "abc; session=abc"} {
+		_, err := support.CookieKey("session", value)
+		assert.Error(t, err, "cookie %q", value)
+	}
+	quoted, err := support.CookieKey("session", `"abc"`)
+	require.NoError(t, err)
+	plain, err := support.CookieKey("session", "abc")
+	require.NoError(t, err)
+	assert.Equal(t, plain, quoted, "servers drop the quotes")
+	for _, value := range []string{"abc\n", " abc", "abc\t", "a\r\nb", "a\x00b"} {
+		_, err := support.HeaderKey("X-Api-Key", value)
+		assert.Error(t, err, "header field %q", value)
+	}
+}
+
 func TestStoreThatIsAway(t *testing.T) {
 	broken := ratelimittest.NewStore(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}))
 	away := errors.New("connection refused")

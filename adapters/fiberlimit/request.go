@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,6 +100,27 @@ func (p *passage) fields() (text, http.Header) {
 var errStreamed = errors.New(
 	"fiberlimit: the body is streamed, and longer than BodyLimit or of unknown length")
 
+// errEncoded and errBoundary say that fiber reads another body than net/http does. So a middleware
+// must not decide by it.
+var (
+	errEncoded  = errors.New("fiberlimit: the body has a Content-Encoding")
+	errBoundary = errors.New("fiberlimit: the boundary of the form is ambiguous")
+)
+
+// unequal returns an error if fiber's handlers can find other values in the body than a middleware
+// can. fiber decodes a body, and has its own way to find the boundary of a form.
+func unequal(h *fasthttp.RequestHeader) error {
+	if len(h.Peek(fiber.HeaderContentEncoding)) > 0 {
+		return errEncoded
+	}
+	kind, params, err := mime.ParseMediaType(string(h.ContentType()))
+	if kind == fiber.MIMEMultipartForm &&
+		(err != nil || params["boundary"] != string(h.MultipartFormBoundary())) {
+		return errBoundary
+	}
+	return nil
+}
+
 // A body is the body of a request, for the middleware. fiber's handlers can read theirs, too. It is
 // read into memory, so it is at most BodyLimit long.
 type body struct {
@@ -116,6 +138,9 @@ func (b *body) Read(to []byte) (int, error) {
 		n := b.in.Header.ContentLength()
 		if n > b.app.Config().BodyLimit || n < 0 && b.in.IsBodyStream() {
 			return 0, errStreamed
+		}
+		if err := unequal(&b.in.Header); err != nil {
+			return 0, err
 		}
 		b.read = bytes.NewReader(b.in.Body()) // it reads a stream to its end, and keeps it
 	}

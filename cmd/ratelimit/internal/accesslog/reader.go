@@ -20,7 +20,8 @@ type Options struct {
 	// Window is how far lines may be out of order in one source. Lines that are out of order by
 	// more come late. Zero means a minute.
 	Window time.Duration
-	// MaxHeld bounds how many lines of a source are held to be sorted. Zero means 131,072.
+	// MaxHeld bounds how many lines of a source are held to be sorted. Zero means 131,072. Together
+	// they have 64 MiB at most.
 	MaxHeld  int
 	Progress *atomic.Int64 // if non-nil, counts the bytes read, before they are uncompressed
 }
@@ -184,7 +185,8 @@ func (r *Reader) advance(s *stream) (bool, error) {
 		r.bad(s, b.numbers[i], b.lines[i], b.errs[i])
 		return true, nil
 	}
-	e := &b.entries[i]
+	e := new(Entry) // an entry that is kept must not keep its batch
+	*e = b.entries[i]
 	e.File, e.Number, e.order = s.source.Name, b.numbers[i], r.order
 	r.order++
 	if e.WholeSeconds {

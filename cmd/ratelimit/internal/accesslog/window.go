@@ -5,10 +5,14 @@ import (
 	"time"
 )
 
+// maxHeldBytes bounds the lines that a window holds. Clients choose how long a line is.
+const maxHeldBytes = 64 << 20
+
 // A window sorts entries that are out of order by at most span.
 type window struct {
 	span    time.Duration
 	maxHeld int
+	bytes   int // of the lines that are held
 	held    byTime
 	latest  time.Time // of all entries
 	last    time.Time // of the entries that were taken
@@ -22,12 +26,14 @@ func (w *window) add(e *Entry) {
 	if e.Time.Before(w.last) {
 		w.late++
 	}
+	w.bytes += len(e.Line)
 	heap.Push(&w.held, e)
 }
 
 // ready reports whether no entry within the window can come before the first held entry.
 func (w *window) ready() bool {
-	return len(w.held) > 0 && (len(w.held) >= w.maxHeld || w.held[0].Time.Before(w.latest.Add(-w.span)))
+	full := len(w.held) >= w.maxHeld || w.bytes >= maxHeldBytes
+	return len(w.held) > 0 && (full || w.held[0].Time.Before(w.latest.Add(-w.span)))
 }
 
 // take returns the first held entry, or nil.
@@ -36,6 +42,7 @@ func (w *window) take() *Entry {
 		return nil
 	}
 	e := heap.Pop(&w.held).(*Entry)
+	w.bytes -= len(e.Line)
 	if e.Time.After(w.last) {
 		w.last = e.Time
 	}
