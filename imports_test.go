@@ -71,6 +71,7 @@ var mayImport = map[string][]string{
 	"outbound":      {".", "internal/report", "internal/told"},
 	"rpclimit":      {".", "clientip", "store"},
 	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store", "support"},
+	"tokenbudget":   {".", "store"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

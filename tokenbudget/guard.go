@@ -1,0 +1,150 @@
+package tokenbudget
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// Guard enforces the budgets of a [Config]. Make it with [New]. It is safe for concurrent use,
+// leaves no goroutine behind and does not need to be closed.
+type Guard struct {
+	cfg     Config
+	limiter *ratelimit.Limiter
+	budgets []budget
+	now     func() time.Time
+	logged  atomic.Int64 // when an error was logged last
+}
+
+// budget is a compiled Budget.
+type budget struct {
+	Budget
+
+	shared ratelimit.Key // of requests without a key
+	limits []limit
+}
+
+// limit is one limit of a budget. It is a budget of its own in the limiter, so that it has its own
+// reservation.
+type limit struct {
+	name  string
+	burst int64
+	debt  int64 // how far the bucket can go below empty: its lowest tokens are the debt
+}
+
+// New returns a Guard. The error joins a [*ratelimit.ConfigError] for every mistake in cfg.
+func New(cfg Config) (*Guard, error) {
+	cfg, err := cfg.filled()
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{cfg: cfg, now: cfg.Limiter.Clock}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	lc := cfg.Limiter
+	for _, b := range cfg.Budgets {
+		c := budget{Budget: b, shared: ratelimit.ValueKey("tokenbudget", "no key")}
+		c.Models = slices.Clone(b.Models)
+		for _, l := range b.Limits {
+			burst := cmp.Or(l.Burst, l.Count)
+			k := limit{name: fmt.Sprintf("%s per %v", b.Name, l.Period), burst: burst}
+			if cfg.Overrun == Owed {
+				k.debt = cmp.Or(b.MaxDebt, burst)
+			}
+			c.limits = append(c.limits, k)
+			l.Burst = burst + k.debt
+			lc.Budgets = append(lc.Budgets, ratelimit.Budget{
+				Name: k.name, Limits: ratelimit.Limits{l}, OnStoreFailure: lc.OnStoreFailure,
+			})
+		}
+		g.budgets = append(g.budgets, c)
+	}
+	g.limiter, err = ratelimit.New(lc)
+	return g, err
+}
+
+// Limiter returns the limiter that keeps the budgets, for its statistics and for Limiter.Reset.
+// Each limit is a budget there, such as "key per 1m0s", and its burst is longer by the MaxDebt:
+// the last tokens of a bucket are a debt. While a budget is off or in a dry run, debts are
+// forgiven.
+func (g *Guard) Limiter() *ratelimit.Limiter { return g.limiter }
+
+// Handler returns a handler that calls next for requests that the budgets allow. The request body
+// is as the client sent it. Accept-Encoding is removed, so that the Guard can read the response.
+// The writer has [http.Flusher]. [http.ResponseController] finds other abilities.
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("tokenbudget: Handler: nil: want a handler")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.skips(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		g.serve(w, r, next)
+	})
+}
+
+func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	talk := g.dialect(r)
+	body, problem := g.readBody(w, r)
+	if problem != nil {
+		talk.fail(w, problem)
+		return
+	}
+	ask := g.read(r, body)
+	held, problem := g.reserve(r, ask)
+	if problem != nil {
+		held.fields(w.Header(), talk, g.now())
+		talk.fail(w, problem)
+		return
+	}
+	inner := r.WithContext(r.Context())
+	inner.Header = r.Header.Clone()
+	inner.Header.Del("Accept-Encoding")
+	inner.Body = newBody(body)
+	inner.ContentLength = int64(len(body))
+	inner.TransferEncoding = nil
+	answer := newAnswer(w, func(h http.Header) { held.fields(h, talk, g.now()) })
+	returned := false
+	defer func() { g.settle(r, ask, held, answer, returned) }()
+	next.ServeHTTP(answer, inner)
+	returned = true
+}
+
+// skips reports whether r costs nothing.
+func (g *Guard) skips(r *http.Request) (skip bool) {
+	if g.cfg.Skip == nil {
+		return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
+	}
+	defer g.recovered(r.Context(), "Skip")
+	return g.cfg.Skip(r)
+}
+
+// recovered reports a panic of a function of the Config.
+func (g *Guard) recovered(ctx context.Context, field string) {
+	if v := recover(); v != nil {
+		g.report(ctx, fmt.Errorf("tokenbudget: %s panicked: %v", field, v))
+	}
+}
+
+// report tells OnError of err, or logs one error every 10 seconds.
+func (g *Guard) report(ctx context.Context, err error) {
+	if g.cfg.OnError != nil {
+		defer func() { _ = recover() }() // OnError itself panicked
+		g.cfg.OnError(ctx, err)
+		return
+	}
+	now, last := time.Now().UnixNano(), g.logged.Load()
+	if now-last >= int64(10*time.Second) && g.logged.CompareAndSwap(last, now) {
+		slog.ErrorContext(ctx, err.Error())
+	}
+}

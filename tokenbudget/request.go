@@ -1,0 +1,160 @@
+package tokenbudget
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// asked is what a request asks for.
+type asked struct {
+	model  string // "" if it is not known
+	prompt int64  // estimated tokens
+	output int64  // at most, in tokens
+}
+
+func (a *asked) total() int64 { return max(min(a.prompt+a.output, mostTokens), 1) }
+
+// readBody reads the body of r, up to MaxBody.
+func (g *Guard) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *problem) {
+	encoding := strings.TrimSpace(r.Header.Get("Content-Encoding"))
+	if encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, &problem{
+			status: http.StatusUnsupportedMediaType,
+			text:   "Send the request body without a Content-Encoding.",
+		}
+	}
+	if r.Body == nil {
+		return nil, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, g.cfg.MaxBody))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return nil, &problem{
+			status: http.StatusRequestEntityTooLarge,
+			text:   fmt.Sprintf("The request body is longer than %d bytes.", g.cfg.MaxBody),
+		}
+	case err != nil:
+		return nil, &problem{status: http.StatusBadRequest, text: "The request body cannot be read."}
+	}
+	return body, nil
+}
+
+// newBody returns a body that the handler can read.
+func newBody(body []byte) io.ReadCloser {
+	if len(body) == 0 {
+		return http.NoBody
+	}
+	return io.NopCloser(bytes.NewReader(body))
+}
+
+// read returns what r asks for.
+func (g *Guard) read(r *http.Request, body []byte) asked {
+	a, choices := asked{output: -1}, int64(1)
+	err := eachField(body, func(name string, value json.RawMessage) error {
+		switch strings.ToLower(name) {
+		case "model":
+			return a.readModel(value)
+		case "max_tokens", "max_completion_tokens", "max_output_tokens":
+			return most(value, &a.output)
+		case "n", "best_of":
+			return most(value, &choices)
+		}
+		return nil
+	})
+	if err != nil {
+		a.model = ""
+		g.report(r.Context(), fmt.Errorf("tokenbudget: request body: %w", err))
+	}
+	if a.output < 0 {
+		a.output = g.cfg.Output
+	}
+	a.output = min(a.output*max(choices, 1), mostTokens)
+	a.prompt = g.prompt(r, body)
+	return a
+}
+
+// readModel sets the model. If the request has two, it is not known which one counts.
+func (a *asked) readModel(value json.RawMessage) error {
+	var model string
+	if err := json.Unmarshal(value, &model); err != nil || len(model) > 256 {
+		return errors.New("model: want a text of at most 256 bytes")
+	}
+	if a.model != "" && a.model != model {
+		return errors.New("model: it is there twice")
+	}
+	a.model = model
+	return nil
+}
+
+// most raises n to the number in value. Values that are no number are for the handler to deny.
+func most(value json.RawMessage, n *int64) error {
+	var f *float64
+	if err := json.Unmarshal(value, &f); err != nil {
+		return errors.New("a number of tokens or choices is no number")
+	}
+	if f != nil && *f >= 0 {
+		*n = max(*n, int64(min(*f, mostTokens>>1)))
+	}
+	return nil
+}
+
+// prompt returns the estimated tokens of a prompt.
+func (g *Guard) prompt(r *http.Request, body []byte) int64 {
+	estimate := g.tokens(int64(len(body)))
+	if g.cfg.Prompt == nil {
+		return estimate
+	}
+	own := int64(-1)
+	func() {
+		defer g.recovered(r.Context(), "Prompt")
+		own = g.cfg.Prompt(r, body)
+		if own < 0 {
+			g.report(r.Context(), fmt.Errorf("tokenbudget: Prompt: %d: want no negative number", own))
+		}
+	}()
+	if own < 0 {
+		return estimate
+	}
+	return min(own, mostTokens)
+}
+
+// tokens returns the estimated tokens of so many bytes.
+func (g *Guard) tokens(n int64) int64 {
+	per := int64(g.cfg.BytesPerToken)
+	return (n + per - 1) / per
+}
+
+// eachField calls f for each field of the JSON object in body. It returns the first error, after it
+// has called f for all fields that can be read.
+func eachField(body []byte, f func(name string, value json.RawMessage) error) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	start, err := d.Token()
+	if err != nil || start != json.Delim('{') {
+		return errors.New("want a JSON object")
+	}
+	var first error
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return errors.New("it is malformed JSON")
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return errors.New("it is malformed JSON")
+		}
+		text, _ := name.(string) // the decoder has checked it
+		if err := f(text, value); err != nil && first == nil {
+			first = err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return errors.New("it is malformed JSON")
+	}
+	return first
+}

@@ -1,0 +1,210 @@
+package tokenbudget
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+)
+
+// maxEvent is how many bytes of an event of a stream are kept.
+const maxEvent = 1 << 20
+
+// seen is what a reader has seen of a response.
+type seen struct {
+	counted  counted
+	complete bool  // the response came to its end
+	final    bool  // no other usage will come
+	text     int64 // bytes of output
+	events   int64 // that had output: each is a token at least
+	err      error // the first thing that could not be read
+}
+
+func (s *seen) failed(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// reader reads a response as it passes.
+type reader interface {
+	feed(p []byte)
+	end() *seen
+}
+
+// stream reads server-sent events, as the HTML standard describes them (section 9.2).
+type stream struct {
+	seen
+
+	line, data []byte
+	long       bool // the event is longer than maxEvent
+	afterCR    bool // a line feed belongs to the last line
+}
+
+func (s *stream) feed(p []byte) {
+	for len(p) > 0 {
+		if s.afterCR {
+			s.afterCR = false
+			if p[0] == '\n' {
+				p = p[1:]
+				continue
+			}
+		}
+		end := bytes.IndexAny(p, "\r\n")
+		if end < 0 {
+			s.keep(p)
+			return
+		}
+		s.keep(p[:end])
+		s.endLine()
+		s.afterCR = p[end] == '\r'
+		p = p[end+1:]
+	}
+}
+
+// keep adds p to the line. Bytes that are not kept count as output.
+func (s *stream) keep(p []byte) {
+	if !s.long && len(s.line)+len(s.data)+len(p) > maxEvent {
+		s.long = true
+		s.text += int64(len(s.line) + len(s.data))
+		s.events++
+		s.line, s.data = nil, nil
+		s.failed(errors.New("an event is longer than 1 MiB"))
+	}
+	if s.long && len(p) > 0 {
+		s.text += int64(len(p))
+		s.line = append(s.line[:0], 'x') // the line is not empty
+		return
+	}
+	s.line = append(s.line, p...)
+}
+
+func (s *stream) endLine() {
+	line := bytes.TrimPrefix(s.line, []byte("\ufeff"))
+	s.line = s.line[:0]
+	if len(line) == 0 {
+		s.endEvent()
+		return
+	}
+	value, ok := bytes.CutPrefix(line, []byte("data:"))
+	if !ok || s.long {
+		return
+	}
+	if len(s.data) > 0 {
+		s.data = append(s.data, '\n')
+	}
+	s.data = append(s.data, bytes.TrimPrefix(value, []byte(" "))...)
+}
+
+func (s *stream) endEvent() {
+	if !s.long && len(s.data) > 0 {
+		s.event(s.data)
+	}
+	s.data, s.long = s.data[:0], false
+}
+
+func (s *stream) end() *seen {
+	if len(s.line) > 0 {
+		s.endLine()
+	}
+	s.endEvent()
+	return &s.seen
+}
+
+// streamed are the fields of an event: of OpenAI's chat completions (choices), of its responses
+// (response, delta), and of Anthropic's messages (message, delta).
+type streamed struct {
+	Type    string          `json:"type"`
+	Usage   json.RawMessage `json:"usage"`
+	Delta   json.RawMessage `json:"delta"`
+	Choices *[]struct {
+		Delta json.RawMessage `json:"delta"`
+		Text  json.RawMessage `json:"text"`
+	} `json:"choices"`
+	Message struct {
+		Usage json.RawMessage `json:"usage"`
+	} `json:"message"`
+	Response struct {
+		Usage json.RawMessage `json:"usage"`
+	} `json:"response"`
+}
+
+func (s *stream) event(data []byte) {
+	if string(bytes.TrimSpace(data)) == "[DONE]" {
+		s.complete, s.final = true, s.counted.known
+		return
+	}
+	var e streamed
+	err := json.Unmarshal(data, &e)
+	var other *json.UnmarshalTypeError // a field that another event uses otherwise
+	if err != nil && !errors.As(err, &other) {
+		s.text += int64(len(data))
+		s.failed(errors.New("an event is malformed JSON"))
+		return
+	}
+	before := s.text
+	stopped := s.output(e.Delta)
+	if e.Choices != nil {
+		for _, c := range *e.Choices {
+			s.output(c.Delta)
+			s.output(c.Text)
+		}
+	}
+	if s.text > before {
+		s.events++
+	}
+	found := false
+	for _, usage := range []json.RawMessage{e.Usage, e.Message.Usage, e.Response.Usage} {
+		ok, err := s.counted.add(usage)
+		if err != nil {
+			s.failed(err)
+		}
+		found = found || ok
+	}
+	switch e.Type {
+	case "message_stop":
+		s.complete, s.final = true, s.counted.known
+	case "message_delta":
+		s.final = s.final || found && stopped
+	case "response.completed", "response.incomplete", "response.failed":
+		s.final = s.final || found
+	case "":
+		s.final = s.final || found && e.Choices != nil && len(*e.Choices) == 0
+	}
+}
+
+// output counts the texts in a delta. It reports whether the delta says why the output stops.
+func (s *stream) output(delta json.RawMessage) (stopped bool) {
+	if len(delta) == 0 {
+		return false
+	}
+	var v any
+	if json.Unmarshal(delta, &v) != nil {
+		return false
+	}
+	if m, ok := v.(map[string]any); ok {
+		stopped = m["stop_reason"] != nil
+	}
+	s.text += textBytes(v)
+	return stopped
+}
+
+// textBytes returns the length of all texts in v that a model can have written.
+func textBytes(v any) (n int64) {
+	switch v := v.(type) {
+	case string:
+		return int64(len(v))
+	case []any:
+		for _, e := range v {
+			n += textBytes(e)
+		}
+	case map[string]any:
+		for name, e := range v {
+			switch name {
+			case "type", "role", "id", "stop_reason", "stop_sequence", "finish_reason":
+			default:
+				n += textBytes(e)
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,89 @@
+package tokenbudget
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+)
+
+// Usage is how many tokens a response says that the request used.
+type Usage struct {
+	// Input are the tokens of the prompt that were not read from a cache or written to it.
+	Input int64
+	// CacheRead are the tokens of the prompt that were read from a cache.
+	CacheRead int64
+	// CacheWrite are the tokens of the prompt that were written to a cache.
+	CacheWrite int64
+	// Output are the tokens of the output.
+	Output int64
+}
+
+// counted are the usages in a response so far. The usages of a stream are totals, so the largest
+// number of each field counts.
+type counted struct {
+	known bool
+	input int64 // with cached, without read and write
+	// cached is a part of input for OpenAI. For Anthropic, read and write come on top.
+	cached, read, write, output int64
+}
+
+// usageFields are the fields of a usage: of OpenAI's chat completions, of its responses, and of
+// Anthropic's messages.
+type usageFields struct {
+	Prompt        *float64 `json:"prompt_tokens"`
+	Completion    *float64 `json:"completion_tokens"`
+	PromptDetails struct {
+		Cached float64 `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+	Input        *float64 `json:"input_tokens"`
+	Output       *float64 `json:"output_tokens"`
+	InputDetails struct {
+		Cached float64 `json:"cached_tokens"`
+	} `json:"input_tokens_details"`
+	CacheRead  float64 `json:"cache_read_input_tokens"`
+	CacheWrite float64 `json:"cache_creation_input_tokens"`
+}
+
+var errUsage = errors.New("its usage cannot be read")
+
+// add raises c to the usage in data. It reports whether data has one.
+func (c *counted) add(data json.RawMessage) (bool, error) {
+	if len(data) == 0 || string(data) == "null" {
+		return false, nil
+	}
+	var f usageFields
+	if err := json.Unmarshal(data, &f); err != nil {
+		return false, errUsage
+	}
+	if f.Prompt == nil && f.Completion == nil && f.Input == nil && f.Output == nil {
+		return false, nil
+	}
+	c.known = true
+	c.input = max(c.input, tokenCount(f.Prompt), tokenCount(f.Input))
+	c.output = max(c.output, tokenCount(f.Completion), tokenCount(f.Output))
+	c.cached = max(c.cached, tokenCount(&f.PromptDetails.Cached), tokenCount(&f.InputDetails.Cached))
+	c.read = max(c.read, tokenCount(&f.CacheRead))
+	c.write = max(c.write, tokenCount(&f.CacheWrite))
+	return true, nil
+}
+
+func (c *counted) usage() Usage {
+	cached := min(c.cached, c.input)
+	return Usage{
+		Input: c.input - cached, CacheRead: cached + c.read, CacheWrite: c.write, Output: c.output,
+	}
+}
+
+// tokenCount returns the number in a field within its bounds, rounded up.
+func tokenCount(f *float64) int64 {
+	if f == nil {
+		return 0
+	}
+	return int64(math.Ceil(min(max(*f, 0), mostTokens/2)))
+}
+
+// cost returns what u costs, rounded up.
+func (g *Guard) cost(u Usage) int64 {
+	cached := float64(u.CacheRead)*g.cfg.CacheRead + float64(u.CacheWrite)*g.cfg.CacheWrite
+	return u.Input + u.Output + int64(math.Ceil(cached))
+}
