@@ -193,7 +193,7 @@ func upload(t *testing.T, h http.Handler, path string) int {
 	form := multipart.NewWriter(&body)
 	file, err := form.CreateFormFile("f", "f")
 	require.NoError(t, err)
-	_, err = file.Write(make([]byte, 11<<20)) // more than is kept in memory
+	_, err = file.Write(make([]byte, 64<<10)) // more than fileHandler lets ParseMultipartForm keep
 	require.NoError(t, err)
 	require.NoError(t, form.Close())
 	resp, err := http.Post(srv.URL+"/"+path, form.FormDataContentType(), &body)

@@ -140,8 +140,14 @@ func randomLimit(t testing.TB, rnd *rand.Rand, i int) *store.Limit {
 	return newLimit(t, "a", i, l.Count, l.Period, l.Burst)
 }
 
+// With the race detector there are two schedules for each row instead of eight. A schedule is one
+// goroutine, in which the detector has nothing to find.
 func TestDenialsAgreeWithTheStore(t *testing.T) {
 	t.Parallel()
+	runs := 8
+	if raceEnabled { // make cover runs this without the detector
+		runs = 2
+	}
 	for seed, tc := range []struct {
 		name    string
 		trip    time.Duration
@@ -153,7 +159,7 @@ func TestDenialsAgreeWithTheStore(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			hits, trips := 0, 0
-			for run := range 8 {
+			for run := range runs {
 				f := newFront()
 				s := &schedule{TB: t, front: f, trip: tc.trip, rnd: rand.New(rand.NewPCG(uint64(seed), uint64(run)))}
 				s.twin = newMapStore(func() time.Duration { return f.time })
@@ -171,7 +177,7 @@ func TestDenialsAgreeWithTheStore(t *testing.T) {
 				hits, trips = hits+f.hits, trips+f.trips
 			}
 			t.Logf("%d hits, %d trips", hits, trips)
-			assert.Greater(t, hits, 2000)
+			assert.Greater(t, hits, runs*2000/8)
 		})
 	}
 }

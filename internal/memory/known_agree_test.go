@@ -26,10 +26,15 @@ func applyBatchOnly(s *Store, ops []store.Op) error {
 
 // TestBothWaysAgree sends the same random batches to two stores with one clock and one seed. The
 // first store decides by ApplyKnown if it can. The second store never does. After each batch all
-// Results and both whole states must be equal.
+// Results and both whole states must be equal. There is one goroutine, in which the race detector
+// has nothing to find. With the detector there is a quarter of the seeds.
 func TestBothWaysAgree(t *testing.T) {
 	var sum counts
-	for seed := range uint64(300) {
+	seeds := 300
+	if raceEnabled { // make cover runs this without the detector
+		seeds = 75
+	}
+	for seed := range uint64(seeds) {
 		d := newDuel(t, seed)
 		for range 200 {
 			d.step(t)
@@ -41,10 +46,10 @@ func TestBothWaysAgree(t *testing.T) {
 		sum.overflowed += int(d.first.Stats().Overflowed)
 	}
 	// The schedules are always the same. They must reach each of these cases often.
-	assert.Greater(t, sum.known, 20_000)
-	assert.Greater(t, sum.denied, 5000)
-	assert.Greater(t, sum.batch, 20_000)
-	assert.Greater(t, sum.overflowed, 5000)
+	assert.Greater(t, sum.known, seeds*20_000/300)
+	assert.Greater(t, sum.denied, seeds*5000/300)
+	assert.Greater(t, sum.batch, seeds*20_000/300)
+	assert.Greater(t, sum.overflowed, seeds*5000/300)
 }
 
 type counts struct {

@@ -3,8 +3,9 @@
 //	usage: testall [-root DIR] [-race] [-list] [DIR...]
 //
 // Each module is tested alone with plain go test. Modules that start Redis servers spend their
-// time waiting. They run one after another beside the other modules, which get a lower priority.
-// The last line is "total: N passed, N failed, N skipped".
+// time waiting. They run one after another beside the other modules, two of which run at once and
+// at a lower priority. What a package says is printed when the package is done, in one piece. The
+// last line is "total: N passed, N failed, N skipped".
 package main
 
 import (

@@ -40,8 +40,19 @@ func testModule(s *screen, root string, m repo.Module, command []string) totals 
 	if result.failed > 0 {
 		s.print(other.String())
 	}
-	s.print(fmt.Sprintf("-- %s: %s in %s\n", m.Dir, result.counts(), seconds(time.Since(start))))
+	took := seconds(time.Since(start))
+	s.print(fmt.Sprintf("-- %s: %s in %s%s\n", m.Dir, result.counts(), took, computed(cmd)))
 	return result
+}
+
+// computed says how long cmd and its children have used a processor. That tells a module that
+// computes from a module that waits, also on a busy machine.
+func computed(cmd *exec.Cmd) string {
+	if cmd.ProcessState == nil {
+		return "" // it did not start
+	}
+	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return fmt.Sprintf(", %s of processor time", seconds(used))
 }
 
 // read prints what the packages in a stream of go test -json say, and adds to result.

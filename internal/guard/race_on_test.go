@@ -1,0 +1,6 @@
+//go:build race
+
+package guard
+
+// raceEnabled says that everything is ten times slower.
+const raceEnabled = true

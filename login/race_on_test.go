@@ -1,0 +1,6 @@
+//go:build race
+
+package login_test
+
+// raceEnabled says that everything is ten times slower.
+const raceEnabled = true
