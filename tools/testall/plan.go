@@ -38,7 +38,8 @@ func plan(modules []repo.Module) []lane {
 // waits reports whether the tests of the module in dir start servers or browsers.
 func waits(dir string) bool {
 	switch dir {
-	case "examples/redis", "metrics/proof", "postgresstore", "proof/clients", "proof/dashboard", "proof/outbound":
+	case "examples/redis", "metrics/proof", "postgresstore",
+		"proof/clients", "proof/dashboard", "proof/outbound":
 		return true
 	}
 	return strings.HasPrefix(dir, "redisstore")
