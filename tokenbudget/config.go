@@ -159,7 +159,7 @@ func (c *Config) numbers(add func(field, format string, args ...any)) {
 		add("BytesPerToken", "%d: want 1 to 1000, or 0 for %d", c.BytesPerToken, defaultBytesPerToken)
 	}
 	if c.Output < 0 || c.Output > mostTokens {
-		add("Output", "%d: want 1 to %d, or 0 for %d", c.Output, mostTokens, defaultOutput)
+		add("Output", "%d: want 1 to %d, or 0 for %d", c.Output, int64(mostTokens), defaultOutput)
 	}
 	if c.MaxBody < 0 || c.MaxBody > mostBody {
 		add("MaxBody", "%d: want 1 to %d, or 0 for %d", c.MaxBody, mostBody, defaultBody)
@@ -200,6 +200,6 @@ func (b *Budget) check(add func(field, format string, args ...any)) {
 		add("OnMissingKey", "%q: want share, deny or skip", b.OnMissingKey)
 	}
 	if b.MaxDebt < 0 || b.MaxDebt > mostTokens {
-		add("MaxDebt", "%d: want 1 to %d, or 0 for the burst of the limit", b.MaxDebt, mostTokens)
+		add("MaxDebt", "%d: want 1 to %d, or 0 for the burst of the limit", b.MaxDebt, int64(mostTokens))
 	}
 }
