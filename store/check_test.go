@@ -15,6 +15,7 @@ import (
 func TestCheckOps(t *testing.T) {
 	l := limit(t, 10, time.Minute, 0)
 	good := store.Op{Limit: l, Key: alice, Cost: 1}
+	ofNoKind := key.Text(0, "alice")
 	for _, row := range []struct {
 		name string
 		op   store.Op
@@ -30,6 +31,7 @@ func TestCheckOps(t *testing.T) {
 		{"no limit", store.Op{Key: alice, Cost: 1}, "ops[1] has no Limit"},
 		{"no key", store.Op{Limit: l, Cost: 1}, `ops[1] (rule "r") has the zero Key`},
 		{"a negative cost", store.Op{Limit: l, Key: alice, Cost: -1}, `ops[1] (rule "r") has the negative cost -1`},
+		{"a key of no kind", store.Op{Kind: store.TakeUpTo, Limit: l, Key: ofNoKind}, `ops[1] (rule "r") has a Key of no kind`},
 		{"an unknown kind", store.Op{Kind: 5, Limit: l, Key: alice}, `ops[1] (rule "r") has the unknown kind 5`},
 		{"the greatest kind", store.Op{Kind: 255, Limit: l, Key: alice}, `ops[1] (rule "r") has the unknown kind 255`},
 	} {

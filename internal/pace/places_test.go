@@ -45,3 +45,34 @@ func TestPlacesInAnyOrder(t *testing.T) {
 	slices.Reverse(want)
 	assert.Equal(t, want, pace.Places(limits))
 }
+
+// The slowest limit has place 0. The place of the other one shows its period.
+func TestPlacesOfPeriods(t *testing.T) {
+	const day = 24 * time.Hour
+	slowest := pace.Limit{Count: 1, Period: 3650 * day}
+	for _, row := range []struct {
+		period time.Duration
+		want   int
+	}{
+		{1, 1},
+		{time.Second, 1},
+		{time.Second + 1, 2},
+		{time.Minute - 1, 2},
+		{time.Minute, 3},
+		{time.Minute + 1, 4},
+		{time.Hour - 1, 4},
+		{time.Hour, 5},
+		{time.Hour + 1, 6},
+		{day - 1, 6},
+		{day, 7},
+		{day + 1, 8},
+		{7 * day, 8},
+		{7*day + 1, 9},
+		{31 * day, 9},
+		{31*day + 1, 10},
+		{365 * day, 10},
+	} {
+		places := pace.Places([]pace.Limit{slowest, {Count: 1000, Period: row.period}})
+		assert.Equal(t, []int{0, row.want}, places, row.period)
+	}
+}

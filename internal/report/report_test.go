@@ -103,6 +103,8 @@ func TestErrorsAreLoggedOnceEveryTenSeconds(t *testing.T) {
 		})
 		line := `level=ERROR msg="rate limiter" error="ratelimit: Skip: no"`
 		assert.Equal(t, []string{line, line}, lines)
+		lines = logged(func() { r.Call(t.Context(), "Skip", func() error { return errors.New("no") }) })
+		assert.Equal(t, []string{line}, lines, "the next interval begins after exactly 20 seconds")
 	})
 }
 
@@ -158,10 +160,13 @@ func TestPanicsHaveAStack(t *testing.T) {
 	var traced interface{ Stack() []byte }
 	require.ErrorAs(t, fmt.Errorf("ratelimit: Cost: %w", err), &traced)
 	assert.Contains(t, string(traced.Stack()), "report.panicsHere")
-	assert.LessOrEqual(t, len(traced.Stack()), maxStack)
 
-	err = Safely(func() error { panic(strings.Repeat("x", 1<<20)) })
-	assert.Len(t, err.Error(), maxPanic+len("..."))
+	require.ErrorAs(t, Safely(func() error { panicsBelow(200); return nil }), &traced)
+	assert.Len(t, traced.Stack(), 4096)
+	for size, want := range map[int]int{1024: 1024, 1025: 1027, 1 << 20: 1027} {
+		err = Safely(func() error { panic(strings.Repeat("x", size-len("panic: "))) })
+		assert.Equal(t, want, len(err.Error()))
+	}
 	err = Safely(func() error { panic(context.Canceled) })
 	assert.NotErrorIs(t, err, context.Canceled, "not an error that the function returned")
 
@@ -173,6 +178,14 @@ func TestPanicsHaveAStack(t *testing.T) {
 }
 
 func panicsHere() { panic("here") }
+
+// panicsBelow panics with so many calls of itself on the stack.
+func panicsBelow(calls int) {
+	if calls == 0 {
+		panicsHere()
+	}
+	panicsBelow(calls - 1)
+}
 
 // Once reports each problem once, also right after the log has shown another error.
 func TestOnce(t *testing.T) {

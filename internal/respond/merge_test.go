@@ -1,6 +1,7 @@
 package respond
 
 import (
+	"math"
 	"net/http"
 	"testing"
 	"time"
@@ -183,4 +184,53 @@ func FuzzMerge(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A name goes on after an escaped quote. Its partition key belongs to it.
+func TestNamesOfMembers(t *testing.T) {
+	for member, want := range map[string]string{
+		`"a";r=1;t=2`:             `"a"`,
+		`"a\"b";r=1`:              `"a\"b"`,
+		`"a\\";r=1`:               `"a\\"`,
+		`"a";pk=:YQ==:;r=1`:       `"a":YQ==:`,
+		`"a";r=1;pk=:YQ==:`:       `"a":YQ==:`,
+		`"never closed`:           `"never closed`,
+		`"never closed either\"`:  `"never closed either\"`,
+		`"ends with a backslash\`: `"ends with a backslash\`,
+		``:                        ``,
+	} {
+		assert.Equal(t, want, nameOf(member), member)
+	}
+}
+
+func TestNumberAtTheBeginning(t *testing.T) {
+	for text, want := range map[string]int64{
+		"12": 12, " 12;t=3": 12, "0": 0, "": math.MaxInt64, "-5": math.MaxInt64, "+5": math.MaxInt64,
+		"x": math.MaxInt64, "99999999999999999999": math.MaxInt64,
+	} {
+		assert.Equal(t, want, number(text), text)
+	}
+}
+
+func TestMembersOfAList(t *testing.T) {
+	for list, want := range map[string][]string{
+		`"a";q=1, "b";q=2`:    {`"a";q=1`, `"b";q=2`},
+		`"a";q=1,"b";q=2`:     {`"a";q=1`, `"b";q=2`},
+		` , "a" ,, "b" ,`:     {`"a"`, `"b"`},
+		`"a,b\",c";q=1,"d"`:   {`"a,b\",c";q=1`, `"d"`},
+		`"a", "never closed,`: {`"a"`},
+		``:                    nil,
+	} {
+		assert.Equal(t, want, members(list), list)
+	}
+}
+
+// The policy of the inner limiter is in an older form, its level is not. So they cannot be joined.
+func TestMergeOfMixedForms(t *testing.T) {
+	outer := http.Header{"Ratelimit-Policy": {`"out";q=9;w=9`}, "Ratelimit": {`"out";r=5;t=1`}}
+	h := outer.Clone()
+	h.Add("RateLimit-Policy", "5;w=5")
+	h.Add("RateLimit", `"in";r=2;t=2`)
+	merge(h, outer, http.StatusOK, time.Now())
+	assert.Equal(t, http.Header{"Ratelimit-Policy": {"5;w=5"}, "Ratelimit": {`"in";r=2;t=2`}}, h)
 }

@@ -66,3 +66,15 @@ func TestStorable(t *testing.T) {
 		})
 	}
 }
+
+// RFC 9110, section 15.1, and 304.
+func TestStatusesThatACacheStores(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	var got []int
+	for status := 200; status < 600; status++ {
+		if Storable(r, status, nil) {
+			got = append(got, status)
+		}
+	}
+	assert.Equal(t, []int{200, 203, 204, 206, 300, 301, 304, 308, 404, 405, 410, 414, 501}, got)
+}

@@ -6,8 +6,8 @@
 //	go run ./mutate -sample 100 . ./internal/memory
 //
 // It writes nothing below the module: go test reads each mutant as an overlay. The tests of the
-// package run first, then the packages of -tests. If a mutant does not compile, another one takes
-// its place in the sample.
+// package run first, then the packages of -tests. All of them must pass without a change. If a
+// mutant does not compile, another one takes its place in the sample.
 package main
 
 import (
@@ -57,6 +57,9 @@ func (o options) run(
 			return 0, 0, err
 		}
 		all = append(all, ms...)
+	}
+	if err := o.pass(ctx, packages); err != nil {
+		return 0, 0, err
 	}
 	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	if sample <= 0 {

@@ -76,3 +76,15 @@ func TestRunTellsWhoLives(t *testing.T) {
 	assert.Equal(t, 4, found, "the condition, twice, and both assignments")
 	assert.Equal(t, 7, lived)
 }
+
+// Tests that fail anyway would find every mutant.
+func TestRunNeedsTestsThatPass(t *testing.T) {
+	for _, o := range []options{
+		{root: newModule(t), timeout: time.Minute, workers: 1, tests: []string{"./missing"}},
+		{root: newModule(t), timeout: time.Nanosecond, workers: 1},
+	} {
+		found, lived, err := o.run(t.Context(), []string{"."}, 0, 1)
+		require.ErrorContains(t, err, "fails without a change")
+		assert.Zero(t, found+lived)
+	}
+}
