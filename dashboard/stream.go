@@ -55,8 +55,8 @@ func (s *streams) close() {
 	}
 }
 
-// serveStream sends a message per second, with the sections that have changed, until the client
-// leaves, reads too slowly, or is no longer authorized.
+// serveStream sends a message per second, and earlier for news, with the sections that have
+// changed, until the client leaves, reads too slowly, or is no longer authorized.
 func (p *Page) serveStream(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
@@ -99,22 +99,16 @@ func (p *Page) serveStream(w http.ResponseWriter, r *http.Request) {
 	p.follow(r, act, send)
 }
 
-// follow calls send once per second until it fails or the stream is over.
+// follow calls send once per second, and earlier for news, until it fails or the stream is over.
 func (p *Page) follow(r *http.Request, act bool, send func(now time.Time) error) {
 	start := time.Now()
 	asked := start
-	// Streams begin at random, or all messages would be written at the same time. The requests of
-	// the service would have to wait for that.
-	tick := time.NewTimer(rand.N(tickTime))
-	defer tick.Stop()
+	pace := newPace(&p.watch.news)
+	defer pace.tick.Stop()
 	for now := start; send(now) == nil; {
-		select {
-		case <-r.Context().Done():
+		var ok bool
+		if now, ok = pace.wait(r.Context().Done(), p.streams.done); !ok {
 			return
-		case <-p.streams.done:
-			return
-		case now = <-tick.C:
-			tick.Reset(tickTime)
 		}
 		if now.Sub(asked) >= p.streams.askAgain {
 			asked = now
@@ -124,6 +118,47 @@ func (p *Page) follow(r *http.Request, act bool, send func(now time.Time) error)
 		}
 		if now.Sub(start) >= streamTime {
 			return
+		}
+	}
+}
+
+// pace says when a stream sends its messages.
+type pace struct {
+	tick  *time.Timer
+	news  *news
+	wake  <-chan struct{} // nil if the next message comes by the tick
+	early bool            // the next message comes early
+}
+
+// wakeTime is how late at most a message is that news has caused. It is late at all because news of
+// one attack comes in several parts.
+const wakeTime = time.Second / 10
+
+// newPace returns the pace of a new stream. Streams begin at random, or all messages would be
+// written at the same time. The requests of the service would have to wait for that.
+func newPace(n *news) *pace {
+	return &pace{tick: time.NewTimer(rand.N(tickTime)), news: n, wake: n.next()}
+}
+
+// wait returns when the next message is due, or false if one of the channels was closed. After a
+// message for news the next message comes by the tick, so news at most doubles the messages.
+func (p *pace) wait(left, done <-chan struct{}) (now time.Time, ok bool) {
+	for {
+		select {
+		case <-left:
+			return now, false
+		case <-done:
+			return now, false
+		case <-p.wake:
+			p.wake, p.early = nil, true
+			p.tick.Reset(wakeTime/2 + rand.N(wakeTime/2))
+		case now = <-p.tick.C:
+			p.tick.Reset(tickTime)
+			if !p.early {
+				p.wake = p.news.next()
+			}
+			p.early = false
+			return now, true
 		}
 	}
 }

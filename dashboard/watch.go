@@ -35,6 +35,7 @@ type subject struct {
 type watch struct {
 	asking               *topk.Window[ratelimit.Key]
 	denied, dryRun, near *topk.Window[subject]
+	news                 news
 	events               events
 	history              history
 	allowed, denials     atomic.Int64
@@ -67,7 +68,9 @@ func (w *watch) hooks() ratelimit.Hooks {
 			w.decided(d, func(yield func(ratelimit.Decision) bool) { yield(d) })
 		},
 		DryRun: func(_ *http.Request, d ratelimit.Decision) {
-			w.dryRun.Add(subject{d.Key, d.Rule}, 0, time.Now())
+			now := time.Now()
+			w.dryRun.Add(subject{d.Key, d.Rule}, 0, now)
+			w.news.tell(d.Rule, now)
 		},
 		Blocked: func(_ context.Context, b ratelimit.Blocked) {
 			now := time.Now()
@@ -122,6 +125,7 @@ func (w *watch) decided(d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]
 	} else {
 		w.denials.Add(1)
 		w.denied.Add(subject{d.Key, deniedBy(&d)}, 0, now)
+		w.news.tell(d.Rule, now)
 	}
 	v := w.visitors.Get().(*visitor)
 	v.watch, v.now, v.n = w, now, 0
@@ -163,6 +167,7 @@ func newVisitor() any {
 func (v *visitor) count(r ratelimit.Decision) bool {
 	if r.Allowed && nearLimit(&r) {
 		v.watch.near.Add(subject{r.Key, r.Rule}, 100*r.Remaining/burst(r.Limit), v.now)
+		v.watch.news.tell(r.Rule, v.now)
 	}
 	if v.n < len(v.keys) && !r.Key.IsZero() && !slices.Contains(v.keys[:v.n], r.Key) {
 		v.keys[v.n] = r.Key

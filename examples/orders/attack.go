@@ -20,6 +20,9 @@ type attack struct {
 	// victim is the number of the customer whose own successful login clears the limit. Zero means
 	// that no login clears it.
 	victim int
+	// signs are rows that only this attack puts on the page: a rule and the beginning of a key that
+	// the rule would deny, or "rule" and a rule that has no key.
+	signs []string
 }
 
 // inFlight is how many requests an attack has in flight at most. The connections of attackers are

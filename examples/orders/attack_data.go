@@ -8,7 +8,7 @@ import (
 var expensive = &attack{
 	name: "expensive queries",
 	what: "twenty addresses ask for the 1000 most popular items, again and again",
-	rate: 60,
+	rate: 60, signs: []string{"costly global:strangers", "work addr:127.68."},
 	arm: func(_ context.Context, _ *fleet, from addresses, _ size) (func(int) shot, error) {
 		return func(i int) shot {
 			path := "/api/items?sort=popular&per_page=1000&q=" + things[i%len(things)][1:]
@@ -21,7 +21,7 @@ var scraping = &attack{
 	name: "scraping",
 	what: "500 addresses with five accounts between them fetch the lists of users and orders, " +
 		"1000 rows at a time",
-	rate: 120,
+	rate: 120, signs: []string{"costly user:user009", "work user:user009", "costly user:user0100"},
 	arm: func(ctx context.Context, f *fleet, from addresses, size size) (func(int) shot, error) {
 		tokens := make([]string, 5)
 		for i := range tokens {

@@ -10,6 +10,7 @@ var bruteForce = &attack{
 	what:  "one address works through a list of passwords for one account",
 	rate:  250,
 	limit: perPair,
+	signs: []string{"login-pair user:user0001+addr:127.64.", "client addr:127.64."},
 	arm: func(_ context.Context, _ *fleet, from addresses, _ size) (func(int) shot, error) {
 		return func(i int) shot { return guess(from, 1, 1, word(i)) }, nil
 	},
@@ -20,6 +21,7 @@ var bruteForceMany = &attack{
 	what:  "a thousand addresses work through a list of passwords for one account",
 	rate:  250,
 	limit: perAccount, victim: 2,
+	signs: []string{"login-account user:user0002"},
 	arm: func(_ context.Context, _ *fleet, from addresses, _ size) (func(int) shot, error) {
 		return func(i int) shot { return guess(from, i%1000, 2, word(i)) }, nil
 	},
@@ -30,6 +32,7 @@ var spraying = &attack{
 	what:  "one address tries one common password on one account after the other",
 	rate:  250,
 	limit: perAddress,
+	signs: []string{"login-address addr:127.66.", "client addr:127.66."},
 	arm: func(_ context.Context, _ *fleet, from addresses, size size) (func(int) shot, error) {
 		victims := size.data.users / 4
 		return func(i int) shot { return guess(from, 1, victims+i%victims, word(firstChosen)) }, nil
@@ -41,6 +44,7 @@ var stuffing = &attack{
 	what:  "a thousand addresses try leaked pairs of names and passwords, one in twenty of them right",
 	rate:  250,
 	limit: perService,
+	signs: []string{"login-total global:", "passwords global:"},
 	arm: func(_ context.Context, _ *fleet, from addresses, size size) (func(int) shot, error) {
 		users := size.data.users
 		return func(i int) shot {
@@ -62,7 +66,7 @@ func guess(from addresses, address, victim int, password string) shot {
 var adminProbing = &attack{
 	name: "admin probing",
 	what: "a hundred addresses guess names and passwords at /admin/stats, and look what else is there",
-	rate: 250,
+	rate: 250, signs: []string{"rule office"},
 	arm: func(_ context.Context, _ *fleet, from addresses, _ size) (func(int) shot, error) {
 		paths := []string{"/admin/stats", "/admin/stats", "/admin/stats", "/admin/.env"}
 		names := []string{adminName, "root", "administrator", "stats"}

@@ -16,9 +16,9 @@ import (
 
 // child is the service in another process.
 type child struct {
-	url, counters string
-	cmd           *exec.Cmd
-	stdin         io.Closer
+	url, page, counters string
+	cmd                 *exec.Cmd
+	stdin               io.Closer
 }
 
 // startChild starts this program again as the service.
@@ -47,6 +47,8 @@ func startChild(ctx context.Context, args ...string) (*child, error) {
 		switch name, value, _ := strings.Cut(lines.Text(), " "); name {
 		case "service":
 			c.url = value
+		case "page":
+			c.page = value
 		case "counters":
 			c.counters = value
 		}
@@ -68,18 +70,23 @@ func (c *child) stop() {
 }
 
 // read returns the counters.
-func (c *child) read(ctx context.Context) (tallies, error) {
-	var all tallies
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.counters, nil)
+func (c *child) read(ctx context.Context) (all tallies, err error) {
+	err = getJSON(ctx, c.counters, &all)
+	return all, err
+}
+
+// getJSON reads what is at url into v.
+func getJSON(ctx context.Context, url string, v any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return all, err
+		return err
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return all, err
+		return err
 	}
 	defer resp.Body.Close()
-	return all, json.NewDecoder(resp.Body).Decode(&all)
+	return json.NewDecoder(resp.Body).Decode(v)
 }
 
 // settle waits until no request is in flight, and returns the counters.

@@ -90,6 +90,10 @@ func runSide(ctx context.Context, out io.Writer, size size, limited bool) (*side
 		return nil, err
 	}
 	defer server.stop()
+	if server.page != "" {
+		_, _ = fmt.Fprintf(out, "live page of the limits: %s (user %q, password %q)\n",
+			server.page, adminName, adminPassword)
+	}
 	f := newFleet(server.url)
 	defer f.close()
 	crowd, err := signIn(ctx, f, size)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
 )
 
 // TestMain is the service instead, if a comparison has started this program as a child.
@@ -25,9 +27,9 @@ func protected(t *testing.T) http.Handler {
 	db, err := openDatabase(t.Context(), t.TempDir(), small.data)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	handler, err := protect(&service{db: db, signer: newSigner()})
+	d, err := protect(&service{db: db, signer: newSigner()}, ratelimit.Enforce)
 	require.NoError(t, err)
-	return handler
+	return d.handler
 }
 
 // status sends a request from an address, and returns the status of the answer.

@@ -4,6 +4,7 @@
 //
 //	go run .           # both services under every attack; writes RESULTS.md and attack.svg
 //	go run . -short    # the same in some seconds, on a small database
+//	go run . -signals  # how soon attacks are seen without enforcement; writes RESULTS-signals.md
 //	go run . -serve    # only the service, for trying it by hand
 //
 // Everything stays on the loopback. Each client has its own address in 127.0.0.0/8, so no header
@@ -39,8 +40,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	serve := flags.Bool("serve", false, "only serve")
 	child := flags.Bool("child", false, "only serve, until the standard input ends")
 	limited := flags.Bool("limits", true, "with -serve: with the limits of policy.go")
+	dryRun := flags.Bool("dry-run", false, "with -serve: with the limits, all in DryRun")
+	watch := flags.Bool("signals", false, "measure how soon each attack is seen without enforcement")
 	addr := flags.String("addr", "127.0.0.1:0", "with -serve: address to listen on")
-	results := flags.String("out", "", "file for the tables; if empty, RESULTS.md, or none with -short")
+	results := flags.String("out", "",
+		"file for the report; if empty, RESULTS.md or RESULTS-signals.md, or none with -short")
 	plot := flags.String("plot", "", "file for the plot; if empty, attack.svg, or none with -short")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -48,14 +52,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	size := full
 	if *short {
 		size = small
-	} else {
-		*results, *plot = cmp.Or(*results, "RESULTS.md"), cmp.Or(*plot, "attack.svg")
 	}
 	if *serve || *child {
 		if *child {
 			ctx = untilEOF(ctx, os.Stdin)
 		}
-		return serveUntil(ctx, out, *addr, size.data, *limited)
+		return serveUntil(ctx, out, *addr, size.data, modeOf(*limited, *dryRun))
+	}
+	if *watch {
+		return runSignals(ctx, out, size, *results, *note)
+	}
+	if !*short {
+		*results, *plot = cmp.Or(*results, "RESULTS.md"), cmp.Or(*plot, "attack.svg")
 	}
 	c, err := compare(ctx, out, size, max(1, *rounds))
 	if err != nil {
@@ -66,6 +74,22 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	return errors.Join(write(*results, c.markdown(*plot)), write(*plot, c.svg()))
+}
+
+// runSignals runs all attacks without enforcement. It prints the figures and writes the report.
+func runSignals(ctx context.Context, out io.Writer, size size, results, note string) error {
+	if size.data == full.data {
+		results = cmp.Or(results, "RESULTS-signals.md")
+	}
+	s, err := watchAll(ctx, out, size)
+	if err != nil {
+		return err
+	}
+	s.note = note
+	if _, err := fmt.Fprintf(out, "\n%s\n%s", s.table(), s.goals()); err != nil {
+		return err
+	}
+	return write(results, s.markdown())
 }
 
 // write writes text to the named file. It does nothing if name is empty.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -26,10 +28,17 @@ var (
 	all     = ratelimit.Global("all")
 )
 
+// defence is the service behind its limits.
+type defence struct {
+	handler http.Handler
+	limiter *ratelimit.Limiter
+	guard   *login.Guard
+}
+
 // protect returns the service behind its limits. This file is everything that the service does
-// against abuse.
-func protect(s *service) (http.Handler, error) {
-	limiter, err := newLimiter(s.signer)
+// against abuse. All rules have the given mode. If that is DryRun, no request is denied.
+func protect(s *service, mode ratelimit.Mode) (*defence, error) {
+	limiter, err := newLimiter(s.signer, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +49,7 @@ func protect(s *service) (http.Handler, error) {
 		PerAccount: limits(perAccount),
 		PerAddress: limits(perAddress),
 		Total:      limits(perService),
+		Mode:       mode,
 	})
 	if err != nil {
 		return nil, err
@@ -48,8 +58,12 @@ func protect(s *service) (http.Handler, error) {
 	// they never occupy more than one processor.
 	pace := limiter.With(ratelimit.Rule{
 		Name: "passwords", Limits: limits("60 per second burst 2"), Key: all,
-		MaxWait: 2 * time.Second, OmitHeaders: true,
+		MaxWait: 2 * time.Second, OmitHeaders: true, Mode: mode,
 	})
+	routes := s.routes(func(login http.Handler) http.Handler { return guard.Handler(pace(login)) })
+	if mode == ratelimit.DryRun { // a shedder has no dry run
+		return &defence{limiter.Handler(routes), limiter, guard}, nil
+	}
 	// Many clients together can be too much for the service although each keeps its limits.
 	shedder, err := shed.New(shed.Config{
 		MaxInFlight: 256, MinInFlight: 128, TargetLatency: 2 * time.Second, Priority: priority,
@@ -57,13 +71,12 @@ func protect(s *service) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes := s.routes(func(login http.Handler) http.Handler { return guard.Handler(pace(login)) })
-	return limiter.Handler(shedder.Handler(routes)), nil
+	return &defence{limiter.Handler(shedder.Handler(routes)), limiter, guard}, nil
 }
 
 // newLimiter returns the limiter with its rules. Its keys need no query: they are addresses, or
 // names of users that the signature of a token proves.
-func newLimiter(s *signer) (*ratelimit.Limiter, error) {
+func newLimiter(s *signer, mode ratelimit.Mode) (*ratelimit.Limiter, error) {
 	office := new(ratelimit.List)
 	if err := office.Replace([]string{officeNetwork}); err != nil {
 		return nil, err
@@ -72,7 +85,7 @@ func newLimiter(s *signer) (*ratelimit.Limiter, error) {
 	client := ratelimit.FirstOf(user, address)
 	// A client that keeps exceeding a limit is blocked: for a minute, then for two, up to an hour.
 	block := &ratelimit.Block{After: ratelimit.Per(100, time.Minute)}
-	return ratelimit.New(ratelimit.Config{
+	cfg := ratelimit.Config{
 		Rules: []ratelimit.Rule{{
 			Name: "client", Limits: limits("20 per second; 600 per minute"), Key: client,
 			InFlight: 20, Block: block,
@@ -102,7 +115,13 @@ func newLimiter(s *signer) (*ratelimit.Limiter, error) {
 				Key: ratelimit.AllOf(inOffice(office), address), OnMissingKey: ratelimit.DenyRequest,
 			}},
 		},
-	})
+	}
+	for _, rules := range append(slices.Collect(maps.Values(cfg.Routes)), cfg.Rules) {
+		for i := range rules {
+			rules[i].Mode = mode
+		}
+	}
+	return ratelimit.New(cfg)
 }
 
 // work returns the cost of a request: about how many milliseconds of the database it takes.

@@ -2,18 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/ratelimit-go/ratelimit"
 )
 
-// serveUntil serves the API at addr, and the counters at another address, until ctx ends. It writes
-// both addresses to out when it is ready.
-func serveUntil(ctx context.Context, out io.Writer, addr string, data dataset, limited bool) error {
+// serveUntil serves the API at addr, and what operations returns at another address, until ctx
+// ends. If mode is Off, the API has no limiter. serveUntil writes the addresses to out when it is
+// ready.
+func serveUntil(ctx context.Context, out io.Writer, addr string, data dataset, mode ratelimit.Mode) error {
 	dir, err := os.MkdirTemp("", "orders")
 	if err != nil {
 		return err
@@ -26,23 +28,32 @@ func serveUntil(ctx context.Context, out io.Writer, addr string, data dataset, l
 	defer db.Close()
 	s := &service{db: db, signer: newSigner()}
 	handler := s.routes(func(login http.Handler) http.Handler { return login })
-	if limited {
-		if handler, err = protect(s); err != nil {
+	var d *defence
+	if mode != ratelimit.Off {
+		if d, err = protect(s, mode); err != nil {
 			return err
 		}
+		handler = d.handler
 	}
 	counts := newCounters()
 	api, err := listen(ctx, addr, counts.watch(handler))
 	if err != nil {
 		return err
 	}
-	control, err := listen(ctx, "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(counts.read())
-	}))
+	ops, stop, err := operations(counts, d)
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "service http://%s\ncounters http://%s\n", api, control); err != nil {
+	defer stop()
+	control, err := listen(ctx, "127.0.0.1:0", ops)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("service http://%s\n", api)
+	if d != nil {
+		text += fmt.Sprintf("page http://%s%s\nmetrics http://%[1]s/metrics\n", control, pagePath)
+	}
+	if _, err := fmt.Fprintf(out, "%scounters http://%s/\n", text, control); err != nil {
 		return err
 	}
 	<-ctx.Done()
