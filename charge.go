@@ -98,12 +98,16 @@ func (e *engine) settle(r *http.Request, a *admission, settling []settlement, re
 func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) {
 	for _, o := range dryRuns {
 		c := e.newCall()
-		c.Add(o.plan, o.key, o.cost, store.Take)
-		_ = e.apply(r.Context(), &c.Verdict) // reported there
-		e.denyLate(r.Context(), c)
+		if o.plan == nil {
+			c.Denied.Rule, c.Denied.Reason = &o.rule.info, string(ReasonNoKey)
+		} else {
+			c.Add(o.plan, o.key, o.cost, store.Take)
+			_ = e.apply(r.Context(), &c.Verdict) // reported there
+			e.denyLate(r.Context(), c)
+		}
 		switch worst := c.Strictest(); {
-		case worst < 0: // the store failed, or the rule is unlimited
-		case c.Ops[worst].Result.Allowed:
+		case worst < 0 && o.plan != nil: // the store failed, or the rule is unlimited
+		case worst >= 0 && c.Ops[worst].Result.Allowed:
 			c.CountNear()
 			taken, all := c.Taken(), a.all()
 			all.Ops, all.From = append(all.Ops, taken.Ops...), append(all.From, taken.From...)

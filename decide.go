@@ -69,7 +69,7 @@ type settlement struct {
 // A dryRun is a rule in DryRun, as it applies to one request.
 type dryRun struct {
 	rule *rule
-	plan *verdict.Plan
+	plan *verdict.Plan // nil if the request has no key, and the rule would deny it for that
 	key  Key
 	cost int64
 }

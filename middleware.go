@@ -231,8 +231,9 @@ func (c *call) collect(e *engine, set *ruleSet, req *http.Request, kind store.Ki
 		}
 		switch {
 		case !ok && r.mode == DryRun: // the rule would deny the request, so it takes nothing
-			c.applied = append(c.applied, r)
-			r.tally.DryRun.Add(1)
+			if kind == store.Take {
+				c.applied, c.dryRuns = append(c.applied, r), append(c.dryRuns, dryRun{rule: r})
+			}
 			continue
 		case !ok:
 			c.Denied = verdict.Denial{Rule: &r.info, Reason: string(ReasonNoKey)}

@@ -286,3 +286,20 @@ func TestEachReasonIsCounted(t *testing.T) {
 		assert.NotEqual(t, tally.Unknown, tally.OutcomeOf(string(r)), r)
 	}
 }
+
+// A rule in DryRun that would deny a request without a key counts it, and tells the hook, once the
+// request is allowed. Explain counts nothing.
+func TestCountersOfDryRunsWithoutAKey(t *testing.T) {
+	var told []ratelimit.Decision
+	office := rule("office", "100 per minute")
+	office.Key, office.OnMissingKey, office.Mode = ratelimit.ByUser(field("X-User")), ratelimit.DenyRequest, ratelimit.DryRun
+	l := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{office, rule("all", "2 per hour")},
+		Hooks: ratelimit.Hooks{DryRun: func(_ *http.Request, d ratelimit.Decision) { told = append(told, d) }},
+	})
+	l.Explain(with())
+	assert.Equal(t, []int{200, 200, 429}, codes(l.Handler(ok), with(), with("X-User", "alice"), with()))
+	got := ruleStats(t, l, "office")
+	assert.Equal(t, []int64{2, 1, 0}, []int64{got.Allowed, got.DryRun, got.NearLimit})
+	assert.Equal(t, []ratelimit.Decision{{Rule: "office", Mode: ratelimit.DryRun, Reason: ratelimit.ReasonNoKey}}, told)
+}

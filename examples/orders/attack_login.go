@@ -66,7 +66,7 @@ func guess(from addresses, address, victim int, password string) shot {
 var adminProbing = &attack{
 	name: "admin probing",
 	what: "a hundred addresses guess names and passwords at /admin/stats, and look what else is there",
-	rate: 250, signs: []string{"rule office"},
+	rate: 250, signs: []string{"office "},
 	arm: func(_ context.Context, _ *fleet, from addresses, _ size) (func(int) shot, error) {
 		paths := []string{"/admin/stats", "/admin/stats", "/admin/stats", "/admin/.env"}
 		names := []string{adminName, "root", "administrator", "stats"}
