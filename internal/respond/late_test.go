@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -169,6 +170,21 @@ func TestLateWritersKeepAbilities(t *testing.T) {
 	}), true, false, time.Now).ServeHTTP(a, httptest.NewRequest(http.MethodGet, "/", nil))
 	assert.Equal(t, "/a.css", a.pushed)
 	assert.Equal(t, http.Header{"Other": {"stays"}, "Ratelimit": {"inner"}}, a.header, "nothing is settled after it")
+}
+
+// ReadFrom settles the fields with the first byte. A source that fails at once leaves them.
+func TestLateWritersReadFrom(t *testing.T) {
+	w := &sent{header: http.Header{"Ratelimit": {"outer"}}}
+	Late(http.HandlerFunc(func(late http.ResponseWriter, _ *http.Request) {
+		_, err := late.(io.ReaderFrom).ReadFrom(iotest.ErrReader(io.ErrUnexpectedEOF))
+		assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		assert.Empty(t, w.statuses, "the handler can still send an error")
+		n, err := late.(io.ReaderFrom).ReadFrom(strings.NewReader("x"))
+		assert.NoError(t, err)
+		assert.EqualValues(t, 1, n)
+		assert.Equal(t, []int{http.StatusOK}, w.statuses)
+		assert.Empty(t, w.final, "a shared cache may store it")
+	}), false, true, time.Now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 }
 
 func TestLateWritersFlush(t *testing.T) {
