@@ -276,3 +276,18 @@ func TestUnblockIsSeenBehindAnotherDenial(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// An instance that learns of a block from the store does not know how often the key was blocked.
+func TestBlockOfAnotherInstanceHasNoNumber(t *testing.T) {
+	cfg := ratelimit.Config{
+		Store: newMortal(), OnStoreFailure: ratelimit.FailClosed,
+		Rules: []ratelimit.Rule{blocking(ratelimit.Block{After: ratelimit.Per(1, time.Hour), For: time.Hour})},
+	}
+	here, there := newLimiter(t, cfg), newLimiter(t, cfg)
+	assert.Equal(t, []int{200, 429, 429}, codes(here.Handler(ok), with(), with(), with()))
+	assert.Equal(t, []int{429}, codes(there.Handler(ok), with()))
+	require.Len(t, here.Blocked(), 1)
+	require.Len(t, there.Blocked(), 1)
+	assert.Equal(t, 1, here.Blocked()[0].Times)
+	assert.Zero(t, there.Blocked()[0].Times)
+}
