@@ -34,7 +34,7 @@ type Config struct {
 	// Logger gets the lines. Nil means [slog.Default] at the time of each line.
 	Logger *slog.Logger
 	// Every is the shortest time between two lines about one rule: about its denials, about what it
-	// would have denied in a dry run, and about its blocks. Zero means 10 seconds.
+	// would have denied in a dry run, and about its blocks. Zero or less means 10 seconds.
 	Every time.Duration
 	// Keys adds the key of the denied request that caused the line. Keys are personal data: the
 	// addresses and names of clients. Without Keys no line has any. [ratelimit.Limiter.Label] gives
@@ -78,11 +78,19 @@ type sampler struct {
 	since     atomic.Int64 // events since the last line
 }
 
+// every returns the shortest time between two lines about one rule.
+func (w *writer) every() time.Duration {
+	if w.cfg.Every <= 0 {
+		return 10 * time.Second
+	}
+	return w.cfg.Every
+}
+
 // sample calls log now and then, with the number of events since the last call.
 func (w *writer) sample(message, rule string, log func(n int64)) {
 	got, ok := w.lines.Load(line{message, rule})
 	if !ok {
-		fresh := &sampler{sometimes: rate.Sometimes{Interval: cmp.Or(w.cfg.Every, 10*time.Second)}}
+		fresh := &sampler{sometimes: rate.Sometimes{Interval: w.every()}}
 		got, _ = w.lines.LoadOrStore(line{message, rule}, fresh)
 	}
 	s := got.(*sampler)
