@@ -30,6 +30,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/browser"
 	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/dashboard"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/logs"
 	"github.com/ratelimit-go/ratelimit/ratelimittest"
@@ -41,12 +42,16 @@ import (
 var (
 	_ = log.Fatal
 	_ = browser.Preflight
+	_ = dashboard.New
 	_ = logs.Attach
 	_ = errors.New
 	_ = ratelimittest.NewStore
 	_ = support.Find
 	_ = slog.Info
 	_ net.Listener
+
+	server *http.Server
+	guard  *login.Guard
 
 	source  clientip.Source
 	network ratelimit.Keyer
@@ -61,6 +66,7 @@ func snippet(
 	ctx context.Context, mux *http.ServeMux, limiter *ratelimit.Limiter, redis ratelimit.Store,
 	items, orders, checkPassword http.Handler, userOf, partnerOf func(*http.Request) string,
 	planOf func(context.Context, ratelimit.Key) ratelimit.Limits, rowsOf func(*http.Request) int64,
+	isAdmin, isSupport func(*http.Request) bool,
 ) {
 %s
 }
