@@ -59,9 +59,9 @@ type Config struct {
 	DenyHandler func(w http.ResponseWriter, r *http.Request, d Decision)
 	// Hooks are called when something happens.
 	Hooks Hooks
-	// Labels is for how many long user names and values [Limiter.Label] remembers the text, 100,000
-	// at most. Keys hold a hash of them. Zero means none. Header fields and cookies are secrets, so
-	// their text is never remembered.
+	// Labels is the number of long user names and values whose text [Limiter.Label] remembers: the
+	// last ones, and up to as many before them. Their keys hold only a hash. The most is 100,000.
+	// Zero means none. Header fields and cookies are secrets, so their text is never remembered.
 	Labels int
 	// NearLimit is the part of a burst, less than 1. An allowed request that leaves less of its
 	// burst counts as near the limit in [Limiter.Stats]. Zero means 0.2.

@@ -19,7 +19,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// An engine makes decisions. It knows nothing of routes.
+// An engine makes decisions. It does not choose the rules of a request.
 type engine struct {
 	cfg      *Config
 	table    atomic.Pointer[table]

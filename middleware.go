@@ -157,7 +157,7 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 	var v verdict.Verdict // filled in place, because a literal would be copied
 	v.Ops, v.From, v.Outcome = ops[:n], from[:n], &set.outcome
 	var one *tally.Rule
-	if v.Counted = len(set.rules) == 1; v.Counted {
+	if v.Counted = n > 0 && len(set.rules) == 1; v.Counted {
 		one = &set.rules[0].tally
 	}
 	if n > 0 && !(oneKey && e.memory.tables.ApplyKnown(v.Ops, one)) {

@@ -78,7 +78,7 @@ func (e *engine) denied(r *rule, reason Reason) {
 // taken counts the decision of a Take under r, and calls the hooks. If r is nil, the rule is gone.
 func (e *engine) taken(ctx context.Context, r *rule, d *Decision) {
 	switch {
-	case r == nil || r.mode == Off:
+	case r == nil || r.mode == Off || e.table.Load().off:
 	case !d.Allowed:
 		e.denied(r, d.Reason)
 	default:
@@ -90,8 +90,8 @@ func (e *engine) taken(ctx context.Context, r *rule, d *Decision) {
 	e.counted(ctx, r, d)
 }
 
-// counted counts the decision of a Take that leaves little, and calls the hooks. The rest of it is
-// counted.
+// counted counts a Take that leaves little, and calls the hooks. Its caller, or ApplyKnown, has
+// counted the outcome.
 func (e *engine) counted(ctx context.Context, r *rule, d *Decision) {
 	if r != nil && d.Reason == "" && d.Remaining < r.info.NearLimit(d.Limit.Burst) {
 		r.tally.Near.Add(1)

@@ -303,3 +303,34 @@ func TestCountersOfDryRunsWithoutAKey(t *testing.T) {
 	assert.Equal(t, []int64{2, 1, 0}, []int64{got.Allowed, got.DryRun, got.NearLimit})
 	assert.Equal(t, []ratelimit.Decision{{Rule: "office", Mode: ratelimit.DryRun, Reason: ratelimit.ReasonNoKey}}, told)
 }
+
+// A limiter that is switched off counts no request and no Take.
+func TestCountersOfALimiterThatIsOff(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store) {
+		l := newLimiter(t, ratelimit.Config{
+			Store: s, OnStoreFailure: ratelimit.FailClosed, Rules: []ratelimit.Rule{rule("r", "1 per hour")},
+		})
+		l.SetEnabled(false)
+		assert.Equal(t, []int{200, 200}, codes(l.Handler(ok), with(), with()))
+		_, err := l.Take(t.Context(), "r", client(), 1)
+		require.NoError(t, err)
+		require.NoError(t, l.Wait(t.Context(), "r", client(), 1))
+		assert.Zero(t, ruleStats(t, l, "r").Allowed)
+	})
+}
+
+// A rule that is unlimited counts what it allows, alone and beside another rule.
+func TestCountersOfUnlimitedRules(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store) {
+		for _, rules := range [][]ratelimit.Rule{
+			{rule("open", "unlimited")}, {rule("open", "unlimited"), rule("all", "9 per hour")},
+		} {
+			l := newLimiter(t, ratelimit.Config{Store: s, OnStoreFailure: ratelimit.FailClosed, Rules: rules})
+			assert.Equal(t, []int{200, 200}, codes(l.Handler(ok), with(), with()))
+			_, err := l.Take(t.Context(), "open", client(), 1)
+			require.NoError(t, err)
+			got := ruleStats(t, l, "open")
+			assert.Equal(t, []int64{3, 0}, []int64{got.Allowed, got.NearLimit})
+		}
+	})
+}

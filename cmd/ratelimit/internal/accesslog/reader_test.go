@@ -92,7 +92,7 @@ func TestLinesAreSortedWithinTheWindow(t *testing.T) {
 	assert.Zero(t, stats.Late)
 
 	_, stats = readAll(t, Options{Window: time.Second}, source("a", text.String()))
-	assert.NotZero(t, stats.Late, "lines further out of order are told")
+	assert.NotZero(t, stats.Late, "lines beyond the window are counted")
 	_, stats = readAll(t, Options{Window: time.Hour, MaxHeld: 4}, source("a", text.String()))
 	assert.NotZero(t, stats.Late, "the memory is bounded")
 }
