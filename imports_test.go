@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 	"browser":       {".", "internal/respond", "internal/routes"},
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/report", "internal/told"},
-	"rpclimit":      {".", "clientip", "store"},
+	"rpclimit":      {".", "clientip", "store", "internal/inflight", "internal/respond"},
 	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store", "support"},
 	"tokenbudget":   {".", "store"},
 }

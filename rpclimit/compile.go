@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -20,8 +22,8 @@ type Guard struct {
 	limiter *ratelimit.Limiter
 	source  *source
 	plans   plans
-	flights counter // calls in flight
-	waiting counter // calls that wait for tokens
+	flights *inflight.Counter // calls in flight
+	waiting *inflight.Counter // calls that wait for tokens
 	logged  atomic.Int64
 }
 
@@ -43,13 +45,15 @@ type rule struct {
 
 type flight struct {
 	target
-	index, max int
+	max   int
+	meter inflight.Meter // which knows of no call, so a denied call is told to wait for a second
 }
 
 // New returns a Guard for cfg. If cfg is not valid, the error joins a [*ratelimit.ConfigError] for
 // every mistake.
 func New(cfg Config) (*Guard, error) {
 	g := &Guard{cfg: cfg, limiter: cfg.Limiter}
+	g.flights, g.waiting = inflight.NewCounter(), inflight.NewCounter()
 	m := &mistakes{}
 	if cfg.Limiter == nil {
 		m.add("Limiter", errors.New("nil: want the limiter that has the budgets"))
@@ -127,11 +131,11 @@ func (g *Guard) compileFlights(m *mistakes) (flights []*flight) {
 	for i := range g.cfg.InFlight {
 		field := fmt.Sprintf("InFlight[%d]", i)
 		in := &g.cfg.InFlight[i]
-		f := &flight{index: i, max: in.Max}
+		f := &flight{max: in.Max}
 		f.target = m.target(field, in.Name, in.Methods, in.Key, in.OnMissingKey)
 		f.hidden = in.Hidden
 		switch {
-		case !validName(in.Name):
+		case !respond.ValidName(in.Name):
 			m.add(field+".Name", fmt.Errorf("%s: want 1 to 64 printable ASCII characters "+
 				"without quotes and backslashes", quote(in.Name)))
 		case names[in.Name]:
@@ -225,15 +229,6 @@ func (g *Guard) checkAlone(m *mistakes, rules []*rule) {
 			}
 		}
 	}
-}
-
-func validName(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return name != "" && len(name) <= 64
 }
 
 // quote returns text in quotes, cut to 80 bytes.

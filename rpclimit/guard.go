@@ -3,9 +3,9 @@ package rpclimit
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
 )
 
 // Begin decides on a call before its handler runs, for adapters. The msg is the request of a unary
@@ -38,7 +38,7 @@ func (g *Guard) Begin(ctx context.Context, c Call, msg any, stream bool) (*Sessi
 	}
 	if d := s.begin(ctx, rules, msg); d != nil {
 		if len(s.permits) > 0 {
-			g.flights.release(s.permits)
+			g.flights.Release(s.permits, false)
 		}
 		return nil, g.deny(ctx, &s.call, d)
 	}
@@ -52,25 +52,23 @@ func (g *Guard) enter(s *Session) *Denial {
 		k, ok := g.keyOf(s.Context, &s.call, &f.target)
 		switch {
 		case ok:
-			s.permits = append(s.permits, permit{holder{f.index, k}, f.max})
+			s.permits = append(s.permits, inflight.Permit{Rule: f.name, Key: k, Max: f.max, Meter: &f.meter})
 		case f.missing == ratelimit.DenyRequest:
 			return noKey(&f.target)
 		}
 	}
-	i := g.flights.take(s.permits)
-	if i < 0 {
+	missing, wait := g.flights.Take(s.permits)
+	if missing == nil {
 		return nil
 	}
-	missing := s.permits[i]
-	s.permits = nil
 	d := &Denial{Decision: ratelimit.Decision{
-		Reason: ratelimit.ReasonInFlight, Mode: ratelimit.Enforce, Key: missing.key, RetryAfter: time.Second,
+		Reason: ratelimit.ReasonInFlight, Mode: ratelimit.Enforce,
+		Rule: missing.Rule, Key: missing.Key, RetryAfter: wait,
 	}}
 	for _, f := range s.plan.flights {
-		if f.index == missing.index {
-			d.Decision.Rule, d.hidden = f.name, f.hidden
-		}
+		d.hidden = d.hidden || f.name == missing.Rule && f.hidden
 	}
+	s.permits = nil
 	return d
 }
 
@@ -101,8 +99,8 @@ type Session struct {
 	one        [1]ratelimit.Decision // saves an allocation
 	decisions  []ratelimit.Decision
 	rules      []*rule // of the decisions
-	permits    []permit
-	fewPermits [1]permit
+	permits    []inflight.Permit
+	fewPermits [1]inflight.Permit
 	refunds    *refunds // what CountOnly may refund, or nil
 	denied     atomic.Pointer[Denial]
 }
@@ -185,7 +183,7 @@ func (s *Session) End(code uint32, returned bool) {
 		return
 	}
 	if len(s.permits) > 0 {
-		s.guard.flights.release(s.permits)
+		s.guard.flights.Release(s.permits, false)
 		s.permits = nil
 	}
 	if returned && s.refunds != nil {

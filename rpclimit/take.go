@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -120,16 +121,16 @@ func (t *taking) patience() time.Duration {
 
 // wait waits until the tokens are taken, or a rule denies them for longer than it may wait.
 func (t *taking) wait(ctx context.Context) error {
-	index := 0
-	for t.rules[t.worst()] != t.rules[index] {
-		index++
+	index := t.worst()
+	meter := new(inflight.Meter) // nothing is asked of it
+	places := []inflight.Permit{
+		{Rule: t.rules[index].Name, Key: t.changes[index].Key, Max: maxWaiting, Meter: meter},
+		{Max: maxWaitingAll, Meter: meter}, // of all rules and keys
 	}
-	place := []permit{{holder{-1 - index, t.changes[index].Key}, maxWaiting}}
-	waiting := &t.guard.waiting
-	if waiting.count() >= maxWaitingAll || waiting.take(place) >= 0 {
+	if full, _ := t.guard.waiting.Take(places); full != nil {
 		return nil // a denial
 	}
-	defer waiting.release(place)
+	defer t.guard.waiting.Release(places, false)
 	end := time.Now().Add(t.patience())
 	if len(t.rules) == 1 {
 		return t.waitInOrder(ctx, end)
