@@ -69,9 +69,9 @@ var mayImport = map[string][]string{
 	"browser":       {".", "internal/respond", "internal/routes"},
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/report", "internal/told"},
-	"rpclimit":      {".", "clientip", "store", "internal/inflight", "internal/respond"},
+	"rpclimit":      {".", "clientip", "store", "internal/inflight", "internal/report", "internal/respond"},
 	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store", "support"},
-	"tokenbudget":   {".", "store"},
+	"tokenbudget":   {".", "store", "internal/report"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -18,13 +18,13 @@ import (
 // Guard applies the rules of a [Config] to calls. It is safe for concurrent use, and leaves no
 // goroutine behind. Make it with [New]. Several servers may share it.
 type Guard struct {
-	cfg     Config
-	limiter *ratelimit.Limiter
-	source  *source
-	plans   plans
-	flights *inflight.Counter // calls in flight
-	waiting *inflight.Counter // calls that wait for tokens
-	logged  atomic.Int64
+	cfg      Config
+	limiter  *ratelimit.Limiter
+	source   *source
+	plans    plans
+	flights  *inflight.Counter // calls in flight
+	waiting  *inflight.Counter // calls that wait for tokens
+	reporter *report.Reporter
 }
 
 // target is what rules and bounds have in common: whom they apply to.
@@ -53,6 +53,7 @@ type flight struct {
 // every mistake.
 func New(cfg Config) (*Guard, error) {
 	g := &Guard{cfg: cfg, limiter: cfg.Limiter}
+	g.reporter = report.New("rpclimit", "rpclimit: a function or a budget failed", cfg.Error)
 	g.flights, g.waiting = inflight.NewCounter(), inflight.NewCounter()
 	m := &mistakes{}
 	if cfg.Limiter == nil {

@@ -82,7 +82,7 @@ func noKey(t *target) *Denial {
 // deny reports a denial.
 func (g *Guard) deny(ctx context.Context, c *Call, d *Denial) *Denial {
 	if g.cfg.Denied != nil && d.Err == nil {
-		g.protect(ctx, "Denied", func() error { g.cfg.Denied(ctx, *c, d.Decision); return nil })
+		g.reporter.Call(ctx, "Denied", func() error { g.cfg.Denied(ctx, *c, d.Decision); return nil })
 	}
 	return d
 }

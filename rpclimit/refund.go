@@ -36,7 +36,7 @@ func (f *refunds) settle(s *Session, code uint32) {
 	changes := f.changes[:0]
 	for i, r := range f.rules {
 		counts := true
-		s.guard.protect(s, "CountOnly", func() error { counts = r.CountOnly(o); return nil })
+		s.guard.reporter.Call(s, "CountOnly", func() error { counts = r.CountOnly(o); return nil })
 		if !counts {
 			changes = append(changes, f.changes[i])
 		}
@@ -46,6 +46,6 @@ func (f *refunds) settle(s *Session, code uint32) {
 	}
 	ctx := context.WithoutCancel(s.Context) // the client may have gone
 	if _, err := s.guard.limiter.Apply(ctx, changes...); err != nil {
-		s.guard.report(ctx, err)
+		s.guard.reporter.Report(ctx, err)
 	}
 }

@@ -215,7 +215,7 @@ func (t *taking) failure(ctx context.Context, err error) *Denial {
 	if ctx.Err() != nil {
 		return &Denial{Err: ctx.Err()}
 	}
-	t.guard.report(ctx, err)
+	t.guard.reporter.Report(ctx, err)
 	r := t.rules[0]
 	return &Denial{hidden: r.hidden, Decision: ratelimit.Decision{
 		Reason: ratelimit.ReasonStore, Rule: r.name, Mode: ratelimit.Enforce, StoreErr: err,

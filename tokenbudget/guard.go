@@ -2,25 +2,23 @@ package tokenbudget
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 )
 
 // Guard enforces the budgets of a [Config]. Make it with [New]. It is safe for concurrent use,
 // leaves no goroutine behind and does not need to be closed.
 type Guard struct {
-	cfg     Config
-	limiter *ratelimit.Limiter
-	budgets []budget
-	now     func() time.Time
-	logged  atomic.Int64 // when an error was logged last
+	cfg      Config
+	limiter  *ratelimit.Limiter
+	budgets  []budget
+	now      func() time.Time
+	reporter *report.Reporter
 }
 
 // budget is a compiled Budget.
@@ -46,6 +44,7 @@ func New(cfg Config) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{cfg: cfg, now: cfg.Limiter.Clock}
+	g.reporter = report.New("tokenbudget", "token budget", cfg.OnError)
 	if g.now == nil {
 		g.now = time.Now
 	}
@@ -125,26 +124,6 @@ func (g *Guard) skips(r *http.Request) (skip bool) {
 	if g.cfg.Skip == nil {
 		return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
 	}
-	defer g.recovered(r.Context(), "Skip")
-	return g.cfg.Skip(r)
-}
-
-// recovered reports a panic of a function of the Config.
-func (g *Guard) recovered(ctx context.Context, field string) {
-	if v := recover(); v != nil {
-		g.report(ctx, fmt.Errorf("tokenbudget: %s panicked: %v", field, v))
-	}
-}
-
-// report tells OnError of err, or logs one error every 10 seconds.
-func (g *Guard) report(ctx context.Context, err error) {
-	if g.cfg.OnError != nil {
-		defer func() { _ = recover() }() // OnError itself panicked
-		g.cfg.OnError(ctx, err)
-		return
-	}
-	now, last := time.Now().UnixNano(), g.logged.Load()
-	if now-last >= int64(10*time.Second) && g.logged.CompareAndSwap(last, now) {
-		slog.ErrorContext(ctx, err.Error())
-	}
+	g.reporter.Call(r.Context(), "Skip", func() error { skip = g.cfg.Skip(r); return nil })
+	return skip
 }

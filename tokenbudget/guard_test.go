@@ -234,7 +234,10 @@ func TestFunctionsThatPanic(t *testing.T) {
 	g := newGuard(t, cfg)
 	assert.Equal(t, 200, call(g.Handler(answering(200, asJSON, usage(10))), ask("{}", "a")).Code)
 	assert.Equal(t, int64(1990), level(t, g, "user per 1m0s", ""), "it counts under the shared key")
-	assert.Len(t, told, 5)
+	assert.Equal(t, []string{
+		"tokenbudget: Skip: panic: s", "tokenbudget: Prompt: panic: p",
+		`tokenbudget: budget "user": Key: panic: k`, "tokenbudget: Settled: panic: t",
+	}, told, "each is reported once")
 }
 
 // failing is a Store that fails while it is down.

@@ -69,7 +69,7 @@ func (g *Guard) read(r *http.Request, body []byte) asked {
 	})
 	if err != nil {
 		a.model = ""
-		g.report(r.Context(), fmt.Errorf("tokenbudget: request body: %w", err))
+		g.reporter.Report(r.Context(), fmt.Errorf("tokenbudget: request body: %w", err))
 	}
 	if a.output < 0 {
 		a.output = g.cfg.Output
@@ -111,13 +111,12 @@ func (g *Guard) prompt(r *http.Request, body []byte) int64 {
 		return estimate
 	}
 	own := int64(-1)
-	func() {
-		defer g.recovered(r.Context(), "Prompt")
-		own = g.cfg.Prompt(r, body)
-		if own < 0 {
-			g.report(r.Context(), fmt.Errorf("tokenbudget: Prompt: %d: want no negative number", own))
+	g.reporter.Call(r.Context(), "Prompt", func() error {
+		if own = g.cfg.Prompt(r, body); own < 0 {
+			return fmt.Errorf("%d: want no negative number", own)
 		}
-	}()
+		return nil
+	})
 	if own < 0 {
 		return estimate
 	}

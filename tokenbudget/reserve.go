@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -51,7 +52,7 @@ func (g *Guard) reserve(r *http.Request, ask asked) (*held, *problem) {
 	}
 	for range 3 { // a store that fails can have other limits: see part.shrink
 		if err := h.take(r.Context(), g.limiter); err != nil {
-			g.report(r.Context(), fmt.Errorf("tokenbudget: %w", err))
+			g.reporter.Report(r.Context(), fmt.Errorf("tokenbudget: %w", err))
 			return &held{}, &problem{status: http.StatusInternalServerError, text: "Internal error."}
 		}
 		if !h.shrink() {
@@ -157,11 +158,11 @@ func (b *budget) applies(model string) bool {
 }
 
 // key returns the key of r under b. It is zero if the budget does not apply.
-func (g *Guard) key(r *http.Request, b *budget) (ratelimit.Key, *problem) {
-	key, err := g.ask(r, b)
+func (g *Guard) key(r *http.Request, b *budget) (key ratelimit.Key, denied *problem) {
+	err := report.Safely(func() (err error) { key, err = b.Key.Key(r); return err })
 	known := err == nil || errors.Is(err, ratelimit.ErrNoKey)
 	if !known {
-		g.report(r.Context(), fmt.Errorf("tokenbudget: budget %q: Key: %w", b.Name, err))
+		g.reporter.Report(r.Context(), fmt.Errorf("tokenbudget: budget %q: Key: %w", b.Name, err))
 	}
 	switch {
 	case err == nil && !key.IsZero():
@@ -172,10 +173,4 @@ func (g *Guard) key(r *http.Request, b *budget) (ratelimit.Key, *problem) {
 		return ratelimit.Key{}, nil
 	}
 	return b.shared, nil
-}
-
-func (g *Guard) ask(r *http.Request, b *budget) (key ratelimit.Key, err error) {
-	err = errors.New("it panicked")
-	defer g.recovered(r.Context(), "Key")
-	return b.Key.Key(r)
 }

@@ -50,7 +50,7 @@ type charged struct {
 func (g *Guard) settle(r *http.Request, ask asked, h *held, a *answer, returned bool) {
 	s := a.end()
 	if s.err != nil {
-		g.report(r.Context(), fmt.Errorf("tokenbudget: response: %w", s.err))
+		g.reporter.Report(r.Context(), fmt.Errorf("tokenbudget: response: %w", s.err))
 	}
 	left := r.Context().Err() != nil
 	c := g.charge(ask, s, outcome{status: a.status, left: left, returned: returned})
@@ -59,8 +59,7 @@ func (g *Guard) settle(r *http.Request, ask asked, h *held, a *answer, returned 
 		c.Tokens = max(c.Tokens, c.Reserved)
 	}
 	if g.cfg.Settled != nil {
-		defer g.recovered(r.Context(), "Settled")
-		g.cfg.Settled(r, c.Charge)
+		g.reporter.Call(r.Context(), "Settled", func() error { g.cfg.Settled(r, c.Charge); return nil })
 	}
 }
 
@@ -122,6 +121,6 @@ func (g *Guard) apply(ctx context.Context, h *held, c charged) {
 		}
 	}
 	if err != nil {
-		g.report(ctx, fmt.Errorf("tokenbudget: a request is charged what it reserved: %w", err))
+		g.reporter.Report(ctx, fmt.Errorf("tokenbudget: a request is charged what it reserved: %w", err))
 	}
 }

@@ -79,9 +79,12 @@ func TestRunTellsWhoLives(t *testing.T) {
 
 // Tests that fail anyway would find every mutant.
 func TestRunNeedsTestsThatPass(t *testing.T) {
+	failing := newModule(t)
+	const fails = "package m\n\nimport \"testing\"\n\nfunc TestFails(t *testing.T) { t.Fail() }\n"
+	require.NoError(t, os.WriteFile(filepath.Join(failing, "fails_test.go"), []byte(fails), 0o600))
 	for _, o := range []options{
 		{root: newModule(t), timeout: time.Minute, workers: 1, tests: []string{"./missing"}},
-		{root: newModule(t), timeout: time.Nanosecond, workers: 1},
+		{root: failing, timeout: time.Minute, workers: 1},
 	} {
 		found, lived, err := o.run(t.Context(), []string{"."}, 0, 1)
 		require.ErrorContains(t, err, "fails without a change")
