@@ -122,7 +122,7 @@ func (t *taking) patience() time.Duration {
 // wait waits until the tokens are taken, or a rule denies them for longer than it may wait.
 func (t *taking) wait(ctx context.Context) error {
 	index := t.worst()
-	meter := new(inflight.Meter) // nothing is asked of it
+	meter := new(inflight.Meter) // its estimate is not used
 	places := []inflight.Permit{
 		{Rule: t.rules[index].Name, Key: t.changes[index].Key, Max: maxWaiting, Meter: meter},
 		{Max: maxWaitingAll, Meter: meter}, // of all rules and keys
