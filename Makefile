@@ -32,8 +32,9 @@ each = bad=; \
 	for module in $(MODULES); do echo "-- $@ $$module"; (cd "$$module" && $(1)) || bad="$$bad $$module"; done; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
-.PHONY: help check test redis clients prometheus node postgres lint gofumpt vet staticcheck tidy-diff cross imports \
-	prose layout fmt fuzz bench benchdiff compare compare-redis compare-postgres mutate cover api apidiff docs vuln examples ci
+.PHONY: help check test redis clients prometheus node postgres postgres-versions lint gofumpt vet staticcheck \
+	tidy-diff cross imports prose layout fmt fuzz bench benchdiff compare compare-redis compare-postgres mutate cover api \
+	apidiff docs vuln examples ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +77,9 @@ node: ## install node, nginx and express-rate-limit, which tests of proof/outbou
 
 postgres: ## install PostgreSQL and PgBouncer, which tests of postgresstore start, if they are missing
 	@sh tools/postgres.sh
+
+postgres-versions: postgres node ## test postgresstore with the oldest and the newest PostgreSQL (Linux on x64)
+	@sh tools/postgres-versions.sh
 
 lint: gofumpt vet staticcheck tidy-diff cross imports prose layout ## all checks that run none of the code
 
@@ -164,7 +168,7 @@ vuln: ## look for known vulnerabilities in what the modules use
 # The steps in the second loop inform and cannot fail. test comes last, so that the last lines are
 # the totals of all tests.
 ci: redis clients prometheus node postgres ## all that must pass; .ci/run runs it
-	@for step in lint docs examples cover 'fuzz FUZZTIME=50000x'; do \
+	@for step in lint docs examples cover 'fuzz FUZZTIME=50000x' postgres-versions; do \
 		printf '\n==== make %s\n' "$$step"; \
 		$(MAKE) --no-print-directory $$step || exit 1; \
 	done

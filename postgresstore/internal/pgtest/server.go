@@ -29,12 +29,17 @@ type Server struct {
 	out     bytes.Buffer
 }
 
-// find returns the path of a program of PostgreSQL. Without it a test fails: it is not skipped.
+// find returns the path of a program of PostgreSQL: of the version in the directory POSTGRES_BIN, if
+// that is set, else of the newest version that is installed. Without it a test fails: it is not
+// skipped.
 func find(tb testing.TB, program string) string {
 	tb.Helper()
 	// Debian keeps the programs of each version apart.
 	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	slices.Reverse(dirs)
+	if dir := os.Getenv("POSTGRES_BIN"); dir != "" {
+		dirs = slices.Insert(dirs, 0, dir)
+	}
 	for _, dir := range append(dirs, "/usr/sbin", "") {
 		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
 			return path

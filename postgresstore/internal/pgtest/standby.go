@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,12 +13,38 @@ import (
 func (s *Server) StartStandby() *Server {
 	s.tb.Helper()
 	r := &Server{tb: s.tb, options: s.options, dir: dataDir(s.tb)}
+	s.backup(r.dir)
 	host, port, _ := net.SplitHostPort(s.Addr())
-	run(s.tb, find(s.tb, "pg_basebackup"), "--pgdata", r.dir, "--host", host, "--port", port,
-		"--username=postgres", "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf",
-		"--no-sync")
+	write(s.tb, filepath.Join(r.dir, "standby.signal"), "")
+	write(s.tb, filepath.Join(r.dir, "postgresql.auto.conf"),
+		"primary_conninfo = 'host="+host+" port="+port+" user=postgres'\n")
 	r.start()
 	return r
+}
+
+// backup copies the data of s to dir. It does without pg_basebackup, which has to be as new as the
+// server.
+func (s *Server) backup(dir string) {
+	s.tb.Helper()
+	ctx, conn := context.Background(), s.Conn()
+	begin, end := "SELECT pg_backup_start('standby', true)", "SELECT labelfile FROM pg_backup_stop()"
+	if s.Int("SELECT current_setting('server_version_num')::bigint") < 150000 {
+		begin = "SELECT pg_start_backup('standby', true, false)"
+		end = "SELECT labelfile FROM pg_stop_backup(false)"
+	}
+	if _, err := conn.Exec(ctx, begin); err != nil {
+		s.tb.Fatalf("pgtest: %s: %v", begin, err)
+	}
+	// The server changes and removes files meanwhile, which cp may complain about.
+	_ = command("cp", "-R", s.dir+"/.", dir).Run()
+	var label string
+	if err := conn.QueryRow(ctx, end).Scan(&label); err != nil {
+		s.tb.Fatalf("pgtest: %s: %v", end, err)
+	}
+	write(s.tb, filepath.Join(dir, "backup_label"), label)
+	if err := os.Remove(filepath.Join(dir, "postmaster.pid")); err != nil {
+		s.tb.Fatal(err)
+	}
 }
 
 // Promote makes a standby the primary, and waits until it is.
@@ -79,6 +106,9 @@ default_pool_size = `+size+`
 func write(tb testing.TB, file, text string) {
 	tb.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	if err := giveAway(file); err != nil {
 		tb.Fatal(err)
 	}
 }
