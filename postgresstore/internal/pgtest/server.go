@@ -29,8 +29,8 @@ type Server struct {
 	out     bytes.Buffer
 }
 
-// find returns the path of a program of PostgreSQL: of the version in the directory POSTGRES_BIN, if
-// that is set, else of the newest version that is installed. Without it a test fails: it is not
+// find returns the path of a program of PostgreSQL: from the directory POSTGRES_BIN if that is set,
+// else of the newest version that is installed. Without the program a test fails. It is not
 // skipped.
 func find(tb testing.TB, program string) string {
 	tb.Helper()
