@@ -9,6 +9,8 @@
 //	level=WARN msg="requests denied" ratelimit.rule=login ratelimit.reason=limit
 //		ratelimit.denied=812 ratelimit.limit="5 per minute" ratelimit.route="POST /login" ...
 //
+// A limiter around a mux does not know the route yet. Then the line has the path instead.
+//
 // The limiter itself logs errors, and when its store goes down and is up again: see
 // [ratelimit.Hooks]. Nothing is logged for a request that is allowed.
 package logs
@@ -113,7 +115,7 @@ func (w *writer) decision(
 			attrs = append(attrs, slog.String("limit", d.Limit.String()))
 		}
 		if r != nil {
-			attrs = append(attrs, slog.String("route", r.Pattern), slog.String("method", method(r)))
+			attrs = append(attrs, route(r), slog.String("method", method(r)))
 		}
 		w.log(ctx, level, message, d.Key, append(attrs, slog.Duration("retry_after", d.RetryAfter)))
 	})
@@ -137,6 +139,23 @@ func (w *writer) log(
 	}
 	group := slog.Attr{Key: "ratelimit", Value: slog.GroupValue(attrs...)}
 	cmp.Or(w.cfg.Logger, slog.Default()).LogAttrs(ctx, level, message, group)
+}
+
+// maxPath is how many bytes of a path are logged.
+const maxPath = 100
+
+// route returns the pattern that a [http.ServeMux] in front of the limiter has matched. If the
+// limiter is around the mux, nothing has matched yet, and route returns the path: escaped, because
+// the client chose it, and cut.
+func route(r *http.Request) slog.Attr {
+	if r.Pattern != "" {
+		return slog.String("route", r.Pattern)
+	}
+	path := r.URL.EscapedPath()
+	if len(path) > maxPath {
+		path = path[:maxPath] + "..."
+	}
+	return slog.String("path", path)
 }
 
 // method returns the method of r. A client can invent others, of any length.

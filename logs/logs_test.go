@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -78,6 +79,32 @@ func TestDenialsAreThinnedOut(t *testing.T) {
 					line+"100"+rest+"GET ratelimit.retry_after=29m50s"+tc.key+"\n", out.String())
 			})
 		})
+	}
+}
+
+// Around a mux, nothing has matched the route yet. The path is what a client chose.
+func TestPathInsteadOfTheRoute(t *testing.T) {
+	for path, want := range map[string]string{
+		"/orders/7":                    "/orders/7",
+		"/a%0aforged%20level=ERROR":    `"/a%0aforged%20level=ERROR"`,
+		"/a\u202e\u00e9":               "/a%E2%80%AE%C3%A9",
+		"/" + strings.Repeat("x", 99):  "/" + strings.Repeat("x", 99),
+		"/" + strings.Repeat("x", 999): "/" + strings.Repeat("x", 99) + "...",
+	} {
+		var out bytes.Buffer
+		l := newLimiter(t, rule("r", "1 per hour"))
+		defer logs.Attach(l, logs.Config{Logger: newLogger(&out)})()
+		h := l.Handler(http.NewServeMux())
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL.Path, r.URL.RawPath = path, ""
+		if decoded, err := url.PathUnescape(path); err == nil {
+			r.URL.Path, r.URL.RawPath = decoded, path
+		}
+		for range 2 {
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		assert.Contains(t, out.String(), " ratelimit.path="+want+" ratelimit.method=GET ")
+		assert.NotContains(t, out.String(), "route")
 	}
 }
 
