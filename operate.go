@@ -155,30 +155,23 @@ func (c *compiler) ruleSets(decorators [][]Rule) []*ruleSet {
 	return sets
 }
 
-// SetPolicy replaces the policy of l for all requests from the next one on. Under a rule of the
-// same name each key keeps what it has spent. The rules of decorators and logins stay: see
-// [Limiter.SetRules]. Modes that were set by [Limiter.SetMode] stay. The error joins a
-// [*ConfigError] for every mistake. Then nothing is replaced.
-func (l *Limiter) SetPolicy(p Policy) error {
+// SetPolicy replaces the policy of l for all requests from the next one on, and in the same step
+// the given rules of decorators and logins, as [Limiter.SetRules] does. Their other rules stay.
+// Under a rule of the same name each key keeps what it has spent. Modes that were set by
+// [Limiter.SetMode] stay. The error joins a [*ConfigError] for every mistake, and [ErrNoRule]. Then
+// nothing is replaced.
+func (l *Limiter) SetPolicy(p Policy, rules ...Rule) error {
 	if len(p.Rules)+len(p.Routes)+len(p.Budgets) == 0 {
 		l.reporter.Once(context.Background(), "empty", errors.New("ratelimit: SetPolicy without any rule"))
 	}
-	return l.change(func(s *source) mistakes { s.policy = p.clone(); return nil }).err()
+	return l.change(func(s *source) mistakes { s.policy = p.clone(); return s.replace(rules) }).err()
 }
 
 // SetRules replaces rules by rules of the same names, wherever they are in use: in the policy, in
 // decorators and in logins, where the Replace method of a login guard is the better way. The errors
-// are the errors of [Limiter.SetPolicy], and [ErrNoRule].
+// are the errors of [Limiter.SetPolicy].
 func (l *Limiter) SetRules(rules ...Rule) error {
-	return l.change(func(s *source) (m mistakes) {
-		s.policy = s.policy.clone()
-		for _, r := range cloneRules(rules) {
-			if !s.replace(r) {
-				m = append(m, noRule(r.Name))
-			}
-		}
-		return m
-	}).err()
+	return l.change(func(s *source) mistakes { s.policy = s.policy.clone(); return s.replace(rules) }).err()
 }
 
 // SetMode sets the mode of the named rule, from the next request on. The mode survives SetPolicy

@@ -57,6 +57,25 @@ func TestSetPolicy(t *testing.T) {
 	assert.Equal(t, 200, serve(h, at("/b")).Code)
 }
 
+// A policy and rules of decorators and logins come into force in one step, or not at all.
+func TestSetPolicyWithRules(t *testing.T) {
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("all", "10 per hour")}})
+	h := l.Handler(l.With(rule("decorated", "10 per hour"))(ok))
+	require.Equal(t, []int{200, 200}, codes(h, with(), with()))
+	left := func() []int64 { return []int64{remaining(t, l, "all"), remaining(t, l, "decorated")} }
+
+	policy := ratelimit.Policy{Rules: []ratelimit.Rule{rule("all", "5 per hour")}}
+	require.ErrorIs(t, l.SetPolicy(policy, rule("decorated", "5 per hour"), rule("other", "1 per hour")), ratelimit.ErrNoRule)
+	assert.Equal(t, []int64{8, 8}, left(), "nothing was replaced")
+	require.ErrorContains(t, l.SetPolicy(policy, ratelimit.Rule{Name: "decorated"}), "With[0].Limits")
+	assert.Equal(t, []int64{8, 8}, left(), "nothing was replaced")
+	require.NoError(t, l.SetPolicy(policy, rule("decorated", "4 per hour")))
+	assert.Equal(t, []int64{3, 2}, left())
+	require.NoError(t, l.SetPolicy(policy, rule("all", "3 per hour")), "a rule of the new policy")
+	assert.Equal(t, []int64{1, 2}, left())
+	assert.Equal(t, ratelimit.MustParse("5 per hour"), policy.Rules[0].Limits, "the policy of the caller stays")
+}
+
 // A field of Policy that were no field of Config could never be set at the beginning.
 func TestPolicyIsAPartOfTheConfig(t *testing.T) {
 	config := reflect.TypeFor[ratelimit.Config]()

@@ -85,20 +85,23 @@ type source struct {
 	off        bool
 }
 
-// replace replaces the rule of r's name, and reports whether there is one.
-func (s *source) replace(r Rule) bool {
+// replace replaces rules by rules of the same names. A name that no rule has is a mistake.
+func (s *source) replace(rules []Rule) (m mistakes) {
 	all := append([][]Rule{s.policy.Rules}, slices.Collect(maps.Values(s.policy.Routes))...)
 	for i := range s.rules {
 		s.rules[i] = slices.Clone(s.rules[i])
 	}
-	for _, rules := range append(all, s.rules...) {
-		i := slices.IndexFunc(rules, func(old Rule) bool { return old.Name == r.Name })
-		if i >= 0 {
-			rules[i] = r
-			return true
+	all = append(all, s.rules...)
+	for _, r := range cloneRules(rules) {
+		same := func(old Rule) bool { return old.Name == r.Name }
+		i := slices.IndexFunc(all, func(in []Rule) bool { return slices.ContainsFunc(in, same) })
+		if i < 0 {
+			m = append(m, noRule(r.Name))
+			continue
 		}
+		all[i][slices.IndexFunc(all[i], same)] = r
 	}
-	return false
+	return m
 }
 
 // A decorator is the rules that Limiter.With was given.

@@ -51,24 +51,40 @@ func (g *Guard) Replace(cfg Config) error {
 
 // change makes cfg the configuration of g. It calls install with the new rules.
 func (g *Guard) change(cfg Config, install func([]ratelimit.Rule) error) error {
-	g.replacing.Lock()
-	defer g.replacing.Unlock()
+	rules, done, err := g.Prepare(cfg)
+	if err != nil {
+		return err
+	}
+	var m mistakes
+	m.addRules(install(rules))
+	done(len(m) == 0)
+	return m.err()
+}
+
+// Prepare is the first half of [Guard.Replace]. It is for a program that replaces several parts of
+// a limiter in one step: it returns the rules of cfg, for Limiter.SetPolicy or Limiter.SetRules.
+// Call done after that. With true it puts the rest of cfg into force, and cannot fail. With false
+// it changes nothing. Until then another Prepare or Replace of g waits. The errors are the errors
+// of [New]. With an error there is nothing to call.
+func (g *Guard) Prepare(cfg Config) (rules []ratelimit.Rule, done func(use bool), err error) {
 	filled, m := cfg.filled()
+	g.replacing.Lock()
 	if old := g.cfg.Load(); old != nil && old.Name != filled.Name {
 		m.add("Name", fmt.Errorf("%q: want %q, because a Guard keeps its name", filled.Name, old.Name))
 	}
-	rules := g.rules(filled)
-	if len(m) > 0 { // then another limiter finds the mistakes in the rules
-		_, err := ratelimit.New(ratelimit.Config{Rules: rules})
-		m.addRules(err)
-		return m.err()
+	rules = g.rules(filled)
+	_, err = ratelimit.New(ratelimit.Config{Rules: rules}) // finds the mistakes in them
+	m.addRules(err)
+	if len(m) > 0 {
+		g.replacing.Unlock()
+		return nil, nil, m.err()
 	}
-	if err := install(rules); err != nil {
-		m.addRules(err)
-		return m.err()
-	}
-	g.cfg.Store(filled)
-	return nil
+	return rules, func(use bool) {
+		if use {
+			g.cfg.Store(filled)
+		}
+		g.replacing.Unlock()
+	}, nil
 }
 
 // Handler returns a handler that protects next, which checks passwords. Use it for the route that

@@ -113,3 +113,26 @@ func TestReplaceWithMistakes(t *testing.T) {
 		}
 	})
 }
+
+// Prepare changes nothing until its rules are in force and done is called.
+func TestPrepareIsTheFirstHalfOfReplace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{})
+		s := newRoute(t, l, login.Config{})
+		cfg := login.Config{Account: login.FormField("user"), PerPair: ratelimit.MustParse("2 per hour")}
+		_, _, err := s.Prepare(login.Config{Name: "other"})
+		assert.Equal(t, []string{"login.Account", "login.Name"}, fieldsOf(t, err))
+
+		_, done, err := s.Prepare(cfg)
+		require.NoError(t, err)
+		done(false)
+		for i := range 3 {
+			assert.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"), "attempt %d", i)
+		}
+		rules, done, err := s.Prepare(cfg)
+		require.NoError(t, err)
+		require.NoError(t, l.SetPolicy(ratelimit.Policy{}, rules...))
+		done(true)
+		assert.Equal(t, 429, s.try("10.0.0.1", "alice", "oops"), "three of two have failed")
+	})
+}

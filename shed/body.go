@@ -13,22 +13,21 @@ import (
 // which says nothing about the service: else slow clients would lower the limit.
 type body struct {
 	io.ReadCloser
-	shedder *Shedder
-	waited  atomic.Int64 // in nanoseconds; the handler may read in another goroutine
+	waited atomic.Int64 // in nanoseconds; the handler may read in another goroutine
 }
 
 // Read implements [io.Reader].
 func (b *body) Read(p []byte) (int, error) {
-	begin := b.shedder.now()
-	defer func() { b.waited.Add(int64(b.shedder.now() - begin)) }() // also if the body panics
+	begin := time.Now()
+	defer func() { b.waited.Add(int64(time.Since(begin))) }() // also if the body panics
 	return b.ReadCloser.Read(p)
 }
 
 // serveBody serves a request with a body, which has a place already.
-func (s *Shedder) serveBody(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	b := &body{ReadCloser: r.Body, shedder: s}
-	began := s.now()
-	defer func() { s.leave(began + time.Duration(b.waited.Load())) }()
+func (s *Shedder) serveBody(c *settings, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	b := &body{ReadCloser: r.Body}
+	began := s.now(c)
+	defer func() { s.leave(c, began+time.Duration(b.waited.Load())) }()
 	given := *r // the caller may still use r
 	given.Body = b
 	defer refund.HandBack(r, &given)

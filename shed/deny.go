@@ -16,17 +16,16 @@ type denial struct {
 	body [224]byte
 }
 
-func (s *Shedder) deny(w http.ResponseWriter, r *http.Request, p Priority) {
-	s.shed[p.index()].Add(1)
+func (c *settings) deny(w http.ResponseWriter, r *http.Request, p Priority) {
 	refund.All(r.Context())
-	if s.cfg.OnDenied != nil {
-		s.reporter.Call(r.Context(), "OnDenied", func() error { s.cfg.OnDenied(r, p); return nil })
+	if c.OnDenied != nil {
+		c.reporter.Call(r.Context(), "OnDenied", func() error { c.OnDenied(r, p); return nil })
 	}
 	wait := time.Duration(1+rand.IntN(3)) * time.Second
 	d := new(denial)
 	d.Begin(w.Header(), respond.RetryAfter(w.Header(), wait))
-	if s.cfg.DenyHandler != nil {
-		s.cfg.DenyHandler(w, r, wait)
+	if c.DenyHandler != nil {
+		c.DenyHandler(w, r, wait)
 		return
 	}
 	d.Answer(w, r, &respond.ReducedCapacity, wait, nil, d.body[:0])

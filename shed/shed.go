@@ -13,8 +13,7 @@ import (
 // A Shedder bounds the requests in flight in this process. Create it with [New]. It is safe for
 // concurrent use, starts no goroutines and does not need to be closed.
 type Shedder struct {
-	cfg      Config
-	reporter *report.Reporter
+	settings atomic.Pointer[settings]
 	start    time.Time
 
 	_        [64]byte // every request writes the fields below, so they get a cache line of their own
@@ -22,25 +21,46 @@ type Shedder struct {
 	limit    atomic.Int64 // for Normal requests
 	shed     [priorities]atomic.Int64
 
-	adapting sync.Mutex // guards adaptive
+	adapting sync.Mutex // guards adaptive, and is held while settings change
 	adaptive adaptive
+}
+
+// settings are a Config in force, and who is told of its panics. They are immutable.
+type settings struct {
+	Config
+	reporter *report.Reporter
 }
 
 // New returns a Shedder for cfg. If cfg is invalid, the error joins one error per mistake. Each
 // begins with the field, such as "shed: MaxInFlight: 0: want 1 to 1000000".
 func New(cfg Config) (*Shedder, error) {
-	if err := cfg.check(); err != nil {
+	s := &Shedder{start: time.Now()}
+	if err := s.Replace(cfg); err != nil {
 		return nil, err
 	}
-	lower, upper := cfg.bounds()
-	s := &Shedder{
-		cfg:      cfg,
-		reporter: report.New("shed", "load shedder", cfg.OnError),
-		start:    time.Now(),
-		adaptive: newAdaptive(lower, upper, cfg.TargetLatency),
-	}
-	s.limit.Store(int64(upper))
 	return s, nil
+}
+
+// Replace replaces the configuration of s, from the next request on. Requests in flight keep their
+// places. If the limit adapts before and after, it stays where it is, within the new bounds.
+// Otherwise it begins at its maximum. The counts of [Stats] go on. The errors are the errors of
+// [New]. If there is one, nothing is replaced.
+func (s *Shedder) Replace(cfg Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	lower, upper := cfg.bounds()
+	fresh := newAdaptive(lower, upper, cfg.TargetLatency)
+	s.adapting.Lock()
+	defer s.adapting.Unlock()
+	if old := s.settings.Load(); old != nil && old.TargetLatency > 0 && cfg.TargetLatency > 0 {
+		fresh.limit = min(max(s.adaptive.limit, fresh.lower), fresh.upper)
+		fresh.opened = time.Since(s.start)
+	}
+	s.adaptive = fresh
+	s.settings.Store(&settings{cfg, report.New("shed", "load shedder", cfg.OnError)})
+	s.limit.Store(int64(fresh.limit))
+	return nil
 }
 
 // Handler returns a handler that passes a request on to next if there is room for its priority, and
@@ -53,41 +73,43 @@ func New(cfg Config) (*Shedder, error) {
 func (s *Shedder) Handler(next http.Handler) http.Handler {
 	respond.CheckHandler("shed", next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.exempt(r) {
+		c := s.settings.Load()
+		if c.exempt(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if p := s.priority(r); !s.enter(p) {
-			s.deny(w, r, p)
+		if p := c.priority(r); !s.enter(c, p) {
+			s.shed[p.index()].Add(1)
+			c.deny(w, r, p)
 			return
 		}
-		if s.cfg.TargetLatency > 0 && r.Body != nil && r.Body != http.NoBody {
-			s.serveBody(w, r, next)
+		if c.TargetLatency > 0 && r.Body != nil && r.Body != http.NoBody {
+			s.serveBody(c, w, r, next)
 			return
 		}
-		defer s.leave(s.now())
+		defer s.leave(c, s.now(c))
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (s *Shedder) exempt(r *http.Request) (exempt bool) {
-	if s.cfg.Exempt != nil {
-		s.reporter.Call(r.Context(), "Exempt", func() error { exempt = s.cfg.Exempt(r); return nil })
+func (c *settings) exempt(r *http.Request) (exempt bool) {
+	if c.Exempt != nil {
+		c.reporter.Call(r.Context(), "Exempt", func() error { exempt = c.Exempt(r); return nil })
 	}
 	return exempt
 }
 
-func (s *Shedder) priority(r *http.Request) (p Priority) {
-	if s.cfg.Priority != nil {
-		s.reporter.Call(r.Context(), "Priority", func() error { p = s.cfg.Priority(r).known(); return nil })
+func (c *settings) priority(r *http.Request) (p Priority) {
+	if c.Priority != nil {
+		c.reporter.Call(r.Context(), "Priority", func() error { p = c.Priority(r).known(); return nil })
 	}
 	return p
 }
 
 // enter takes a place for a request, if there is room. A denial writes no shared memory here, so a
 // flood of denied requests does not slow down the allowed ones.
-func (s *Shedder) enter(p Priority) bool {
-	room := s.room(p)
+func (s *Shedder) enter(c *settings, p Priority) bool {
+	room := s.room(c, p)
 	for {
 		n := s.inFlight.Load()
 		if n >= room {
@@ -101,25 +123,28 @@ func (s *Shedder) enter(p Priority) bool {
 
 // room returns how many requests may be in flight, including a new one of priority p. It is at
 // least 1, so a Shedder without requests always allows one.
-func (s *Shedder) room(p Priority) int64 {
+func (s *Shedder) room(c *settings, p Priority) int64 {
 	switch p {
 	case Critical:
-		return int64(s.cfg.MaxInFlight)
+		return int64(c.MaxInFlight)
 	case Normal:
 		return s.limit.Load()
 	}
 	return max(s.limit.Load()*3/4, 1)
 }
 
-// leave frees the place of a request that began at the given time.
-func (s *Shedder) leave(began time.Duration) {
+// leave frees the place of a request that began at the given time, under c.
+func (s *Shedder) leave(c *settings, began time.Duration) {
 	n := s.inFlight.Add(-1) + 1
 	// While another goroutine holds the lock, this request is not observed. A sample is enough.
-	if s.cfg.TargetLatency == 0 || !s.adapting.TryLock() {
+	if c.TargetLatency == 0 || !s.adapting.TryLock() {
 		return
 	}
 	defer s.adapting.Unlock()
-	s.adaptive = s.adaptive.observe(began, s.now(), int(n))
+	if c != s.settings.Load() { // the request began under another target
+		return
+	}
+	s.adaptive = s.adaptive.observe(began, s.now(c), int(n))
 	if limit := int64(s.adaptive.limit); limit != s.limit.Load() {
 		s.limit.Store(limit)
 	}
@@ -127,8 +152,8 @@ func (s *Shedder) leave(began time.Duration) {
 
 // now returns the time since start. It is zero if the limit does not adapt, which saves 25 of 40 ns
 // (BenchmarkShedder/fixed).
-func (s *Shedder) now() time.Duration {
-	if s.cfg.TargetLatency == 0 {
+func (s *Shedder) now(c *settings) time.Duration {
+	if c.TargetLatency == 0 {
 		return 0
 	}
 	return time.Since(s.start)
