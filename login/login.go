@@ -68,17 +68,15 @@ func (g *Guard) change(cfg Config, install func([]ratelimit.Rule) error) error {
 // of [New]. With an error there is nothing to call.
 func (g *Guard) Prepare(cfg Config) (rules []ratelimit.Rule, done func(use bool), err error) {
 	filled, m := cfg.filled()
-	g.replacing.Lock()
 	if old := g.cfg.Load(); old != nil && old.Name != filled.Name {
 		m.add("Name", fmt.Errorf("%q: want %q, because a Guard keeps its name", filled.Name, old.Name))
 	}
 	rules = g.rules(filled)
 	_, err = ratelimit.New(ratelimit.Config{Rules: rules}) // finds the mistakes in them
-	m.addRules(err)
-	if len(m) > 0 {
-		g.replacing.Unlock()
+	if m.addRules(err); len(m) > 0 {
 		return nil, nil, m.err()
 	}
+	g.replacing.Lock()
 	return rules, func(use bool) {
 		if use {
 			g.cfg.Store(filled)

@@ -18,6 +18,9 @@ type Options struct {
 	// in the file. A field of the file replaces the field of Config. Rules, Routes, Budgets,
 	// ExemptRoutes, Exempt, Allow and Deny must be empty, because they are in the file only.
 	Config ratelimit.Config
+	// Shedder is the Config that the shedder of the file completes in the same way: its
+	// DenyHandler, OnDenied and OnError are not in the file.
+	Shedder shed.Config
 
 	// Keys are keys by name, such as "user", for the field key. The names "client_ip" and "pattern"
 	// have a meaning already.

@@ -1,8 +1,6 @@
 package policyfile
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -10,54 +8,46 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// replace puts f into force instead of w.File, or returns Mistakes and changes nothing.
+// An exchange puts a new version of a file into force instead of the old one.
+type exchange struct {
+	*compiler // without mistakes at first
+	*Target
+	old, fresh *File
+	inUse      map[string]bool // names of the rules that the limiter has
+}
+
+// replace puts f into force instead of w.File, or returns Mistakes and changes nothing. Everything
+// that can fail comes first. The last of it is SetPolicy, which is one step.
 func (w *watcher) replace(f *File) error {
-	old := w.File
-	c := &compiler{decoder: &decoder{places: *f.places}} // without mistakes
-	if !old.spec.isEmpty() && f.spec.isEmpty() {
-		c.addf(c.nearest(""), "",
+	x := &exchange{
+		compiler: &compiler{decoder: &decoder{places: *f.places}},
+		Target:   &w.Target, old: w.File, fresh: f, inUse: map[string]bool{},
+	}
+	for _, r := range w.Limiter.Stats().Rules {
+		x.inUse[r.Name] = true
+	}
+	if !x.old.spec.isEmpty() && f.spec.isEmpty() {
+		x.addf(x.nearest(""), "",
 			"no rules, while the version in force has some: want at least one, or their mode off")
 	}
-	c.restarts(old.spec, f.spec)
-	logins := w.changedLogins(c, f)
-	if len(c.mistakes) > 0 {
-		return c.mistakes.bounded()
+	x.restarts(x.old.spec, f.spec)
+	shedder := x.changedShedder()
+	rules := x.changedRules()
+	more, done := x.changedLogins()
+	if len(x.mistakes) == 0 {
+		// The limiter also has rules of the program, which Parse does not know.
+		x.addConfig(w.Limiter.SetPolicy(f.Policy(), append(rules, more...)...), "decorators")
 	}
-	undo := func() {}
-	do := func(field string, put, back func() error) bool {
-		if err := put(); err != nil {
-			c.denied(field, err)
-			return false
-		}
-		before := undo
-		undo = func() { c.denied(field, back()); before() }
-		return true
+	done(len(x.mistakes) == 0)
+	if len(x.mistakes) > 0 {
+		return x.mistakes.bounded()
 	}
-	ok := do("",
-		func() error { return w.Limiter.SetPolicy(f.Policy()) },
-		func() error { return w.Limiter.SetPolicy(old.Policy()) })
-	if fresh, stale := changedRules(old, f); ok && len(fresh) > 0 {
-		ok = do("decorators",
-			func() error { return w.Limiter.SetRules(fresh...) },
-			func() error { return w.Limiter.SetRules(stale...) })
+	refill(x.old.config.Allow, x.old.spec.Allow, f.spec.Allow)
+	refill(x.old.config.Deny, x.old.spec.Deny, f.spec.Deny)
+	f.config.Allow, f.config.Deny = x.old.config.Allow, x.old.config.Deny // the lists that are in use
+	if shedder {
+		_ = w.Shedder.Replace(*f.shedder) // Parse has checked it
 	}
-	for _, name := range logins {
-		guard := w.Logins[name]
-		ok = ok && do(named("logins", name),
-			func() error { return guard.Replace(f.logins[name].Config) },
-			func() error { return guard.Replace(old.logins[name].Config) })
-	}
-	ok = ok && do("allow",
-		func() error { return refill(old.config.Allow, f.spec.Allow) },
-		func() error { return refill(old.config.Allow, old.spec.Allow) })
-	ok = ok && do("deny",
-		func() error { return refill(old.config.Deny, f.spec.Deny) },
-		func() error { return refill(old.config.Deny, old.spec.Deny) })
-	if !ok {
-		undo()
-		return c.mistakes.bounded()
-	}
-	f.config.Allow, f.config.Deny = old.config.Allow, old.config.Deny // the lists that are in use
 	w.File = f
 	return nil
 }
@@ -66,15 +56,6 @@ func (w *watcher) replace(f *File) error {
 // written.
 func (f *file) isEmpty() bool {
 	return len(f.Rules)+len(f.Routes)+len(f.Budgets)+len(f.Decorators)+len(f.Logins) == 0
-}
-
-// denied adds what the limiter says about a part of a file. That limiter also has
-// rules of the program, which check does not know.
-func (c *compiler) denied(field string, err error) {
-	if errors.Is(err, ratelimit.ErrNoRule) {
-		err = fmt.Errorf("the program does not use it: needs a restart (%w)", err)
-	}
-	c.addConfig(err, field)
 }
 
 // restarts adds what differs between two files and cannot be replaced while a limiter is in use.
@@ -97,7 +78,7 @@ func (c *compiler) restarts(old, fresh *file) {
 	same("shared_cache", old.SharedCache, fresh.SharedCache)
 	same("allow.by", by(old.Allow), by(fresh.Allow))
 	same("deny.by", by(old.Deny), by(fresh.Deny))
-	same("shedder", old.Shedder, fresh.Shedder)
+	same("shedder", old.Shedder == nil, fresh.Shedder == nil)
 	same("logins", slices.Sorted(maps.Keys(old.Logins)), slices.Sorted(maps.Keys(fresh.Logins)))
 	same("decorators",
 		slices.Sorted(maps.Keys(old.Decorators)), slices.Sorted(maps.Keys(fresh.Decorators)))
@@ -117,50 +98,85 @@ func namesOf(rules []rule) []string {
 	return names
 }
 
-// changedLogins returns the names of the logins that differ.
-func (w *watcher) changedLogins(c *compiler, f *File) []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(f.spec.Logins)) {
-		before, fresh := w.File.spec.Logins[name], f.spec.Logins[name]
-		if before.Routes = fresh.Routes; reflect.DeepEqual(before, fresh) {
-			continue
-		}
-		field := named("logins", name)
-		if w.Logins[name] == nil && !c.failed["logins"] {
-			c.addf(c.nearest(field), field,
-				"has changed, but Target.Logins has no guard for it: needs a restart")
-		}
-		names = append(names, name)
+// changedShedder reports whether there is another shedder to put into force.
+func (x *exchange) changedShedder() bool {
+	if x.failed["shedder"] || reflect.DeepEqual(x.old.spec.Shedder, x.fresh.spec.Shedder) {
+		return false
 	}
-	return names
+	if x.Shedder == nil {
+		x.addf(x.nearest("shedder"), "shedder",
+			"has changed, but Target.Shedder is nil: needs a restart")
+	}
+	return true
 }
 
-// changedRules returns the rules of decorators that differ, as they are in f and in old.
-func changedRules(old, f *File) (fresh, stale []ratelimit.Rule) {
-	for _, name := range slices.Sorted(maps.Keys(f.spec.Decorators)) {
-		before, after := old.spec.Decorators[name].Rules, f.spec.Decorators[name].Rules
+// changedRules returns the rules of decorators that differ.
+func (x *exchange) changedRules() (rules []ratelimit.Rule) {
+	for _, name := range slices.Sorted(maps.Keys(x.fresh.spec.Decorators)) {
+		field := named("decorators", name)
+		if x.failed["decorators"] || x.within[field] {
+			continue
+		}
+		before, after := x.old.spec.Decorators[name].Rules, x.fresh.spec.Decorators[name].Rules
 		for i := range after {
-			if !reflect.DeepEqual(before[i], after[i]) {
-				fresh = append(fresh, f.decorators[name].Rules[i])
-				stale = append(stale, old.decorators[name].Rules[i])
+			switch {
+			case reflect.DeepEqual(before[i], after[i]):
+			case x.inUse[after[i].Name]:
+				rules = append(rules, x.fresh.decorators[name].Rules[i])
+			default:
+				x.addf(x.nearest(field), field,
+					"has changed, but the program does not use it: needs a restart")
 			}
 		}
 	}
-	return fresh, stale
+	return rules
 }
 
-// refill replaces the entries of a list that is in use.
-func refill(l *ratelimit.List, spec *list) error {
-	if spec == nil {
-		spec = new(list)
-	}
-	keys := make([]ratelimit.Key, len(spec.Keys))
-	for i, text := range spec.Keys {
-		k, err := ratelimit.ParseKey(text)
-		if err != nil {
-			return err // unreachable: Parse has read it
+// changedLogins returns the rules of the logins that differ, and a function to call when they are
+// in force or will not be.
+func (x *exchange) changedLogins() (rules []ratelimit.Rule, done func(use bool)) {
+	var all []func(use bool)
+	for _, name := range slices.Sorted(maps.Keys(x.fresh.spec.Logins)) {
+		before, after := x.old.spec.Logins[name], x.fresh.spec.Logins[name]
+		if before.Routes = after.Routes; x.failed["logins"] || reflect.DeepEqual(before, after) {
+			continue
 		}
-		keys[i] = k
+		field := named("logins", name)
+		guard := x.Logins[name]
+		if guard == nil {
+			x.addf(x.nearest(field), field,
+				"has changed, but Target.Logins has no guard for it: needs a restart")
+			continue
+		}
+		prepared, done, err := guard.Prepare(x.fresh.logins[name].Config)
+		if err != nil {
+			x.addConfig(err, field)
+			continue
+		}
+		rules, all = append(rules, prepared...), append(all, done)
+		if !x.inUse[prepared[0].Name] {
+			x.addf(x.nearest(field), field,
+				"has changed, but its guard is not of Target.Limiter: want login.New with this limiter")
+		}
 	}
-	return l.Replace(spec.Addresses, keys...)
+	return rules, func(use bool) {
+		for _, done := range all {
+			done(use)
+		}
+	}
+}
+
+// refill replaces the entries of a list that is in use, if they differ.
+func refill(l *ratelimit.List, old, fresh *list) {
+	if reflect.DeepEqual(old, fresh) {
+		return
+	}
+	if fresh == nil {
+		fresh = new(list)
+	}
+	keys := make([]ratelimit.Key, len(fresh.Keys))
+	for i, text := range fresh.Keys {
+		keys[i], _ = ratelimit.ParseKey(text) // Parse has read it
+	}
+	_ = l.Replace(fresh.Addresses, keys...) // Parse has filled a list with the same
 }

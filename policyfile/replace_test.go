@@ -103,38 +103,44 @@ func TestWatchReplacesEveryPart(t *testing.T) {
 	assert.Equal(t, http.StatusOK, s.status(t, "/"))
 }
 
-// TestWatchPutsPartsBack has a program that does not use the decorator of its file, so that the
-// policy is replaced and the decorator cannot be.
-func TestWatchPutsPartsBack(t *testing.T) {
+func TestWatchNeedsTheDecoratorInUse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
-	text := fmt.Sprintf(whole, "", 50, 5, 5)
-	s := newService(t, path, text).watch(t)
+	s := newService(t, path, fmt.Sprintf(whole, "", 50, 5, 5)).watch(t)
 	write(t, path, fmt.Sprintf(whole, "192.0.2.1", 60, 10, 5))
 	c := s.next(t)
-	require.EqualError(t, c.Err, `5:3: decorators: the program does not use it: needs a restart `+
-		`(ratelimit: no such rule: "uploads")`)
+	require.EqualError(t, c.Err, `5:3: decorators["uploads"]: has changed, but the program does not use it: needs a restart`)
 	assert.Same(t, s.file, c.File)
 	d, err := s.limiter.Peek(t.Context(), "per-client", client)
 	require.NoError(t, err)
-	assert.EqualValues(t, 50, d.Remaining, "the policy is the one before")
+	assert.EqualValues(t, 50, d.Remaining)
 
 	write(t, path, fmt.Sprintf(whole, "", 60, 5, 5))
 	require.NoError(t, s.next(t).Err, "a decorator that has not changed need not be in use")
 }
 
-func TestWatchPutsALoginBack(t *testing.T) {
-	s := newWhole(t, fmt.Sprintf(whole, "", 50, 5, 5))
-	other, err := ratelimit.New(ratelimit.Config{})
-	require.NoError(t, err)
-	wrong := s.file.Logins()["login"].Config
-	wrong.Name = "other"
-	guard, err := login.New(other, wrong)
-	require.NoError(t, err)
-	s.target.Logins["login"] = guard // of another name, so that Replace fails
-	s.watch(t)
-	write(t, s.path, fmt.Sprintf(whole, "", 60, 10, 6))
-	require.ErrorContains(t, s.next(t).Err, `7:3: logins["login"].name: "login": want "other"`)
-	assert.EqualValues(t, []int64{50, 5, 5}, []int64{s.left(t, "per-client"), s.left(t, "uploads"), s.pair(t)})
+func TestWatchNeedsGuardsOfItsLimiter(t *testing.T) {
+	for name, want := range map[string]string{
+		"other": `7:3: logins["login"].name: "login": want "other"`,
+		"login": `7:3: logins["login"]: has changed, but its guard is not of Target.Limiter`,
+	} {
+		path := filepath.Join(t.TempDir(), "policy.yaml")
+		s := newService(t, path, fmt.Sprintf(whole, "", 50, 5, 5))
+		s.limiter.With(s.file.Decorators()["uploads"].Rules...)
+		other, err := ratelimit.New(ratelimit.Config{})
+		require.NoError(t, err)
+		wrong := s.file.Logins()["login"].Config
+		wrong.Name = name
+		guard, err := login.New(other, wrong)
+		require.NoError(t, err)
+		s.target.Logins = map[string]*login.Guard{"login": guard}
+		s.watch(t)
+		write(t, path, fmt.Sprintf(whole, "", 60, 10, 6))
+		require.ErrorContains(t, s.next(t).Err, want)
+		d, err := s.limiter.Peek(t.Context(), "uploads", client)
+		require.NoError(t, err)
+		assert.EqualValues(t, 5, d.Remaining)
+		require.NoError(t, guard.Replace(wrong), "the guard is free for others")
+	}
 }
 
 func TestWatchFindsNamesThatTheProgramUses(t *testing.T) {
@@ -170,7 +176,7 @@ shedder: {max_in_flight: 5}
 		{"name: b", "name: c", "7:25: decorators[\"d\"].rules"},
 		{"{d: ", "{e: ", "7:13: decorators"},
 		{"{login:", "{other:", "8:9: logins"},
-		{"max_in_flight: 5", "max_in_flight: 6", "9:10: shedder"},
+		{"shedder: {max_in_flight: 5}", "", "1:1: shedder"},
 	} {
 		t.Run(change.text, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "policy.yaml")
@@ -188,6 +194,8 @@ shedder: {max_in_flight: 5}
 	require.NoError(t, s.next(t).Err, "routes of a login decide nothing")
 	write(t, path, strings.Replace(base, "{account: email}", "{account: email, total: 9/h}", 1))
 	require.ErrorContains(t, s.next(t).Err, `8:10: logins["login"]: has changed, but Target.Logins has no guard for it`)
+	write(t, path, strings.Replace(base, "max_in_flight: 5", "max_in_flight: 6", 1))
+	require.ErrorContains(t, s.next(t).Err, "9:10: shedder: has changed, but Target.Shedder is nil: needs a restart")
 }
 
 // TestWatchWhileRequestsAreServed replaces the policy while requests use up their limits.

@@ -132,12 +132,16 @@ func register(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 
 func (c *compiler) shedder(spec *shedder) *shed.Config {
 	const field = "shedder"
-	cfg := &shed.Config{
-		MaxInFlight: spec.MaxInFlight, MinInFlight: spec.MinInFlight,
-		TargetLatency: time.Duration(spec.TargetLatency), Exempt: c.condition(field+".exempt", spec.Exempt),
+	cfg := c.options.Shedder
+	override(&cfg.MaxInFlight, spec.MaxInFlight)
+	override(&cfg.MinInFlight, spec.MinInFlight)
+	override(&cfg.TargetLatency, time.Duration(spec.TargetLatency))
+	exempt := c.condition(field+".exempt", spec.Exempt)
+	if exempt != nil {
+		cfg.Exempt = exempt
 	}
 	if len(spec.ExemptRoutes) > 0 {
-		if cfg.Exempt != nil {
+		if exempt != nil {
 			c.addf(c.values[field+".exempt"], field+".exempt", "beside exempt_routes: want one of them")
 		}
 		mux := c.patterns(field+".exempt_routes", spec.ExemptRoutes)
@@ -146,7 +150,7 @@ func (c *compiler) shedder(spec *shedder) *shed.Config {
 	if p := spec.Priority; p != nil {
 		cfg.Priority = c.priorities(field+".priority", p)
 	}
-	return cfg
+	return &cfg
 }
 
 // isOf is a handler that says which priority a route has.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/login"
+	"github.com/ratelimit-go/ratelimit/shed"
 )
 
 const (
@@ -30,6 +31,9 @@ type Target struct {
 	// Logins are the guards of File.Logins by name. If a login changes in the file and has no guard
 	// here, the new version is not put into force.
 	Logins map[string]*login.Guard
+	// Shedder is the shedder of File.Shedder. If the shedder changes in the file and Shedder is
+	// nil, the new version is not put into force.
+	Shedder *shed.Shedder
 
 	// Interval is the time between two polls, 10 ms at least. Zero means 2 seconds. A new version
 	// is in force after two polls.
@@ -60,13 +64,14 @@ type Change struct {
 // than the Interval: if a program writes the file, let it write another one and rename it.
 //
 // Under a rule of the same name each key keeps what it has spent. Modes that Limiter.SetMode has
-// set stay. A version is put into force whole or not at all: first the policy, then decorators,
-// logins and the lists. A request in between can meet parts of both. If a part cannot be replaced,
-// Watch puts the parts before it back.
+// set stay. A version is put into force whole or not at all: nothing changes before all of it has
+// been checked, and nothing can fail after the first change. The policy and the rules of decorators
+// and logins come into force in one step. The other parts follow at once: logins, lists, shedder. A
+// request in that instant, or on its way from the limiter to a decorator, can meet both versions.
 //
 // What a limiter cannot replace is a mistake that says "needs a restart": client_ip, store,
-// headers, merge_headers, shared_cache, the key of a list, the shedder, and which decorators and
-// logins there are, with the names of their rules.
+// headers, merge_headers, shared_cache, the key of a list, whether there is a shedder, and which
+// decorators and logins there are, with the names of their rules.
 func Watch(ctx context.Context, path string, t Target) error {
 	if err := t.check(); err != nil {
 		return err

@@ -48,7 +48,13 @@ func write(t *testing.T, path, text string) {
 // newService makes a service of text. Its time stands still.
 func newService(t *testing.T, path, text string) *service {
 	t.Helper()
-	options, start := program(), time.Now()
+	return serviceOf(t, path, text, program())
+}
+
+// serviceOf is newService of a program with other options.
+func serviceOf(t *testing.T, path, text string, options policyfile.Options) *service {
+	t.Helper()
+	start := time.Now()
 	options.Config.Clock = func() time.Time { return start }
 	f, err := policyfile.Parse([]byte(text), options)
 	require.NoError(t, err)

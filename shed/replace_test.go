@@ -78,12 +78,16 @@ func TestReplaceKeepsTheLimitThatWasFound(t *testing.T) {
 		cfg := shed.Config{MaxInFlight: 100, TargetLatency: time.Second}
 		s := newShedder(t, cfg)
 		h := s.Handler(lasting)
-		slow(h, 50)
-		require.Equal(t, 50, s.Stats().Limit, "all requests were slow")
 		limit := func(cfg shed.Config) int {
 			require.NoError(t, s.Replace(cfg))
 			return s.Stats().Limit
 		}
+		cfg.MaxInFlight = 120
+		assert.Equal(t, 120, limit(cfg), "a limit at its maximum stays there")
+		cfg.MaxInFlight = 100
+		assert.Equal(t, 100, limit(cfg))
+		slow(h, 50)
+		require.Equal(t, 50, s.Stats().Limit, "all requests were slow")
 		cfg.MaxInFlight = 200
 		assert.Equal(t, 50, limit(cfg))
 		cfg.MinInFlight = 60
@@ -91,8 +95,9 @@ func TestReplaceKeepsTheLimitThatWasFound(t *testing.T) {
 		cfg.MinInFlight, cfg.MaxInFlight = 10, 40
 		assert.Equal(t, 40, limit(cfg), "within the bounds")
 		cfg.MaxInFlight = 100
-		slow(h, 40)
-		require.Equal(t, 20, s.Stats().Limit)
+		assert.Equal(t, 100, limit(cfg), "it was at its maximum")
+		slow(h, 50)
+		require.Equal(t, 50, s.Stats().Limit)
 		cfg.TargetLatency = 0
 		assert.Equal(t, 100, limit(cfg), "it does not adapt")
 		cfg.TargetLatency = time.Minute

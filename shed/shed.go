@@ -42,9 +42,9 @@ func New(cfg Config) (*Shedder, error) {
 }
 
 // Replace replaces the configuration of s, from the next request on. Requests in flight keep their
-// places. If the limit adapts before and after, it stays where it is, within the new bounds.
-// Otherwise it begins at its maximum. The counts of [Stats] go on. The errors are the errors of
-// [New]. If there is one, nothing is replaced.
+// places. If the limit adapts before and after, and is below its maximum, it stays where it is,
+// within the new bounds. Otherwise it begins at its maximum. The counts of [Stats] go on. The
+// errors are the errors of [New]. With an error nothing is replaced.
 func (s *Shedder) Replace(cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return err
@@ -53,10 +53,10 @@ func (s *Shedder) Replace(cfg Config) error {
 	fresh := newAdaptive(lower, upper, cfg.TargetLatency)
 	s.adapting.Lock()
 	defer s.adapting.Unlock()
-	if old := s.settings.Load(); old != nil && old.TargetLatency > 0 && cfg.TargetLatency > 0 {
-		fresh.limit = min(max(s.adaptive.limit, fresh.lower), fresh.upper)
-		fresh.opened = time.Since(s.start)
+	if old := s.adaptive; old.target > 0 && fresh.target > 0 && old.limit < old.upper {
+		fresh.limit = min(max(old.limit, fresh.lower), fresh.upper)
 	}
+	fresh.opened = time.Since(s.start)
 	s.adaptive = fresh
 	s.settings.Store(&settings{cfg, report.New("shed", "load shedder", cfg.OnError)})
 	s.limit.Store(int64(fresh.limit))
