@@ -39,5 +39,6 @@
 // No attribute has a key or any other text that a client sent. The number of series is bounded by
 // the number of rules.
 //
-// README.md lists the metrics, the attributes and the events.
+// README.md lists the metrics, the attributes and the events. Package storetime exports the time of
+// calls of the store as a histogram.
 package otellimit

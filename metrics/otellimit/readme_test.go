@@ -73,11 +73,60 @@ func TestReadmeListsTheMetrics(t *testing.T) {
 	assert.Equal(t, want, table.FindAllString(readme(t), -1))
 }
 
-func readme(t *testing.T) string {
+func readme(t *testing.T) string { return read(t, "README.md") }
+
+func read(t *testing.T, file string) string {
 	t.Helper()
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	return string(text)
+}
+
+// names returns the names of all metrics, and the names that a Prometheus exporter gives them.
+func names(t *testing.T) map[string]string {
+	t.Helper()
+	meter, collect := newMeter(t)
+	s := full()
+	_, err := register(meter, reading(&s), nil)
+	require.NoError(t, err)
+	// Package storetime has a test that this is its name.
+	names := map[string]string{"ratelimit.store.call.duration": "ratelimit_store_call_duration_seconds"}
+	for _, m := range collect() {
+		name := strings.ReplaceAll(m.Name, ".", "_")
+		if m.Unit == "s" {
+			name += "_seconds"
+		}
+		if strings.Contains(row(t, m), "| Counter |") {
+			name += "_total"
+		}
+		names[m.Name] = name
+	}
+	return names
+}
+
+// Prometheus exporters write the names of promlimit, and two that promlimit has in its histogram.
+func TestNamesInPrometheusAreThoseOfPromlimit(t *testing.T) {
+	var ours, theirs []string
+	for _, name := range names(t) {
+		if name != "ratelimit_store_calls_total" && name != "ratelimit_store_call_time_seconds_total" {
+			ours = append(ours, name)
+		}
+	}
+	table := regexp.MustCompile("(?m)^\\| `(ratelimit_[a-z_]+)` \\|")
+	for _, m := range table.FindAllStringSubmatch(read(t, "../promlimit/README.md"), -1) {
+		theirs = append(theirs, m[1])
+	}
+	assert.ElementsMatch(t, theirs, ours)
+}
+
+func TestOperatingNamesMetricsThatExist(t *testing.T) {
+	known := names(t)
+	table := regexp.MustCompile("(?m)^\\| `(ratelimit_[a-z_]+)` \\| `(ratelimit\\.[a-z_.]+)` \\|")
+	rows := table.FindAllStringSubmatch(read(t, "../../docs/operating.md"), -1)
+	require.Greater(t, len(rows), 5)
+	for _, row := range rows {
+		assert.Equal(t, row[1], known[row[2]], row[2])
+	}
 }
 
 func TestReadmeCompiles(t *testing.T) {

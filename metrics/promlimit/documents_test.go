@@ -56,6 +56,18 @@ func TestReadmeListsTheMetrics(t *testing.T) {
 	assert.Equal(t, want, regexp.MustCompile("(?m)^\\| `ratelimit_.*$").FindAllString(read(t, "README.md"), -1))
 }
 
+func TestOperatingNamesMetricsThatExist(t *testing.T) {
+	known := gathered(t)
+	names := regexp.MustCompile("(?m)^\\| `(ratelimit_[a-z_]+)` \\|").FindAllStringSubmatch(read(t, "../../docs/operating.md"), -1)
+	require.Greater(t, len(names), 5)
+	for _, name := range names {
+		assert.Contains(t, known, name[1])
+	}
+	for _, name := range metric.FindAllString(read(t, "../../docs/operating.md"), -1) {
+		assert.Contains(t, known, name, "outside of the table too")
+	}
+}
+
 // metric finds names of metrics and of recording rules in an expression.
 var metric = regexp.MustCompile(`\b(rule:)?ratelimit_[a-z0-9_:]+`)
 

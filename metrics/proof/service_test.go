@@ -10,11 +10,13 @@ import (
 	client "github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/metrics/otellimit"
+	"github.com/ratelimit-go/ratelimit/metrics/otellimit/storetime"
 	"github.com/ratelimit-go/ratelimit/metrics/promlimit"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -88,7 +90,8 @@ func serve(t *testing.T, cfg ratelimit.Config) *service {
 
 	translated := client.NewRegistry()
 	reader, err := exporter.New(
-		exporter.WithRegisterer(translated), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
+		exporter.WithRegisterer(translated), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo(),
+		exporter.WithProducer(storetime.Producer(limiter, attribute.String("limiter", "shop"))))
 	require.NoError(t, err)
 	meter := metric.NewMeterProvider(metric.WithReader(reader)).Meter("shop")
 	_, err = otellimit.Register(meter, limiter, otellimit.WithName("shop"))
