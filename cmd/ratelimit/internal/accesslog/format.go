@@ -80,6 +80,7 @@ var formats = []*Format{
 	{name: "envoy", parse: fixed(envoy, true)},
 	{name: "alb", parse: fixed(alb, true), fullURL: true},
 	{name: "haproxy", parse: afterSyslog(fixed(haproxy, true))},
+	w3c,
 }
 
 // fixed returns the parser of a format of this file.
@@ -113,7 +114,7 @@ func Names() []string {
 }
 
 // ParseFormat returns the format of that name, or compiles a format string in the notation of
-// nginx ("$remote_addr ...") or Apache ("%h ...").
+// nginx ("$remote_addr ..."), Apache ("%h ...") or W3C ("#Fields: date time ...").
 func ParseFormat(text string) (*Format, error) {
 	if i := slices.Index(Names(), text); i >= 0 {
 		return formats[i], nil
@@ -121,6 +122,8 @@ func ParseFormat(text string) (*Format, error) {
 	var t *template
 	var err error
 	switch {
+	case strings.HasPrefix(text, w3cFields):
+		return w3cOf(text), nil
 	case strings.Contains(text, "$"):
 		t, err = compileNginx(text)
 	case strings.Contains(text, "%"):

@@ -74,6 +74,9 @@ func TestEachFormatReadsItsLines(t *testing.T) {
 func TestDetectFindsTheFormat(t *testing.T) {
 	t.Parallel()
 	for _, c := range samples() {
+		if strings.HasPrefix(c.format, w3cFields) {
+			continue // its first lines tell its columns too: TestDirectivesNameTheColumns
+		}
 		f, err := detect([]string{"some other line", c.line, c.line})
 		require.NoError(t, err, c.line)
 		assert.Equal(t, c.format, f.Name(), c.line)

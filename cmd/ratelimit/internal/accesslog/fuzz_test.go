@@ -13,7 +13,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(c.line)
 	}
 	var known []*Format
-	for _, name := range append(Names(), `%h %l %u %t "%r" %>s %b %D`, `$remote_addr|$msec|$request|$status`) {
+	formats := append(Names(), `%h %l %u %t "%r" %>s %b %D`, `$remote_addr|$msec|$request|$status`)
+	for _, c := range samples() {
+		formats = append(formats, c.format)
+	}
+	for _, name := range formats {
 		format, err := ParseFormat(name)
 		require.NoError(f, err)
 		known = append(known, format)
@@ -39,6 +43,7 @@ func FuzzParse(f *testing.F) {
 
 func FuzzFormat(f *testing.F) {
 	f.Add("$remote_addr ${status}", "192.0.2.7 200")
+	f.Add(`#Fields: date time c-ip cs-method cs-uri cs(A)`, `2026-11-20	10:00:00	192.0.2.7	GET	/	"a ""b"" c"`)
 	f.Add(`%h "%{User-Agent}i" %>s %%`, `192.0.2.7 "a\"b" 200 %`)
 	f.Fuzz(func(t *testing.T, format, line string) {
 		if known, err := ParseFormat(format); err == nil {

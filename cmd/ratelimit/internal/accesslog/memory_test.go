@@ -44,17 +44,40 @@ func TestEntryDoesNotKeepItsBatch(t *testing.T) {
 	runtime.KeepAlive(&text)
 }
 
-// Clients choose how long a line is, so the lines that are held are bounded in bytes too.
-func TestWindowIsBoundedInBytes(t *testing.T) {
+// Clients choose how long a line is, so the lines that are held are bounded in bytes too, over all
+// files.
+func TestWindowsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	w := window{span: time.Hour, maxHeld: 128 << 10}
-	long := strings.Repeat("x", maxLine)
-	for range maxHeldBytes/maxLine - 1 {
-		w.add(&Entry{Line: long})
+	held := new(int)
+	a, b := window{span: time.Hour, maxHeld: 128 << 10, bytes: held}, window{span: time.Hour, maxHeld: 128 << 10, bytes: held}
+	long := &Entry{Line: strings.Repeat("x", maxLine)}
+	fit := maxHeldBytes / long.size()
+	for i := range fit {
+		w := []*window{&a, &b}[i%2]
+		w.add(long)
 		require.False(t, w.ready())
 	}
-	w.add(&Entry{Line: long})
-	assert.True(t, w.ready())
-	w.take()
-	assert.False(t, w.ready())
+	a.add(long)
+	assert.True(t, a.ready())
+	assert.True(t, b.ready())
+	b.take()
+	assert.False(t, a.ready())
+	for range fit {
+		a.take()
+		b.take()
+	}
+	assert.Zero(t, *held)
+}
+
+// A goroutine that reads ahead holds batches, whose lines may be long too.
+func TestBatchesAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat(strings.Repeat("x", maxLine-1)+"\n", 40)
+	lines, err := openLines(source("a", long), nil)
+	require.NoError(t, err)
+	b := newBatch()
+	b.format = w3c
+	b.fill(lines)
+	assert.LessOrEqual(t, b.bytes, batchBytes+maxLine)
+	assert.Len(t, b.lines, batchBytes/maxLine+1)
 }

@@ -20,8 +20,8 @@ type Options struct {
 	// Window is how far lines may be out of order in one source. Lines that are out of order by
 	// more come late. Zero means a minute.
 	Window time.Duration
-	// MaxHeld bounds how many lines of a source are held to be sorted. Zero means 131,072. Together
-	// they have 64 MiB at most.
+	// MaxHeld bounds how many lines of a source are held to be sorted. Zero means 131,072. The lines
+	// of all sources together take about 256 MiB at most.
 	MaxHeld  int
 	Progress *atomic.Int64 // if non-nil, counts the bytes read, before they are uncompressed
 }
@@ -87,9 +87,10 @@ func Open(sources []Source, opts Options) *Reader {
 		r.parsers.Add(1)
 		go r.parseBatches()
 	}
+	held := new(int)
 	for _, source := range sources {
 		s := &stream{source: source, batches: make(chan *batch, 2)}
-		s.sort = window{span: opts.Window, maxHeld: opts.MaxHeld}
+		s.sort = window{span: opts.Window, maxHeld: opts.MaxHeld, bytes: held}
 		r.streams = append(r.streams, s)
 		go r.read(s)
 	}
@@ -180,6 +181,9 @@ func (r *Reader) advance(s *stream) (bool, error) {
 	}
 	b, i := s.now, s.next
 	s.next++
+	if b.errs[i] == errDirective {
+		return true, nil
+	}
 	r.stats.Lines++
 	if b.errs[i] != nil {
 		r.bad(s, b.numbers[i], b.lines[i], b.errs[i])

@@ -1,17 +1,26 @@
 package accesslog
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 )
 
-const batchLines = 256
+// A batch is handed from one goroutine to another, so it has as many lines as make that cheap. Its
+// bytes are bounded because clients choose how long a line is.
+const (
+	batchLines = 256
+	batchBytes = 1 << 20
+)
 
 // A batch is some lines of one file, in their order.
 type batch struct {
 	format  *Format
 	lines   []string
 	numbers []int64
+	bytes   int     // of lines
 	errs    []error // from reading or parsing; nil for a good line
 	entries []Entry
 	parsed  chan struct{} // closed when entries and errs are there
@@ -26,6 +35,7 @@ func (b *batch) add(line string, number int64, err error) {
 		return
 	}
 	b.lines, b.numbers, b.errs = append(b.lines, line), append(b.numbers, number), append(b.errs, err)
+	b.bytes += len(line)
 }
 
 // parse makes entries of the lines.
@@ -61,27 +71,18 @@ func (r *Reader) read(s *stream) {
 	}
 	defer lines.closer.Close()
 	format := r.opts.Format
-	for b := newBatch(); ; b = newBatch() {
-		size := batchLines
-		if format == nil {
-			size = sampleLines
-		}
-		for len(b.lines) < size && b.end == nil {
-			line, err := lines.next()
-			if err != nil && err != errLong {
-				b.end = err
-				break
-			}
-			b.add(line, lines.number, err)
-		}
-		if format == nil && len(b.lines) > 0 {
-			if format, err = detect(b.lines); err != nil {
-				b.lines, b.end = nil, err
-			} else {
-				format = format.In(r.opts.Location)
-			}
-		}
+	for {
+		b := newBatch()
 		b.format = format
+		directive := b.fill(lines)
+		switch {
+		case directive != "":
+			format = w3cOf(directive) // of the lines after b
+			b.format = cmp.Or(b.format, format)
+		case format == nil && len(b.lines) > 0:
+			b.detect(r.opts.Location)
+			format = b.format
+		}
 		if b.end != nil && b.end != io.EOF {
 			b.end = fmt.Errorf("line %d: %w", lines.number+1, b.end)
 		}
@@ -89,6 +90,38 @@ func (r *Reader) read(s *stream) {
 			return
 		}
 	}
+}
+
+// fill reads lines into b. It ends early at a directive that names columns, and returns it.
+func (b *batch) fill(lines *lineReader) (directive string) {
+	size := batchLines
+	if b.format == nil {
+		size = sampleLines
+	}
+	for len(b.lines) < size && b.bytes < batchBytes {
+		line, err := lines.next()
+		if err != nil && err != errLong {
+			b.end = err
+			return ""
+		}
+		mayBeW3C := b.format == nil || b.format.name == w3cName
+		if mayBeW3C && err == nil && strings.HasPrefix(line, w3cFields) {
+			return line
+		}
+		b.add(line, lines.number, err)
+	}
+	return ""
+}
+
+// detect finds the format of the lines of b. If there is none, b ends with an error instead of
+// lines.
+func (b *batch) detect(loc *time.Location) {
+	f, err := detect(b.lines)
+	if err != nil {
+		b.lines, b.end = nil, err
+		return
+	}
+	b.format = f.In(loc)
 }
 
 // send hands b to a parser and to the consumer. It returns false after Close.

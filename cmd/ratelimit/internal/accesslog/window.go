@@ -5,14 +5,18 @@ import (
 	"time"
 )
 
-// maxHeldBytes bounds the lines that a window holds. Clients choose how long a line is.
-const maxHeldBytes = 64 << 20
+// maxHeldBytes bounds what the windows of a Reader hold together. Clients choose how long a line
+// is, and a replay may have hundreds of files.
+const maxHeldBytes = 256 << 20
+
+// size returns about how many bytes e keeps: its line, and what points into it.
+func (e *Entry) size() int { return len(e.Line) + 1<<10 }
 
 // A window sorts entries that are out of order by at most span.
 type window struct {
 	span    time.Duration
 	maxHeld int
-	bytes   int // of the lines that are held
+	bytes   *int // that all windows of the Reader hold
 	held    byTime
 	latest  time.Time // of all entries
 	last    time.Time // of the entries that were taken
@@ -26,13 +30,13 @@ func (w *window) add(e *Entry) {
 	if e.Time.Before(w.last) {
 		w.late++
 	}
-	w.bytes += len(e.Line)
+	*w.bytes += e.size()
 	heap.Push(&w.held, e)
 }
 
 // ready reports whether no entry within the window can come before the first held entry.
 func (w *window) ready() bool {
-	full := len(w.held) >= w.maxHeld || w.bytes >= maxHeldBytes
+	full := len(w.held) >= w.maxHeld || *w.bytes >= maxHeldBytes
 	return len(w.held) > 0 && (full || w.held[0].Time.Before(w.latest.Add(-w.span)))
 }
 
@@ -42,7 +46,7 @@ func (w *window) take() *Entry {
 		return nil
 	}
 	e := heap.Pop(&w.held).(*Entry)
-	w.bytes -= len(e.Line)
+	*w.bytes -= e.size()
 	if e.Time.After(w.last) {
 		w.last = e.Time
 	}
