@@ -176,10 +176,9 @@ func (e *engine) judge(r *http.Request, s settlement, res Response, seen bool) {
 // Block blocks key under the named rule, which must have a [Block], for d from now, from a
 // millisecond to a year. It can lengthen or shorten a block. It does not count as a repetition.
 // Until the first end of a shortened block has passed, that block counts as two for the length of
-// the next block.
-// Processes that know of an earlier block of key go on with it for up to 10 seconds. The error says
-// that there is no such rule ([ErrNoRule]), that key or d is not valid, that the Store failed, or
-// that it has no room for key. In the last case only this limiter blocks key, if it can.
+// the next block. Processes that know of an earlier block go on with it for up to 10 seconds. The
+// error says that there is no such rule ([ErrNoRule]), that key or d is not valid, that the Store
+// failed, or that it has no room for key. In the last case only this limiter blocks key, if it can.
 func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Duration) error {
 	r, err := l.blocking(rule, key)
 	if err != nil {
@@ -192,13 +191,9 @@ func (l *Limiter) Block(ctx context.Context, rule string, key Key, d time.Durati
 	if err := l.applyBlock(ctx, r, ops); err != nil {
 		return err
 	}
-	l.known.Forget(r.block.ID(key))
-	r.tally.Blocks.Add(1)
-	if ops[len(ops)-1].Result.Overflow {
-		return l.known.Keep(r.block.ID(key), r.Name, then, blocks.Round(d))
-	}
-	l.known.Learn(r.block.ID(key), r.Name, then, blocks.Round(d), 0)
-	return nil
+	n, err := l.known.ByHand(r.block.ID(key), r.Name, then, d, &ops[len(ops)-1].Result)
+	r.tally.Blocks.Add(n)
+	return err
 }
 
 // Unblock ends the block of key under the named rule, which must have a [Block], and forgets its

@@ -36,6 +36,7 @@ func TestBlockByHandWithoutRoom(t *testing.T) {
 				err := l.Block(t.Context(), "p", inNetwork(66), tc.d)
 				require.EqualError(t, err, `ratelimit: rule "p": the store has no room for addr:10.0.0.66: only this process blocks it`)
 				assert.Equal(t, []ratelimit.Blocked{{Rule: "p", Key: inNetwork(66), Until: time.Now().Add(tc.d)}}, l.Blocked())
+				assert.Equal(t, int64(1), ruleStats(t, l, "p").Blocks)
 				h := l.Handler(ok)
 				for i := range 10 {
 					time.Sleep(20 * time.Second) // so that a store would be asked whether the block holds
@@ -49,6 +50,45 @@ func TestBlockByHandWithoutRoom(t *testing.T) {
 				}
 				assert.Equal(t, []int{200}, codes(h, request("10.0.0.66:1")))
 			})
+		})
+	}
+}
+
+// A block by hand counts if somebody knows it: the store, or else this limiter.
+func TestOnlyBlocksThatHoldAreCounted(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		full   bool // whether the store has no room
+		known  int  // how many blocks the limiter has room for
+		blocks int64
+	}{
+		{"both have room", false, 100, 1},
+		{"the store has room", false, 0, 1},
+		{"the limiter has room", true, 100, 1},
+		{"nobody has room", true, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := rule("p", "1000 per second")
+			p.Block = &ratelimit.Block{}
+			full := ratelimit.Budget{Name: "full", Limits: ratelimit.MustParse("1 per 365 days burst 10")}
+			most := 10
+			if tc.full {
+				most = 1
+			}
+			l := newLimiter(t, ratelimit.Config{
+				Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: most}),
+				Rules: []ratelimit.Rule{p}, Budgets: []ratelimit.Budget{full}, Hooks: unreported(),
+			})
+			ratelimit.SetBlocksKnown(l, tc.known)
+			take(t, l, "full", ratelimit.UserKey("a"), 10) // takes the only place
+			err := l.Block(t.Context(), "p", inNetwork(66), time.Hour)
+			assert.Equal(t, tc.full, err != nil, err)
+			want := 200
+			if tc.blocks > 0 {
+				want = 429
+			}
+			assert.Equal(t, []int{want}, codes(l.Handler(ok), request("10.0.0.66:1")))
+			assert.Equal(t, tc.blocks, ruleStats(t, l, "p").Blocks)
 		})
 	}
 }

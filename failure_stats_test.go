@@ -149,8 +149,9 @@ func TestStatsOfAMemoryStore(t *testing.T) {
 	_, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
 	require.NoError(t, err)
 	want := stats.Snapshot{
-		Rules:  []stats.Rule{{Name: "r", Limits: "1 per second", Mode: "enforce", Allowed: 1, NearLimit: 1, Denied: map[string]int64{}}},
-		Denied: map[string]int64{}, Store: stats.Store{State: store.Up}, Memory: stats.Memory{Keys: 1, MaxKeys: 1_000_000},
+		Rules:     []stats.Rule{{Name: "r", Limits: "1 per second", Mode: "enforce", Allowed: 1, NearLimit: 1, Denied: map[string]int64{}}},
+		NearShare: 0.2, Denied: map[string]int64{},
+		Store: stats.Store{State: store.Up}, Memory: stats.Memory{Keys: 1, MaxKeys: 1_000_000},
 	}
 	assert.Equal(t, want, l.Stats())
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // A rule can be replaced or removed while its requests are in flight.
@@ -43,6 +44,38 @@ func TestInFlightReplaced(t *testing.T) {
 		pass(time.Second)
 		assert.Equal(t, 200, code())
 		requireNoneHeld(t, l)
+	})
+}
+
+// Peek and Apply tell how many places a key has left under a rule that has no limit.
+func TestPeekTellsOfFreePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		both := atOnce("both", 2)
+		both.Limits = ratelimit.MustParse("10 per hour")
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{atOnce("places", 3), both}})
+		h := l.Handler(lasting)
+		free := func(rule string) int64 {
+			d, err := l.Peek(t.Context(), rule, client())
+			require.NoError(t, err)
+			assert.True(t, d.Allowed)
+			ds, err := l.Apply(t.Context(), ratelimit.Change{Kind: store.Peek, Rule: rule, Key: client()})
+			require.NoError(t, err)
+			assert.Equal(t, d, ds[0])
+			return d.Remaining
+		}
+		assert.Equal(t, int64(3), free("places"))
+		background(h, request("192.0.2.1:1", "Lasts", "1s"))
+		background(h, request("192.0.2.1:1", "Lasts", "1s"))
+		background(h, request("192.0.2.2:1", "Lasts", "1s"))
+		assert.Equal(t, int64(1), free("places"))
+		assert.Equal(t, int64(8), free("both"), "tokens")
+		require.NoError(t, l.SetRules(atOnce("places", 1), both))
+		assert.Zero(t, free("places"), "more than there are now")
+		pass(time.Second)
+		assert.Equal(t, int64(1), free("places"))
+		d, err := l.Take(t.Context(), "places", client(), 1)
+		require.NoError(t, err)
+		assert.Zero(t, d.Remaining, "a Take takes no place")
 	})
 }
 

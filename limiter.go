@@ -51,6 +51,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/labels"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/turns"
+	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -154,7 +155,8 @@ func (l *Limiter) Observe(h Hooks) (stop func()) {
 
 // Stats returns the counters of l in this process.
 func (l *Limiter) Stats() stats.Snapshot {
-	s := stats.Snapshot{Denied: l.unruled.Denied(), Store: stats.Store{State: store.Up}}
+	s := stats.Snapshot{Denied: l.unruled.Denied(), NearShare: verdict.NearShare(l.cfg.NearLimit)}
+	s.Store.State = store.Up
 	if l.memory != nil {
 		l.memory.tables.Count()
 		s.Memory = l.memory.tables.Stats()
@@ -172,8 +174,8 @@ func (l *Limiter) Stats() stats.Snapshot {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		r := all[name]
 		rs := stats.Rule{
-			Name: r.Name, Limits: r.Limits.String(), Mode: string(r.Mode),
-			InFlight: inFlight[r.Name], Waiting: waiting[r.Name] / 2,
+			Name: r.Name, Limits: r.Limits.String(), Mode: string(r.Mode), CanBlock: r.block != nil,
+			InFlight: inFlight[r.Name], Waiting: waiting[r.Name] / 2, MaxInFlight: int64(r.InFlight),
 		}
 		r.tally.Fill(&rs)
 		s.Rules = append(s.Rules, rs)

@@ -38,6 +38,22 @@ func ruleStats(t testing.TB, l *ratelimit.Limiter, name string) stats.Rule {
 	return stats.Rule{}
 }
 
+// Stats tells what pages need to know of a configuration.
+func TestStatsTellTheConfiguration(t *testing.T) {
+	blocking := rule("blocking", "10 per hour")
+	blocking.Block = &ratelimit.Block{}
+	l := newLimiter(t, ratelimit.Config{
+		NearLimit: 0.4, Rules: []ratelimit.Rule{blocking, atOnce("places", 3), rule("limit", "10 per hour")},
+	})
+	assert.InDelta(t, 0.4, l.Stats().NearShare, 0)
+	assert.InDelta(t, 0.2, newLimiter(t, ratelimit.Config{}).Stats().NearShare, 0)
+	assert.Equal(t, stats.Rule{
+		Name: "blocking", Limits: "10 per hour", Mode: "enforce", CanBlock: true, Denied: map[string]int64{},
+	}, ruleStats(t, l, "blocking"))
+	assert.Equal(t, int64(3), ruleStats(t, l, "places").MaxInFlight)
+	assert.False(t, ruleStats(t, l, "limit").CanBlock)
+}
+
 // seen is what clients and hooks have seen.
 type seen struct {
 	sync.Mutex
@@ -210,7 +226,7 @@ func TestCountersOfHeldAndRefundedRequests(t *testing.T) {
 		for name, want := range map[string]stats.Rule{
 			"held":     {Limits: "1 per second", Allowed: 3, NearLimit: 3, Held: 2, Refunded: 1},
 			"failures": {Limits: "5 per minute", Allowed: 3, Refunded: 3},
-			"flying":   {Limits: "100 per minute", Allowed: 3, Refunded: 1},
+			"flying":   {Limits: "100 per minute", MaxInFlight: 10, Allowed: 3, Refunded: 1},
 			"inner":    {Limits: "2 per hour", Allowed: 2, NearLimit: 1, Denied: map[string]int64{"limit": 1}},
 		} {
 			want.Name, want.Mode = name, "enforce"

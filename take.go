@@ -29,7 +29,8 @@ func (l *Limiter) Take(ctx context.Context, rule string, key Key, cost int64) (d
 }
 
 // Peek returns the decision that Take would return for one token if the rule were enforced, in any
-// mode. It takes no token. Its errors are the errors of [Limiter.Take].
+// mode. It takes no token. If the rule has InFlight and no limit, Remaining is how many more
+// requests of key this process would let in. Its errors are the errors of [Limiter.Take].
 func (l *Limiter) Peek(ctx context.Context, rule string, key Key) (d Decision, err error) {
 	err = l.one(ctx, store.Peek, rule, key, 1, &d)
 	return d, err
@@ -189,6 +190,9 @@ func (l *Limiter) applyAll(ctx context.Context, changes []Change, ds []Decision,
 			l.known.Lift(c.parts[i].rule.block.ID(changes[i].Key))
 		}
 		c.decidePart(&ds[i], &c.parts[i])
+		if changes[i].Kind == store.Peek && ds[i].Reason == "" && ds[i].Limit == (Limit{}) {
+			ds[i].Remaining = l.inFlight.Free(c.parts[i].rule.permit(changes[i].Key))
+		}
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ type Snapshot struct {
 	// Rules are the rules and budgets in force, by name. The counts of a name survive a new policy
 	// that has a rule of this name.
 	Rules []Rule
+	// NearShare is the part of a burst that is little: a request that leaves less counts for
+	// NearLimit of its rules. It is the NearLimit of the limiter's Config, or 0.2 by default.
+	NearShare float64
 	// Denied is the number of requests that were denied by no rule, by reason: "denied" for the
 	// deny list, and "store" if the store failed. Reasons without a request are absent.
 	Denied map[string]int64
@@ -39,17 +42,22 @@ type Rule struct {
 	Limits string // as text, such as "100 per minute; 1000 per day"
 	Mode   string // as text, such as "enforce"
 
+	// CanBlock reports that keys can be blocked under the rule, because it has a Block.
+	CanBlock bool
+	// MaxInFlight is how many requests of one key may be in flight. Zero means any number.
+	MaxInFlight int64
+
 	// Allowed is the number of requests that the rule applied to and that were allowed.
 	Allowed int64
-	// NearLimit is how many of Allowed have left less than a part of a burst: a fifth, unless the
-	// limiter's Config says otherwise. It grows before the first client is denied.
+	// NearLimit is how many of Allowed have left less than the NearShare of a burst. It grows before
+	// the first client is denied.
 	NearLimit int64
 	// Denied is the number of denied requests by reason, such as "limit" or "blocked". Reasons
 	// without a request are absent.
 	Denied map[string]int64
 	// DryRun is how many of Allowed the rule would have denied, if it were not in a dry run.
 	DryRun int64
-	// Blocks is the number of blocks that began.
+	// Blocks is the number of blocks that began, also by hand.
 	Blocks int64
 	// Held is the number of requests that were held until their tokens were there.
 	Held int64

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // An Instant is when a call of the store began: see [Known.Asking].
@@ -23,15 +24,25 @@ func (k *Known) Learn(id ID, rule string, then Instant, d time.Duration, times i
 	k.learn(&entry{id: id, rule: rule, end: then.at + d, told: now + d, checked: then.at, times: times}, then)
 }
 
-// Keep remembers a block for d for which the store has no room, so Find never asks. The error says
-// that the store does not know the block, and whether k does.
-func (k *Known) Keep(id ID, rule string, then Instant, d time.Duration) error {
-	end, where := k.clock()+d, "only this process blocks it"
-	k.learn(&entry{id: id, rule: rule, end: end, told: end, checked: end}, then)
-	if _, ok := k.Get(id); !ok {
-		where = "it is not blocked"
+// ByHand remembers a block for d that is not for violations, instead of any other block of id. The
+// store has given answer to a call that began at then. If it has no room, Find never asks about the
+// block. Then the error says so, and whether k knows the block. The number of blocks that hold, in
+// the store or in k, is 1 or 0.
+func (k *Known) ByHand(
+	id ID, rule string, then Instant, d time.Duration, answer *store.Result,
+) (n int64, err error) {
+	k.Forget(id)
+	d = Round(d)
+	if !answer.Overflow {
+		k.Learn(id, rule, then, d, 0)
+		return 1, nil
 	}
-	return fmt.Errorf("ratelimit: rule %q: the store has no room for %v: %s", rule, id.Key, where)
+	end, where := k.clock()+d, "it is not blocked"
+	k.learn(&entry{id: id, rule: rule, end: end, told: end, checked: end}, then)
+	if _, ok := k.Get(id); ok {
+		n, where = 1, "only this process blocks it"
+	}
+	return n, fmt.Errorf("ratelimit: rule %q: the store has no room for %v: %s", rule, id.Key, where)
 }
 
 // learn remembers fresh, which is known since then.

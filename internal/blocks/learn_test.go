@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // A call of the store takes time. The block ends by the time before the call, and a client is told
@@ -135,11 +137,14 @@ func TestEach(t *testing.T) {
 }
 
 // A block that the store does not know holds until its end, and Find never asks about it.
-func TestKeep(t *testing.T) {
+func TestByHandWithoutRoom(t *testing.T) {
 	var w watch
 	k := newKnown(&w)
-	require.EqualError(t, k.Keep(id("a"), "p", k.Asking(), hour),
+	full := &store.Result{Allowed: true, Overflow: true}
+	n, err := k.ByHand(id("a"), "p", k.Asking(), hour, full)
+	require.EqualError(t, err,
 		`ratelimit: rule "p": the store has no room for user:a: only this process blocks it`)
+	require.Equal(t, int64(1), n)
 	for ; w.now < hour; w.now += minu {
 		require.Equal(t, answer{wait: hour - w.now}, find(k, "a"))
 	}
@@ -147,7 +152,12 @@ func TestKeep(t *testing.T) {
 	requireSound(t, k)
 
 	none := NewKnown(0, true, w.read)
-	require.EqualError(t, none.Keep(id("a"), "p", none.Asking(), hour),
-		`ratelimit: rule "p": the store has no room for user:a: it is not blocked`)
+	n, err = none.ByHand(id("a"), "p", none.Asking(), hour, full)
+	require.EqualError(t, err, `ratelimit: rule "p": the store has no room for user:a: it is not blocked`)
+	assert.Zero(t, n)
 	assert.Zero(t, find(none, "a"))
+
+	n, err = none.ByHand(id("a"), "p", none.Asking(), hour, &store.Result{Allowed: true})
+	require.NoError(t, err)
+	assert.Equal(t, int64(1), n, "the store knows the block")
 }

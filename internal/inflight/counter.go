@@ -109,6 +109,13 @@ func (c *Counter) Held() (permits, holders int) {
 	return permits, holders
 }
 
+// Free returns how many more permits like p can be taken.
+func (c *Counter) Free(p Permit) int64 {
+	locked := c.lock([]Permit{p})
+	defer c.unlock(locked)
+	return int64(max(p.Max-c.shard(&p).held[p.holder()].held, 0))
+}
+
 // ByRule returns how many permits are held under each rule. It reads the shards one after another,
 // not at one instant.
 func (c *Counter) ByRule() map[string]int64 {

@@ -103,8 +103,11 @@ func newPolicy(r *Rule, place, index, of int, l pace.Limit) Policy {
 
 // NearLimit returns how many tokens are little of burst, rounded up.
 func (r *Rule) NearLimit(burst int64) int64 {
-	return int64(math.Ceil(cmp.Or(r.Near, 0.2) * float64(burst)))
+	return int64(math.Ceil(NearShare(r.Near) * float64(burst)))
 }
+
+// NearShare returns the part of a burst that is little, if near is the NearLimit of a Config.
+func NearShare(near float64) float64 { return cmp.Or(near, 0.2) }
 
 // Shown returns the limit as the user wrote it, with Burst filled in.
 func (p *Policy) Shown() pace.Limit {
