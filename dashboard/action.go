@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,11 +51,22 @@ func (p *Page) actionOf(r *http.Request) (a Action, err error) {
 	default:
 		err = errors.New("there is no such action")
 	}
-	every := a.Rule == "" && (a.Kind == "unblock" || a.Kind == "reset")
-	if err == nil && !every && !slices.Contains(p.ruleNames(), a.Rule) {
-		err = errors.New("there is no rule of this name")
+	if err == nil && !a.every() {
+		err = p.checkRule(&a)
 	}
 	return a, err
+}
+
+// checkRule returns why the rule of a does not allow it.
+func (p *Page) checkRule(a *Action) error {
+	r, ok := p.rule(a.Rule)
+	switch {
+	case !ok:
+		return errors.New("there is no rule of this name")
+	case !r.CanBlock && (a.Kind == "block" || a.Kind == "unblock"):
+		return errors.New("this rule blocks no key, because it has no Block")
+	}
+	return nil
 }
 
 func (a *Action) readKey(r *http.Request) (err error) {
@@ -125,7 +135,7 @@ func (a *Action) text() string {
 }
 
 // every reports whether a is under every rule.
-func (a *Action) every() bool { return a.Rule == "" && a.Kind != "unlock" }
+func (a *Action) every() bool { return a.Rule == "" && (a.Kind == "unblock" || a.Kind == "reset") }
 
 // fields returns the fields of the form of a.
 func (a *Action) fields() []field {

@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/login"
+	"github.com/ratelimit-go/ratelimit/ratelimittest"
 )
 
 // desk is a page that allows actions to Alice, and what was recorded.
@@ -108,11 +108,65 @@ func TestBlockForATime(t *testing.T) {
 	require.Len(t, d.limiter.Blocked(), 1)
 	assert.WithinDuration(t, time.Now().Add(time.Hour), d.limiter.Blocked()[0].Until, time.Minute)
 
-	status, body := post(d, "/act", d.confirm(t, with(keyForm("eve"), "action", "block", "rule", "second", "for", "1h")))
+	require.Len(t, d.actions, 1)
+}
+
+// Under a rule without a Block, a block is not offered, and a form that asks for it does nothing.
+func TestOnlyRulesWithABlockCanBlock(t *testing.T) {
+	d := newDesk(t, Config{})
+	offers := func() []string {
+		_, body := post(d, "/find", url.Values{"kind": {"user"}, "text": {"bob"}})
+		var rules []string
+		for form := range strings.SplitSeq(body, "<form") {
+			if strings.Contains(form, `value="block"`) {
+				rules = append(rules, ruleField.FindStringSubmatch(form)[1])
+			}
+		}
+		return rules
+	}
+	assert.Equal(t, []string{"per-user"}, offers(), "nothing is spent")
+	for _, rule := range []string{"per-user", "second"} {
+		_, err := d.limiter.Take(t.Context(), rule, ratelimit.UserKey("bob"), 1)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"per-user"}, offers(), "both rules have counted the key")
+
+	for _, kind := range []string{"block", "unblock"} {
+		a := Action{Who: "alice", Kind: kind, Rule: "second", Key: ratelimit.UserKey("bob")}
+		if kind == "block" {
+			a.For = time.Hour
+		}
+		form := with(keyForm("bob"), "action", kind, "rule", "second", "for", "1h", "token", d.token(a, time.Now().Add(time.Minute)))
+		for _, path := range []string{"/confirm", "/act"} {
+			status, body := post(d, path, form)
+			assert.Equal(t, 400, status, "%s %s", path, kind)
+			assert.Contains(t, body, "has no Block. Nothing was done")
+		}
+	}
+	assert.Empty(t, d.actions)
+}
+
+var ruleField = regexp.MustCompile(`name="rule" value="([^"]+)"`)
+
+// An action that has failed is recorded too.
+func TestFailuresAreRecorded(t *testing.T) {
+	store := ratelimittest.NewStore(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}))
+	l, err := ratelimit.New(ratelimit.Config{
+		Store: store, OnStoreFailure: ratelimit.FailOpen, Hooks: ratelimit.Hooks{Error: func(context.Context, error) {}},
+		Rules: []ratelimit.Rule{{Name: "per-user", Limits: ratelimit.MustParse("3 per hour"), Block: &ratelimit.Block{}}},
+	})
+	require.NoError(t, err)
+	var recorded []Action
+	d := &desk{Page: newPage(t, l, Config{
+		MayAct: everyone, Who: alice, Audit: func(_ context.Context, a Action) { recorded = append(recorded, a) },
+	})}
+	form := d.confirm(t, with(keyForm("eve"), "action", "block", "rule", "per-user", "for", "1h"))
+	store.Fail(errors.New("connection refused"))
+	status, body := post(d, "/act", form)
 	assert.Equal(t, 500, status)
-	assert.Contains(t, body, "has no Block")
-	require.Len(t, d.actions, 2)
-	assert.Error(t, d.actions[1].Err, "failures are recorded too")
+	assert.Contains(t, body, "connection refused")
+	require.Len(t, recorded, 1)
+	assert.ErrorContains(t, recorded[0].Err, "connection refused")
 }
 
 func TestSetMode(t *testing.T) {
@@ -151,108 +205,4 @@ func TestUnlockAnAccount(t *testing.T) {
 	assert.Equal(t, 401, try())
 	assert.Equal(t, "Bob@example.com", recorded.Account)
 	assert.Equal(t, "web", recorded.Guard)
-}
-
-// Each of these changes nothing and is recorded as nothing.
-func TestActionsThatAreDenied(t *testing.T) {
-	d := newDesk(t, Config{})
-	off := url.Values{"action": {"mode"}, "rule": {"per-user"}, "mode": {"off"}}
-	good := d.confirm(t, off)
-	late := d.token(Action{Who: "alice", Kind: "mode", Rule: "per-user", Mode: "off"}, time.Now().Add(-time.Second))
-	other := d.token(Action{Who: "mallory", Kind: "mode", Rule: "per-user", Mode: "off"}, time.Now().Add(time.Minute))
-	for name, c := range map[string]struct {
-		form   url.Values
-		header []string
-		status int
-	}{
-		"no token":                       {off, nil, 403},
-		"an invented token":              {with(off, "token", strings.Repeat("ab", 40)), nil, 403},
-		"a token that is no token":       {with(off, "token", "zz"), nil, 403},
-		"a token of another action":      {with(good, "rule", "second"), nil, 403},
-		"a token of another mode":        {with(good, "mode", "dry-run"), nil, 403},
-		"a token of another user":        {with(off, "token", other), nil, 403},
-		"a token that is too old":        {with(off, "token", late), nil, 403},
-		"a form of another site":         {good, []string{"Sec-Fetch-Site", "cross-site"}, 403},
-		"a form of a sibling site":       {good, []string{"Sec-Fetch-Site", "same-site"}, 403},
-		"a form of another origin":       {good, []string{"Origin", "https://evil.example"}, 403},
-		"a form without an origin":       {good, []string{"Origin", "null"}, 403},
-		"no such action":                 {with(good, "action", "delete"), nil, 400},
-		"no such rule":                   {with(good, "rule", "none"), nil, 400},
-		"no such mode":                   {with(good, "mode", "on"), nil, 400},
-		"no rule":                        {with(good, "rule", ""), nil, 400},
-		"no key":                         {with(keyForm("x"), "action", "reset", "key", ""), nil, 400},
-		"a key that cannot be read":      {with(keyForm("x"), "action", "reset", "key", `a"b`), nil, 400},
-		"a block for no time":            {with(keyForm("x"), "action", "block", "rule", "per-user", "for", "0s"), nil, 400},
-		"a block for a time in words":    {with(keyForm("x"), "action", "block", "rule", "per-user", "for", "long"), nil, 400},
-		"no such login":                  {url.Values{"action": {"unlock"}, "guard": {"app"}, "account": {"bob"}}, nil, 400},
-		"a form that is too long":        {with(good, "x", strings.Repeat("x", maxForm)), nil, 400},
-		"a form in another content type": {good, []string{"Content-Type", "text/plain"}, 400},
-	} {
-		t.Run(name, func(t *testing.T) {
-			status, body := post(d, "/act", c.form, c.header...)
-			assert.Equal(t, c.status, status, body)
-			assert.Contains(t, body, "Nothing was done")
-		})
-	}
-	query := "/act?" + good.Encode()
-	status, _ := post(d, query, url.Values{})
-	assert.Equal(t, 400, status, "the query does not count")
-	assert.Empty(t, d.actions)
-	assert.Equal(t, 429, request(d.limiter.Handler(ok), "bob", 4), "the mode is as it was")
-
-	status, _ = post(d, "/act", good, "Sec-Fetch-Site", "same-origin")
-	assert.Equal(t, 200, status, "the form was good")
-}
-
-func TestWhoMayAct(t *testing.T) {
-	off := url.Values{"action": {"mode"}, "rule": {"per-user"}, "mode": {"off"}}
-	for name, c := range map[string]struct {
-		cfg    Config
-		status int
-	}{
-		"a page without MayAct": {Config{}, 403},
-		"MayAct says no":        {Config{MayAct: func(*http.Request) bool { return false }, Who: alice}, 403},
-		"MayAct panics":         {Config{MayAct: func(*http.Request) bool { panic("lost") }, Who: alice}, 403},
-		"Who does not know":     {Config{MayAct: everyone, Who: func(*http.Request) string { return "" }}, 403},
-		"Who panics":            {Config{MayAct: everyone, Who: func(*http.Request) string { panic("lost") }}, 403},
-		"Alice may act":         {Config{MayAct: everyone, Who: alice}, 200},
-		"an Audit that panics":  {Config{MayAct: everyone, Who: alice, Audit: func(context.Context, Action) { panic("lost") }}, 200},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLimiter(t)
-			p := newPage(t, l, c.cfg)
-			status, body := post(p, "/confirm", off)
-			assert.Equal(t, c.status, status)
-			assert.Equal(t, c.status == 200, strings.Contains(body, "token"))
-			status, _ = post(p, "/act", with(off, "token", p.token(Action{Who: "alice", Kind: "mode", Rule: "per-user", Mode: "off"},
-				time.Now().Add(time.Minute))))
-			assert.Equal(t, c.status, status)
-			if strings.Contains(name, "panic") {
-				assert.Contains(t, fmt.Sprint(p.watch.events.last(9)), "panicked: lost")
-			}
-		})
-	}
-}
-
-// A page without MayAct offers no action, and neither does a page whose visitor may not act.
-func TestReadOnlyPageOffersNothing(t *testing.T) {
-	l := newLimiter(t)
-	require.NoError(t, l.Block(t.Context(), "per-user", ratelimit.UserKey("bob"), time.Hour))
-	act := false
-	p := newPage(t, l, Config{MayAct: func(*http.Request) bool { return act }, Who: alice})
-	search := url.Values{"kind": {"user"}, "text": {"bob"}}
-	_, page := get(p, "/")
-	_, found := post(p, "/find", search)
-	assert.NotContains(t, page+found, "confirm")
-	act = true
-	_, page = get(p, "/")
-	_, found = post(p, "/find", search)
-	assert.Contains(t, page, `action="confirm"`)
-	assert.Contains(t, found, `action="confirm"`)
-}
-
-var errAny = errors.New("any")
-
-func TestSentence(t *testing.T) {
-	assert.Equal(t, "Any. Nothing was done.", sentence(errAny))
 }

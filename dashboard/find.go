@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/support"
 )
 
@@ -34,7 +36,7 @@ type standing struct {
 	Left, Burst       string
 	Share             int64 // of the burst that is left, in percent
 	Full, Wait        string
-	Blocked           bool
+	CanBlock, Blocked bool
 	Until, BlockLeft  string
 	Note              string
 	Class             string
@@ -113,7 +115,7 @@ func (p *Page) find(ctx context.Context, k ratelimit.Key) *findResult {
 			result.Skipped++
 			continue
 		}
-		s := standingOf(found.Rule, found.Decision, found.Err)
+		s := p.standingOf(&found)
 		if found.Blocked.Rule != "" {
 			s.block(found.Blocked, time.Now())
 		}
@@ -126,30 +128,36 @@ func (p *Page) find(ctx context.Context, k ratelimit.Key) *findResult {
 	return result
 }
 
-// ruleNames returns the names of the rules and budgets in force.
-func (p *Page) ruleNames() (names []string) {
-	for _, r := range p.limiter.Stats().Rules {
-		names = append(names, r.Name)
+// rule returns what the limiter says of the named rule or budget. It returns false if there is none.
+func (p *Page) rule(name string) (stats.Rule, bool) {
+	rules := p.limiter.Stats().Rules
+	i := slices.IndexFunc(rules, func(r stats.Rule) bool { return r.Name == name })
+	if i < 0 {
+		return stats.Rule{}, false
 	}
-	return names
+	return rules[i], true
 }
 
 // standingOf returns how a key stands, without its block. Class is empty if nothing is spent.
-func standingOf(rule string, d ratelimit.Decision, err error) standing {
-	s := standing{Rule: rule, Mode: string(d.Mode)}
+func (p *Page) standingOf(found *support.Standing) standing {
+	d := &found.Decision
+	s := standing{Rule: found.Rule, Mode: string(d.Mode), CanBlock: found.CanBlock}
 	switch {
-	case err != nil:
-		s.Note, s.Class = clean(err.Error(), 200), "warn"
+	case found.Err != nil:
+		s.Note, s.Class = clean(found.Err.Error(), 200), "warn"
 		return s
 	case d.StoreErr != nil && !d.Local:
 		s.Note, s.Class = "unknown: the store has failed", "warn"
+		return s
+	case found.MaxInFlight > 0:
+		s.places(found.InFlight, found.MaxInFlight)
 		return s
 	case d.Local:
 		s.Note, s.Class = "counted in the memory of this instance, because the store has failed", "warn"
 	}
 	b := burst(d.Limit)
 	if b == 0 {
-		return s // the rule bounds requests in flight only, or is off
+		return s // the key has no limit
 	}
 	s.Limit, s.Left, s.Burst = d.Limit.String(), number(d.Remaining), number(b)
 	s.Share = min(100*d.Remaining/b, 100)
@@ -159,10 +167,22 @@ func standingOf(rule string, d ratelimit.Decision, err error) standing {
 	switch {
 	case d.RetryAfter > 0:
 		s.Class, s.Wait = "bad", length(d.RetryAfter)
-	case nearLimit(&d):
+	case p.watch.nearLimit(d):
 		s.Class = "warn"
 	}
 	return s
+}
+
+// places shows how many places of a rule that bounds requests in flight are in use.
+func (s *standing) places(used, most int64) {
+	s.Limit = number(most) + " in flight"
+	s.Left, s.Burst, s.Share = number(most-used), number(most), 100*(most-used)/most
+	switch {
+	case used == most:
+		s.Class, s.Note = "bad", "denied until a request ends"
+	case used > 0:
+		s.Class = "info"
+	}
 }
 
 // block adds a block.

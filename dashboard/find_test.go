@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -108,10 +109,39 @@ func TestFindShowsThePlan(t *testing.T) {
 	assert.True(t, got["per-user"].Blocked)
 	assert.Equal(t, "1 h 30 min", got["per-user"].BlockLeft)
 	require.Len(t, result.Full, 1)
-	assert.Equal(t, "flights", result.Full[0].Rule)
+	assert.Equal(t, standing{
+		Rule: "flights", Mode: "enforce", Limit: "3 in flight", Left: "3", Burst: "3", Share: 100,
+	}, result.Full[0])
 
 	status, body := post(p, "/find", url.Values{"kind": {"user"}, "text": {"pro"}})
 	assert.Equal(t, 200, status)
 	assert.Contains(t, body, "900 of 1,000")
 	assert.Contains(t, body, "blocked until")
+}
+
+// A rule that bounds requests in flight shows how many places of the key are free.
+func TestFindShowsPlaces(t *testing.T) {
+	l := newLimiter(t, ratelimit.Rule{Name: "flights", InFlight: 2, Key: ratelimit.ByHeader("Plane")})
+	p := newPage(t, l, Config{})
+	k, err := named("header", "Plane", "a")
+	require.NoError(t, err)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	h := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { entered <- struct{}{}; <-leave }))
+	defer close(leave)
+	for _, want := range []standing{
+		{Left: "1", Share: 50, Class: "info"}, {Left: "0", Class: "bad", Note: "denied until a request ends"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Plane", "a")
+		go h.ServeHTTP(httptest.NewRecorder(), r)
+		<-entered
+		want.Rule, want.Mode, want.Limit, want.Burst = "flights", "enforce", "2 in flight", "2"
+		result := p.find(t.Context(), k)
+		require.Len(t, result.Used, 1)
+		assert.Equal(t, want, result.Used[0])
+	}
+	_, body := post(p, "/find", url.Values{"kind": {"header"}, "name": {"Plane"}, "text": {"a"}})
+	assert.Contains(t, body, "2 in flight")
+	assert.Contains(t, body, "denied until a request ends")
+	assert.NotContains(t, body, "invalid limit")
 }

@@ -38,7 +38,8 @@ func New(limiter *ratelimit.Limiter, cfg Config) (*Page, error) {
 	}
 	cfg.Title = cmp.Or(clean(cfg.Title, maxTitle), "Limits")
 	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, defaultStreams)
-	p := &Page{limiter: limiter, cfg: cfg, watch: newWatch(), crossSite: http.NewCrossOriginProtection()}
+	p := &Page{limiter: limiter, cfg: cfg, crossSite: http.NewCrossOriginProtection()}
+	p.watch = newWatch(limiter.Stats().NearShare)
 	_, _ = rand.Read(p.secret[:]) // never fails
 	p.streams.init(cfg.MaxStreams)
 	p.watch.sample = p.sample

@@ -34,6 +34,9 @@ func rate(perSecond float64) string {
 	return number(int64(perSecond + 0.5))
 }
 
+// percent returns a share with up to three digits.
+func percent(share float64) string { return strconv.FormatFloat(100*share, 'g', 3, 64) + " %" }
+
 // length returns a time with its two greatest units, rounded up to seconds.
 func length(d time.Duration) string {
 	s := max(int64((d+time.Second-1)/time.Second), 0)

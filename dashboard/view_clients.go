@@ -32,7 +32,7 @@ func (p *Page) fillClients(v *view, now time.Time) {
 		None: "No rule in dry-run mode would have denied a request.",
 	})
 	v.Near = p.subjects(w.near, now, clientsView{
-		Title: "Near a limit", Note: "less than a fifth of the burst left",
+		Title: "Near a limit", Note: "less than " + percent(w.nearShare) + " of the burst left",
 		None: "No client is near a limit.",
 	})
 	for i := range v.Near.List {

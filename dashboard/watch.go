@@ -22,9 +22,6 @@ const (
 	span     = 150 * time.Second
 )
 
-// nearPercent is the share of a burst under which a client is near its limit.
-const nearPercent = 20
-
 // subject is a key under a rule.
 type subject struct {
 	key  ratelimit.Key
@@ -33,6 +30,7 @@ type subject struct {
 
 // watch counts what the hooks of a limiter tell. Its memory is bounded.
 type watch struct {
+	nearShare            float64 // of a burst: a client that has less left is near its limit
 	asking               *topk.Window[ratelimit.Key]
 	denied, dryRun, near *topk.Window[subject]
 	news                 news
@@ -44,12 +42,13 @@ type watch struct {
 	visitors             sync.Pool // of *visitor
 }
 
-func newWatch() *watch {
+func newWatch(nearShare float64) *watch {
 	seed := key.NewSeed()
 	byKey := func(k ratelimit.Key) uint64 { return seed.Hash(&k) }
 	bySubject := func(s subject) uint64 { return seed.Hash(&s.key) }
 	return &watch{
-		visitors: sync.Pool{New: newVisitor},
+		nearShare: nearShare,
+		visitors:  sync.Pool{New: newVisitor},
 
 		asking: topk.NewWindow(counters, span, byKey),
 		denied: topk.NewWindow(counters, span, bySubject),
@@ -66,12 +65,11 @@ func (w *watch) hooks() ratelimit.Hooks {
 		},
 		Taken: func(_ context.Context, d ratelimit.Decision) {
 			w.decided(d, func(yield func(ratelimit.Decision) bool) { yield(d) })
+			if d.Allowed && d.Reason != "" && d.Reason != ratelimit.ReasonStore {
+				w.wouldDeny(&d)
+			}
 		},
-		DryRun: func(_ *http.Request, d ratelimit.Decision) {
-			now := time.Now()
-			w.dryRun.Add(subject{d.Key, d.Rule}, 0, now)
-			w.news.tell(d.Rule, now)
-		},
+		DryRun: func(_ *http.Request, d ratelimit.Decision) { w.wouldDeny(&d) },
 		Blocked: func(_ context.Context, b ratelimit.Blocked) {
 			now := time.Now()
 			text := "blocked for " + length(b.Until.Sub(now))
@@ -91,14 +89,21 @@ func (w *watch) hooks() ratelimit.Hooks {
 	}
 }
 
+// wouldDeny counts a decision of a rule in dry-run mode to deny.
+func (w *watch) wouldDeny(d *ratelimit.Decision) {
+	now := time.Now()
+	w.dryRun.Add(subject{d.Key, d.Rule}, 0, now)
+	w.news.tell(d.Rule, now)
+}
+
 // ruledOf returns what the decision of a rule has added to the counters of rules.
-func ruledOf(rule string, allowed bool, rules iter.Seq[ratelimit.Decision]) (list []ruled) {
+func (w *watch) ruledOf(rule string, allowed bool, rules iter.Seq[ratelimit.Decision]) (list []ruled) {
 	if !allowed {
 		return []ruled{{rule, point{denied: 1}}}
 	}
 	for r := range rules {
 		p := point{allowed: 1}
-		if nearLimit(&r) {
+		if w.little(&r) {
 			p.near = 1
 		}
 		list = append(list, ruled{r.Rule, p})
@@ -118,7 +123,7 @@ func (w *watch) failed(err error) {
 func (w *watch) decided(d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]) {
 	now := time.Now()
 	if next := w.next.Load(); now.UnixNano() >= next && w.next.CompareAndSwap(next, nextSlot(now)) {
-		w.sample(now, ruledOf(d.Rule, d.Allowed, rules))
+		w.sample(now, w.ruledOf(d.Rule, d.Allowed, rules))
 	}
 	if d.Allowed {
 		w.allowed.Add(1)
@@ -165,7 +170,7 @@ func newVisitor() any {
 }
 
 func (v *visitor) count(r ratelimit.Decision) bool {
-	if r.Allowed && nearLimit(&r) {
+	if r.Allowed && v.watch.nearLimit(&r) {
 		v.watch.near.Add(subject{r.Key, r.Rule}, 100*r.Remaining/burst(r.Limit), v.now)
 		v.watch.news.tell(r.Rule, v.now)
 	}
@@ -177,11 +182,13 @@ func (v *visitor) count(r ratelimit.Decision) bool {
 	return true
 }
 
-// nearLimit reports whether less than nearPercent of a burst is left.
-func nearLimit(d *ratelimit.Decision) bool {
-	b := burst(d.Limit)
-	return b > 1 && d.Remaining < b && float64(d.Remaining) < float64(b)*nearPercent/100
+// little reports whether d leaves so little of a burst that stats.Rule.NearLimit counts it.
+func (w *watch) little(d *ratelimit.Decision) bool {
+	return d.Reason == "" && float64(d.Remaining) < w.nearShare*float64(burst(d.Limit))
 }
+
+// nearLimit reports whether a client is near its limit. With a burst of one, that says nothing.
+func (w *watch) nearLimit(d *ratelimit.Decision) bool { return burst(d.Limit) > 1 && w.little(d) }
 
 func burst(l ratelimit.Limit) int64 {
 	if l.Burst != 0 {

@@ -4,7 +4,7 @@
 //	key, err := support.HeaderKey("X-Api-Key", "k-123") // or ratelimit.UserKey("alice")
 //	...
 //	for _, s := range support.Find(ctx, limiter, key) {
-//		fmt.Println(s.Rule, s.Decision.Remaining, s.Decision.Limit)
+//		fmt.Println(s) // such as "plan: 94 left of 100 per hour"
 //	}
 //	err = support.Reset(ctx, limiter, key)
 //
@@ -68,14 +68,42 @@ type Standing struct {
 	// Rule is the name of the rule.
 	Rule string
 	// Decision is what the rule would decide about one more token. Its Limit is the limit of the
-	// key's own plan (LimitsFor). If the rule has only InFlight, Limit and Remaining are zero. If
-	// Err is not nil, it is the zero Decision.
+	// key's own plan (LimitsFor). If the key has no limit, Limit is zero. If Err is not nil, it is
+	// the zero Decision.
 	Decision ratelimit.Decision
+	// InFlight is how many requests of the key are in flight in this process, and MaxInFlight how
+	// many may be. Both are zero if the rule does not bound them, and if Decision has a Limit.
+	InFlight, MaxInFlight int64
+	// CanBlock reports that the rule can block keys, because it has a Block.
+	CanBlock bool
 	// Blocked is the block of the key, as far as this process knows. Its Rule is empty without one.
 	// If only the store knows of a block, Decision has [ratelimit.ReasonBlocked].
 	Blocked ratelimit.Blocked
 	// Err is why nothing is known: see [ratelimit.Limiter.Peek].
 	Err error
+}
+
+// String returns s as a line for people, such as "plan: 94 left of 100 per hour".
+func (s Standing) String() string {
+	d, text := &s.Decision, ""
+	switch {
+	case s.Err != nil:
+		text = s.Err.Error()
+	case s.Blocked.Rule != "":
+		text = "blocked until " + s.Blocked.Until.Format(time.RFC3339)
+	case d.StoreErr != nil && !d.Local:
+		text = "unknown, because the store has failed"
+	case s.MaxInFlight > 0:
+		text = fmt.Sprintf("%d of %d in flight", s.InFlight, s.MaxInFlight)
+	case d.Limit == ratelimit.Limit{}:
+		text = "no limit"
+	default:
+		text = fmt.Sprintf("%d left of %v", d.Remaining, d.Limit)
+		if d.RetryAfter > 0 {
+			text += fmt.Sprintf(", denied for %v", d.RetryAfter.Round(time.Second))
+		}
+	}
+	return s.Rule + ": " + text
 }
 
 // Find returns how k stands with every rule and budget of l, by name. It takes no token. Rules that
@@ -88,9 +116,12 @@ func Find(ctx context.Context, l *ratelimit.Limiter, k ratelimit.Key) []Standing
 	}
 	var all []Standing
 	for _, r := range l.Stats().Rules {
-		s := Standing{Rule: r.Name, Blocked: blocks[r.Name], Err: ctx.Err()}
+		s := Standing{Rule: r.Name, CanBlock: r.CanBlock, Blocked: blocks[r.Name], Err: ctx.Err()}
 		if s.Err == nil {
 			s.Decision, s.Err = l.Peek(ctx, r.Name, k)
+		}
+		if r.MaxInFlight > 0 && s.Err == nil && s.Decision.Reason == "" && s.Decision.Limit == (ratelimit.Limit{}) {
+			s.MaxInFlight, s.InFlight = r.MaxInFlight, max(r.MaxInFlight-s.Decision.Remaining, 0)
 		}
 		if s.Decision.Reason == ratelimit.ReasonBlocked && s.Blocked.Rule == "" {
 			until := time.Now().Add(s.Decision.RetryAfter)

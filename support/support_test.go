@@ -35,8 +35,7 @@ func newLimiter(t testing.TB, cfg ratelimit.Config) *ratelimit.Limiter {
 func summary(all []support.Standing) string {
 	var b strings.Builder
 	for _, s := range all {
-		d := s.Decision
-		fmt.Fprintf(&b, "%s: %d of %s %s %v %v\n", s.Rule, d.Remaining, d.Limit, d.Reason, s.Blocked.Rule != "", s.Err)
+		fmt.Fprintln(&b, s)
 	}
 	return b.String()
 }
@@ -62,19 +61,63 @@ func TestDesk(t *testing.T) {
 				require.NoError(t, err)
 			}
 		}
-		spent := "blocking: 0 of invalid limit (0 per 0s burst 0) blocked true <nil>\n" +
-			"other: 5 of 5 per hour  false <nil>\nplan: 94 of 100 per hour  false <nil>\n"
-		require.Equal(t, spent, summary(support.Find(t.Context(), l, alice)))
-		assert.Contains(t, summary(support.Find(t.Context(), l, bob)), "plan: 4 of 10 per hour")
+		spent := "blocking: blocked until " + time.Now().Add(time.Hour).Format(time.RFC3339) +
+			"\nother: 5 left of 5 per hour\nplan: 94 left of 100 per hour\n"
+		all := support.Find(t.Context(), l, alice)
+		require.Equal(t, spent, summary(all))
+		assert.Equal(t, []bool{true, false, false}, []bool{all[0].CanBlock, all[1].CanBlock, all[2].CanBlock})
+		assert.Contains(t, summary(support.Find(t.Context(), l, bob)), "plan: 4 left of 10 per hour")
 
 		require.NoError(t, support.Unblock(t.Context(), l, alice))
-		assert.Contains(t, summary(support.Find(t.Context(), l, alice)), "plan: 94 of 100 per hour")
+		assert.Contains(t, summary(support.Find(t.Context(), l, alice)), "plan: 94 left of 100 per hour")
 		assert.Empty(t, l.Blocked(alice))
 		require.NoError(t, support.Reset(t.Context(), l, alice))
-		assert.Equal(t, "blocking: 1 of 1 per hour  false <nil>\nother: 5 of 5 per hour  false <nil>\n"+
-			"plan: 100 of 100 per hour  false <nil>\n", summary(support.Find(t.Context(), l, alice)))
+		assert.Equal(t, "blocking: 1 left of 1 per hour\nother: 5 left of 5 per hour\n"+
+			"plan: 100 left of 100 per hour\n", summary(support.Find(t.Context(), l, alice)))
 		assert.NotEmpty(t, l.Blocked(bob), "nobody else is unblocked")
 	})
+}
+
+// A rule that bounds requests in flight shows the places of the key that are in use, in any mode.
+func TestFindShowsPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		places := ratelimit.Rule{Name: "places", InFlight: 3}
+		both := rule("both", "10 per hour")
+		both.InFlight = 5
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{places, both, rule("none", "unlimited")}})
+		leave := make(chan struct{})
+		h := l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-leave }))
+		for range 2 {
+			go h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+		}
+		synctest.Wait()
+		all := support.Find(t.Context(), l, ratelimit.AddrKey(netip.MustParseAddr("192.0.2.1")))
+		assert.Equal(t, "both: 8 left of 10 per hour\nnone: no limit\nplaces: 2 of 3 in flight\n", summary(all))
+		assert.Equal(t, []int64{2, 3, 1}, []int64{all[2].InFlight, all[2].MaxInFlight, all[2].Decision.Remaining})
+		assert.Zero(t, all[0].MaxInFlight, "the limit says more")
+		assert.Equal(t, "places: 0 of 3 in flight", support.Find(t.Context(), l, ratelimit.UserKey("alice"))[2].String())
+		close(leave)
+		synctest.Wait()
+		all = support.Find(t.Context(), l, ratelimit.AddrKey(netip.MustParseAddr("192.0.2.1")))
+		assert.Equal(t, "places: 0 of 3 in flight", all[2].String())
+	})
+}
+
+// Each state has a text.
+func TestStandingsAsText(t *testing.T) {
+	over := ratelimit.Decision{Limit: ratelimit.Per(5, time.Hour), RetryAfter: 90 * time.Second}
+	away := errors.New("connection refused")
+	for want, s := range map[string]support.Standing{
+		"r: 0 left of 5 per hour, denied for 1m30s": {Decision: over},
+		"r: unknown, because the store has failed":  {Decision: ratelimit.Decision{StoreErr: away}},
+		"r: connection refused":                     {Err: away},
+		"r: 3 left of 5 per hour": {Decision: ratelimit.Decision{
+			Limit: ratelimit.Per(5, time.Hour), Remaining: 3, Local: true, StoreErr: away,
+		}},
+	} {
+		s.Rule = "r"
+		assert.Equal(t, want, s.String())
+	}
 }
 
 func TestKeysOfAClient(t *testing.T) {
@@ -156,10 +199,10 @@ func ExampleFind() {
 	key := ratelimit.UserKey("alice")
 	_, _ = limiter.Take(ctx, "emails", key, 5)
 	for _, s := range support.Find(ctx, limiter, key) {
-		fmt.Println(s.Rule, s.Decision.Remaining, "left of", s.Decision.Limit)
+		fmt.Println(s)
 	}
 	fmt.Println(support.Reset(ctx, limiter, key))
 	// Output:
-	// emails 15 left of 20 per hour
+	// emails: 15 left of 20 per hour
 	// <nil>
 }

@@ -1,0 +1,66 @@
+package dashboard
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+)
+
+// A Take that a rule in dry-run mode would deny is in the list of such requests.
+func TestTakeInDryRunIsShown(t *testing.T) {
+	l := newLimiter(t, ratelimit.Rule{
+		Name: "trial", Limits: ratelimit.MustParse("2 per hour"), Mode: ratelimit.DryRun,
+	})
+	p := newPage(t, l, Config{})
+	for range 5 {
+		d, err := l.Take(t.Context(), "trial", ratelimit.UserKey("batch"), 1)
+		require.NoError(t, err)
+		require.True(t, d.Allowed)
+	}
+	v := p.view(now(), false)
+	require.Len(t, v.DryRun.List, 1)
+	assert.Equal(t, clientView{Who: who{Text: "user:batch"}, Rule: "trial", Least: "3"}, v.DryRun.List[0])
+	assert.Equal(t, int64(3), l.Stats().Rules[1].DryRun)
+}
+
+// The page lists the clients that the counter NearLimit counts, whatever Config.NearLimit says.
+func TestNearShareOfTheLimiter(t *testing.T) {
+	for _, c := range []struct {
+		share float64
+		note  string
+		near  map[int]bool // by how many of 10 tokens are left
+	}{
+		{0, "20 %", map[int]bool{5: false, 4: false, 2: false, 1: true}},
+		{0.5, "50 %", map[int]bool{6: false, 5: false, 4: true, 1: true}},
+		{0.125, "12.5 %", map[int]bool{2: false, 1: true, 0: true}},
+	} {
+		l, err := ratelimit.New(ratelimit.Config{
+			NearLimit: c.share, Rules: []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse("10 per hour")}},
+		})
+		require.NoError(t, err)
+		p := newPage(t, l, Config{})
+		near := 0
+		for left, want := range c.near {
+			k := ratelimit.UserKey(strconv.Itoa(left))
+			_, err := l.Take(t.Context(), "r", k, int64(10-left))
+			require.NoError(t, err)
+			if want {
+				near++
+			}
+			listed := slices.ContainsFunc(p.view(now(), false).Near.List, func(v clientView) bool {
+				return v.Who.Text == k.String()
+			})
+			assert.Equal(t, want, listed, "%v: %d of 10 left", c.share, left)
+			class := p.find(t.Context(), k).Used[0].Class
+			assert.Equal(t, want, class == "warn" || class == "bad", "%v: %d of 10 left", c.share, left)
+		}
+		assert.EqualValues(t, near, l.Stats().Rules[0].NearLimit)
+		_, body := get(p, "/")
+		assert.Contains(t, body, "less than "+c.note+" of the burst left")
+	}
+}
