@@ -54,7 +54,7 @@ func TestBlockByHandWithoutRoom(t *testing.T) {
 	}
 }
 
-// A block by hand counts if somebody knows it: the store, or else this limiter.
+// A block by hand counts if the store knows it, or else this limiter.
 func TestOnlyBlocksThatHoldAreCounted(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

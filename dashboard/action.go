@@ -3,10 +3,9 @@ package dashboard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
+	"net/netip"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -17,7 +16,6 @@ import (
 // Bounds of an action.
 const (
 	actionTime = 20 * time.Second // for all rules together
-	maxAccount = 320              // bytes: an address of e-mail
 	maxWho     = 128
 )
 
@@ -40,13 +38,8 @@ func (p *Page) actionOf(r *http.Request) (a Action, err error) {
 			err = errors.New("there is no such mode")
 		}
 	case "unlock":
-		a.Rule, a.Guard = "", r.PostFormValue("guard")
-		a.Account = strings.TrimSpace(r.PostFormValue("account"))
-		if p.cfg.Logins[a.Guard] == nil {
-			err = errors.New("there is no login of this name")
-		} else if a.Account == "" || len(a.Account) > maxAccount {
-			err = fmt.Errorf("an account has 1 to %d bytes", maxAccount)
-		}
+		form, addr, err := p.accountOf(r)
+		a.Rule, a.Guard, a.Account, a.Addr = "", form.Guard, form.Account, addr
 		return a, err
 	default:
 		err = errors.New("there is no such action")
@@ -96,7 +89,7 @@ func (p *Page) do(ctx context.Context, a *Action) error {
 	case "mode":
 		return p.limiter.SetMode(a.Rule, a.Mode)
 	}
-	return p.cfg.Logins[a.Guard].Unlock(ctx, a.Account)
+	return p.cfg.Logins[a.Guard].Unlock(ctx, a.Account, a.addrs()...)
 }
 
 // record tells Config.Audit of a, and the users of the page.
@@ -113,7 +106,7 @@ func (p *Page) record(ctx context.Context, a Action) {
 	}
 	slog.InfoContext(ctx, "ratelimit: action on the page", "who", a.Who, "action", a.Kind, "rule", a.Rule,
 		"key", a.Key, "for", a.For, "mode", string(a.Mode), "login", a.Guard, "account", a.Account,
-		"error", a.Err)
+		"addrs", a.addrs(), "error", a.Err)
 }
 
 // text says what a does. The rule and the key are shown beside it.
@@ -134,6 +127,14 @@ func (a *Action) text() string {
 	return "unlock an account of the login " + a.Guard
 }
 
+// addrs returns the address of an "unlock", if any.
+func (a *Action) addrs() []netip.Addr {
+	if !a.Addr.IsValid() {
+		return nil
+	}
+	return []netip.Addr{a.Addr}
+}
+
 // every reports whether a is under every rule.
 func (a *Action) every() bool { return a.Rule == "" && (a.Kind == "unblock" || a.Kind == "reset") }
 
@@ -147,6 +148,9 @@ func (a *Action) fields() []field {
 		list = append(list, field{"mode", string(a.Mode)})
 	case "unlock":
 		list = append(list, field{"guard", a.Guard}, field{"account", a.Account})
+		for _, addr := range a.addrs() {
+			list = append(list, field{"addr", addr.String()})
+		}
 	}
 	if a.Kind == "block" {
 		list = append(list, field{"for", a.For.String()})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -44,8 +45,8 @@ type Config struct {
 	// [log/slog].
 	Audit func(ctx context.Context, a Action)
 
-	// Logins are the guards of logins, by the names that the page shows. With them, a user who may
-	// act can unlock an account.
+	// Logins are the guards of logins, by the names that the page shows. With them, the page shows
+	// what a login knows of an account, and a user who may act can unlock the account.
 	Logins map[string]*login.Guard
 	// MaxStreams is how many pages may be open at the same time, 1,000 at most. More pages show a
 	// snapshot that does not move. Zero means 100.
@@ -71,6 +72,9 @@ type Action struct {
 	Mode ratelimit.Mode
 	// Guard is the name of the guard in Config.Logins and Account the account, for an "unlock".
 	Guard, Account string
+	// Addr is the client address of the account's owner, for an "unlock". If the user has typed
+	// none, it is the zero Addr.
+	Addr netip.Addr
 	// Err is why the action has failed, in part or in full. It is nil if it has succeeded.
 	Err error
 }

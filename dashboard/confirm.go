@@ -16,11 +16,12 @@ const tokenTime = 10 * time.Minute
 
 // confirmation is the second step of an action.
 type confirmation struct {
-	Text, Rule, Account, Note, User string
-	Who                             who
-	Every                           bool
-	Fields                          []field
-	Danger                          bool
+	Text, Rule, Note, User string
+	Account, Addr          string
+	Who                    who
+	Every                  bool
+	Fields                 []field
+	Danger                 bool
 }
 
 // mayAct reports whether the sender of r may act.
@@ -60,11 +61,10 @@ func (p *Page) serveConfirm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l := p.layout("Confirm")
-	l.Confirm = &confirmation{
-		Text: a.text(), Rule: a.Rule, Account: a.Account, User: a.Who, Who: p.who(a.Key), Every: a.every(),
-		Fields: append(a.fields(), field{"token", p.token(a, time.Now().Add(tokenTime))}),
-		Danger: a.Kind == "block" || a.Kind == "mode",
-	}
+	l.Confirm = p.about(&a)
+	l.Confirm.Text, l.Confirm.User = a.text(), a.Who
+	l.Confirm.Fields = append(a.fields(), field{"token", p.token(a, time.Now().Add(tokenTime))})
+	l.Confirm.Danger = a.Kind == "block" || a.Kind == "mode"
 	switch a.Kind {
 	case "mode":
 		l.Confirm.Note = "The mode changes in this process only, from the next request on."
@@ -90,13 +90,23 @@ func (p *Page) serveAct(w http.ResponseWriter, r *http.Request) {
 	p.renew()
 	l := p.layout("Done")
 	l.Text, l.Level = a.text(), "info"
-	l.Confirm = &confirmation{Rule: a.Rule, Account: a.Account, Who: p.who(a.Key), Every: a.every()}
+	l.Confirm = p.about(&a)
 	status := http.StatusOK
 	if a.Err != nil {
 		l.Heading, l.Level, status = "The action has failed", "bad", http.StatusInternalServerError
 		l.Text = a.text() + ": " + clean(a.Err.Error(), 1000)
 	}
 	write(w, status, "message", l)
+}
+
+// about says what a is about.
+func (p *Page) about(a *Action) *confirmation {
+	c := &confirmation{Rule: a.Rule, Who: p.who(a.Key), Every: a.every()}
+	c.Account = clean(a.Account, maxAccount)
+	if a.Addr.IsValid() {
+		c.Addr = a.Addr.String()
+	}
+	return c
 }
 
 // sentence returns the text of an error as a sentence for people.

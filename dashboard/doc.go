@@ -24,7 +24,7 @@
 // denied. [Config].Audit is told of each action and who did it.
 //
 // A support desk finds a client by its user, address, API key or any key, and shows what it has
-// left under each rule.
+// left under each rule. It also shows what a login knows of an account.
 //
 // The page starts no goroutine. While the limiter decides, a hook counts keys in sketches of a
 // fixed size, and takes a sample of the counters every 5 seconds. All open pages share two

@@ -54,7 +54,7 @@ func (f *findForm) key(limiter *ratelimit.Limiter) (k ratelimit.Key, err error) 
 	case "addr":
 		addr, err := netip.ParseAddr(text)
 		if err != nil {
-			return k, fmt.Errorf("%s is no address, such as 192.0.2.1 or 2001:db8::1", quoted(text))
+			return k, notAnAddress(text)
 		}
 		return support.AddrKey(limiter, addr), nil
 	case "header", "cookie", "value":
@@ -82,6 +82,10 @@ func named(kind, name, text string) (ratelimit.Key, error) {
 		return support.CookieKey(name, text)
 	}
 	return ratelimit.ValueKey(name, text), nil
+}
+
+func notAnAddress(text string) error {
+	return fmt.Errorf("%s is no address, such as 192.0.2.1 or 2001:db8::1", quoted(text))
 }
 
 // quoted returns text for an error.
@@ -128,7 +132,7 @@ func (p *Page) find(ctx context.Context, k ratelimit.Key) *findResult {
 	return result
 }
 
-// rule returns what the limiter says of the named rule or budget. It returns false if there is none.
+// rule returns what the limiter says of the named rule or budget, if any.
 func (p *Page) rule(name string) (stats.Rule, bool) {
 	rules := p.limiter.Stats().Rules
 	i := slices.IndexFunc(rules, func(r stats.Rule) bool { return r.Name == name })

@@ -116,6 +116,7 @@ func init() {
 		"":        {http.MethodGet, (*Page).serveSnapshot},
 		"events":  {http.MethodGet, (*Page).serveStream},
 		"find":    {http.MethodPost, (*Page).serveFind},
+		"account": {http.MethodPost, (*Page).serveAccount},
 		"confirm": {http.MethodPost, (*Page).serveConfirm},
 		"act":     {http.MethodPost, (*Page).serveAct},
 	}

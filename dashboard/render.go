@@ -189,6 +189,8 @@ type layout struct {
 	HTML               map[string]template.HTML
 	Find               findForm
 	Result             *findResult
+	Account            accountForm
+	Failures           *accountResult
 	Confirm            *confirmation
 	Text, Level        string
 }

@@ -28,7 +28,7 @@ func TestTakeInDryRunIsShown(t *testing.T) {
 	assert.Equal(t, int64(3), l.Stats().Rules[1].DryRun)
 }
 
-// The page lists the clients that the counter NearLimit counts, whatever Config.NearLimit says.
+// The page lists the clients that the counter NearLimit counts, for every Config.NearLimit.
 func TestNearShareOfTheLimiter(t *testing.T) {
 	for _, c := range []struct {
 		share float64

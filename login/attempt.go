@@ -39,7 +39,29 @@ type attempt struct {
 
 // A place is where an attempt comes from. An attempt that a page of another origin sent counts as
 // one from another address, so other sites cannot use up the attempts of a user of theirs.
-type place struct{ address, network ratelimit.Key }
+type place struct {
+	source
+	address, network ratelimit.Key
+}
+
+// A source is what the address of a place is made of.
+type source struct {
+	client    ratelimit.Key // of the address alone
+	elsewhere bool          // a page of another origin sent the attempt
+}
+
+// address returns the key of the source.
+func (s source) address() ratelimit.Key {
+	if s.elsewhere {
+		return ratelimit.JoinKeys(s.client, ratelimit.ValueKey("site", "other"))
+	}
+	return s.client
+}
+
+// pair returns the key of an account as the source uses it.
+func (s source) pair(account ratelimit.Key) ratelimit.Key {
+	return ratelimit.JoinKeys(account, s.address())
+}
 
 // An identity is an account as one place tries to use it.
 type identity struct {
@@ -96,11 +118,8 @@ func (a *attempt) read(r *http.Request) *attempt {
 
 // placeOf returns the place of a client, which is in its own bucket if it is elsewhere.
 func placeOf(prefix netip.Prefix, elsewhere bool) place {
-	p := place{ratelimit.PrefixKey(prefix), ratelimit.PrefixKey(networkOf(prefix))}
-	if elsewhere {
-		p.address = ratelimit.JoinKeys(p.address, ratelimit.ValueKey("site", "other"))
-	}
-	return p
+	from := source{ratelimit.PrefixKey(prefix), elsewhere}
+	return place{from, from.address(), ratelimit.PrefixKey(networkOf(prefix))}
 }
 
 // networkOf returns the network of a client: /24 for IPv4 and /48 for IPv6, or a shorter prefix by

@@ -13,41 +13,49 @@ const (
 	maxPairs    = 16   // of an account
 )
 
-// A recent remembers the pairs of accounts that failed lately in this process, for Unlock. It is
-// safe for concurrent use.
+// A recent remembers from where accounts failed lately in this process, for Unlock and Account. It
+// is safe for concurrent use.
 type recent struct {
 	mu       sync.Mutex
-	now, old map[ratelimit.Key][]ratelimit.Key // pairs by account, the latest last
+	now, old map[ratelimit.Key][]source // by account, the latest last
 }
 
-// note notes that a pair of an account has failed.
-func (r *recent) note(account, pair ratelimit.Key) {
-	if account.IsZero() || pair.IsZero() {
+// note notes that an attempt on an account has failed.
+func (r *recent) note(account ratelimit.Key, from source) {
+	if account.IsZero() || from.client.IsZero() {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	pairs, ok := r.now[account]
+	sources, ok := r.now[account]
 	if !ok {
-		pairs = r.old[account]
+		sources = r.old[account]
+		delete(r.old, account)
 		if len(r.now) >= maxAccounts || r.now == nil {
-			r.now, r.old = map[ratelimit.Key][]ratelimit.Key{}, r.now
+			r.now, r.old = map[ratelimit.Key][]source{}, r.now
 		}
 	}
-	if i := slices.Index(pairs, pair); i >= 0 {
-		pairs = slices.Delete(pairs, i, i+1)
-	} else if len(pairs) == maxPairs {
-		pairs = slices.Delete(pairs, 0, 1)
+	if i := slices.Index(sources, from); i >= 0 {
+		sources = slices.Delete(sources, i, i+1)
+	} else if len(sources) == maxPairs {
+		sources = slices.Delete(sources, 0, 1)
 	}
-	r.now[account] = append(pairs, pair)
+	r.now[account] = append(sources, from)
 }
 
-// take returns the pairs of an account, and forgets them.
-func (r *recent) take(account ratelimit.Key) []ratelimit.Key {
+// of returns from where an account failed, the latest last, at most maxPairs.
+func (r *recent) of(account ratelimit.Key) []source {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	pairs := slices.Concat(r.now[account], r.old[account])
+	return slices.Concat(r.now[account], r.old[account]) // one of them is empty
+}
+
+// take is of, which forgets the account.
+func (r *recent) take(account ratelimit.Key) []source {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sources := slices.Concat(r.now[account], r.old[account])
 	delete(r.now, account)
 	delete(r.old, account)
-	return pairs
+	return sources
 }

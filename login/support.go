@@ -39,16 +39,19 @@ func (g *Guard) Unlock(ctx context.Context, account string, addrs ...netip.Addr)
 		pairs = append(pairs, both[:]...)
 	}
 	seen := g.recent.take(key)
-	changes := []ratelimit.Change{reset(cfg.account(), key), reset(cfg.fresh(), key)}
-	for i, pair := range append(pairs, seen...) {
-		if i < len(pairs) || !slices.Contains(pairs, pair) {
-			changes = append(changes, reset(cfg.pair(), pair))
+	for _, from := range seen {
+		if pair := from.pair(key); !slices.Contains(pairs, pair) {
+			pairs = append(pairs, pair)
 		}
+	}
+	changes := []ratelimit.Change{reset(cfg.account(), key), reset(cfg.fresh(), key)}
+	for _, pair := range pairs {
+		changes = append(changes, reset(cfg.pair(), pair))
 	}
 	_, err := g.apply(ctx, changes...)
 	if err != nil { // the desk will try again
-		for _, pair := range seen {
-			g.recent.note(key, pair)
+		for _, from := range seen {
+			g.recent.note(key, from)
 		}
 	}
 	return err
@@ -65,43 +68,6 @@ func (g *Guard) Forget(ctx context.Context, account string, addr netip.Addr) err
 	}
 	_, err = g.apply(ctx, reset(cfg.known(), pairs[0]), reset(cfg.known(), pairs[1]))
 	return err
-}
-
-// State is what a [Guard] knows of an account and a client address. Attempts that a browser sent
-// for a page of another origin count apart: State does not show them.
-type State struct {
-	// Known reports that the account was used from the address before, so that only the limit of
-	// the pair applies.
-	Known bool
-	// Pair, Account, Address, Network and Total say whether each limit would allow one more failure
-	// if its mode were Enforce, and how many failures remain. If the pair is blocked, the Reason of
-	// Pair is [ratelimit.ReasonBlocked] and its RetryAfter is the rest of the block.
-	Pair, Account, Address, Network, Total ratelimit.Decision
-}
-
-// State returns what g knows of an account and a client address, for a support desk. It changes
-// nothing. It takes two calls of the Store. State returns the same errors as [Guard.Unlock].
-func (g *Guard) State(ctx context.Context, account string, addr netip.Addr) (State, error) {
-	cfg := g.cfg.Load()
-	key := accountKey(account)
-	pairs, at, err := g.pairs(cfg, key, addr)
-	if err != nil {
-		return State{}, err
-	}
-	// Alone, because the rule has a Block.
-	pair, err := g.apply(ctx, peek(cfg.pair(), pairs[0]))
-	if err != nil {
-		return State{}, err
-	}
-	others, err := g.apply(ctx, peek(cfg.known(), pairs[0]), peek(cfg.account(), key),
-		peek(cfg.address(), at.address), peek(cfg.network(), at.network), peek(cfg.total(), totalKey(cfg)))
-	if err != nil {
-		return State{}, err
-	}
-	return State{
-		Known: saysKnown(others[0]), Pair: pair[0],
-		Account: others[1], Address: others[2], Network: others[3], Total: others[4],
-	}, nil
 }
 
 // pairs returns the keys of the pairs of an account and a client address, for attempts of the

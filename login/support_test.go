@@ -1,8 +1,6 @@
 package login_test
 
 import (
-	"context"
-	"errors"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -14,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
-	"github.com/ratelimit-go/ratelimit/internal/storefake"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -138,64 +135,6 @@ func TestForget(t *testing.T) {
 	})
 }
 
-func TestState(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newCounting()
-		l := newLimiter(t, ratelimit.Config{Store: store, OnStoreFailure: ratelimit.FailClosed})
-		s := newRoute(t, l, login.Config{Block: block("8 per hour")})
-		assert.Equal(t, remaining{5, 20, 50, 600}, remainingOf(s.state(t, "alice", "10.0.0.1")))
-		for range 2 {
-			require.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"))
-		}
-		require.Equal(t, 401, s.try("10.0.0.1", "bob", "guess"))
-
-		state := s.state(t, " Alice ", "10.0.0.1")
-		assert.False(t, state.Known)
-		assert.Equal(t, remaining{3, 18, 47, 597}, remainingOf(state))
-		assert.Equal(t, remaining{3, 18, 47, 597}, remainingOf(s.state(t, "alice", "10.0.0.1")), "State changes nothing")
-		assert.Equal(t, []string{"login-pair", "login-account", "login-address", "login-total"},
-			[]string{state.Pair.Rule, state.Account.Rule, state.Address.Rule, state.Total.Rule})
-		assert.Equal(t, []bool{true, true, true, true},
-			[]bool{state.Pair.Allowed, state.Account.Allowed, state.Address.Allowed, state.Total.Allowed})
-		assert.Equal(t, remaining{5, 18, 50, 597}, remainingOf(s.state(t, "alice", "10.0.0.2")))
-
-		require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
-		state = s.state(t, "alice", "10.0.0.1")
-		assert.True(t, state.Known)
-		assert.Equal(t, remaining{5, 20, 47, 597}, remainingOf(state))
-		assert.False(t, s.state(t, "alice", "10.0.0.2").Known)
-
-		for range 8 {
-			s.try("10.0.0.1", "alice", "oops")
-		}
-		time.Sleep(10 * time.Minute)
-		state = s.state(t, "alice", "10.0.0.1")
-		assert.True(t, state.Known, "it is blocked, but known")
-		assert.False(t, state.Pair.Allowed)
-		assert.Equal(t, ratelimit.ReasonBlocked, state.Pair.Reason)
-		assert.Equal(t, 50*time.Minute, state.Pair.RetryAfter)
-		assert.True(t, state.Account.Allowed)
-		assert.Equal(t, int64(20), state.Account.Remaining)
-	})
-}
-
-// A blocked pair is not asked about, so State has one call of the store then, and two otherwise.
-func TestStateCallsTheStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newCounting()
-		l := newLimiter(t, ratelimit.Config{Store: store, OnStoreFailure: ratelimit.FailClosed})
-		s := newRoute(t, l, login.Config{Block: block("1 per hour")})
-		calls := func() int64 {
-			before := store.Calls.Load()
-			s.state(t, "alice", "10.0.0.1")
-			return store.Calls.Load() - before
-		}
-		assert.Equal(t, int64(2), calls())
-		require.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"))
-		assert.Equal(t, int64(1), calls(), "blocked")
-	})
-}
-
 // State, Unlock and Forget want an account and valid addresses, and tell that the store failed.
 func TestErrorsOfSupport(t *testing.T) {
 	backend := newCounting()
@@ -216,28 +155,16 @@ func TestErrorsOfSupport(t *testing.T) {
 		require.ErrorIs(t, f("alice", netip.Addr{}), login.ErrNoAddr, name)
 		require.NoError(t, f("alice", addr("10.0.0.1")), name)
 	}
+	_, err := s.AccountState(t.Context(), " ")
+	require.ErrorIs(t, err, login.ErrNoAccount)
 	require.ErrorIs(t, s.Unlock(t.Context(), ""), login.ErrNoAccount)
 	backend.Dead.Store(true)
 	for name, f := range do {
 		var failure *store.Error
 		require.ErrorAs(t, f("alice", addr("10.0.0.1")), &failure, name)
 	}
-}
-
-// If the store fails between the two calls of State, State tells so.
-func TestStateWhileTheStoreFails(t *testing.T) {
-	calls := 0
-	l := newLimiter(t, ratelimit.Config{
-		Store: storefake.Func(func(_ context.Context, ops []store.Op) error {
-			if calls++; calls > 1 {
-				return errors.New("down")
-			}
-			return ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}).Apply(t.Context(), ops)
-		}),
-		OnStoreFailure: ratelimit.FailOpen, Hooks: unreported(),
-	})
 	var failure *store.Error
-	state, err := newGuard(t, l, login.Config{}).State(t.Context(), "alice", addr("10.0.0.1"))
+	state, err := s.AccountState(t.Context(), "alice")
 	require.ErrorAs(t, err, &failure)
 	assert.Zero(t, state)
 }
@@ -252,6 +179,8 @@ func TestSupportIsSafeForConcurrentUse(t *testing.T) {
 		all.Go(func() { assert.NoError(t, s.Forget(t.Context(), "alice", addr("10.0.0.1"))) })
 		all.Go(func() {
 			_, err := s.State(t.Context(), "alice", addr("10.0.0.1"))
+			assert.NoError(t, err)
+			_, err = s.AccountState(t.Context(), "alice")
 			assert.NoError(t, err)
 		})
 		all.Go(func() {

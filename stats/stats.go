@@ -49,8 +49,8 @@ type Rule struct {
 
 	// Allowed is the number of requests that the rule applied to and that were allowed.
 	Allowed int64
-	// NearLimit is how many of Allowed have left less than the NearShare of a burst. It grows before
-	// the first client is denied.
+	// NearLimit is how many of Allowed have left less than the NearShare of a burst. It grows
+	// before the first client is denied.
 	NearLimit int64
 	// Denied is the number of denied requests by reason, such as "limit" or "blocked". Reasons
 	// without a request are absent.

@@ -120,8 +120,9 @@ func Find(ctx context.Context, l *ratelimit.Limiter, k ratelimit.Key) []Standing
 		if s.Err == nil {
 			s.Decision, s.Err = l.Peek(ctx, r.Name, k)
 		}
-		if r.MaxInFlight > 0 && s.Err == nil && s.Decision.Reason == "" && s.Decision.Limit == (ratelimit.Limit{}) {
-			s.MaxInFlight, s.InFlight = r.MaxInFlight, max(r.MaxInFlight-s.Decision.Remaining, 0)
+		d := &s.Decision
+		if r.MaxInFlight > 0 && s.Err == nil && d.Reason == "" && d.Limit == (ratelimit.Limit{}) {
+			s.MaxInFlight, s.InFlight = r.MaxInFlight, max(r.MaxInFlight-d.Remaining, 0)
 		}
 		if s.Decision.Reason == ratelimit.ReasonBlocked && s.Blocked.Rule == "" {
 			until := time.Now().Add(s.Decision.RetryAfter)
