@@ -84,19 +84,12 @@ func (p *Page) frame(now time.Time, act bool) *frame {
 	f := &p.frames[index(act)]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.last != nil && now.Sub(f.last.at) < p.sharedFor(f.last) && !now.Before(f.last.at) {
+	late := f.last != nil && p.watch.news.at.Load() > f.last.at.UnixNano()
+	if f.last != nil && !late && now.Sub(f.last.at) < frameTime && !now.Before(f.last.at) {
 		return f.last
 	}
-	f.last = render(p.view(now, act), f.last, now)
+	f.last = render(p.view(now, act), f.last, now, late)
 	return f.last
-}
-
-// sharedFor returns for how long a frame is shared. A frame from before the last news is soon old.
-func (p *Page) sharedFor(f *frame) time.Duration {
-	if p.watch.news.at.Load() > f.at.UnixNano() {
-		return wakeTime
-	}
-	return frameTime
 }
 
 // renew makes the next frames show what an action has changed.
@@ -114,7 +107,8 @@ func (p *Page) renew() {
 	}
 }
 
-func render(v *view, before *frame, now time.Time) *frame {
+// render renders v. If it is late, it does not pause.
+func render(v *view, before *frame, now time.Time, late bool) *frame {
 	f := &frame{number: 1, at: now, html: map[string]template.HTML{}, quiet: v.Quiet}
 	changed := map[string]template.HTML{}
 	var pause pauses
@@ -127,7 +121,9 @@ func render(v *view, before *frame, now time.Time) *frame {
 		if err := templates.ExecuteTemplate(&b, name, v); err != nil {
 			panic(err) // a mistake in a template, which tests find
 		}
-		pause.add(b.Len())
+		if !late {
+			pause.add(b.Len())
+		}
 		f.html[name] = template.HTML(b.String()) //nolint:gosec // made by html/template
 		if before == nil || before.html[name] != f.html[name] {
 			changed[name] = f.html[name]

@@ -124,15 +124,10 @@ func (p *Page) follow(r *http.Request, act bool, send func(now time.Time) error)
 
 // pace says when a stream sends its messages.
 type pace struct {
-	tick  *time.Timer
-	news  *news
-	wake  <-chan struct{} // nil if the next message comes by the tick
-	early bool            // the next message comes early
+	tick *time.Timer
+	news *news
+	wake <-chan struct{}
 }
-
-// wakeTime is how late at most a message is that news has caused. It is late at all because news of
-// one attack comes in several parts.
-const wakeTime = time.Second / 10
 
 // newPace returns the pace of a new stream. Streams begin at random, or all messages would be
 // written at the same time. The requests of the service would have to wait for that.
@@ -140,25 +135,19 @@ func newPace(n *news) *pace {
 	return &pace{tick: time.NewTimer(rand.N(tickTime)), news: n, wake: n.next()}
 }
 
-// wait returns when the next message is due, or false if one of the channels was closed. After a
-// message for news the next message comes by the tick, so news at most doubles the messages.
+// wait returns when the next message is due, or false if one of the channels was closed. Messages
+// for news come besides the messages of each second.
 func (p *pace) wait(left, done <-chan struct{}) (now time.Time, ok bool) {
-	for {
-		select {
-		case <-left:
-			return now, false
-		case <-done:
-			return now, false
-		case <-p.wake:
-			p.wake, p.early = nil, true
-			p.tick.Reset(wakeTime/2 + rand.N(wakeTime/2))
-		case now = <-p.tick.C:
-			p.tick.Reset(tickTime)
-			if !p.early {
-				p.wake = p.news.next()
-			}
-			p.early = false
-			return now, true
-		}
+	select {
+	case <-left:
+		return now, false
+	case <-done:
+		return now, false
+	case <-p.wake:
+		now = time.Now()
+	case now = <-p.tick.C:
+		p.tick.Reset(tickTime)
 	}
+	p.wake = p.news.next()
+	return now, true
 }

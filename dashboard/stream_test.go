@@ -86,7 +86,7 @@ func TestStreamsShareFrames(t *testing.T) {
 		}
 	}
 	seconds := int(time.Since(start)/time.Second) + 1
-	assert.LessOrEqual(t, p.frame(time.Now(), false).number, 2+2*seconds)
+	assert.LessOrEqual(t, p.frame(time.Now(), false).number, 2+newsBurst+2*seconds)
 }
 
 func TestNumberOfStreamsIsBounded(t *testing.T) {

@@ -64,10 +64,10 @@ func (w *watch) hooks() ratelimit.Hooks {
 			w.decided(d, rules)
 		},
 		Taken: func(_ context.Context, d ratelimit.Decision) {
-			w.decided(d, func(yield func(ratelimit.Decision) bool) { yield(d) })
 			if d.Allowed && d.Reason != "" && d.Reason != ratelimit.ReasonStore {
 				w.wouldDeny(&d)
 			}
+			w.decided(d, func(yield func(ratelimit.Decision) bool) { yield(d) })
 		},
 		DryRun: func(_ *http.Request, d ratelimit.Decision) { w.wouldDeny(&d) },
 		Blocked: func(_ context.Context, b ratelimit.Blocked) {
@@ -89,11 +89,12 @@ func (w *watch) hooks() ratelimit.Hooks {
 	}
 }
 
-// wouldDeny counts a decision of a rule in dry-run mode to deny.
+// wouldDeny counts a decision of a rule in dry-run mode to deny. The decision on the request comes
+// after it, and delivers its news.
 func (w *watch) wouldDeny(d *ratelimit.Decision) {
 	now := time.Now()
 	w.dryRun.Add(subject{d.Key, d.Rule}, 0, now)
-	w.news.tell(d.Rule, now)
+	w.news.tell(dryRunNews, d.Rule, now)
 }
 
 // ruledOf returns what the decision of a rule has added to the counters of rules.
@@ -130,7 +131,7 @@ func (w *watch) decided(d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]
 	} else {
 		w.denials.Add(1)
 		w.denied.Add(subject{d.Key, deniedBy(&d)}, 0, now)
-		w.news.tell(d.Rule, now)
+		w.news.tell(denialNews, d.Rule, now)
 	}
 	v := w.visitors.Get().(*visitor)
 	v.watch, v.now, v.n = w, now, 0
@@ -140,6 +141,7 @@ func (w *watch) decided(d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]
 	}
 	v.watch = nil
 	w.visitors.Put(v)
+	w.news.deliver()
 }
 
 // deniedBy returns the rule that denied, or what else did.
@@ -172,7 +174,7 @@ func newVisitor() any {
 func (v *visitor) count(r ratelimit.Decision) bool {
 	if r.Allowed && v.watch.nearLimit(&r) {
 		v.watch.near.Add(subject{r.Key, r.Rule}, 100*r.Remaining/burst(r.Limit), v.now)
-		v.watch.news.tell(r.Rule, v.now)
+		v.watch.news.tell(nearNews, r.Rule, v.now)
 	}
 	if v.n < len(v.keys) && !r.Key.IsZero() && !slices.Contains(v.keys[:v.n], r.Key) {
 		v.keys[v.n] = r.Key
