@@ -238,6 +238,7 @@ func TestEnforcePercentSelectsKeys(t *testing.T) {
 		return denied
 	}
 	few, again, more, other := deniedAt(10, "r"), deniedAt(10, "r"), deniedAt(40, "r"), deniedAt(10, "s")
+	assert.InDelta(t, keys/100, len(deniedAt(1, "r")), keys/250, "neither none nor 2 %")
 	assert.InDelta(t, keys/10, len(few), keys/50)
 	assert.InDelta(t, keys*4/10, len(more), keys/40)
 	assert.Equal(t, few, again, "the same keys in any process")
