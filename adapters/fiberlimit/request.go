@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"mime"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -23,11 +25,9 @@ func (p *passage) convert(c fiber.Ctx) error {
 		return err
 	}
 	r := &p.request
-	*r = http.Request{
-		Method: c.Method(), URL: target, RequestURI: text.target, Host: text.host, Header: lines,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: &p.body,
-		RemoteAddr: p.ctx.RemoteAddr().String(), TLS: p.ctx.TLSConnectionState(),
-	}
+	r.Method, r.URL, r.RequestURI, r.Host, r.Header = c.Method(), target, text.target, text.host, lines
+	r.RemoteAddr, r.TLS, r.Body = text.peer, p.ctx.TLSConnectionState(), &p.body
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 	if !in.Header.IsHTTP11() {
 		r.Proto, r.ProtoMinor = "HTTP/1.0", 0
 	}
@@ -61,39 +61,39 @@ func describe(r *http.Request, c fiber.Ctx) {
 	}
 }
 
-// text is what a request line and its Host say.
-type text struct{ target, host string }
+// text is what a request line, its Host and its connection say.
+type text struct{ target, host, peer string }
 
-// fields copies the request line and the fields of the request. All are parts of one string.
+// fields copies the texts and the fields of the request.
 func (p *passage) fields() (text, http.Header) {
 	in := &p.ctx.Request.Header
-	size, n := len(in.RequestURI())+len(in.Host()), 0
-	for key, value := range in.All() {
-		size, n = size+len(key)+len(value), n+1
+	size, n := measure(in.All())
+	var all texts
+	all.Grow(size + len(in.RequestURI()) + len(in.Host()) + maxPeer)
+	var peer [maxPeer]byte
+	t := text{all.add(in.RequestURI()), all.add(in.Host()), all.add(appendPeer(peer[:0], p.ctx.RemoteAddr()))}
+	header, values := make(http.Header, n), p.values[:0]
+	if n > len(p.values) {
+		values = make([]string, 0, n)
 	}
-	var all strings.Builder
-	all.Grow(size)
-	add := func(b []byte) string {
-		start := all.Len()
-		all.Write(b)
-		return all.String()[start:]
-	}
-	t := text{add(in.RequestURI()), add(in.Host())}
-	header, values := make(http.Header, n), make([]string, 0, n)
-	for key, value := range in.All() {
-		name := http.CanonicalHeaderKey(add(key))
-		switch name {
-		case "Host", "Transfer-Encoding": // net/http keeps them elsewhere
-			continue
-		}
-		values = append(values, add(value))
-		if before, ok := header[name]; ok {
-			header[name] = append(before, values[len(values)-1])
-		} else {
-			header[name] = values[len(values)-1 : len(values) : len(values)]
-		}
-	}
+	all.fields(header, in.All(), values, "Host", "Transfer-Encoding") // net/http keeps them elsewhere
 	return t, header
+}
+
+// maxPeer is more than a peer's address and port take without a zone.
+const maxPeer = 64
+
+// appendPeer appends the text of addr, as its String returns it, but without allocations for TCP.
+func appendPeer(to []byte, addr net.Addr) []byte {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return append(to, addr.String()...)
+	}
+	ap := tcp.AddrPort()
+	if !ap.IsValid() {
+		return append(to, tcp.String()...)
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()).AppendTo(to)
 }
 
 // errStreamed says that a body cannot be read here, because the handlers could not read it again.

@@ -63,6 +63,24 @@ func TestRequest(t *testing.T) {
 	assert.Contains(t, answer, "400 Bad Request", "no URL")
 }
 
+// More fields than a passage has room for are all there.
+func TestManyFields(t *testing.T) {
+	var seen http.Header
+	app := fiber.New()
+	app.Use(show(func(r *http.Request) { seen = r.Header }))
+	app.Get("/", func(c fiber.Ctx) error { return c.SendString("ok") })
+	fields := []string{}
+	for i := range 50 {
+		fields = append(fields, fmt.Sprint("X-", i), fmt.Sprint(i))
+	}
+	for _, n := range []int{7, 8, 9, 50} {
+		send(t, app, "GET", "/", "", fields[:2*n]...)
+		for i := range n {
+			assert.Equal(t, []string{fmt.Sprint(i)}, seen.Values(fmt.Sprint("X-", i)))
+		}
+	}
+}
+
 // What a hook keeps does not change when fasthttp uses its memory again, and a body cannot be read
 // after its request.
 func TestRequestIsKept(t *testing.T) {

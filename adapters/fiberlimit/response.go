@@ -14,6 +14,7 @@ import (
 type passage struct {
 	ctx      *fasthttp.RequestCtx
 	request  http.Request
+	values   [8]string // of the first fields of request.Header
 	body     body
 	header   http.Header         // nil until Header is called
 	sent     map[string][]string // the fields that fiber's response had in common with header
@@ -112,20 +113,22 @@ func (p *passage) count(n int) {
 func (p *passage) load(all bool) {
 	clear(p.Header())
 	p.sent = nil
-	for key, value := range p.ctx.Response.Header.All() {
-		name := http.CanonicalHeaderKey(string(key))
-		switch {
-		case name == "Trailer", name == "Connection", name == "Transfer-Encoding":
-		case !all && name == "Content-Type":
-		default:
-			p.header[name] = append(p.header[name], string(value))
-		}
+	out := &p.ctx.Response.Header
+	size, n := measure(out.All())
+	if !all && n == 1 && len(out.ContentType()) > 0 {
+		return
 	}
-	if len(p.header) > 0 {
-		p.sent = make(map[string][]string, len(p.header))
-		for name, values := range p.header {
-			p.sent[name] = slices.Clone(values)
-		}
+	skip := []string{"Trailer", "Connection", "Transfer-Encoding", "Content-Type"}
+	if all {
+		skip = skip[:3]
+	}
+	var copied texts
+	copied.Grow(size)
+	copied.fields(p.header, out.All(), make([]string, 0, n), skip...)
+	p.sent = make(map[string][]string, len(p.header))
+	values := make([]string, n)
+	for name, lines := range p.header {
+		p.sent[name], values = append(values[:0:len(lines)], lines...), values[len(lines):]
 	}
 }
 
