@@ -60,7 +60,9 @@ type Rule struct {
 	// MaxWait, and no other rule applies.
 	MaxWait time.Duration
 	// CountOnly, if non-nil, reports whether a call counts by its outcome, such as [Failures] or
-	// [CodeIn]. If not, its tokens are refunded. A call whose handler panicked always counts.
+	// [CodeIn]. If not, its tokens are refunded. A call without an outcome always counts: its
+	// handler panicked, or it ended with an error after its client had left, had broken the stream,
+	// or had let the deadline pass.
 	CountOnly func(o Outcome) bool
 	// Hidden keeps the rule out of fields, details and texts of responses, so that a client cannot
 	// see how busy another client is.

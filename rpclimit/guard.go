@@ -103,6 +103,7 @@ type Session struct {
 	fewPermits [1]inflight.Permit
 	refunds    *refunds // what CountOnly may refund, or nil
 	denied     atomic.Pointer[Denial]
+	broken     atomic.Bool // a message was not received or not sent
 }
 
 type sessionKey struct{}
@@ -176,6 +177,15 @@ func (s *Session) Denied() *Denial {
 	return s.denied.Load()
 }
 
+// Broken notes that a message of a stream could not be received or sent, for another reason than
+// the end of the client's messages. If the call ends with an error, it then has no outcome. Broken
+// is safe for concurrent use.
+func (s *Session) Broken() {
+	if s != nil {
+		s.broken.Store(true)
+	}
+}
+
 // End ends the call with a status code, as gRPC and Connect number them. If its handler panicked or
 // exited, returned is false. End refunds what does not count, and releases what was in flight.
 func (s *Session) End(code uint32, returned bool) {
@@ -186,7 +196,8 @@ func (s *Session) End(code uint32, returned bool) {
 		s.guard.flights.Release(s.permits, false)
 		s.permits = nil
 	}
-	if returned && s.refunds != nil {
+	broken := s.broken.Load() || s.Denied() != nil
+	if s.refunds != nil && returned && !CutShort(s.Context, code, broken) {
 		s.refunds.settle(s, code)
 	}
 }

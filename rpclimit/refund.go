@@ -30,6 +30,16 @@ func (s *Session) mayRefund(i int, taken *ratelimit.Change) {
 	s.refunds.changes = append(s.refunds.changes, refund)
 }
 
+// CutShort reports whether the client of a call with this context may be the reason why it has
+// ended with this code, for adapters: the client has left or let the deadline pass, or a message
+// was not received or not sent (broken). Then it is not known how the call would have ended, so it
+// has to count. Otherwise a client that leaves just before each answer would never be charged.
+func CutShort(ctx context.Context, code uint32, broken bool) bool {
+	_, limited := ctx.Deadline() // a handler may give up a little before it
+	ended := broken || ctx.Err() != nil || code == codeCanceled || limited && code == codeDeadlineExceeded
+	return code != 0 && ended
+}
+
 // settle refunds the tokens of the rules for which a call with this code does not count.
 func (f *refunds) settle(s *Session, code uint32) {
 	o := Outcome{s.call.Method, code, time.Since(f.begun)}

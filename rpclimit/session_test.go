@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -129,14 +130,12 @@ func TestOutcomes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
 			l := budgets(t, "9 per hour", "9 per hour")
 			g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{
 				{Name: "a", Key: all, CountOnly: tt.countOnly}, {Name: "b", Key: all},
 			}})
-			s, d := g.Begin(ctx, callOf(method), nil, true)
+			s, d := g.Begin(t.Context(), callOf(method), nil, true)
 			require.Nil(t, d)
-			cancel() // a client that leaves keeps no tokens from a refund
 			s.End(tt.code, tt.returned)
 			want := int64(9)
 			if tt.counts {
@@ -146,6 +145,56 @@ func TestOutcomes(t *testing.T) {
 			assert.EqualValues(t, 8, left(t, l, "b"))
 		})
 	}
+}
+
+// TestCutShort has calls end without an outcome, under a rule that counts only one code. Otherwise
+// a client that leaves just before each answer is never charged.
+func TestCutShort(t *testing.T) {
+	const canceled, deadlineExceeded, notFound, unauthenticated = 1, 4, 5, 16
+	tests := []struct {
+		name   string
+		end    func(s *rpclimit.Session, leave func())
+		code   uint32
+		counts bool
+	}{
+		{"another code", func(*rpclimit.Session, func()) {}, notFound, false},
+		{"another code, the client has left", func(_ *rpclimit.Session, leave func()) { leave() }, notFound, true},
+		{"success, the client has left", func(_ *rpclimit.Session, leave func()) { leave() }, 0, false},
+		{"the code, the client has left", func(_ *rpclimit.Session, leave func()) { leave() }, unauthenticated, true},
+		{"canceled", func(*rpclimit.Session, func()) {}, canceled, true},
+		{"a broken stream", func(s *rpclimit.Session, _ func()) { s.Broken() }, notFound, true},
+		{"success of a broken stream", func(s *rpclimit.Session, _ func()) { s.Broken() }, 0, false},
+		{"a denied message", func(s *rpclimit.Session, _ func()) { s.Message(nil); s.Message(nil) }, notFound, true},
+		{"a timeout of the service", func(*rpclimit.Session, func()) {}, deadlineExceeded, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := budgets(t, "9 per hour", "1 per hour")
+			g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{
+				{Name: "a", Key: all, CountOnly: func(o rpclimit.Outcome) bool { return o.Code == unauthenticated }},
+				{Name: "b", Key: all, PerMessage: true},
+			}})
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			s, d := g.Begin(ctx, callOf(method), nil, true)
+			require.Nil(t, d)
+			tt.end(s, leave)
+			s.End(tt.code, true)
+			want := int64(9)
+			if tt.counts {
+				want = 8
+			}
+			assert.Equal(t, want, left(t, l, "a"))
+		})
+	}
+	t.Run("a handler gives up before the deadline", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		assert.True(t, rpclimit.CutShort(ctx, deadlineExceeded, false))
+		assert.False(t, rpclimit.CutShort(ctx, notFound, false))
+	})
+	var none *rpclimit.Session
+	none.Broken() // to which nothing applies
 }
 
 // TestRefundWithoutABudget takes the budget away during a call. The refund is reported.

@@ -2,7 +2,10 @@ package connectlimit
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
+	"sync/atomic"
 
 	"connectrpc.com/connect"
 
@@ -36,7 +39,7 @@ func (i *interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		}
 		returned := false
 		defer func() {
-			note(ctx, err, returned)
+			note(ctx, err, returned, false)
 			s.End(codeOf(err), returned)
 		}()
 		inner := ctx
@@ -68,19 +71,18 @@ func (i *interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) co
 		if denied != nil {
 			return noted(ctx, answer(denied, peer.Protocol))
 		}
-		returned := false
+		l, returned := &limited{StreamingHandlerConn: conn, session: s}, false
 		defer func() {
-			note(ctx, err, returned)
+			note(ctx, err, returned, l.broken.Load())
 			s.End(codeOf(err), returned)
 		}()
-		if s == nil {
-			err = next(ctx, conn)
-			returned = true
-			return err
+		inner := ctx
+		if s != nil {
+			inner = s
 		}
 		policy, limit := s.Fields()
 		setFields(conn.ResponseHeader(), policy, limit)
-		err = next(s, &limited{conn, s})
+		err = next(inner, l)
 		returned = true
 		if denied := s.Denied(); denied != nil {
 			err = answer(denied, peer.Protocol)
@@ -92,7 +94,8 @@ func (i *interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) co
 // limited is a stream whose messages are counted.
 type limited struct {
 	connect.StreamingHandlerConn
-	session *rpclimit.Session
+	session *rpclimit.Session // or nil
+	broken  atomic.Bool       // a message was not received or not sent
 }
 
 // Receive takes tokens for each message that was received.
@@ -101,6 +104,9 @@ func (l *limited) Receive(m any) error {
 		return answer(denied, l.Peer().Protocol)
 	}
 	if err := l.StreamingHandlerConn.Receive(m); err != nil {
+		if !errors.Is(err, io.EOF) { // the client has not ended its messages
+			l.fail()
+		}
 		return err
 	}
 	if denied := l.session.Message(m); denied != nil {
@@ -114,7 +120,16 @@ func (l *limited) Send(m any) error {
 	if denied := l.session.Denied(); denied != nil {
 		return answer(denied, l.Peer().Protocol)
 	}
-	return l.StreamingHandlerConn.Send(m)
+	err := l.StreamingHandlerConn.Send(m)
+	if err != nil {
+		l.fail()
+	}
+	return err
+}
+
+func (l *limited) fail() {
+	l.broken.Store(true)
+	l.session.Broken()
 }
 
 func setFields(h http.Header, policy, limit string) {

@@ -3,6 +3,7 @@ package connectlimit
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,10 +12,14 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/rpclimit"
 )
 
-// outcome is the code with which a call ended, plus one. It is 0 until then.
+// outcome is the code with which a call ended, plus one. It is 0 until then, and cutShort if the
+// client may be the reason for the code.
 type outcome struct{ code atomic.Uint32 }
+
+const cutShort = math.MaxUint32
 
 type outcomeKey struct{}
 
@@ -27,15 +32,20 @@ func Watch(next http.Handler) http.Handler {
 }
 
 // note notes how a call ended. A handler that has not returned has no code.
-func note(ctx context.Context, err error, returned bool) {
-	if o, _ := ctx.Value(outcomeKey{}).(*outcome); o != nil && returned {
-		o.code.Store(codeOf(err) + 1)
+func note(ctx context.Context, err error, returned, broken bool) {
+	o, _ := ctx.Value(outcomeKey{}).(*outcome)
+	switch code := codeOf(err); {
+	case o == nil || !returned:
+	case rpclimit.CutShort(ctx, code, broken):
+		o.code.Store(cutShort)
+	default:
+		o.code.Store(code + 1)
 	}
 }
 
 // noted notes the error of a denial and returns it.
 func noted(ctx context.Context, e *connect.Error) error {
-	note(ctx, e, true)
+	note(ctx, e, true, false)
 	return e
 }
 
@@ -64,9 +74,10 @@ func Failures(res ratelimit.Response) bool {
 }
 
 // CodeIn returns a function that reports whether a call ended with one of the given codes, in any
-// protocol. It is for the CountOnly and the Block of a ratelimit.Rule. It needs [Watch]. A call of
-// which it does not know the outcome counts, such as a request that could not be decoded, or a
-// panic. With [connect.CodeUnauthenticated] only failed logins count.
+// protocol. It is for the CountOnly and the Block of a ratelimit.Rule. It needs [Watch]. A call
+// without a known outcome counts: a request that could not be decoded, a panic, or an error after
+// the client has left, broken the stream, or let its deadline pass. With
+// [connect.CodeUnauthenticated] only failed logins count.
 func CodeIn(codes ...connect.Code) func(ratelimit.Response) bool {
 	codes = slices.Clone(codes)
 	return func(res ratelimit.Response) bool {
@@ -80,6 +91,10 @@ func codeIn(res ratelimit.Response) (code uint32, known bool) {
 	if res.Panicked || res.Request == nil || res.Status == 0 {
 		return 0, false
 	}
+	o, _ := res.Request.Context().Value(outcomeKey{}).(*outcome)
+	if o != nil && o.code.Load() == cutShort {
+		return 0, false
+	}
 	// A response of gRPC can fail after its handler has succeeded, such as when it is too large.
 	for _, name := range []string{"Grpc-Status", http.TrailerPrefix + "Grpc-Status"} {
 		if text := res.Header[name]; len(text) > 0 && text[0] != "0" {
@@ -87,7 +102,6 @@ func codeIn(res ratelimit.Response) (code uint32, known bool) {
 			return uint32(n), err == nil
 		}
 	}
-	o, _ := res.Request.Context().Value(outcomeKey{}).(*outcome)
 	if o == nil || o.code.Load() == 0 {
 		return 0, false
 	}

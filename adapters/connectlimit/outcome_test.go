@@ -30,7 +30,7 @@ var outcomes = []struct {
 	{"this code", refuse, true, true},
 	{"another code", func() error { return connect.NewError(connect.CodeNotFound, errors.New("")) }, true, false},
 	{"other error", func() error { return errors.New("") }, true, false},
-	{"context", func() error { return context.Canceled }, true, false},
+	{"the client has left", func() error { return context.Canceled }, true, true},
 	{"panic", func() error { panic(http.ErrAbortHandler) }, true, true},
 }
 

@@ -2,6 +2,8 @@ package grpclimit
 
 import (
 	"context"
+	"errors"
+	"io"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -90,6 +92,9 @@ func (l *limited) RecvMsg(m any) error {
 		return toError(denied)
 	}
 	if err := l.ServerStream.RecvMsg(m); err != nil {
+		if !errors.Is(err, io.EOF) { // the client has not ended its messages
+			l.session.Broken()
+		}
 		return err
 	}
 	if denied := l.session.Message(m); denied != nil {
@@ -103,7 +108,11 @@ func (l *limited) SendMsg(m any) error {
 	if denied := l.session.Denied(); denied != nil {
 		return toError(denied)
 	}
-	return l.ServerStream.SendMsg(m)
+	err := l.ServerStream.SendMsg(m)
+	if err != nil {
+		l.session.Broken()
+	}
+	return err
 }
 
 // codeOf returns the code that the server sends for the error of a handler.
