@@ -86,7 +86,9 @@ func TestClientEndsTheCall(t *testing.T) {
 			for _, inner := range []string{"Watch and a guard", "Watch alone"} {
 				t.Run(end.name+"/"+name+"/"+inner, func(t *testing.T) {
 					l := limiter(t, ratelimit.Config{
-						Rules:   []ratelimit.Rule{{Name: "outer", Limits: ratelimit.MustParse("9 per hour"), Key: all, CountOnly: unauthenticated}},
+						Rules: []ratelimit.Rule{{
+							Name: "outer", Limits: ratelimit.MustParse("9 per hour"), Key: all, CountOnly: unauthenticated,
+						}},
 						Budgets: []ratelimit.Budget{{Name: "inner", Limits: ratelimit.MustParse("9 per hour")}},
 					})
 					var g *rpclimit.Guard

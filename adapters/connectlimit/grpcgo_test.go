@@ -77,15 +77,18 @@ func TestRetryPolicyOfGRPCWaits(t *testing.T) {
 			continue
 		}
 		next := attempts[i+1]
-		assert.GreaterOrEqual(t, next.began.Sub(a.began), a.wait, "attempt %d came early", i+1)
+		pause := next.began.Sub(a.ended)
+		assert.GreaterOrEqual(t, pause, a.wait, "attempt %d came early", i+1)
 		assert.Zero(t, next.wait, "the wait was too short")
-		late = append(late, next.began.Sub(a.ended)-a.wait)
+		late = append(late, pause-a.wait)
 	}
 	require.GreaterOrEqual(t, len(late), 6, "denials")
 	slices.Sort(late)
 	median := late[len(late)/2]
 	t.Logf("%d denials; waited longer than RetryInfo: median %v, most %v", len(late), median, late[len(late)-1])
 	assert.Less(t, median, 5*time.Millisecond)
+	// A busy machine can run any client late. No wait is the 20 seconds of the policy itself.
+	assert.Less(t, late[len(late)-1], time.Second)
 }
 
 // TestInterceptorAnswersGRPC has a client of grpc-go understand a denial of the interceptor.

@@ -70,7 +70,7 @@ func TestRetryPolicyWaitsAsLongAsRetryInfoSays(t *testing.T) {
 		require.Positive(t, wait)
 		next := attempts[i+1]
 		pause := next.began.Sub(a.ended)
-		assert.GreaterOrEqual(t, next.began.Sub(a.began), wait, "attempt %d came early", i+1)
+		assert.GreaterOrEqual(t, pause, wait, "attempt %d came early", i+1)
 		assert.NoError(t, next.err, "the wait was too short")
 		late = append(late, pause-wait)
 	}
@@ -79,4 +79,6 @@ func TestRetryPolicyWaitsAsLongAsRetryInfoSays(t *testing.T) {
 	median := late[len(late)/2]
 	t.Logf("%d denials; waited longer than RetryInfo: median %v, most %v", len(late), median, late[len(late)-1])
 	assert.Less(t, median, 5*time.Millisecond)
+	// A busy machine can run any client late. No wait is the 20 seconds of the policy itself.
+	assert.Less(t, late[len(late)-1], time.Second)
 }
