@@ -103,7 +103,6 @@ type Session struct {
 	fewPermits [1]inflight.Permit
 	refunds    *refunds // what CountOnly may refund, or nil
 	denied     atomic.Pointer[Denial]
-	broken     atomic.Bool // a message was not received or not sent
 }
 
 type sessionKey struct{}
@@ -129,13 +128,15 @@ func (s *Session) begin(ctx context.Context, rules []*rule, msg any) *Denial {
 		s.decisions, s.rules = s.one[:], rules
 		s.mayRefund(0, &ch)
 	default:
+		var room [few]ratelimit.Change
 		t := taking{guard: s.guard, call: &s.call}
-		if d := t.take(ctx, rules, msg); d != nil {
+		changes, d := t.take(ctx, rules, msg, room[:0])
+		if d != nil {
 			return d
 		}
 		s.decisions, s.rules = t.ds, t.rules
-		for i := range t.rules {
-			s.mayRefund(i, &t.changes[i])
+		for i := range changes {
+			s.mayRefund(i, &changes[i])
 		}
 	}
 	return nil
@@ -164,8 +165,10 @@ func (s *Session) takeMessage(msg any) *Denial {
 		var ch ratelimit.Change
 		return s.guard.takeOne(s, &s.call, rules, msg, &d, &ch)
 	}
+	var room [few]ratelimit.Change
 	t := taking{guard: s.guard, call: &s.call}
-	return t.take(s, rules, msg)
+	_, d := t.take(s, rules, msg, room[:0])
+	return d
 }
 
 // Denied returns what Message has returned first, or nil. A handler that ignores a denial must not
@@ -181,8 +184,8 @@ func (s *Session) Denied() *Denial {
 // the end of the client's messages. If the call ends with an error, it then has no outcome. Broken
 // is safe for concurrent use.
 func (s *Session) Broken() {
-	if s != nil {
-		s.broken.Store(true)
+	if s != nil && s.refunds != nil {
+		s.refunds.broken.Store(true)
 	}
 }
 
@@ -196,8 +199,7 @@ func (s *Session) End(code uint32, returned bool) {
 		s.guard.flights.Release(s.permits, false)
 		s.permits = nil
 	}
-	broken := s.broken.Load() || s.Denied() != nil
-	if s.refunds != nil && returned && !CutShort(s.Context, code, broken) {
+	if s.refunds != nil && returned {
 		s.refunds.settle(s, code)
 	}
 }

@@ -2,6 +2,7 @@ package rpclimit
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -13,6 +14,7 @@ type refunds struct {
 	begun   time.Time
 	rules   []*rule
 	changes []ratelimit.Change // of rules
+	broken  atomic.Bool        // a message was not received or not sent
 }
 
 // mayRefund notes what the rule of a decision has taken, if its CountOnly may refund it.
@@ -42,6 +44,9 @@ func CutShort(ctx context.Context, code uint32, broken bool) bool {
 
 // settle refunds the tokens of the rules for which a call with this code does not count.
 func (f *refunds) settle(s *Session, code uint32) {
+	if CutShort(s.Context, code, f.broken.Load() || s.Denied() != nil) {
+		return
+	}
 	o := Outcome{s.call.Method, code, time.Since(f.begun)}
 	changes := f.changes[:0]
 	for i, r := range f.rules {

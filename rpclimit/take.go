@@ -3,6 +3,7 @@ package rpclimit
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -35,33 +36,40 @@ func (g *Guard) takeOne(
 	if err == nil && d.Allowed {
 		return nil
 	}
-	t := taking{g, c, rules, []ratelimit.Change{*ch}, []ratelimit.Decision{*d}}
-	denial := t.finish(ctx, err)
+	t := taking{g, c, rules, []ratelimit.Decision{*d}}
+	denial := t.finish(ctx, []ratelimit.Change{*ch}, err)
 	*d = t.ds[0]
 	return denial
 }
 
-// taking takes tokens for one call or message.
+// few is the number of rules for whose changes callers of take have room on their stack.
+const few = 3
+
+// taking takes tokens for one call or message. The changes are not in it, because its other fields
+// escape to the heap.
 type taking struct {
-	guard   *Guard
-	call    *Call
-	rules   []*rule              // that apply
-	changes []ratelimit.Change   // of rules
-	ds      []ratelimit.Decision // of rules
+	guard *Guard
+	call  *Call
+	rules []*rule              // that apply
+	ds    []ratelimit.Decision // of rules
 }
 
-// take takes the tokens of several rules in one step.
-func (t *taking) take(ctx context.Context, rules []*rule, msg any) *Denial {
-	if d := t.prepare(ctx, rules, msg); d != nil || len(t.rules) == 0 {
-		return d
+// take takes the tokens of several rules in one step. It appends the changes of the rules that
+// apply to changes.
+func (t *taking) take(
+	ctx context.Context, rules []*rule, msg any, changes []ratelimit.Change,
+) ([]ratelimit.Change, *Denial) {
+	changes, d := t.prepare(ctx, rules, msg, changes)
+	if d != nil || len(t.rules) == 0 {
+		return changes, d
 	}
-	return t.finish(ctx, t.apply(ctx))
+	return changes, t.finish(ctx, changes, t.apply(ctx, changes))
 }
 
 // finish waits for the tokens if they were denied and all rules have time.
-func (t *taking) finish(ctx context.Context, err error) *Denial {
+func (t *taking) finish(ctx context.Context, changes []ratelimit.Change, err error) *Denial {
 	if err == nil && t.worst() >= 0 && t.patience() > 0 {
-		err = t.wait(ctx)
+		err = t.wait(ctx, changes)
 	}
 	if err != nil {
 		return t.failure(ctx, err)
@@ -70,27 +78,29 @@ func (t *taking) finish(ctx context.Context, err error) *Denial {
 }
 
 // prepare finds the keys and costs.
-func (t *taking) prepare(ctx context.Context, rules []*rule, msg any) *Denial {
-	t.changes = make([]ratelimit.Change, 0, len(rules))
-	t.rules = make([]*rule, 0, len(rules))
+func (t *taking) prepare(
+	ctx context.Context, rules []*rule, msg any, changes []ratelimit.Change,
+) ([]ratelimit.Change, *Denial) {
+	t.rules = rules
 	for _, r := range rules {
 		k, ok := t.guard.keyOf(ctx, t.call, &r.target)
 		switch {
 		case ok:
-			t.rules = append(t.rules, r)
-			t.changes = append(t.changes, ratelimit.Change{
+			changes = append(changes, ratelimit.Change{
 				Kind: store.Take, Rule: r.name, Key: k, Cost: t.guard.costOf(ctx, t.call, r, msg),
 			})
 		case r.missing == ratelimit.DenyRequest:
-			return noKey(&r.target)
+			return nil, noKey(&r.target)
+		default:
+			t.rules = slices.DeleteFunc(slices.Clone(t.rules), func(other *rule) bool { return other == r })
 		}
 	}
-	return nil
+	return changes, nil
 }
 
 // apply tries to take the tokens.
-func (t *taking) apply(ctx context.Context) (err error) {
-	t.ds, err = t.guard.limiter.Apply(ctx, t.changes...)
+func (t *taking) apply(ctx context.Context, changes []ratelimit.Change) (err error) {
+	t.ds, err = t.guard.limiter.Apply(ctx, changes...)
 	return err
 }
 
@@ -120,11 +130,11 @@ func (t *taking) patience() time.Duration {
 }
 
 // wait waits until the tokens are taken, or a rule denies them for longer than it may wait.
-func (t *taking) wait(ctx context.Context) error {
+func (t *taking) wait(ctx context.Context, changes []ratelimit.Change) error {
 	index := t.worst()
 	meter := new(inflight.Meter) // its estimate is not used
 	places := []inflight.Permit{
-		{Rule: t.rules[index].Name, Key: t.changes[index].Key, Max: maxWaiting, Meter: meter},
+		{Rule: t.rules[index].Name, Key: changes[index].Key, Max: maxWaiting, Meter: meter},
 		{Max: maxWaitingAll, Meter: meter}, // of all rules and keys
 	}
 	if full, _ := t.guard.waiting.Take(places); full != nil {
@@ -133,7 +143,7 @@ func (t *taking) wait(ctx context.Context) error {
 	defer t.guard.waiting.Release(places, false)
 	end := time.Now().Add(t.patience())
 	if len(t.rules) == 1 {
-		return t.waitInOrder(ctx, end)
+		return t.waitInOrder(ctx, end, &changes[0])
 	}
 	for {
 		worst := t.worst()
@@ -151,7 +161,7 @@ func (t *taking) wait(ctx context.Context) error {
 			timer.Stop()
 			return ctx.Err()
 		}
-		if err := t.apply(ctx); err != nil {
+		if err := t.apply(ctx, changes); err != nil {
 			return err
 		}
 		if worst := t.worst(); worst >= 0 && t.patience() == 0 {
@@ -170,13 +180,12 @@ func late(ctx context.Context, then time.Time) bool {
 const grace = 10 * time.Millisecond
 
 // waitInOrder waits for the tokens of a single rule, in the queue of its budget if that has one.
-func (t *taking) waitInOrder(ctx context.Context, end time.Time) error {
+func (t *taking) waitInOrder(ctx context.Context, end time.Time, ch *ratelimit.Change) error {
 	if t.ds[0].RetryAfter > time.Until(end) {
 		return nil
 	}
 	until, cancel := context.WithDeadline(ctx, end.Add(grace))
 	defer cancel()
-	ch := &t.changes[0]
 	err := t.guard.limiter.Wait(until, ch.Rule, ch.Key, ch.Cost)
 	var denied *ratelimit.DeniedError
 	switch {

@@ -276,3 +276,25 @@ func TestModes(t *testing.T) {
 	require.NoError(t, l.SetMode("a", ratelimit.Enforce))
 	assert.EqualValues(t, 2, left(t, l, "a"))
 }
+
+// A rule that does not apply to a call leaves the other rules as they are.
+func TestOneOfSeveralRulesIsSkipped(t *testing.T) {
+	none := rpclimit.ByUser(func(context.Context) string { return "" })
+	l := budgets(t, "9 per hour", "9 per hour", "9 per hour")
+	g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{
+		{Name: "a", Key: none, OnMissingKey: ratelimit.SkipRule},
+		{Name: "b", Key: all, CountOnly: rpclimit.Failures},
+		{Name: "c", Key: all},
+	}})
+	for range 2 { // the rules of the Guard itself do not change
+		s, d := g.Begin(t.Context(), callOf(method), nil, false)
+		require.Nil(t, d)
+		ds := rpclimit.Decisions(s)
+		require.Len(t, ds, 2)
+		assert.Equal(t, "b", ds[0].Rule)
+		assert.Equal(t, "c", ds[1].Rule)
+		s.End(0, true)
+	}
+	assert.EqualValues(t, 9, left(t, l, "b"), "refunded")
+	assert.EqualValues(t, 7, left(t, l, "c"))
+}
