@@ -36,8 +36,6 @@ package ratelimit
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -66,11 +64,6 @@ type Limiter struct {
 	shared    map[string]*counters // by name of rule
 	observers []*Hooks
 }
-
-// ErrNoRule means that a limiter has no rule or budget of that name.
-var ErrNoRule = errors.New("no such rule")
-
-func noRule(name string) error { return fmt.Errorf("ratelimit: %w: %q", ErrNoRule, name) }
 
 // New returns a Limiter for cfg. If cfg is invalid, the error joins a [*ConfigError] for every
 // mistake.

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -28,6 +29,11 @@ type table struct {
 	sources []clientip.Source // how rules and lists find addresses
 	off     bool              // SetEnabled(false)
 }
+
+// ErrNoRule means that a limiter has no rule or budget of that name.
+var ErrNoRule = errors.New("no such rule")
+
+func noRule(name string) error { return fmt.Errorf("ratelimit: %w: %q", ErrNoRule, name) }
 
 // A ruleSet is the rules of one route or decorator, in one decision. It is immutable.
 type ruleSet struct {
