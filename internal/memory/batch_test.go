@@ -91,7 +91,7 @@ func TestTableKeepsFreeSlots(t *testing.T) {
 			newLimit(t, "r", 0, 2, time.Second, 0), newLimit(t, "r", 1, 9, time.Second, 0),
 			newLimit(t, "r", 2, 3, time.Minute, 0), newLimit(t, "r", 3, 5, time.Second, 0),
 		}
-		for range 3000 {
+		for range 500 {
 			s, now := newStore(1000)
 			for range 60 {
 				k := user(fmt.Sprint(random.IntN(4)))

@@ -21,6 +21,7 @@ type flood struct {
 	name    string
 	maxKeys int
 	hours   int
+	short   int      // seconds instead of one hour, with the race detector
 	scale   int      // a tenth of everything if it is 10: of places and of requests a second
 	limits  []string // of the flood, such as "3 per day"; it asks under each in turn
 	key     func(n int) store.Key
@@ -67,7 +68,7 @@ var floods = []flood{
 		limits: []string{"20 per 24h"}, key: inNetwork, newcomer: 10,
 	},
 	{
-		name: "of a slow rule, little room", maxKeys: 1000, hours: 1, scale: 1,
+		name: "of a slow rule, little room", maxKeys: 1000, hours: 1, short: 300, scale: 1,
 		limits: []string{"3 per 24h"}, key: inNetwork, newcomer: 300, first: true,
 	},
 	{
@@ -79,7 +80,7 @@ var floods = []flood{
 		limits: []string{"3 per 24h"}, key: madeUp,
 	},
 	{
-		name: "of a slow rule, by header, little room", maxKeys: 1000, hours: 1, scale: 1,
+		name: "of a slow rule, by header, little room", maxKeys: 1000, hours: 1, short: 600, scale: 1,
 		limits: []string{"3 per 24h"}, key: madeUp, first: true,
 	},
 	{
@@ -87,15 +88,15 @@ var floods = []flood{
 		limits: []string{"fast"}, key: inNetwork,
 	},
 	{
-		name: "of the fast rule, little room", maxKeys: 1000, hours: 1, scale: 1,
+		name: "of the fast rule, little room", maxKeys: 1000, hours: 1, short: 300, scale: 1,
 		limits: []string{"fast"}, key: inNetwork,
 	},
 	{
-		name: "of a rule between", maxKeys: 1000, hours: 1, scale: 1,
+		name: "of a rule between", maxKeys: 1000, hours: 1, short: 300, scale: 1,
 		limits: []string{"20 per 1h"}, key: inNetwork, newcomer: 100,
 	},
 	{
-		name: "of a rule between, by header", maxKeys: 1000, hours: 1, scale: 1,
+		name: "of a rule between, by header", maxKeys: 1000, hours: 1, short: 300, scale: 1,
 		limits: []string{"20 per 1h"}, key: madeUp, member: 200,
 	},
 	{
@@ -114,8 +115,8 @@ var floods = []flood{
 // A flood costs known clients at most 1 % of their requests and new ones at most 10 %. (It costs
 // new clients of the same rule all of their requests if the keys show no network.)
 //
-// With the race detector, and in short mode, the large floods have a fiftieth of everything, and
-// the small ones last ten minutes.
+// With the race detector, and in short mode, the large floods have a 200th of everything, and the
+// small ones last five or ten minutes. With less, chance would decide.
 func TestFloodsCostOthersLittle(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
@@ -157,8 +158,13 @@ func (sim *simulation) ask(n *toll, l *store.Limit, k store.Key) {
 func (f *flood) run(t *testing.T) {
 	length, scale := f.hours*3600, f.scale
 	if raceEnabled || testing.Short() {
-		if length, scale = 600, 1; f.hours > 1 {
-			length, scale = f.hours*3600, 50
+		switch {
+		case f.hours == 1:
+			length = f.short
+		case f.maxKeys < 100_000:
+			scale = 50
+		default:
+			scale = 200
 		}
 	}
 	s, now := newStore(f.maxKeys / scale)

@@ -27,12 +27,12 @@ func applyBatchOnly(s *Store, ops []store.Op) error {
 // TestBothWaysAgree sends the same random batches to two stores with one clock and one seed. The
 // first store decides by ApplyKnown if it can. The second store never does. After each batch all
 // Results and both whole states must be equal. There is one goroutine, in which the race detector
-// has nothing to find. With the detector there is a quarter of the seeds.
+// has nothing to find. With the detector there is an eighth of the seeds.
 func TestBothWaysAgree(t *testing.T) {
 	var sum counts
 	seeds := 300
 	if raceEnabled { // make cover runs this without the detector
-		seeds = 75
+		seeds = 38
 	}
 	for seed := range uint64(seeds) {
 		d := newDuel(t, seed)

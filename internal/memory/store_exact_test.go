@@ -40,7 +40,7 @@ func TestBucketAgreesWithRationalNumbers(t *testing.T) {
 	}
 }
 
-// requireExact compares 20,000 random takes with a store in rational numbers, and 5,000 with the
+// requireExact compares 20,000 random takes with a store in rational numbers, and 2,000 with the
 // race detector, which has nothing to find in one goroutine.
 func requireExact(t *testing.T, l *store.Limit, rnd *rand.Rand) {
 	t.Helper()
@@ -49,7 +49,7 @@ func requireExact(t *testing.T, l *store.Limit, rnd *rand.Rand) {
 	interval := float64(l.Period()) / float64(l.Count())
 	takes := 20_000
 	if raceEnabled { // make cover runs this without the detector
-		takes = 5_000
+		takes = 2_000
 	}
 	for i := range takes {
 		cost := rnd.Int64N(4)
@@ -76,7 +76,7 @@ func requireExact(t *testing.T, l *store.Limit, rnd *rand.Rand) {
 func TestNoDriftInTenMillionDecisions(t *testing.T) {
 	decisions := 10_000_000
 	if raceEnabled || testing.Short() {
-		decisions = 200_000
+		decisions = 50_000
 	}
 	for _, tc := range []struct {
 		name   string
