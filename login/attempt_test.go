@@ -30,7 +30,7 @@ const (
 
 // Attackers send all their attempts at once. As many passwords are checked as the limit says.
 func TestEveryAttackIsLimitedExactly(t *testing.T) {
-	const attempts = 2000
+	const attempts = 1000
 	for _, tc := range []struct {
 		name             string
 		addresses, users int

@@ -15,35 +15,35 @@ import (
 	"github.com/ratelimit-go/ratelimit/login"
 )
 
-// One network fails for six hours, from as many addresses as it likes. Honest users who log in for
-// the first time notice nothing. With the race detector the network fails a quarter as often, five
-// times as often as it may. All times and results are the same.
+// One network fails for six hours, from as many addresses as it likes, and twenty times as often as
+// it may. Honest users who log in for the first time notice nothing. With the race detector, and in
+// short mode, it fails for two hours, and six times as often as it may, under a lower total.
 func TestOneNetworkCannotUseUpTheTotal(t *testing.T) {
+	hours, perHour, cfg := 6, 4000, login.Config{}
+	if raceEnabled || testing.Short() {
+		hours, perHour, cfg.Total = 2, 1200, ratelimit.MustParse("600 per hour")
+	}
 	for name, from := range map[string]func(i int) string{
 		"a /48 of IPv6": func(i int) string { return fmt.Sprintf("[2001:db8:1:%x::1]", i%84) },
 		"a /24 of IPv4": func(i int) string { return fmt.Sprintf("203.0.113.%d", i%256) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newRoute(t, newLimiter(t, ratelimit.Config{Hooks: unreported()}), login.Config{})
+				s := newRoute(t, newLimiter(t, ratelimit.Config{Hooks: unreported()}), cfg)
 				honest, denied := 0, 0
-				failures, between := 24_000, 12 // honest users
-				if raceEnabled {
-					failures, between = 6_000, 3
-				}
-				for i := range failures {
+				for i := range hours * perHour {
 					s.try(from(i), fmt.Sprint("user", i), "guess")
-					if i%between == 0 {
+					if i%12 == 0 {
 						honest++
 						if s.try(address(honest), fmt.Sprint("honest", honest), "secret") != 200 {
 							denied++
 						}
 					}
-					time.Sleep(6 * time.Hour / time.Duration(failures))
+					time.Sleep(time.Hour / time.Duration(perHour))
 				}
-				assert.Equal(t, 2000, honest)
+				assert.Equal(t, hours*perHour/12, honest)
 				assert.Zero(t, denied)
-				assert.Equal(t, int64(2000+200+1199), s.checks.Load(), "a burst of 200, then 200 per hour for six hours")
+				assert.Equal(t, int64(honest+200+200*hours-1), s.checks.Load(), "a burst of 200, then 200 per hour")
 			})
 		})
 	}
@@ -80,7 +80,8 @@ func TestAnAccountRemembersFewPairs(t *testing.T) {
 }
 
 // The database compares without accents. With Found, all spellings have the limits of one account.
-// They are tried for an hour, five times a second, or once a second with the race detector.
+// They are tried for an hour, five times a second. With the race detector, and in short mode, it is
+// every three seconds.
 func TestSpellingsOfOneAccount(t *testing.T) {
 	for name, tc := range map[string]struct{ addresses, checks int }{
 		"many addresses": {200, 39}, "one address": {1, 5 + 10},
@@ -99,8 +100,8 @@ func TestSpellingsOfOneAccount(t *testing.T) {
 					w.WriteHeader(http.StatusUnauthorized)
 				}))
 				pause := 200 * time.Millisecond
-				if raceEnabled {
-					pause = time.Second
+				if raceEnabled || testing.Short() {
+					pause = 3 * time.Second
 				}
 				for i := range time.Hour / pause {
 					serve(h, attempt(address(int(i)%tc.addresses), fmt.Sprint("v%C3%ADctim", i%1000), "guess"))
