@@ -82,6 +82,12 @@ func newInstance(t testing.TB, client redis.UniversalClient, limits string, cfg 
 	t.Helper()
 	s, err := redisstore.New(client, redisstore.Config{})
 	require.NoError(t, err)
+	return newInstanceOn(t, s, limits, cfg)
+}
+
+// newInstanceOn is newInstance for a store that there is.
+func newInstanceOn(t testing.TB, s store.Store, limits string, cfg ratelimit.Config) *instance {
+	t.Helper()
 	i := &instance{store: &observed{Store: s}, reasons: map[store.Reason]int{}}
 	cfg.Store = i.store
 	if cfg.OnStoreFailure == "" {
@@ -99,6 +105,7 @@ func newInstance(t testing.TB, client redis.UniversalClient, limits string, cfg 
 		}
 		cfg.Rules = []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse(limits), Key: ratelimit.ByClientIP()}}
 	}
+	var err error
 	i.Limiter, err = ratelimit.New(cfg)
 	require.NoError(t, err)
 	i.take = takeFrom(i.Limiter)

@@ -1,7 +1,7 @@
 // Package rueidisstore makes a redisstore.Store from a client of rueidis, which pipelines the
 // commands of all callers.
 //
-//	client, err := rueidis.NewClient(rueidis.ClientOption{
+//	client, err := rueidisstore.NewClient(rueidis.ClientOption{
 //		InitAddress:  []string{"localhost:6379"},
 //		DisableCache: true,
 //	})
@@ -15,6 +15,7 @@ package rueidisstore
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -26,21 +27,31 @@ import (
 // New returns a Store that uses client. It does not close the client. It sets Config.Sharded for
 // the client of a Cluster. It returns an error if client is nil or cfg is invalid.
 //
+// Make the client by [NewClient]. Any other client of rueidis works too, but takes up to eleven
+// seconds to notice that the network has forgotten a connection.
+//
 // Rueidis retries only commands that do no harm twice, and it keeps to the deadline of a decision.
-// It makes new connections within that deadline too, so the deadline must be longer than three
-// round trips. Set Dialer.KeepAlive and ConnWriteTimeout to 500 ms, or the client takes up to
-// eleven seconds to notice that the network has forgotten a connection.
+// A new connection takes longer than a decision. So after a decision without an answer, the client
+// connects in a goroutine. The goroutine ends within a second, or within five deadlines if they are
+// longer.
 func New(client rueidis.Client, cfg redisstore.Config) (*redisstore.Store, error) {
 	if client == nil {
 		return nil, errors.New("rueidisstore: the client is nil")
 	}
-	cfg.Sharded = cfg.Sharded || client.Mode() == rueidis.ClientModeCluster
-	return redisstore.NewWith(&scripter{Client: client}, cfg)
+	c := &scripter{Client: client, cluster: client.Mode() == rueidis.ClientModeCluster}
+	if w, ok := client.(watched); ok {
+		c.Client, c.conns = w.Client, w.conns
+	}
+	cfg.Sharded = cfg.Sharded || c.cluster
+	return redisstore.NewWith(c, cfg)
 }
 
 // scripter is a client of rueidis as a Scripter.
 type scripter struct {
 	rueidis.Client
+	cluster bool
+	conns   *conns // nil if they are not known
+	dialer  dialer
 
 	// unknown is a script that the server did not know, and that a call had no time to send after
 	// that. The next call sends its text at once.
@@ -51,37 +62,57 @@ type scripter struct {
 func (c *scripter) RunScript(
 	ctx context.Context, script *redisstore.Script, keys []string, arg []byte,
 ) (string, error) {
-	n, text := int64(len(keys)), rueidis.BinaryString(arg)
-	var reply string
-	var err error
-	send := c.unknown.Load() == script
-	if !send {
-		evalsha := c.B().Evalsha().Sha1(script.Hash()).Numkeys(n).Key(keys...).Arg(text).Build()
-		reply, err = c.Do(ctx, evalsha).ToString()
-		answer, ok := rueidis.IsRedisErr(err)
-		send = ok && strings.HasPrefix(answer.Error(), "NOSCRIPT")
+	cmd := c.command("EVALSHA", script.Hash(), keys, arg)
+	text := c.unknown.Load() == script
+	if text {
+		cmd = c.command("EVAL", script.Text(), keys, arg)
 	}
-	if send {
-		eval := c.B().Eval().Script(script.Text()).Numkeys(n).Key(keys...).Arg(text).Build()
-		if reply, err = c.Do(ctx, eval).ToString(); err != nil {
-			c.unknown.Store(script)
-		} else {
-			c.unknown.CompareAndSwap(script, nil)
-		}
+	g := c.dialer.group(cmd.Slot())
+	reply, err := c.send(ctx, g, keys[0], cmd)
+	answer, answered := rueidis.IsRedisErr(err)
+	if !text && answered && strings.HasPrefix(answer.Error(), "NOSCRIPT") {
+		text = true
+		reply, err = c.send(ctx, g, keys[0], c.command("EVAL", script.Text(), keys, arg))
+		answer, answered = rueidis.IsRedisErr(err)
 	}
-	if answer, ok := rueidis.IsRedisErr(err); ok {
+	if text {
+		c.learn(script, err == nil)
+	}
+	if answered {
 		said := redisstore.ServerError(answer.Error())
 		if said.Renews() && c.Mode() == rueidis.ClientModeStandalone {
-			c.hangUp(ctx, keys[0])
+			c.hangUp(ctx)
 		}
 		return "", said
 	}
 	return reply, err
 }
 
-// hangUp lets the server end a connection, so that the client dials again, and resolves the name of
-// the server again. The client would keep it for as long as the server answers, be it with errors.
-// The client sends a command for a key on any of its connections, so each failure ends one of them.
-func (c *scripter) hangUp(ctx context.Context, key string) {
-	_ = c.Do(ctx, c.B().Arbitrary("QUIT").Keys(key).Build())
+// learn says whether the server knows the text of script now.
+func (c *scripter) learn(script *redisstore.Script, known bool) {
+	if known {
+		c.unknown.CompareAndSwap(script, nil)
+	} else {
+		c.unknown.Store(script)
+	}
+}
+
+// command returns the command that runs a script. The client of one server sends commands whose
+// keys it does not know on the first of its connections, and others on any of them. With one
+// connection, a call that finds it usable tells the next call that it is usable.
+func (c *scripter) command(name, script string, keys []string, arg []byte) rueidis.Completed {
+	b := c.B().Arbitrary(name, script, strconv.Itoa(len(keys)))
+	if c.cluster {
+		b = b.Keys(keys...)
+	} else {
+		b = b.Args(keys...)
+	}
+	return b.Args(rueidis.BinaryString(arg)).Build()
+}
+
+// hangUp lets the server end the connection, so that the client dials again, and resolves the name
+// of the server again. The client would keep it for as long as the server answers, be it with
+// errors.
+func (c *scripter) hangUp(ctx context.Context) {
+	_ = c.Do(ctx, c.B().Arbitrary("QUIT").Build())
 }
