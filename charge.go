@@ -94,8 +94,8 @@ func (e *engine) settle(r *http.Request, a *admission, settling []settlement, re
 	}
 }
 
-// takeDry counts a request under the rules in DryRun, and adds what they took to a.
-func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) {
+// takeDry counts a request under the rules in DryRun. It returns what they took, and adds it to a.
+func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) (dry verdict.Charged) {
 	for _, o := range dryRuns {
 		c := e.newCall()
 		if o.plan == nil {
@@ -111,6 +111,7 @@ func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) {
 			c.CountNear()
 			taken, all := c.Taken(), a.all()
 			all.Ops, all.From = append(all.Ops, taken.Ops...), append(all.From, taken.From...)
+			dry.Ops, dry.From = append(dry.Ops, taken.Ops...), append(dry.From, taken.From...)
 		default:
 			o.rule.tally.DryRun.Add(1)
 			if hook := e.hooks.Load().DryRun; hook != nil {
@@ -121,6 +122,7 @@ func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) {
 		}
 		e.free(c)
 	}
+	return dry
 }
 
 // cost returns what the request costs under the named rule, or reserved if it was not charged.

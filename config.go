@@ -95,7 +95,8 @@ type Hooks struct {
 	_ [0]func()
 
 	// Decided is called for each request that a rule or a list decided, before the response. The
-	// iterator yields the decision of each rule. It is valid only during the call.
+	// iterator yields the decision of each rule, except of rules in [DryRun] that would deny the
+	// request: DryRun is told of these before. The iterator is valid only during the call.
 	Decided func(r *http.Request, d Decision, rules iter.Seq[Decision])
 	// Denied is called for each denied request, before the response.
 	Denied func(r *http.Request, d Decision)

@@ -134,7 +134,7 @@ func TestHooks(t *testing.T) {
 		want []string
 	}{
 		{at("/free"), []string{"response"}},
-		{at("/blocked"), []string{"decided /blocked p ", "by many true", "by p true", "response"}},
+		{at("/blocked"), []string{"decided /blocked p ", "by many true", "by p true", "by observed true", "response"}},
 		{at("/blocked"), []string{"decided /blocked p limit", "by many true", "by p false", "denied /blocked p limit", "response"}},
 		{
 			at("/blocked"),

@@ -88,13 +88,9 @@ func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		ctx = s
 	}
 	a, text := e.newAdmission(ctx, &c.Verdict, worst)
-	if len(c.dryRuns) > 0 {
-		e.takeDry(r, a, c.dryRuns)
-	}
+	dry := e.takeDry(r, a, c.dryRuns)
 	e.allowed(&c.Verdict, c.applied)
-	if hook := e.hooks.Load().Decided; hook != nil {
-		e.tellDecided(hook, r, &c.Verdict)
-	}
+	e.tellDecided(r, &c.Verdict, &dry)
 	e.setFields(w.Header(), &c.Verdict, text, &a.values)
 	settling := append([]settlement(nil), c.settling...)
 	e.free(c)
@@ -175,9 +171,7 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 	}
 	a, text := e.newAdmission(r.Context(), &v, worst)
 	e.allowed(&v, set.rules)
-	if hook := e.hooks.Load().Decided; hook != nil {
-		e.tellDecided(hook, r, &v)
-	}
+	e.tellDecided(r, &v, nil)
 	e.setFields(w.Header(), &v, text, &a.values)
 	given := a.carry(r)
 	defer refund.HandBack(r, given)

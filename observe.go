@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"iter"
 	"net/http"
 
 	"github.com/ratelimit-go/ratelimit/internal/fanout"
@@ -46,13 +45,17 @@ func (e *engine) tellError(ctx context.Context, err error) {
 // silently calls a function that reports errors. Its own panic is not reported.
 func silently(f func()) { _ = report.Safely(func() error { f(); return nil }) }
 
-// tellDecided calls the hook Decided.
-func (e *engine) tellDecided(
-	hook func(*http.Request, Decision, iter.Seq[Decision]), r *http.Request, v *verdict.Verdict,
-) {
+// tellDecided calls the hook Decided. Rules in DryRun have charged dry, unless it is nil.
+func (e *engine) tellDecided(r *http.Request, v *verdict.Verdict, dry *verdict.Charged) {
+	hook := e.hooks.Load().Decided
+	if hook == nil {
+		return
+	}
 	decided := v.Copy() // so that a verdict on the stack stays there if there is no hook
 	var d Decision
-	conclude(decided, &d)
+	if conclude(decided, &d); dry != nil {
+		decided.Ops, decided.From = append(decided.Ops, dry.Ops...), append(decided.From, dry.From...)
+	}
 	e.safely(r.Context(), "Decided", func() { hook(r, d, decisions(decided)) })
 }
 

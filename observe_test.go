@@ -350,3 +350,33 @@ func TestCountersOfUnlimitedRules(t *testing.T) {
 		}
 	})
 }
+
+// Decided is told of rules in DryRun that would allow the request, and DryRun of the others.
+func TestDecidedYieldsRulesInDryRun(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store) {
+		wild := rule("wild", "2 per hour")
+		wild.Mode = ratelimit.DryRun
+		var told []string
+		l := newLimiter(t, ratelimit.Config{
+			Store: s, OnStoreFailure: ratelimit.FailClosed, Rules: []ratelimit.Rule{rule("strict", "3 per hour"), wild},
+			Hooks: ratelimit.Hooks{
+				Decided: func(_ *http.Request, d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]) {
+					text := fmt.Sprintf("%t by %s:", d.Allowed, d.Rule)
+					for d := range rules {
+						text += fmt.Sprintf(" %s %d", d.Rule, d.Remaining)
+					}
+					told = append(told, text)
+				},
+				DryRun: func(_ *http.Request, d ratelimit.Decision) { told = append(told, "dry run of "+d.Rule) },
+			},
+		})
+		h := l.Handler(ok)
+		for range 4 {
+			serve(h, request("192.0.2.1:1"))
+		}
+		assert.Equal(t, []string{
+			"true by strict: strict 2 wild 1", "true by strict: strict 1 wild 0",
+			"dry run of wild", "true by strict: strict 0", "false by strict: strict 0",
+		}, told)
+	})
+}

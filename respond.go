@@ -30,9 +30,7 @@ func (e *engine) deny(w http.ResponseWriter, r *http.Request, v *verdict.Verdict
 	if !v.Counted {
 		e.denied(rl, d.Reason)
 	}
-	if hook := e.hooks.Load().Decided; hook != nil {
-		e.tellDecided(hook, r, v)
-	}
+	e.tellDecided(r, v, nil)
 	e.write(w, r, &d, v, m, told)
 }
 

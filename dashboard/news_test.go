@@ -164,16 +164,21 @@ func TestOpenPageShowsAnAttackAtOnce(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		sent(4) // at once, and once per second
 		h := l.Handler(ok)
-		request(h, "mallory", 2)
+		request(h, "mallory", 1)
 		sent(0)
-		request(h, "mallory", 1) // the last token of per-user, and one too many for the trial
+		request(h, "mallory", 1) // the last token of the trial
 		got := sent(1)
+		assert.Contains(t, got.html, `data-key="trial global:all"`)
+		assert.Contains(t, got.html, "No rule in dry-run mode would have denied")
+		time.Sleep(time.Microsecond) // so short that no message of a second comes between
+		request(h, "mallory", 1)     // one too many for the trial, and the last token of per-user
+		got = sent(1)
 		assert.Equal(t, time.Since(start), got.after)
 		assert.Contains(t, got.html, `data-key="trial global:all"`)
 		assert.Contains(t, got.html, `data-key="per-user user:mallory"`)
 		assert.Contains(t, got.html, "No request was denied")
 
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(time.Microsecond) // so short that no message of a second comes between
 		require.Equal(t, 429, request(h, "mallory", 1))
 		got = sent(1)
 		assert.Equal(t, time.Since(start), got.after)

@@ -40,6 +40,7 @@ type watch struct {
 	next                 atomic.Int64 // when to take a sample, in nanoseconds since 1970
 	sample               func(now time.Time, first []ruled)
 	visitors             sync.Pool // of *visitor
+	tried                sync.Map  // of []ratelimit.Key, by *http.Request: see try
 }
 
 func newWatch(nearShare float64) *watch {
@@ -60,8 +61,8 @@ func newWatch(nearShare float64) *watch {
 // hooks returns the hooks by which a limiter tells w what happens.
 func (w *watch) hooks() ratelimit.Hooks {
 	return ratelimit.Hooks{
-		Decided: func(_ *http.Request, d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]) {
-			w.decided(d, rules)
+		Decided: func(r *http.Request, d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]) {
+			w.decided(d, rules, w.triedBy(r)...)
 		},
 		Taken: func(_ context.Context, d ratelimit.Decision) {
 			if d.Allowed && d.Reason != "" && d.Reason != ratelimit.ReasonStore {
@@ -69,7 +70,10 @@ func (w *watch) hooks() ratelimit.Hooks {
 			}
 			w.decided(d, func(yield func(ratelimit.Decision) bool) { yield(d) })
 		},
-		DryRun: func(_ *http.Request, d ratelimit.Decision) { w.wouldDeny(&d) },
+		DryRun: func(r *http.Request, d ratelimit.Decision) {
+			w.wouldDeny(&d)
+			w.try(r, d.Key)
+		},
 		Blocked: func(_ context.Context, b ratelimit.Blocked) {
 			now := time.Now()
 			text := "blocked for " + length(b.Until.Sub(now))
@@ -97,6 +101,21 @@ func (w *watch) wouldDeny(d *ratelimit.Decision) {
 	w.news.tell(dryRunNews, d.Rule, now)
 }
 
+// try notes a key of a request that a rule in dry-run mode would deny. The decision on the request
+// does not tell it, but the request has come from this key all the same.
+func (w *watch) try(r *http.Request, k ratelimit.Key) {
+	keys, _ := w.tried.Load(r)
+	before, _ := keys.([]ratelimit.Key)
+	w.tried.Store(r, append(before, k))
+}
+
+// triedBy returns the keys that were noted for r, and forgets them.
+func (w *watch) triedBy(r *http.Request) []ratelimit.Key {
+	keys, _ := w.tried.LoadAndDelete(r)
+	all, _ := keys.([]ratelimit.Key)
+	return all
+}
+
 // ruledOf returns what the decision of a rule has added to the counters of rules.
 func (w *watch) ruledOf(rule string, allowed bool, rules iter.Seq[ratelimit.Decision]) (list []ruled) {
 	if !allowed {
@@ -120,8 +139,11 @@ func (w *watch) failed(err error) {
 	w.events.add(event{at: time.Now(), level: "warn", text: err.Error()})
 }
 
-// decided counts the decision on one request and takes a sample if it is time.
-func (w *watch) decided(d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]) {
+// decided counts the decision on one request and takes a sample if it is time. Rules in dry-run mode
+// would deny the request for the keys in tried.
+func (w *watch) decided(
+	d ratelimit.Decision, rules iter.Seq[ratelimit.Decision], tried ...ratelimit.Key,
+) {
 	now := time.Now()
 	if next := w.next.Load(); now.UnixNano() >= next && w.next.CompareAndSwap(next, nextSlot(now)) {
 		w.sample(now, w.ruledOf(d.Rule, d.Allowed, rules))
@@ -136,6 +158,9 @@ func (w *watch) decided(d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]
 	v := w.visitors.Get().(*visitor)
 	v.watch, v.now, v.n = w, now, 0
 	rules(v.visit)
+	for _, k := range tried {
+		v.ask(k)
+	}
 	if v.n == 0 && !d.Key.IsZero() {
 		w.asking.Add(d.Key, 0, now)
 	}
@@ -176,12 +201,17 @@ func (v *visitor) count(r ratelimit.Decision) bool {
 		v.watch.near.Add(subject{r.Key, r.Rule}, 100*r.Remaining/burst(r.Limit), v.now)
 		v.watch.news.tell(nearNews, r.Rule, v.now)
 	}
-	if v.n < len(v.keys) && !r.Key.IsZero() && !slices.Contains(v.keys[:v.n], r.Key) {
-		v.keys[v.n] = r.Key
-		v.n++
-		v.watch.asking.Add(r.Key, 0, v.now)
-	}
+	v.ask(r.Key)
 	return true
+}
+
+// ask counts a key of the request, once.
+func (v *visitor) ask(k ratelimit.Key) {
+	if v.n < len(v.keys) && !k.IsZero() && !slices.Contains(v.keys[:v.n], k) {
+		v.keys[v.n] = k
+		v.n++
+		v.watch.asking.Add(k, 0, v.now)
+	}
 }
 
 // little reports whether d leaves so little of a burst that stats.Rule.NearLimit counts it.

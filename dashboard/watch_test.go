@@ -64,3 +64,32 @@ func TestNearShareOfTheLimiter(t *testing.T) {
 		assert.Contains(t, body, "less than "+c.note+" of the burst left")
 	}
 }
+
+// A page shows clients near a limit, and who asks most, while all rules are tried out.
+func TestDryRunIsShown(t *testing.T) {
+	rule := func(name, limits string, mode ratelimit.Mode) ratelimit.Rule {
+		return ratelimit.Rule{Name: name, Limits: ratelimit.MustParse(limits), Mode: mode}
+	}
+	for name, rules := range map[string][]ratelimit.Rule{
+		"all in dry run": {rule("a", "10 per hour", ratelimit.DryRun), rule("b", "12 per hour", ratelimit.DryRun)},
+		"one in force":   {rule("a", "10 per hour", ratelimit.DryRun), rule("c", "100 per hour", ratelimit.Enforce)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := ratelimit.New(ratelimit.Config{Rules: rules})
+			require.NoError(t, err)
+			p := newPage(t, l, Config{})
+			request(l.Handler(ok), "", 9)
+			v := p.view(now(), false)
+			require.Len(t, v.Near.List, 1)
+			assert.Equal(t, clientView{Who: who{Text: "addr:192.0.2.1"}, Rule: "a", Least: "1", Left: "10 %"}, v.Near.List[0])
+			request(l.Handler(ok), "", 6)
+			v = p.view(now(), false)
+			require.Len(t, v.Asking.List, 1)
+			assert.Equal(t, "15", v.Asking.List[0].Least, "each request counts once")
+			assert.Empty(t, v.Asking.List[0].Most)
+			left := 0
+			p.watch.tried.Range(func(any, any) bool { left++; return true })
+			assert.Zero(t, left)
+		})
+	}
+}
