@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Something rises under a rule if it happens more than twice as often in a window as in any window
-// of late. What has not happened for newsQuiet rises when it happens once.
+// Something rises under a rule if it happens more than twice as often in a window as in any recent
+// window. What has not happened for newsQuiet rises when it happens once.
 const (
 	newsWindow = time.Second / 4
 	newsQuiet  = 10 * time.Second
 )
 
 // Each news is a rendering and a message to each page. An attack is several news within a tenth of
-// a second, because several rules see it, so newsBurst may come at once. On average there is one per
-// newsPause at most: with hundreds of rules, something is always rising.
+// a second, because several rules see it, so newsBurst may come at once. On average there is at most
+// one per newsPause: with hundreds of rules, something is always rising.
 const (
 	newsBurst = 4
 	newsPause = 2 * time.Second
@@ -91,7 +91,7 @@ func (n *news) deliver() {
 	}
 }
 
-// wakeAll closes the channel of next, if anybody waits for it.
+// wakeAll closes the channel of next, if a page waits for it.
 func (n *news) wakeAll() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -114,13 +114,13 @@ func (n *news) next() <-chan struct{} {
 	return n.wake
 }
 
-// rising finds out whether something happens more often than of late. An attack causes thousands of
+// rising finds out whether something happens more often than before. An attack causes thousands of
 // calls, so it has no lock. If calls at the end of a window meet, some of them count in the other
 // window.
 type rising struct {
 	began atomic.Int64 // of the window, in nanoseconds since 1970
 	n     atomic.Int64 // how often it happened in the window
-	most  atomic.Int64 // how often it happened in a window of late
+	most  atomic.Int64 // how often it happened in a recent window
 }
 
 // add notes that it has happened once, and reports whether it rises with that. It reports so once

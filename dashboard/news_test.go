@@ -17,7 +17,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-func TestRisingIsMoreThanTwiceAsOftenAsOfLate(t *testing.T) {
+func TestRisingIsMoreThanTwiceAsOftenAsBefore(t *testing.T) {
 	var r rising
 	now := int64(time.Hour)
 	window := func(times int) (at []int) { // when it rises in a window

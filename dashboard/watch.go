@@ -102,7 +102,7 @@ func (w *watch) wouldDeny(d *ratelimit.Decision) {
 }
 
 // try notes a key of a request that a rule in dry-run mode would deny. The decision on the request
-// does not tell it, but the request has come from this key all the same.
+// does not tell it.
 func (w *watch) try(r *http.Request, k ratelimit.Key) {
 	keys, _ := w.tried.Load(r)
 	before, _ := keys.([]ratelimit.Key)
@@ -139,8 +139,8 @@ func (w *watch) failed(err error) {
 	w.events.add(event{at: time.Now(), level: "warn", text: err.Error()})
 }
 
-// decided counts the decision on one request and takes a sample if it is time. Rules in dry-run mode
-// would deny the request for the keys in tried.
+// decided counts the decision on one request and takes a sample if it is time. Rules in dry-run
+// mode would deny the request for the keys in tried.
 func (w *watch) decided(
 	d ratelimit.Decision, rules iter.Seq[ratelimit.Decision], tried ...ratelimit.Key,
 ) {
