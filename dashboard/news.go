@@ -15,8 +15,8 @@ const (
 )
 
 // Each news is a rendering and a message to each page. An attack is several news within a tenth of
-// a second, because several rules see it, so newsBurst may come at once. On average there is at most
-// one per newsPause: with hundreds of rules, something is always rising.
+// a second, because several rules see it, so newsBurst may come at once. On average there is one
+// per newsPause at most: with hundreds of rules, something is always rising.
 const (
 	newsBurst = 4
 	newsPause = 2 * time.Second
