@@ -1,7 +1,6 @@
 package promlimit
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -70,40 +69,6 @@ func TestOperatingNamesMetricsThatExist(t *testing.T) {
 
 // metric finds names of metrics and of recording rules in an expression.
 var metric = regexp.MustCompile(`\b(rule:)?ratelimit_[a-z0-9_:]+`)
-
-func TestDashboardUsesMetricsThatExist(t *testing.T) {
-	var dashboard struct {
-		Panels []struct {
-			ID      int
-			Title   string
-			GridPos struct{ X, Y, W, H int }
-			Targets []struct{ Expr string }
-		}
-	}
-	require.NoError(t, json.Unmarshal([]byte(read(t, "grafana.json")), &dashboard))
-	known, used := gathered(t), map[string]bool{}
-	taken, ids := map[[2]int]string{}, map[int]bool{}
-	for _, p := range dashboard.Panels {
-		assert.False(t, ids[p.ID], "%s: id %d is taken", p.Title, p.ID)
-		ids[p.ID] = true
-		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
-			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
-				assert.Empty(t, taken[[2]int{x, y}], "%s covers another panel", p.Title)
-				taken[[2]int{x, y}] = p.Title
-			}
-		}
-		for _, target := range p.Targets {
-			names := metric.FindAllString(target.Expr, -1)
-			assert.NotEmpty(t, names, "%s: %s", p.Title, target.Expr)
-			for _, name := range names {
-				name = strings.TrimSuffix(name, "_bucket")
-				assert.Contains(t, known, name, "%s: %s", p.Title, target.Expr)
-				used[name] = true
-			}
-		}
-	}
-	assert.Equal(t, slices.Sorted(maps.Keys(known)), slices.Sorted(maps.Keys(used)), "each metric is shown")
-}
 
 func TestAlertsUseMetricsThatExist(t *testing.T) {
 	text := read(t, "alerts.yaml")

@@ -24,7 +24,7 @@ func (s *service) get(ctx context.Context, path, client string) (int, error) {
 }
 
 // inFlight has requests in flight while Prometheus scrapes, and one request over the limit.
-func inFlight(t *testing.T, p *prometheus, s *service) {
+func inFlight(t *testing.T, p *prometheus, s *service, d *grafana) {
 	t.Helper()
 	statuses := make(chan int, 3)
 	for range 3 {
@@ -41,6 +41,7 @@ func inFlight(t *testing.T, p *prometheus, s *service) {
 	assert.Equal(t, 3, p.value(`ratelimit_inflight{job="shop",rule="slow"}`))
 	assert.Equal(t, 1, p.value(`ratelimit_requests_total{job="shop",rule="slow",reason="in-flight"}`))
 	sameFromOpenTelemetry(t, p)
+	d.ask(t, p)
 	close(s.release)
 	for range 3 {
 		assert.Equal(t, http.StatusOK, <-statuses)
@@ -50,7 +51,7 @@ func inFlight(t *testing.T, p *prometheus, s *service) {
 }
 
 // held has a request that waits while Prometheus scrapes, and a request that waits for a second.
-func held(t *testing.T, p *prometheus, s *service) {
+func held(t *testing.T, p *prometheus, s *service, d *grafana) {
 	t.Helper()
 	get := func(ctx context.Context, path string) {
 		status, err := s.get(ctx, path, "held")
@@ -71,6 +72,7 @@ func held(t *testing.T, p *prometheus, s *service) {
 	assert.Equal(t, 0, p.value(`ratelimit_waiting{job="shop",rule="held"}`))
 	assert.Equal(t, 1, p.value(`ratelimit_held_total{job="shop",rule="held"}`))
 	sameFromOpenTelemetry(t, p)
+	d.ask(t, p)
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 	until(t, func() bool { return p.value(`ratelimit_waiting{job="shop",rule="waiting"}`) == 0 })

@@ -17,14 +17,15 @@ import (
 )
 
 func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
+	d := readDashboard(t)
 	t.Run("memory", func(t *testing.T) {
 		s := serve(t, policy(t))
 		p := startPrometheus(t, map[string]string{"shop": s.addr + "/metrics", "otel": s.addr + "/otel"})
 		compare(t, p, load(t, s.addr, 10_000), 10_000)
 		assert.Positive(t, p.value(`ratelimit_memory_keys{job="shop"}`))
 		assert.Equal(t, 1_000_000, p.value(`ratelimit_memory_max_keys{job="shop"}`))
-		inFlight(t, p, s)
-		held(t, p, s)
+		inFlight(t, p, s, d)
+		held(t, p, s, d)
 		sameFromOpenTelemetry(t, p)
 		pageIsValid(t, s)
 	})
@@ -47,9 +48,14 @@ func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 		stop()
 		storeIsDown(t, p, s)
 		sameFromOpenTelemetry(t, p)
-		dashboardWorks(t, p)
+		d.ask(t, p)
+		d.variablesWork(t, p)
+		alertsWork(t, p)
 		pageIsValid(t, s)
 	})
+	if !t.Failed() {
+		d.allShown(t)
+	}
 }
 
 // compare compares what Prometheus says with what the clients saw.
