@@ -21,6 +21,7 @@ func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		s := serve(t, policy(t))
 		p := startPrometheus(t, map[string]string{"shop": s.addr + "/metrics", "otel": s.addr + "/otel"})
+		p.await(2) // rates count from the first scrape on
 		compare(t, p, load(t, s.addr, 10_000), 10_000)
 		assert.Positive(t, p.value(`ratelimit_memory_keys{job="shop"}`))
 		assert.Equal(t, 1_000_000, p.value(`ratelimit_memory_max_keys{job="shop"}`))
@@ -41,6 +42,7 @@ func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 		cfg.StoreTimeout = 30 * time.Second // the machine is busy, and no call may be lost
 		s := serve(t, cfg)
 		p := startPrometheus(t, map[string]string{"shop": s.addr + "/metrics", "otel": s.addr + "/otel"})
+		p.await(2)
 		saw := load(t, s.addr, redisRequests)
 		compare(t, p, saw, redisRequests)
 		storeAnswers(t, p, saw)
