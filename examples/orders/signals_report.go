@@ -35,11 +35,12 @@ Why a signal can be late:
 
 - A limit must be used up first. The total of logins takes 15 failures, and 250 guesses per second
   need 60 ms for that. If the calm is fast, honest clients feel the first queue as early.
-- A rule that denies for lack of a key has no limit to come near. Its would-be denials are counted, but
-  an open page is not woken for them. It shows them with its next message, up to a second later.
-- An open page is woken at most once between two messages. If an honest client came near a limit in
-  the second before the attack, the page waits for its next message.
-- On busy processors each step of a page waits for its turn, as each request does.
+- A rule that denies for lack of a key has no limit to come near. Its would-be denials are counted,
+  and wake an open page.
+- An open page is woken at once when would-be denials or clients near a limit begin to rise under a
+  rule. If four rules have just woken it, it shows the next one with its message of each second.
+- Counters are read ten times per second. So the page is sometimes sooner.
+- On busy processors a step of a page can wait for its turn, as each request does.
 
 ## What was seen
 

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,6 @@ const (
 	costRules = 200
 	costKeys  = 10_000
 	costPages = 50
-	frameTime = time.Second // of the page
 )
 
 // costService is a service of 200 rules, with its page.
@@ -51,28 +51,74 @@ func costService(tb testing.TB) (service, page *httptest.Server) {
 	return service, page
 }
 
-// openPages starts another process that opens streams and reads them until stop is called.
-func openPages(tb testing.TB, url string) (stop func()) {
+// readers is another process that reads open pages.
+type readers struct {
+	tb    testing.TB
+	tell  io.WriteCloser
+	hear  *bufio.Reader
+	ended func() error
+}
+
+// startReaders starts the process. It opens no page yet.
+func startReaders(tb testing.TB, url string) *readers {
 	tb.Helper()
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), readPages+"="+url)
+	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	require.NoError(tb, err)
 	out, err := c.StdoutPipe()
 	require.NoError(tb, err)
 	require.NoError(tb, c.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(tb, err)
-	require.Equal(tb, "open\n", line)
-	return func() { _ = c.Process.Kill(); _ = c.Wait() }
+	r := &readers{tb, in, bufio.NewReader(out), c.Wait}
+	tb.Cleanup(func() { _ = in.Close(); _ = r.ended() })
+	return r
+}
+
+// do opens or closes all pages, and returns when that is done.
+func (r *readers) do(what string) {
+	r.tb.Helper()
+	_, err := io.WriteString(r.tell, what+"\n")
+	require.NoError(r.tb, err)
+	answer, err := r.hear.ReadString('\n')
+	require.NoError(r.tb, err)
+	require.Equal(r.tb, what+"\n", answer)
 }
 
 // readPages is the variable of the environment that makes a process of this test read pages.
 const readPages = "READ_PAGES"
 
-// readAll opens streams and reads them.
+// readAll opens and closes pages as the standard input says, until that ends.
 func readAll(url string) error {
 	var group sync.WaitGroup
+	stop := func() {}
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		switch lines.Text() {
+		case "open":
+			ctx, cancel := context.WithCancel(context.Background())
+			stop = cancel
+			if err := readSome(ctx, url, &group); err != nil {
+				return err
+			}
+		case "close":
+			stop()
+			group.Wait()
+		}
+		fmt.Println(lines.Text())
+	}
+	stop()
+	return lines.Err()
+}
+
+// readSome opens costPages pages, each with a connection of its own, and reads them until ctx ends.
+func readSome(ctx context.Context, url string, group *sync.WaitGroup) error {
 	for range costPages {
-		res, err := http.Get(url + "/events")
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/events", nil)
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(r)
 		if err != nil {
 			return err
 		}
@@ -81,8 +127,6 @@ func readAll(url string) error {
 		}
 		group.Go(func() { _, _ = io.Copy(io.Discard, res.Body); _ = res.Body.Close() })
 	}
-	fmt.Println("open")
-	group.Wait()
 	return nil
 }
 
@@ -117,40 +161,6 @@ func load(url string, d time.Duration) []time.Duration {
 	group.Wait()
 	slices.Sort(all)
 	return all
-}
-
-// BenchmarkOpenPages compares the times of a service of 200 rules and 10,000 users without and with
-// 50 open pages, in turns, so that other programs on the machine disturb both alike. It reports
-// medians of all turns. Another process reads the pages, on the same machine.
-func BenchmarkOpenPages(b *testing.B) {
-	service, page := costService(b)
-	load(service.URL, 2*time.Second)
-	var p50, p99 [2][]float64
-	turn := func(i int) {
-		times := load(service.URL, 2*time.Second)
-		at := func(share float64) float64 {
-			return float64(times[int(share*float64(len(times)))].Microseconds()) / 1000
-		}
-		p50[i], p99[i] = append(p50[i], at(0.5)), append(p99[i], at(0.99))
-	}
-	b.ResetTimer()
-	for range b.N {
-		turn(0)
-		stop := openPages(b, page.URL)
-		time.Sleep(frameTime) // the first messages are the longest, and come once
-		turn(1)
-		stop()
-	}
-	for i, name := range []string{"without", "with"} {
-		b.ReportMetric(median(p50[i]), "ms-p50-"+name)
-		b.ReportMetric(median(p99[i]), "ms-p99-"+name)
-	}
-	b.ReportMetric(median(p99[1])/median(p99[0]), "p99-ratio")
-}
-
-func median(list []float64) float64 {
-	slices.Sort(list)
-	return list[len(list)/2]
 }
 
 // BenchmarkDecision compares a decision without and with a page that observes the limiter.

@@ -80,6 +80,38 @@ func TestFindAndReset(t *testing.T) {
 	b.quiet(t)
 }
 
+// The support desk sees what the login knows of an account, and unlocks it.
+func TestLookUpAndUnlock(t *testing.T) {
+	s := newScene(t)
+	b := newTab(t)
+	for range 8 {
+		s.Send("POST", "/login", scene66.String(), "bob@example.com")
+	}
+	require.Equal(t, 429, s.Send("POST", "/login", scene66.String(), "bob@example.com"))
+	b.do(t, chromedp.Navigate(serve(t, s, "/debug/limits/", s.Page)),
+		chromedp.SendKeys(`input[name=account]`, "Bob@example.com"),
+		chromedp.SendKeys(`input[name=addr]`, scene66.String()),
+		chromedp.Click(`form[action=account] button`), chromedp.WaitVisible(`.found`))
+	main := b.text(t, ".standing")
+	for _, text := range []string{"this account, from this address", scene66.String(), "0 of 5", "denied for", "login-total"} {
+		assert.Contains(t, main, text)
+	}
+	assert.NotContains(t, eval[string](t, b, `location.href`), "bob")
+	b.do(t, chromedp.Click(`.found button[value=unlock]`), chromedp.WaitVisible(`#confirm`))
+	assert.Contains(t, b.text(t, "main"), scene66.String())
+	b.do(t, chromedp.Click(`#confirm`), chromedp.WaitVisible(`h2.info`))
+	assert.Equal(t, 401, s.Send("POST", "/login", scene66.String(), "bob@example.com"))
+	require.Len(t, s.Actions(), 1)
+	assert.Equal(t, scene66, s.Actions()[0].Addr)
+
+	// The form of the page unlocks without a look-up too.
+	b.do(t, chromedp.Click(`.steps a`), chromedp.WaitVisible(`input[name=account]`),
+		chromedp.SendKeys(`input[name=account]`, "carol"),
+		chromedp.Click(`form[action=account] button[value=unlock]`), chromedp.WaitVisible(`#confirm`))
+	assert.Contains(t, b.text(t, "main"), "carol")
+	b.quiet(t)
+}
+
 // Rule names, keys, labels and the title are full of HTML, and stay text.
 func TestHTMLStaysText(t *testing.T) {
 	const evil = `"'><img/src=x/onerror=window.pwned=1><script>window.pwned=1</script>`
