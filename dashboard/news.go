@@ -15,8 +15,9 @@ const (
 )
 
 // Each news is a rendering and a message to each page. An attack is several news within a tenth of
-// a second, because several rules see it, so newsBurst may come at once. On average there is one
-// per newsPause at most: with hundreds of rules, something is always rising.
+// a second, because several rules see it, so newsBurst of a kind may come at once. On average there
+// is one of a kind per newsPause at most: with hundreds of rules, something is always rising. The
+// kinds do not share, so clients near a limit never hide that others are denied.
 const (
 	newsBurst = 4
 	newsPause = 2 * time.Second
@@ -28,32 +29,35 @@ const maxNews = 4000
 // topic is what can be news.
 type topic struct {
 	rule string
-	what what
+	kind kind
 }
 
-type what int8
+// kind is a kind of news. Several are a set.
+type kind uint32
 
 const (
-	nearNews what = iota
+	nearNews kind = 1 << iota
 	dryRunNews
 	denialNews
 )
+
+const kinds = 3
 
 // news wakes open pages when something rises under a rule. Otherwise they would show it with their
 // next message, up to a second later.
 type news struct {
 	rates   sync.Map // of *rising, by topic
 	topics  atomic.Int64
-	paid    atomic.Int64 // until when the news so far have used up their time, in Unix nanoseconds
-	pending atomic.Bool  // pages are not woken yet
-	at      atomic.Int64 // when they were last woken, in Unix nanoseconds
+	pending atomic.Uint32       // the kinds of news of which pages are not woken yet
+	paid    [kinds]atomic.Int64 // until when the news of a kind have used up their time, as in at
+	at      atomic.Int64        // when pages were last woken, in nanoseconds since 1970
 	mu      sync.Mutex
 	wake    chan struct{} // closed by the next news
 }
 
 // tell notes that something has happened under a rule. If that is news, deliver wakes the pages.
-func (n *news) tell(what what, rule string, now time.Time) {
-	key, at := topic{rule, what}, now.UnixNano()
+func (n *news) tell(kind kind, rule string, now time.Time) {
+	key := topic{rule, kind}
 	entry, known := n.rates.Load(key)
 	if !known {
 		if n.topics.Add(1) > maxNews {
@@ -62,31 +66,34 @@ func (n *news) tell(what what, rule string, now time.Time) {
 		}
 		entry, _ = n.rates.LoadOrStore(key, new(rising))
 	}
-	if entry.(*rising).add(at) && n.afford(at) {
-		n.pending.Store(true)
+	if entry.(*rising).add(now.UnixNano()) {
+		n.pending.Or(uint32(kind))
 	}
 }
 
-// afford reports whether there may be news now.
-func (n *news) afford(at int64) bool {
-	for {
-		paid := n.paid.Load()
+// afford reports whether there may be news of one of the kinds now, and counts it for each.
+func (n *news) afford(of kind, now time.Time) (yes bool) {
+	at := now.UnixNano()
+	for i := range n.paid {
+		paid := n.paid[i].Load()
 		next := max(paid, at) + int64(newsPause)
-		if next > at+newsBurst*int64(newsPause) {
-			return false
+		if of>>i&1 == 0 || next > at+newsBurst*int64(newsPause) {
+			continue
 		}
-		if n.paid.CompareAndSwap(paid, next) {
-			return true
-		}
+		yes = n.paid[i].CompareAndSwap(paid, next) || yes // or another request delivers the same
 	}
+	return yes
 }
 
 // deliver wakes the pages if there is news, and lets them go first. On busy processors they would
 // wait for their turn as long as each request does: in examples/orders, they told of attacks on
 // passwords 50 to 150 ms later. The caller is a request whose rules have told of something, so it
 // is usually of the client that pages are to show.
-func (n *news) deliver() {
-	if n.pending.Load() && n.pending.Swap(false) && n.wakeAll() {
+func (n *news) deliver(now time.Time) {
+	if n.pending.Load() == 0 {
+		return
+	}
+	if of := kind(n.pending.Swap(0)); of != 0 && n.afford(of, now) && n.wakeAll() {
 		runtime.Gosched()
 	}
 }

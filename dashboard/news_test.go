@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -46,13 +47,13 @@ func TestRisingIsMoreThanTwiceAsOftenAsBefore(t *testing.T) {
 	assert.Equal(t, []int{1}, window(1), "after quiet")
 }
 
-// Several news may come at once, and on average one in two seconds.
+// Several news of a kind may come at once, and on average one in two seconds.
 func TestNewsAreBounded(t *testing.T) {
 	n, now := new(news), time.Unix(1_000_000, 0)
 	told := func(rule string) bool {
 		wake := n.next()
 		n.tell(denialNews, rule, now)
-		n.deliver()
+		n.deliver(now)
 		select {
 		case <-wake:
 			return true
@@ -75,6 +76,21 @@ func TestNewsAreBounded(t *testing.T) {
 	assert.Equal(t, 1, count())
 	now = now.Add(time.Hour)
 	assert.Equal(t, newsBurst, count())
+	wake := n.next()
+	n.tell(nearNews, "another kind", now)
+	n.deliver(now)
+	_, open := <-wake
+	assert.False(t, open)
+	for range 99 { // one request, however many rules tell of it
+		n.tell(dryRunNews, fmt.Sprint(rand.Int()), now)
+	}
+	for range newsBurst {
+		n.tell(dryRunNews, fmt.Sprint(rand.Int()), now)
+		wake = n.next()
+		n.deliver(now)
+		_, open = <-wake
+		assert.False(t, open)
+	}
 }
 
 // What happens, under which rule, is each news of its own.
@@ -82,14 +98,14 @@ func TestNewsByTopic(t *testing.T) {
 	n, now := new(news), time.Unix(1_000_000, 0)
 	for _, topic := range []topic{{"a", nearNews}, {"a", dryRunNews}, {"a", denialNews}, {"b", denialNews}} {
 		wake := n.next()
-		n.tell(topic.what, topic.rule, now)
+		n.tell(topic.kind, topic.rule, now)
 		select {
 		case <-wake:
 			assert.Fail(t, "the request has not told everything yet")
 		default:
 		}
-		n.tell(topic.what, topic.rule, now)
-		n.deliver()
+		n.tell(topic.kind, topic.rule, now)
+		n.deliver(now)
 		select {
 		case <-wake:
 		default:
@@ -129,7 +145,7 @@ func TestNewsGoFirst(t *testing.T) {
 			runtime.Gosched() // until the page waits
 		}
 		n.tell(denialNews, "r", time.Now())
-		n.deliver()
+		n.deliver(time.Now())
 		if seen.Load() {
 			first++
 		}

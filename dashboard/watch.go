@@ -166,7 +166,7 @@ func (w *watch) decided(
 	}
 	v.watch = nil
 	w.visitors.Put(v)
-	w.news.deliver()
+	w.news.deliver(now)
 }
 
 // deniedBy returns the rule that denied, or what else did.

@@ -38,7 +38,7 @@ Why a signal can be late:
 - A rule that denies for lack of a key has no limit to come near. Its would-be denials are counted,
   and wake an open page.
 - An open page is woken at once when would-be denials or clients near a limit begin to rise under a
-  rule. If four rules have just woken it, it shows the next one with its message of each second.
+  rule. If four have just woken it, it shows the next one with its message of each second.
 - Counters are read ten times per second. So the page is sometimes sooner.
 - On busy processors a step of a page can wait for its turn, as each request does.
 
