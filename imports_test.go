@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 	"browser":       {".", "internal/respond", "internal/routes"},
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/report", "internal/told"},
-	"rpclimit":      {".", "clientip", "store", "internal/inflight", "internal/report", "internal/respond"},
+	"rpclimit":      {".", "clientip", "store", "internal/guard", "internal/inflight", "internal/report", "internal/respond"},
 	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store", "support"},
 	"tokenbudget":   {".", "store", "internal/report"},
 }
@@ -78,6 +78,7 @@ var mayImport = map[string][]string{
 // mayImport allows. Only tests of packages above the root, and of storetest, know the root.
 var testsMayImport = map[string][]string{
 	"store":           {"storetest"},
+	"rpclimit":        {"storetest"},
 	"internal/memory": {"storetest"},
 	"internal/guard":  {"storetest", "internal/memory", "internal/storefake"},
 	"storetest":       {".", "internal/memory", "internal/storefake"},

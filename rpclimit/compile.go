@@ -11,7 +11,6 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/report"
-	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -23,6 +22,7 @@ type Guard struct {
 	source   *source
 	plans    plans
 	flights  *inflight.Counter // calls in flight
+	leases   *inflight.Leases  // of flights; nil without a Store
 	waiting  *inflight.Counter // calls that wait for tokens
 	reporter *report.Reporter
 }
@@ -43,12 +43,6 @@ type rule struct {
 	alone bool // the budget has a Block, so [ratelimit.Limiter.Apply] takes no other change with it
 }
 
-type flight struct {
-	target
-	max   int
-	meter inflight.Meter // which knows of no call, so a denied call is told to wait for a second
-}
-
 // New returns a Guard for cfg. If cfg is not valid, the error joins a [*ratelimit.ConfigError] for
 // every mistake.
 func New(cfg Config) (*Guard, error) {
@@ -67,6 +61,7 @@ func New(cfg Config) (*Guard, error) {
 		exempt = nil
 	}
 	rules, flights := g.compileRules(m), g.compileFlights(m)
+	g.compileStore(m)
 	if m.err == nil {
 		g.makePlans(rules, flights, exempt)
 		g.checkAlone(m, rules)
@@ -125,30 +120,6 @@ func (g *Guard) compileRules(m *mistakes) (rules []*rule) {
 		rules = append(rules, r)
 	}
 	return rules
-}
-
-func (g *Guard) compileFlights(m *mistakes) (flights []*flight) {
-	names := map[string]bool{}
-	for i := range g.cfg.InFlight {
-		field := fmt.Sprintf("InFlight[%d]", i)
-		in := &g.cfg.InFlight[i]
-		f := &flight{max: in.Max}
-		f.target = m.target(field, in.Name, in.Methods, in.Key, in.OnMissingKey)
-		f.hidden = in.Hidden
-		switch {
-		case !respond.ValidName(in.Name):
-			m.add(field+".Name", fmt.Errorf("%s: want 1 to 64 printable ASCII characters "+
-				"without quotes and backslashes", quote(in.Name)))
-		case names[in.Name]:
-			m.add(field+".Name", fmt.Errorf("%s is there twice: want another name", quote(in.Name)))
-		}
-		names[in.Name] = true
-		if in.Max < 1 || in.Max > 1_000_000 {
-			m.add(field+".Max", fmt.Errorf("%d: want from 1 to 1,000,000", in.Max))
-		}
-		flights = append(flights, f)
-	}
-	return flights
 }
 
 // standsAlone reports whether the budget of this name has a Block or a MaxWait, which its limiter

@@ -16,6 +16,15 @@ type Config struct {
 	Rules []Rule
 	// InFlight are bounds on the calls that run at the same time.
 	InFlight []InFlight
+	// Store, if non-nil, counts the calls in flight of all instances together. It must be a
+	// [store.Leaser], and is usually the Store of the Limiter. If it fails, each process counts for
+	// itself until it answers again. Nil always does so.
+	Store ratelimit.Store
+	// StoreTimeout is the longest time that a call of the Store may take. Zero means 50 ms.
+	StoreTimeout time.Duration
+	// LeaseTTL is how long the calls in flight of an instance that died still count, from a second
+	// to an hour. Zero means 30 seconds.
+	LeaseTTL time.Duration
 	// Exempt are patterns of methods to which nothing applies: see Rule.Methods.
 	Exempt []string
 	// Fields sends RateLimit and RateLimit-Policy with responses: see [Session.Fields]. Their texts
@@ -73,9 +82,10 @@ type Rule struct {
 
 // InFlight bounds the calls of a key that run at the same time. A call counts from before its
 // tokens are taken until its handler has returned or panicked. A stream counts while it is open.
-// Each process counts for itself.
+// Each process counts for itself, unless the Config has a Store.
 type InFlight struct {
-	// Name appears in denials: 1 to 64 printable ASCII characters, different for each InFlight.
+	// Name appears in denials: 1 to 64 printable ASCII characters, different for each InFlight. In
+	// a Store it counts together with the InFlight of a [ratelimit.Rule] of the same name.
 	Name string
 	// Methods are patterns: see Rule.Methods.
 	Methods []string

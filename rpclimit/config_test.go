@@ -22,6 +22,7 @@ func TestEveryMistakeIsReported(t *testing.T) {
 			{Name: "a", PerMessage: true, CountOnly: rpclimit.Failures, MaxWait: time.Microsecond},
 		},
 		InFlight: []rpclimit.InFlight{{}, {Name: "x", Max: -1}, {Name: "x", Max: 1}},
+		Store:    ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), StoreTimeout: 50, LeaseTTL: 30,
 	})
 	want := []string{
 		`Exempt: pattern "Service/Method": want "/pkg.Service/Method", "/pkg.Service/*" or "*"`,
@@ -35,6 +36,8 @@ func TestEveryMistakeIsReported(t *testing.T) {
 		`InFlight[0].Max: 0: want from 1 to 1,000,000`,
 		`InFlight[1].Max: -1`,
 		`InFlight[2].Name: "x" is there twice`,
+		`StoreTimeout: 50ns: want at least`, `LeaseTTL: 30ns: want 1s to 1h`,
+		`Store: *ratelimit.MemoryStore: want a store.Leaser`,
 	}
 	for _, text := range want {
 		assert.ErrorContains(t, err, text)

@@ -25,6 +25,9 @@
 //	...
 //	server := grpc.NewServer(grpclimit.ServerOptions(guard)...)
 //
+// Calls in flight are counted in this process, or in a store with leases for all instances: see
+// Config.Store.
+//
 // All rules of a call are decided in one step: all are charged, or none is. A denied call costs
 // nothing. A call without a key shares one bucket with all others without a key. An error or a
 // panic of a function in a Config is reported, and never makes a call free.

@@ -37,39 +37,10 @@ func (g *Guard) Begin(ctx context.Context, c Call, msg any, stream bool) (*Sessi
 		}
 	}
 	if d := s.begin(ctx, rules, msg); d != nil {
-		if len(s.permits) > 0 {
-			g.flights.Release(s.permits, false)
-		}
+		s.leave()
 		return nil, g.deny(ctx, &s.call, d)
 	}
 	return s, nil
-}
-
-// enter takes the permits of a call.
-func (g *Guard) enter(s *Session) *Denial {
-	s.permits = s.fewPermits[:0]
-	for _, f := range s.plan.flights {
-		k, ok := g.keyOf(s.Context, &s.call, &f.target)
-		switch {
-		case ok:
-			s.permits = append(s.permits, inflight.Permit{Rule: f.name, Key: k, Max: f.max, Meter: &f.meter})
-		case f.missing == ratelimit.DenyRequest:
-			return noKey(&f.target)
-		}
-	}
-	missing, wait := g.flights.Take(s.permits)
-	if missing == nil {
-		return nil
-	}
-	d := &Denial{Decision: ratelimit.Decision{
-		Reason: ratelimit.ReasonInFlight, Mode: ratelimit.Enforce,
-		Rule: missing.Rule, Key: missing.Key, RetryAfter: wait,
-	}}
-	for _, f := range s.plan.flights {
-		d.hidden = d.hidden || f.name == missing.Rule && f.hidden
-	}
-	s.permits = nil
-	return d
 }
 
 func noKey(t *target) *Denial {
@@ -101,7 +72,8 @@ type Session struct {
 	rules      []*rule // of the decisions
 	permits    []inflight.Permit
 	fewPermits [1]inflight.Permit
-	refunds    *refunds // what CountOnly may refund, or nil
+	stay       *inflight.Stay // with leases, instead of permits
+	refunds    *refunds       // what CountOnly may refund, or nil
 	denied     atomic.Pointer[Denial]
 }
 
@@ -195,10 +167,7 @@ func (s *Session) End(code uint32, returned bool) {
 	if s == nil {
 		return
 	}
-	if len(s.permits) > 0 {
-		s.guard.flights.Release(s.permits, false)
-		s.permits = nil
-	}
+	s.leave()
 	if s.refunds != nil && returned {
 		s.refunds.settle(s, code)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,8 +80,15 @@ func left(t testing.TB, l *ratelimit.Limiter, budget string) int64 {
 }
 
 // reports collects what a Guard reports.
-type reports struct{ errs []error }
+type reports struct {
+	mu   sync.Mutex
+	errs []error
+}
 
-func (r *reports) add(_ context.Context, err error) { r.errs = append(r.errs, err) }
+func (r *reports) add(_ context.Context, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.errs = append(r.errs, err)
+}
 
 var errMistake = errors.New("a mistake of the user")

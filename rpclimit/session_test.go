@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,57 +13,6 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/rpclimit"
 )
-
-// TestInFlightNeverExceedsMax has many goroutines hold places, and end in both ways.
-func TestInFlightNeverExceedsMax(t *testing.T) {
-	l := budgets(t, "1000000 per year burst 1000000")
-	g := guard(t, rpclimit.Config{
-		Limiter: l, Rules: []rpclimit.Rule{{Name: "a", Key: all}},
-		InFlight: []rpclimit.InFlight{{Name: "f", Max: 3}, {Name: "g", Max: 2, Key: all}},
-	})
-	var running, most, allowed atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for range 500 {
-				s, d := g.Begin(t.Context(), callOf(method), nil, true)
-				if d != nil {
-					continue
-				}
-				n := running.Add(1)
-				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
-				}
-				allowed.Add(1)
-				running.Add(-1)
-				s.End(0, i%2 == 0)
-			}
-		})
-	}
-	wg.Wait()
-	assert.LessOrEqual(t, most.Load(), int64(2))
-	assert.Equal(t, 1_000_000-allowed.Load(), left(t, l, "a"), "denied calls cost nothing")
-	assert.Nil(t, begin(t.Context(), g, method), "all places are free")
-}
-
-func TestInFlightKeys(t *testing.T) {
-	type user struct{}
-	by := rpclimit.ByUser(func(ctx context.Context) string { name, _ := ctx.Value(user{}).(string); return name })
-	g := guard(t, rpclimit.Config{Limiter: budgets(t, "9 per hour"), InFlight: []rpclimit.InFlight{
-		{Name: "f", Max: 1, Key: by, OnMissingKey: ratelimit.DenyRequest},
-		{Name: "g", Max: 1, Key: by, OnMissingKey: ratelimit.SkipRule},
-	}})
-	as := func(name string) context.Context { return context.WithValue(t.Context(), user{}, name) }
-	alice, d := g.Begin(as("alice"), callOf(method), nil, true)
-	require.Nil(t, d)
-	assert.Equal(t, ratelimit.ReasonInFlight, begin(as("alice"), g, method).Decision.Reason)
-	assert.Nil(t, begin(as("bob"), g, method))
-	assert.Equal(t, ratelimit.ReasonNoKey, begin(as(""), g, method).Decision.Reason)
-	alice.End(0, true)
-	alice.End(0, true)
-	_, d = g.Begin(as("alice"), callOf(method), nil, true)
-	require.Nil(t, d)
-	assert.NotNil(t, begin(as("alice"), g, method), "a place that was released twice counts once")
-}
 
 func TestMessagesOfSeveralRules(t *testing.T) {
 	l := budgets(t, "9 per hour", "2 per hour")
