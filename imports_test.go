@@ -68,7 +68,7 @@ var mayImport = map[string][]string{
 	"support":       {"."},
 	"browser":       {".", "internal/respond", "internal/routes"},
 	"login":         {".", "clientip", "store"},
-	"outbound":      {".", "internal/report", "internal/told"},
+	"outbound":      {".", "internal/inflight", "internal/report", "internal/told"},
 	"rpclimit":      {".", "clientip", "store", "internal/guard", "internal/inflight", "internal/report", "internal/respond"},
 	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store", "support"},
 	"tokenbudget":   {".", "store", "internal/report"},

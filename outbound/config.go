@@ -45,8 +45,9 @@ type Config struct {
 	// MaxPause is the longest wait that a server can ask for, from a second to a year. Zero means
 	// 24 hours. A longer wait is cut to MaxPause, and OnError is told.
 	MaxPause time.Duration
-	// MaxWaiting is how many requests of a key wait at most. Zero means 1,000. A request beyond it
-	// gets a *[WaitError] at once.
+	// MaxWaiting is how many requests of a key wait at most, and how many wait for the tokens of a
+	// key under a rule of your own. Zero means 1,000. A request beyond it gets a *[WaitError] at
+	// once.
 	MaxWaiting int
 	// MaxKeys is how many keys the Transport remembers, up to a million. Zero means 10,000. Beyond
 	// that the key that was idle longest is forgotten. If a wait holds for each, the key that was

@@ -45,8 +45,9 @@
 // Requests of one key share what the server says, and go on in the order in which they came. The
 // first request goes alone. If the fields say how much is left, requests go on at once while any
 // is left, and then wait for exactly as long as they must: until the reset of a window, or for the
-// next token of a bucket. What is left after the first reset shows how the server counts. After
-// each pause, requests begin slowly: each answer lets two more go on.
+// next token of a bucket. What is left after the first reset shows how the server counts. What is
+// used beside the client's own requests shows other clients of the quota, and some is left to them.
+// After each pause, requests begin slowly: each answer lets two more go on.
 //
 // If a server sends no fields, such as nginx with limit_req, only denials can tell. Write a [Rule]
 // with the limit of the server.

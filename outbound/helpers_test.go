@@ -165,6 +165,42 @@ func (s *window) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
+// A filling is a server with a token bucket. It always tells when the bucket is full, as GCRA does.
+type filling struct {
+	limit  int
+	window time.Duration
+	round  func(time.Duration) string
+
+	mu   sync.Mutex
+	full time.Time // when it is
+}
+
+func (s *filling) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, token := time.Now(), s.window/time.Duration(s.limit)
+	next := latest(s.full, now).Add(token)
+	status := http.StatusOK
+	if over := next.Sub(now.Add(s.window)); over > 0 {
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", up(over))
+	} else {
+		s.full = next
+	}
+	debt := s.full.Sub(now)
+	w.Header().Set("X-RateLimit-Limit", strconv.Itoa(s.limit))
+	w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(int((s.window-debt)/token)))
+	w.Header().Set("X-RateLimit-Reset", s.round(debt))
+	w.WriteHeader(status)
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func up(d time.Duration) string   { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 func down(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 

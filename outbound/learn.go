@@ -1,7 +1,6 @@
 package outbound
 
 import (
-	"math"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/told"
@@ -15,6 +14,7 @@ type observation struct {
 	took   time.Duration // since the request was sent
 	wait   time.Duration // until the reset, bounded; negative if unknown
 	others float64       // requests in flight meanwhile: the server may have counted them later
+	each   float64       // what each of them costs
 	flying int           // requests in flight now
 	denied bool
 }
@@ -22,7 +22,7 @@ type observation struct {
 func (o *observation) left() float64 { return float64(o.Left) }
 
 // least is how many are left at least: the server may count the others only after this answer.
-func (o *observation) least() float64 { return max(o.left()-o.others, 0) }
+func (o *observation) least() float64 { return max(o.left()-o.others*o.each, 0) }
 
 // settle returns how many are left by a model, after the answer says that it is most. If the model
 // had more, it was wrong, so the answer counts instead.
@@ -43,7 +43,7 @@ func (o *observation) resets(slack time.Duration) time.Time {
 
 // learn brings q up to an answer.
 func (q *quota) learn(o observation) {
-	q.latest = o.now
+	q.latest, o.each = o.now, q.sharing.each()
 	if o.Window > 0 {
 		q.window = o.Window
 	}
@@ -52,6 +52,9 @@ func (q *quota) learn(o observation) {
 	}
 	if paced := q.shape == bucket || q.shape == sliding; paced && (o.denied && q.known || q.limit < 1) {
 		q.shape, q.waiting = strict, false
+		if q.guessed {
+			q.window, q.guessed, q.signs = 0, false, signs{}
+		}
 		q.mistakes++
 		q.penance = 2 << min(q.mistakes, 10)
 	}
@@ -95,8 +98,9 @@ func (q *quota) learnFirst(o observation) {
 		q.exact = q.exact || before.Sub(o.now) > early/5
 		q.classify(o, at.Sub(before))
 	}
-	q.waiting, q.probes, q.used = false, 0, 0
+	q.waiting, q.probes, q.signs.used = false, 0, 0
 	q.low, q.at = o.left(), latest(q.at, o.now)
+	q.sharing.begin(o)
 	q.exact = q.exact || o.wait%time.Second != 0 && !o.Instant || q.window > 0 && o.wait == q.window
 	if q.shape != sliding {
 		q.setReset(o)
@@ -123,31 +127,10 @@ func (q *quota) unchanged(o observation, at time.Time) bool {
 	return true
 }
 
-// classify finds the shape of a quota that was used up by half or more before it was reset, by what
-// is left now.
-func (q *quota) classify(o observation, moved time.Duration) {
-	if q.shape != unknown || q.limit < 1 || q.low > q.limit/2 {
-		return
-	}
-	switch got := o.left() + o.others + 1; {
-	case got >= q.low+0.75*(q.limit-q.low):
-		q.shape = full
-	case o.denied:
-	case o.Window > 0:
-		q.shape = bucket
-	case o.Instant && moved >= time.Second:
-		if !q.exact {
-			q.slack = time.Second // late is safe: what the server says corrects it
-		}
-		q.shape, q.window = sliding, moved.Round(time.Second)
-		q.prev, q.count = q.limit-q.low, 1+o.others
-		q.reset, q.jitter = o.resets(q.slack), 0
-	}
-}
-
 // learnMore is for further answers in the same window.
 func (q *quota) learnMore(o observation) {
 	q.low = min(q.low, o.left())
+	q.sharing.weigh(o, q.limit)
 	q.left = o.settle(q.left, o.left())
 	if o.flying == 0 { // the server has counted all requests, and the lowest answer was the last
 		q.left = q.low
@@ -163,23 +146,6 @@ func (q *quota) learnMore(o observation) {
 	case at.Before(q.reset):
 		q.reset = at // the earliest was rounded up least
 	}
-}
-
-// fillsEvenly reports whether an unknown quota is a bucket, because its reset is when the bucket is
-// full: it becomes later as the quota is used. The reset of a window never does.
-func (q *quota) fillsEvenly(o observation) bool {
-	if q.shape != unknown || o.Window < 5*time.Second || o.wait < 0 || o.Limit < 5 {
-		return false
-	}
-	used := q.limit - o.left()
-	full := q.window.Seconds() * used / q.limit
-	if used < 0.2*q.limit || used > 0.8*q.limit || math.Abs(full-o.wait.Seconds()) > 1 {
-		return false
-	}
-	if q.used == 0 {
-		q.used = used
-	}
-	return used >= q.used+0.2*q.limit
 }
 
 // learnBucket is for a quota that is refilled evenly. The server rounds down what is left.

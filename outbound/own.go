@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
 )
 
 // charges are the tokens that a request has taken from budgets.
@@ -49,7 +50,13 @@ func (c *call) takeOwn() (charges, error) {
 // take takes tokens, and waits only if it may.
 func (c *call) take(ctx context.Context, one charge) error {
 	if c.cfg.MaxWait > 0 {
-		return one.rule.Limiter.Wait(ctx, one.rule.Budget, one.key, one.cost)
+		place := []inflight.Permit{{
+			Rule: one.rule.Budget, Key: one.key, Max: c.cfg.MaxWaiting, Meter: new(inflight.Meter),
+		}}
+		if full, _ := c.waiting.Take(place); full == nil {
+			defer c.waiting.Release(place, false)
+			return one.rule.Limiter.Wait(ctx, one.rule.Budget, one.key, one.cost)
+		}
 	}
 	d, err := one.rule.Limiter.Take(c.req.Context(), one.rule.Budget, one.key, one.cost)
 	if err == nil && !d.Allowed {

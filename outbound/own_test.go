@@ -162,3 +162,40 @@ func TestOwnRulesWithoutWaiting(t *testing.T) {
 		assert.Equal(t, time.Now().Add(time.Second), wait.Until)
 	})
 }
+
+// At most MaxWaiting requests wait for the tokens of a key. Whether the budget has a queue of its
+// own makes no difference.
+func TestOwnRulesBoundWhoWaits(t *testing.T) {
+	for name, maxWait := range map[string]time.Duration{"a budget": 0, "a budget with a queue": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, err := ratelimit.New(ratelimit.Config{Budgets: []ratelimit.Budget{{
+					Name: "own", Limits: ratelimit.MustParse("1 per minute"), MaxWait: maxWait,
+				}}})
+				require.NoError(t, err)
+				tr := newTransport(t, outbound.Config{
+					Base: &server{handler: answer(200)}, MaxWait: time.Hour, MaxWaiting: 3,
+					Rules: []outbound.Rule{{Limiter: l, Budget: "own"}},
+				})
+				_, err = get(t, tr, url)
+				require.NoError(t, err)
+				var all sync.WaitGroup
+				for range 3 {
+					all.Go(func() { _, err := get(t, tr, url); assert.NoError(t, err) })
+				}
+				synctest.Wait()
+				began := time.Now()
+				_, err = get(t, tr, url)
+				var wait *outbound.WaitError
+				require.ErrorAs(t, err, &wait)
+				assert.Zero(t, time.Since(began), "at once")
+				assert.Equal(t, "own", wait.Budget)
+				assert.True(t, wait.Until.After(began))
+				_, err = get(t, tr, "http://other.test/")
+				require.NoError(t, err, "another key")
+				all.Wait()
+				assert.Equal(t, 3*time.Minute, time.Since(began))
+			})
+		})
+	}
+}

@@ -43,6 +43,17 @@ func push(t *testing.T, s *server, cfg outbound.Config, n int, run time.Duration
 	return s.statuses[200]
 }
 
+// library returns a function that makes a server with this library.
+func library(t *testing.T, limits string, form ratelimit.Headers) func() http.Handler {
+	return func() http.Handler {
+		l, err := ratelimit.New(ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{{
+			Name: "a", Limits: ratelimit.MustParse(limits), Key: ratelimit.Global("all"),
+		}}})
+		require.NoError(t, err)
+		return l.Handler(answer(200))
+	}
+}
+
 // Many goroutines use what a server allows, and are never denied, for any form of the fields and
 // any way to count.
 func TestPace(t *testing.T) {
@@ -57,14 +68,8 @@ func TestPace(t *testing.T) {
 			return &window{limit: limit, window: time.Minute, aligned: true, sliding: true, fields: fields}
 		}
 	}
-	library := func(limits string, form ratelimit.Headers) func() http.Handler {
-		return func() http.Handler {
-			l, err := ratelimit.New(ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{{
-				Name: "a", Limits: ratelimit.MustParse(limits), Key: ratelimit.Global("all"),
-			}}})
-			require.NoError(t, err)
-			return l.Handler(answer(200))
-		}
+	full := func(round func(time.Duration) string) func() http.Handler {
+		return func() http.Handler { return &filling{limit: 100, window: time.Minute, round: round} }
 	}
 	for _, tc := range []struct {
 		name    string
@@ -85,15 +90,22 @@ func TestPace(t *testing.T) {
 		{"sliding window, seconds since 1970 rounded down", sliding(100, legacy(math.Floor)), 1000, 0},
 		{"sliding window, seconds since 1970 rounded up", sliding(100, legacy(math.Ceil)), 1000, 0},
 		{"large sliding window", sliding(1000, legacy(math.Floor)), 10000, 0},
-		{"bucket, draft 8", library("100 per minute", ratelimit.DraftHeaders), 1100, 0},
-		{"bucket with a small burst, draft 8", library("100 per minute burst 5", ratelimit.DraftHeaders), 1005, 0},
-		{"two buckets, draft 8", library("3 per second; 100 per minute", ratelimit.DraftHeaders), 1100, 0},
-		{"fast bucket, draft 8", library("20 per second", ratelimit.DraftHeaders), 12020, 0},
+		{"bucket, draft 8", library(t, "100 per minute", ratelimit.DraftHeaders), 1100, 0},
+		{"bucket with a small burst, draft 8", library(t, "100 per minute burst 5", ratelimit.DraftHeaders), 1005, 0},
+		{"two buckets, draft 8", library(t, "3 per second; 100 per minute", ratelimit.DraftHeaders), 1100, 0},
+		{"fast bucket, draft 8", library(t, "20 per second", ratelimit.DraftHeaders), 12020, 0},
 		{"fixed window, seconds rounded down", fixed(downDelta), 1000, 0},
-		// The fields have no window, so the client waits for each reset, in whole seconds.
-		{"bucket, draft 6", library("100 per minute", ratelimit.Draft6Headers), 1100, 0.9},
-		{"bucket, seconds since 1970", library("100 per minute", ratelimit.LegacyHeaders), 1100, 0.9},
-		{"bucket, draft 7", library("100 per minute", ratelimit.Draft7Headers), 1100, 0.98},
+		{"bucket, draft 7", library(t, "100 per minute", ratelimit.Draft7Headers), 1100, 0.98},
+		// The fields have no window, so the client finds it out.
+		{"bucket, draft 6", library(t, "100 per minute", ratelimit.Draft6Headers), 1100, 0.98},
+		{"bucket, seconds since 1970", library(t, "100 per minute", ratelimit.LegacyHeaders), 1100, 0.98},
+		{"short bucket, draft 6", library(t, "40 per 5 seconds", ratelimit.Draft6Headers), 4840, 0.98},
+		{"short bucket, seconds since 1970", library(t, "40 per 5 seconds", ratelimit.LegacyHeaders), 4840, 0.98},
+		{"small bucket, draft 6", library(t, "100 per minute burst 10", ratelimit.Draft6Headers), 1010, 0.95},
+		{"small bucket, seconds since 1970", library(t, "100 per minute burst 10", ratelimit.LegacyHeaders), 1010, 0.95},
+		{"long bucket, draft 6", library(t, "600 per hour", ratelimit.Draft6Headers), 700, 0.98},
+		{"bucket that tells when it is full, rounded up", full(up), 1100, 0.98},
+		{"bucket that tells when it is full, rounded down", full(down), 1100, 0.98},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -128,22 +140,29 @@ func TestResetsDoNotSlowDown(t *testing.T) {
 }
 
 // Two processes share a quota and do not know of each other. Denials are few, because each process
-// sees what is left.
+// sees how much more is used than it uses itself.
 func TestTwoProcesses(t *testing.T) {
+	windows := func(w *window) func() http.Handler {
+		w.limit, w.window = 100, time.Minute
+		return func() http.Handler { return w }
+	}
 	for _, tc := range []struct {
-		name   string
-		server *window
-		share  float64
+		name    string
+		handler func() http.Handler
+		share   float64 // of the quota, to use at least
+		denied  int     // at most, of 1,000
 	}{
-		{"draft 8", &window{fields: draft8}, 0.95},
-		{"seconds since 1970", &window{fields: legacy(math.Ceil)}, 0.95},
-		{"sliding window, where each denial is told a long wait", &window{aligned: true, sliding: true, fields: legacy(math.Floor)}, 0.5},
+		{"draft 8", windows(&window{fields: draft8}), 0.95, 30},
+		{"seconds since 1970", windows(&window{fields: legacy(math.Ceil)}), 0.95, 30},
+		// Each denial is told a long wait.
+		{"sliding window", windows(&window{aligned: true, sliding: true, fields: legacy(math.Floor)}), 0.5, 30},
+		{"bucket", library(t, "100 per minute", ratelimit.DraftHeaders), 1, 75},
+		{"bucket, seconds since 1970", library(t, "100 per minute", ratelimit.LegacyHeaders), 0.95, 30},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const run = 10 * time.Minute
-				tc.server.limit, tc.server.window = 100, time.Minute
-				s := &server{handler: tc.server, latency: time.Millisecond, jitter: 20 * time.Millisecond, until: time.Now().Add(run)}
+				s := &server{handler: tc.handler(), latency: time.Millisecond, jitter: 20 * time.Millisecond, until: time.Now().Add(run)}
 				var all sync.WaitGroup
 				for range 2 {
 					all.Go(func() { push(t, s, outbound.Config{}, 10, run) })
@@ -151,7 +170,7 @@ func TestTwoProcesses(t *testing.T) {
 				all.Wait()
 				t.Logf("%v", s.statuses)
 				assert.GreaterOrEqual(t, s.statuses[200], int(tc.share*1000))
-				assert.LessOrEqual(t, s.statuses[429], 100)
+				assert.LessOrEqual(t, s.statuses[429], tc.denied)
 			})
 		})
 	}

@@ -7,18 +7,6 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/told"
 )
 
-// shape is how a server refills a quota. The fields do not tell, so a quota begins as unknown, and
-// what is left after the first reset shows its shape.
-type shape int
-
-const (
-	unknown shape = iota
-	full          // all at the reset, such as a fixed window
-	bucket        // evenly over the window, which the fields tell
-	sliding       // as the requests of the window before grow old
-	strict        // the model of a shape has failed: obey each field to the letter
-)
-
 const (
 	// patience is the part of the rate of a bucket at which the client goes. The rest makes up for
 	// clocks that differ.
@@ -53,7 +41,9 @@ type quota struct {
 	passed  time.Time     // when the reset has passed
 	latest  time.Time     // when an answer named the quota
 
-	used float64 // in the first answer by which the quota may be a bucket
+	signs   signs
+	guessed bool // the window is not from the fields
+	sharing sharing
 
 	mistakes int // how often the shape was wrong
 	penance  int // resets until the client may try a shape again
@@ -122,7 +112,7 @@ func (q *quota) next(now time.Time, others, flying int) time.Time {
 		}
 		return q.opens()
 	}
-	need := float64(others + 1 + q.spare())
+	need := float64(others+1)*q.sharing.each() + float64(q.spare())
 	missing := need - q.available(now, flying)
 	if missing <= 0 {
 		return time.Time{}
@@ -159,7 +149,8 @@ func (q *quota) spend(now time.Time, flying int) {
 	if q.shape == bucket {
 		q.left, q.at = q.available(now, flying), now
 	}
-	q.left--
+	q.left -= q.sharing.each()
+	q.sharing.own++
 	q.count++
 }
 

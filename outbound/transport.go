@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/told"
 )
@@ -20,6 +21,7 @@ type Transport struct {
 	reporter *report.Reporter
 	lanes    *lanes
 	noRoom   report.Onset
+	waiting  *inflight.Counter // requests that wait for tokens of rules
 }
 
 // New returns a Transport for cfg. If cfg is invalid, the error joins one error per mistake. Each
@@ -33,6 +35,7 @@ func New(cfg Config) (*Transport, error) {
 		cfg:      filled,
 		reporter: report.New("outbound", "outbound transport", filled.OnError),
 		lanes:    newLanes(filled.MaxKeys),
+		waiting:  inflight.NewCounter(),
 	}, nil
 }
 

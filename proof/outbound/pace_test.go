@@ -184,6 +184,15 @@ func servers(t *testing.T) []pace {
 			name: "this library, draft-7", url: newLibrary(t, ratelimit.Draft7Headers, "40 per 5 seconds"),
 			limit: 40, window: 5 * second, burst: 40,
 		},
+		// These fields have no window, so the client finds it out.
+		{
+			name: "this library, draft-6", url: newLibrary(t, ratelimit.Draft6Headers, "40 per 5 seconds"),
+			limit: 40, window: 5 * second, burst: 40,
+		},
+		{
+			name: "this library, legacy", url: newLibrary(t, ratelimit.LegacyHeaders, "40 per 5 seconds"),
+			limit: 40, window: 5 * second, burst: 40,
+		},
 		// It sends no fields, so a rule of the client's own paces the requests.
 		{
 			name: "nginx with status 503", url: newNginx(t, 20, 20, http.StatusServiceUnavailable),
