@@ -89,7 +89,7 @@ func (p *Page) failures(ctx context.Context, form *accountForm, addr netip.Addr)
 			continue // it has a row
 		}
 		what := "this account, from an address that failed"
-		if pair.Elsewhere {
+		if pair.CrossSite {
 			what += ", by a page of another site"
 		}
 		result.add(p, what, &pair.Pair)

@@ -7,8 +7,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 )
 
-// State is what a [Guard] knows of an account and a client address. Attempts that a browser sent
-// for a page of another origin count apart: State does not show them, but [AccountState] does.
+// State is what a [Guard] knows of an account and a client address.
 type State struct {
 	// Known reports that the account was used from the address before, so that only the limit of
 	// the pair applies.
@@ -17,30 +16,47 @@ type State struct {
 	// if its mode were Enforce, and how many failures remain. If the pair is blocked, the Reason of
 	// Pair is [ratelimit.ReasonBlocked] and its RetryAfter is the rest of the block.
 	Pair, Account, Address, Network, Total ratelimit.Decision
+	// CrossSite has what differs for attempts that a browser sent for a page of another origin.
+	CrossSite CrossSite
+}
+
+// CrossSite is the part of a [State] for attempts that a browser sent for a page of another origin.
+// They count as attempts from another address, so other sites cannot use up the attempts of a user
+// of theirs. The limits of the account, the network and in total are the same as in the State.
+type CrossSite struct {
+	// Known, Pair and Address are as in [State].
+	Known         bool
+	Pair, Address ratelimit.Decision
 }
 
 // State returns what g knows of an account and a client address, for a support desk. It changes
-// nothing. It takes two calls of the Store. State returns the same errors as [Guard.Unlock].
+// nothing. It takes three calls of the Store. State returns the same errors as [Guard.Unlock].
 func (g *Guard) State(ctx context.Context, account string, addr netip.Addr) (State, error) {
 	cfg := g.cfg.Load()
 	key := accountKey(account)
-	pairs, at, err := g.pairs(cfg, key, addr)
+	pairs, places, err := g.pairs(cfg, key, addr)
 	if err != nil {
 		return State{}, err
 	}
-	// Alone, because the rule has a Block.
-	pair, err := g.apply(ctx, peek(cfg.pair(), pairs[0]))
-	if err != nil {
-		return State{}, err
+	var own [2]ratelimit.Decision
+	for i, pair := range pairs {
+		ds, err := g.apply(ctx, peek(cfg.pair(), pair)) // alone, because the rule has a Block
+		if err != nil {
+			return State{}, err
+		}
+		own[i] = ds[0]
 	}
-	others, err := g.apply(ctx, peek(cfg.known(), pairs[0]), peek(cfg.account(), key),
-		peek(cfg.address(), at.address), peek(cfg.network(), at.network), peek(cfg.total(), totalKey(cfg)))
+	ds, err := g.apply(ctx,
+		peek(cfg.known(), pairs[0]), peek(cfg.account(), key), peek(cfg.address(), places[0].address),
+		peek(cfg.network(), places[0].network), peek(cfg.total(), totalKey(cfg)),
+		peek(cfg.known(), pairs[1]), peek(cfg.address(), places[1].address))
 	if err != nil {
 		return State{}, err
 	}
 	return State{
-		Known: saysKnown(others[0]), Pair: pair[0],
-		Account: others[1], Address: others[2], Network: others[3], Total: others[4],
+		Known: saysKnown(ds[0]), Pair: own[0],
+		Account: ds[1], Address: ds[2], Network: ds[3], Total: ds[4],
+		CrossSite: CrossSite{Known: saysKnown(ds[5]), Pair: own[1], Address: ds[6]},
 	}, nil
 }
 
@@ -57,8 +73,8 @@ type AccountState struct {
 type PairState struct {
 	// Client is the key of the client address, or of the network of an IPv6 address.
 	Client ratelimit.Key
-	// Elsewhere reports that a browser sent the attempts for a page of another origin.
-	Elsewhere bool
+	// CrossSite reports that a browser sent the attempts for a page of another origin.
+	CrossSite bool
 	// Known and Pair are as in [State].
 	Known bool
 	Pair  ratelimit.Decision
@@ -90,7 +106,7 @@ func (g *Guard) AccountState(ctx context.Context, account string) (AccountState,
 			return AccountState{}, err
 		}
 		state.Pairs = append(state.Pairs, PairState{
-			Client: from.client, Elsewhere: from.elsewhere, Known: saysKnown(ds[2+i]), Pair: pair[0],
+			Client: from.client, CrossSite: from.elsewhere, Known: saysKnown(ds[2+i]), Pair: pair[0],
 		})
 	}
 	return state, nil

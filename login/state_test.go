@@ -58,7 +58,43 @@ func TestState(t *testing.T) {
 	})
 }
 
-// A blocked pair is not asked about, so State has one call of the store then, and two otherwise.
+// What a page of another site has used up in the browser of the owner is shown apart, and so is
+// whether the owner is known there: after a login through a page of a partner, for example.
+func TestStateOfOtherSites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newRoute(t, newLimiter(t, ratelimit.Config{}), login.Config{Block: block("4 per hour")})
+		crossSite := func(password string) int {
+			r := attempt("10.0.0.1", "alice", password)
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			return serve(s, r).Code
+		}
+		require.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"))
+		for range 3 {
+			require.Equal(t, 401, crossSite("oops"))
+		}
+		state := s.state(t, "alice", "10.0.0.1")
+		assert.Equal(t, remaining{4, 16, 49, 596}, remainingOf(state))
+		assert.Equal(t, []int64{2, 47}, []int64{state.CrossSite.Pair.Remaining, state.CrossSite.Address.Remaining})
+		assert.Equal(t, []string{"login-pair", "login-address"}, []string{state.CrossSite.Pair.Rule, state.CrossSite.Address.Rule})
+
+		require.Equal(t, 401, crossSite("oops"))
+		state = s.state(t, "alice", "10.0.0.1")
+		assert.Equal(t, ratelimit.ReasonBlocked, state.CrossSite.Pair.Reason)
+		assert.True(t, state.Pair.Allowed)
+		assert.False(t, state.CrossSite.Known)
+
+		require.NoError(t, s.Unlock(t.Context(), "alice", addr("10.0.0.1")))
+		require.Equal(t, 200, crossSite("secret"))
+		state = s.state(t, "alice", "10.0.0.1")
+		assert.True(t, state.CrossSite.Known)
+		assert.Equal(t, int64(5), state.CrossSite.Pair.Remaining)
+		assert.False(t, state.Known, "the pages of the site itself are another place")
+		require.NoError(t, s.Forget(t.Context(), "alice", addr("10.0.0.1")))
+		assert.False(t, s.state(t, "alice", "10.0.0.1").CrossSite.Known)
+	})
+}
+
+// A blocked pair is not asked about, so State has two calls of the store then, and three otherwise.
 func TestStateCallsTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newCounting()
@@ -69,28 +105,30 @@ func TestStateCallsTheStore(t *testing.T) {
 			s.state(t, "alice", "10.0.0.1")
 			return store.Calls.Load() - before
 		}
-		assert.Equal(t, int64(2), calls())
+		assert.Equal(t, int64(3), calls())
 		require.Equal(t, 401, s.try("10.0.0.1", "alice", "oops"))
-		assert.Equal(t, int64(1), calls(), "blocked")
+		assert.Equal(t, int64(2), calls(), "blocked")
 	})
 }
 
-// If the store fails between the two calls of State, State tells so.
+// If the store fails between the calls of State, State tells so.
 func TestStateWhileTheStoreFails(t *testing.T) {
-	calls := 0
-	l := newLimiter(t, ratelimit.Config{
-		Store: storefake.Func(func(_ context.Context, ops []store.Op) error {
-			if calls++; calls > 1 {
-				return errors.New("down")
-			}
-			return ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}).Apply(t.Context(), ops)
-		}),
-		OnStoreFailure: ratelimit.FailOpen, Hooks: unreported(),
-	})
-	var failure *store.Error
-	state, err := newGuard(t, l, login.Config{}).State(t.Context(), "alice", addr("10.0.0.1"))
-	require.ErrorAs(t, err, &failure)
-	assert.Zero(t, state)
+	for good := range 3 {
+		calls := 0
+		l := newLimiter(t, ratelimit.Config{
+			Store: storefake.Func(func(_ context.Context, ops []store.Op) error {
+				if calls++; calls > good {
+					return errors.New("down")
+				}
+				return ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}).Apply(t.Context(), ops)
+			}),
+			OnStoreFailure: ratelimit.FailOpen, Hooks: unreported(),
+		})
+		var failure *store.Error
+		state, err := newGuard(t, l, login.Config{}).State(t.Context(), "alice", addr("10.0.0.1"))
+		require.ErrorAs(t, err, &failure)
+		assert.Zero(t, state)
+	}
 }
 
 // AccountState shows from where an account has failed, the latest first.
@@ -130,7 +168,7 @@ func TestAccountState(t *testing.T) {
 		}
 		var got []pair
 		for _, p := range state.Pairs {
-			got = append(got, pair{p.Client.String(), p.Elsewhere, p.Known, p.Pair.Remaining, p.Pair.Reason})
+			got = append(got, pair{p.Client.String(), p.CrossSite, p.Known, p.Pair.Remaining, p.Pair.Reason})
 		}
 		assert.Equal(t, []pair{
 			{"addr:10.0.0.2", false, false, 0, ratelimit.ReasonBlocked},

@@ -70,23 +70,23 @@ func (g *Guard) Forget(ctx context.Context, account string, addr netip.Addr) err
 	return err
 }
 
-// pairs returns the keys of the pairs of an account and a client address, for attempts of the
-// site's own pages and for attempts from elsewhere. It also returns the place of the former.
+// pairs returns the keys of the pairs of an account and a client address, and their places: first
+// for attempts of the site's own pages, then for attempts from elsewhere.
 func (g *Guard) pairs(
 	cfg *settings, account ratelimit.Key, addr netip.Addr,
-) ([2]ratelimit.Key, place, error) {
+) (pairs [2]ratelimit.Key, places [2]place, err error) {
 	prefix := g.source(cfg).Prefix(addr)
-	at := placeOf(prefix, false)
+	places = [2]place{placeOf(prefix, false), placeOf(prefix, true)}
 	switch {
 	case account.IsZero():
-		return [2]ratelimit.Key{}, at, ErrNoAccount
-	case at.address.IsZero():
-		return [2]ratelimit.Key{}, at, ErrNoAddr
+		return pairs, places, ErrNoAccount
+	case places[0].address.IsZero():
+		return pairs, places, ErrNoAddr
 	}
-	elsewhere := placeOf(prefix, true)
-	return [2]ratelimit.Key{
-		ratelimit.JoinKeys(account, at.address), ratelimit.JoinKeys(account, elsewhere.address),
-	}, at, nil
+	for i, at := range places {
+		pairs[i] = at.pair(account)
+	}
+	return pairs, places, nil
 }
 
 // apply applies changes. It returns an error also if the store failed.
