@@ -2,8 +2,8 @@ package login
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -27,7 +27,7 @@ const (
 // The field also counts as missing if the form has more than 8 KiB or 32 fields. FormField panics
 // if name is empty.
 func FormField(name string) func(*http.Request) string {
-	mustName("FormField", name)
+	mustName("FormField", name, name)
 	return func(r *http.Request) string {
 		if r.URL != nil && !fewFields(r.URL.RawQuery) {
 			return ""
@@ -63,8 +63,10 @@ func readHead(r *http.Request) (head []byte, ok bool) {
 	if r.ContentLength > maxBody {
 		return nil, false
 	}
-	head, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	rest := io.Reader(r.Body)
+	size := max(r.ContentLength, 0) + bytes.MinRead // ReadFrom wants so much room
+	buf := bytes.NewBuffer(make([]byte, 0, size))
+	_, err := buf.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	head, rest := buf.Bytes(), io.Reader(r.Body)
 	if err != nil {
 		rest = failing{err} // net/http returns it only once
 	}
@@ -73,28 +75,33 @@ func readHead(r *http.Request) (head []byte, ok bool) {
 }
 
 // JSONField returns a function for Config.Account that reads a string from a JSON object, which is
-// the body of the request. The handler can read the body again, whole. Letter case does not count
-// in name, as in encoding/json. If the field appears twice, it counts as missing, because decoders
-// differ in which value they take.
+// the body of the request. A path such as "user.email" names a field of an inner object. The
+// handler can read the body again, whole. Letter case does not count in path, as in encoding/json.
+// If a field on the path appears twice, it counts as missing, because decoders differ in which
+// value they take.
 //
 // Many handlers choose a decoder by the Content-Type, and then find another account in the same
 // bytes. So the field counts as missing if the Content-Type is neither JSON nor text/plain nor
-// absent, or if the query string has a field of that name.
+// absent, or if the query string has the field, as email, user.email or user[email].
 //
-// The field also counts as missing if the body has more than 8 KiB or the object more than 32
-// fields, or if the body is no JSON object as far as the end of the field. For a field of an inner
-// object, write a function of your own. JSONField panics if name is empty.
-func JSONField(name string) func(*http.Request) string {
-	mustName("JSONField", name)
+// The field also counts as missing if the body has more than 8 KiB or is nested deeper than 32
+// values, if an object on the path has more than 32 fields, or if the body is no JSON object as far
+// as the end of the field. For a name with a dot in it, write a function of your own. JSONField
+// panics if path is empty, or if a name in it is.
+func JSONField(path string) func(*http.Request) string {
+	names := strings.Split(path, ".")
+	for _, name := range names {
+		mustName("JSONField", path, name)
+	}
 	return func(r *http.Request) string {
-		if r.Body == nil || !maybeJSON(r) || r.URL != nil && inQuery(r.URL.RawQuery, name) {
+		if r.Body == nil || !maybeJSON(r) || r.URL != nil && inQuery(r.URL.RawQuery, names) {
 			return ""
 		}
 		head, ok := readHead(r)
 		if !ok {
 			return ""
 		}
-		return jsonString(head, name)
+		return stringAt(head, names)
 	}
 }
 
@@ -112,8 +119,9 @@ func maybeJSON(r *http.Request) bool {
 		mediaType == "text/plain" || strings.HasSuffix(mediaType, "+json")
 }
 
-// inQuery reports whether a query string has a field of that name, or cannot be read.
-func inQuery(query, name string) bool {
+// inQuery reports whether a query string has the field at a path, as email, user.email or
+// user[email], or cannot be read.
+func inQuery(query string, path []string) bool {
 	if query == "" {
 		return false
 	}
@@ -121,52 +129,22 @@ func inQuery(query, name string) bool {
 	if err != nil || !fewFields(query) {
 		return true
 	}
+	last, whole := path[len(path)-1], strings.Join(path, ".")
+	dots := strings.NewReplacer("[", ".", "]", "")
 	for field := range fields {
-		if strings.EqualFold(field, name) {
+		if strings.EqualFold(field, last) || strings.EqualFold(dots.Replace(field), whole) {
 			return true
 		}
 	}
 	return false
 }
 
-// mustName panics if name is empty. Without a name all attempts would count as one account.
-func mustName(function, name string) {
+// mustName panics if a name in path is empty. Without a name all attempts would count as one
+// account.
+func mustName(function, path, name string) {
 	if name == "" {
-		panic("login: " + function + `(""): want the name of the field that has the account`)
+		panic(fmt.Sprintf("login: %s(%q): want the name of the field that has the account", function, path))
 	}
-}
-
-// jsonString returns the string that encoding/json puts into a struct field of that name, if all
-// other decoders find the same. Of several fields of that name encoding/json takes the last that is
-// not null, a map takes the last of each spelling, and others take the first. Text after the object
-// is not read, as encoding/json does not read it.
-func jsonString(object []byte, name string) string {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return ""
-	}
-	found, times := "", 0
-	for fields := 0; dec.More(); fields++ {
-		if fields == maxFields {
-			return ""
-		}
-		field, err := dec.Token()
-		if err != nil {
-			return ""
-		}
-		var value json.RawMessage
-		if dec.Decode(&value) != nil {
-			return ""
-		}
-		if text, ok := field.(string); ok && strings.EqualFold(text, name) {
-			times++
-			_ = json.Unmarshal(value, &found)
-		}
-	}
-	if times != 1 {
-		return ""
-	}
-	return found
 }
 
 // failing is the rest of a body that could not be read to its end.

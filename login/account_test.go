@@ -68,6 +68,51 @@ func TestJSONField(t *testing.T) {
 	assert.Empty(t, email(&http.Request{}))
 }
 
+// A path leads through objects. What would make one decoder find another account than the next
+// makes the account missing, at each step of the path.
+func TestJSONFieldAtAPath(t *testing.T) {
+	deep := login.JSONField("data.user.email")
+	for _, tc := range []struct{ name, body, want string }{
+		{"a path", `{"v":1,"data":{"x":[],"user":{"email":"a@b","password":"p"}}}`, "a@b"},
+		{"another case, as in encoding/json", `{"Data":{"USER":{"eMail":"a@b"}}}`, "a@b"},
+		{"escapes", `{"d\u0061ta":{"user":{"email":"\u0061@b"}}}`, "a@b"},
+		{"the outer object twice", `{"data":{"user":{"email":"x"}},"data":{"user":{"email":"a@b"}}}`, ""},
+		{"the outer object twice, in another case", `{"data":{"user":{"email":"x"}},"DATA":{}}`, ""},
+		{"a null after the outer object", `{"data":{"user":{"email":"x"}},"data":null}`, ""},
+		{"the inner object twice", `{"data":{"user":{"email":"x"},"user":{}}}`, ""},
+		{"the field twice", `{"data":{"user":{"email":"x","Email":"y"}}}`, ""},
+		{"the last name elsewhere", `{"email":"x","data":{"email":"x","user":{"email":"a@b"}}}`, "a@b"},
+		{"an outer name inside", `{"data":{"data":1,"user":{"email":"a@b"}}}`, "a@b"},
+		{"an array of objects", `{"data":{"user":[{"email":"x"}]}}`, ""},
+		{"a string instead of an object", `{"data":{"user":"email"}}`, ""},
+		{"an object instead of a string", `{"data":{"user":{"email":{"email":"x"}}}}`, ""},
+		{"null instead of an object", `{"data":{"user":null}}`, ""},
+		{"a name that is the path", `{"data.user.email":"x"}`, ""},
+		{"cut off in an inner object", `{"data":{"user":{"email":"x"}`, ""},
+		{"an inner object that is no JSON", `{"data":{"user":{"email":"x",}}}`, ""},
+		{"32 fields in an inner object", `{"data":{` + strings.Repeat(`"x":1,`, 31) + `"user":{"email":"a@b"}}}`, "a@b"},
+		{"33 fields in an inner object", `{"data":{` + strings.Repeat(`"x":1,`, 32) + `"user":{"email":"x"}}}`, ""},
+		{"32 values deep", `{"x":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `,"data":{"user":{"email":"a@b"}}}`, "a@b"},
+		{"33 values deep", `{"x":` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + `,"data":{"user":{"email":"x"}}}`, ""},
+		{"too large", `{"data":{"user":{"email":"x"}}}` + strings.Repeat(" ", 8<<10), ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := httptest.NewRequest("POST", "/", strings.NewReader(tc.body))
+			assert.Equal(t, tc.want, deep(r))
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			assert.Equal(t, tc.body, string(body), "the handler reads it again")
+		})
+	}
+	const body = `{"data":{"user":{"email":"a@b"}}}`
+	for query, want := range map[string]string{
+		"": "a@b", "?x=1": "a@b", "?data=1&user=2": "a@b", "?email=x": "", "?data.user.email=x": "", "?Data[user][email]=x": "",
+		"?a;b": "",
+	} {
+		assert.Equal(t, want, deep(posted(address(1), query, "", body)), query)
+	}
+}
+
 func TestFormField(t *testing.T) {
 	for _, tc := range []struct{ name, query, body, want string }{
 		{"in the form", "", "user=bob", "bob"},
@@ -92,6 +137,10 @@ func TestFormFieldIsBounded(t *testing.T) {
 func TestFieldsWithoutAName(t *testing.T) {
 	assert.PanicsWithValue(t, `login: FormField(""): want the name of the field that has the account`, func() { login.FormField("") })
 	assert.PanicsWithValue(t, `login: JSONField(""): want the name of the field that has the account`, func() { login.JSONField("") })
+	for _, path := range []string{".", "user.", ".email", "user..email"} {
+		assert.PanicsWithValue(t, fmt.Sprintf(`login: JSONField(%q): want the name of the field that has the account`, path),
+			func() { login.JSONField(path) })
+	}
 }
 
 // A passwords is a login route that counts whose passwords it has checked. The password of every
@@ -128,6 +177,25 @@ func asMap(r *http.Request) (account, password string) {
 	return account, password
 }
 
+// asNestedStruct and asNestedMap read the account of an inner object.
+func asNestedStruct(r *http.Request) (account, password string) {
+	var form struct {
+		User     struct{ Email string }
+		Password string
+	}
+	_ = json.NewDecoder(r.Body).Decode(&form)
+	return form.User.Email, form.Password
+}
+
+func asNestedMap(r *http.Request) (account, password string) {
+	var form struct {
+		User     map[string]string
+		Password string
+	}
+	_ = json.NewDecoder(r.Body).Decode(&form)
+	return form.User["email"], form.Password
+}
+
 func asXML(r *http.Request) (account, password string) {
 	var form struct {
 		Email string `xml:"email"`
@@ -157,6 +225,14 @@ func TestAccountThatTheHandlerReadsDifferently(t *testing.T) {
 		{
 			"in a form after JSON", login.JSONField("email"), asForm, "", "multipart/form-data; boundary=B",
 			"{\"email\":\"userN\"}\r\n--B\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\nalice\r\n--B--\r\n",
+		},
+		{
+			"in a later object, which a map takes", login.JSONField("user.email"), asNestedMap, "", "",
+			`{"user":{"email":"userN"},"user":{"email":"alice"}}`,
+		},
+		{
+			"in the first of two objects, which a struct merges", login.JSONField("user.email"), asNestedStruct, "", "",
+			`{"user":{"email":"alice"},"User":{"x":N}}`,
 		},
 		{
 			"in XML inside JSON", login.JSONField("email"), asXML, "", "application/xml",

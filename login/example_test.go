@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -68,6 +69,89 @@ func Example() {
 	// 192.0.2.1 401
 	// 192.0.2.1 429
 	// 198.51.100.7 303
+}
+
+// A login by a script, which posts JSON. The handler answers 200 if the password is right, and 401
+// if it is wrong.
+func ExampleNew_json() {
+	limiter, err := ratelimit.New(ratelimit.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	guard, err := login.New(limiter, login.Config{
+		Account:   login.JSONField("user.email"),
+		Succeeded: ratelimit.StatusIn(http.StatusOK),
+		PerPair:   ratelimit.MustParse("2 per 15 minutes"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /api/login", guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			User struct{ Email, Password string }
+		}
+		if json.NewDecoder(r.Body).Decode(&body) != nil || body.User.Password != "correct horse" {
+			http.Error(w, "wrong password", http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintln(w, "welcome", body.User.Email)
+	})))
+
+	for _, password := range []string{"123456", "qwerty", "letmein"} {
+		body := `{"user":{"email":"alice@example.com","password":"` + password + `"}}`
+		r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// 401
+	// 401
+	// 429
+}
+
+// A login by a form, where every answer is a redirect: to the account if the password is right, and
+// back to the form if it is wrong. The status tells nothing, so Succeeded looks for what only a
+// right password gets.
+func ExampleNew_redirect() {
+	limiter, err := ratelimit.New(ratelimit.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	guard, err := login.New(limiter, login.Config{
+		Account: login.FormField("email"),
+		Succeeded: func(res ratelimit.Response) bool {
+			return res.Status == http.StatusSeeOther && res.Header.Get("Location") == "/account"
+		},
+		PerPair: ratelimit.MustParse("2 per 15 minutes"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler := guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.PostFormValue("password") != "correct horse" {
+			http.Redirect(w, r, "/login?wrong=1", http.StatusSeeOther)
+			return
+		}
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
+		http.Redirect(w, r, "/account", http.StatusSeeOther)
+	}))
+
+	post(handler, "alice@example.com", "correct+horse", "192.0.2.1")
+	post(handler, "alice@example.com", "123456", "192.0.2.1")
+	post(handler, "alice@example.com", "qwerty", "192.0.2.1")
+	post(handler, "alice@example.com", "letmein", "192.0.2.1")
+	// Output:
+	// 192.0.2.1 303
+	// 192.0.2.1 303
+	// 192.0.2.1 303
+	// 192.0.2.1 429
 }
 
 // exampleGuard returns a Guard of a new limiter.
@@ -177,7 +261,11 @@ func ExampleJSONField() {
 	}
 	fmt.Printf("%q\n", account(post(`{"email":"alice@example.com","password":"secret"}`)))
 	fmt.Printf("%q\n", account(post(`{"email":"alice@example.com","Email":"bob@example.com"}`)))
+
+	inner := login.JSONField("user.email")
+	fmt.Printf("%q\n", inner(post(`{"user":{"email":"alice@example.com","password":"secret"}}`)))
 	// Output:
 	// "alice@example.com"
 	// ""
+	// "alice@example.com"
 }

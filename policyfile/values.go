@@ -228,6 +228,11 @@ func (a *account) decode(d *decoder, field string, n *yaml.Node) {
 	if n.Kind == yaml.MappingNode && len(n.Content) != 2 {
 		d.addf(n, field, "want one of the fields form and json")
 	}
+	if a.JSON != "" && slices.Contains(strings.Split(a.JSON, "."), "") {
+		d.addf(d.values[field+".json"], field+".json",
+			"%q: want names with single dots between them, such as user.email", a.JSON)
+		a.JSON = "" // for which there is no function
+	}
 }
 
 func (p *priority) decode(d *decoder, field string, n *yaml.Node) {
