@@ -163,12 +163,13 @@ func (s *Session) Broken() {
 
 // End ends the call with a status code, as gRPC and Connect number them. If its handler panicked or
 // exited, returned is false. End refunds what does not count, and releases what was in flight.
+// After the first call it does nothing.
 func (s *Session) End(code uint32, returned bool) {
 	if s == nil {
 		return
 	}
 	s.leave()
-	if s.refunds != nil && returned {
+	if s.refunds != nil && !s.refunds.ended.Swap(true) && returned {
 		s.refunds.settle(s, code)
 	}
 }

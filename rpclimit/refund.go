@@ -15,6 +15,7 @@ type refunds struct {
 	rules   []*rule
 	changes []ratelimit.Change // of rules
 	broken  atomic.Bool        // a message was not received or not sent
+	ended   atomic.Bool        // the call
 }
 
 // mayRefund notes what the rule of a decision has taken, if its CountOnly may refund it.

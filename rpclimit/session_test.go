@@ -144,6 +144,22 @@ func TestCutShort(t *testing.T) {
 	none.Broken() // to which nothing applies
 }
 
+// A call that ends twice is refunded once.
+func TestEndTwice(t *testing.T) {
+	l := budgets(t, "9 per hour")
+	g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{{Name: "a", Key: all, CountOnly: rpclimit.Failures}}})
+	other, d := g.Begin(t.Context(), callOf(method), nil, true)
+	require.Nil(t, d)
+	s, d := g.Begin(t.Context(), callOf(method), nil, true)
+	require.Nil(t, d)
+	s.End(0, true)
+	s.End(0, true)
+	assert.EqualValues(t, 8, left(t, l, "a"))
+	other.End(0, false)
+	other.End(0, true)
+	assert.EqualValues(t, 8, left(t, l, "a"), "the panic stands")
+}
+
 // TestRefundWithoutABudget takes the budget away during a call. The refund is reported.
 func TestRefundWithoutABudget(t *testing.T) {
 	var told reports

@@ -43,7 +43,8 @@
 //	response                                   cost
 //	complete, with usage                       the usage
 //	status 400 or more, no usage               0
-//	the client left before the end             the usage so far, and the output sent by its bytes
+//	the client left during the output          the usage so far, and the output sent by its bytes
+//	of a stream
 //	anything else, such as no usage            the reservation, or the output sent if it is more
 //
 // # What the bound is

@@ -1,7 +1,6 @@
 package tokenbudget_test
 
 import (
-	"bufio"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -102,51 +101,6 @@ func TestFieldsOfBothVendors(t *testing.T) {
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &e))
 	assert.Equal(t, "error", e.Type)
 	assert.Equal(t, "rate_limit_error", e.Error.Type)
-}
-
-// TestAClientThatLeaves reads two of many chunks of a real server and leaves.
-func TestAClientThatLeaves(t *testing.T) {
-	tests := map[string]struct {
-		first, chunk string
-		want         int64
-	}{
-		"OpenAI": {`{"choices":[]}`, `{"choices":[{"delta":{"role":"assistant","content":"123456789"}}]}`, 7 + 2*3},
-		"Anthropic": {
-			`{"type":"message_start","message":{"usage":{"input_tokens":20,"output_tokens":1}}}`,
-			`{"type":"content_block_delta","delta":{"type":"text_delta","text":"123456789"}}`, 20 + 2*3,
-		},
-		"short chunks": {`{"choices":[]}`, `{"choices":[{"delta":{"content":"1"}}]}`, 7 + 2},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			cfg := single("1000 per minute")
-			got := make(chan tokenbudget.Charge, 1)
-			cfg.Settled = func(_ *http.Request, c tokenbudget.Charge) { got <- c }
-			g := newGuard(t, cfg)
-			server := httptest.NewServer(g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", asStream)
-				_, _ = io.WriteString(w, events(test.first, test.chunk, test.chunk))
-				assert.NoError(t, http.NewResponseController(w).Flush())
-				<-r.Context().Done()
-			})))
-			defer server.Close()
-			ctx, leave := context.WithCancel(t.Context())
-			body := strings.NewReader(`{"max_tokens":500}  `) // 20 bytes, 7 tokens
-			r, _ := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, body)
-			r.Header.Set("X-User", "a")
-			resp, err := http.DefaultClient.Do(r)
-			require.NoError(t, err)
-			line, err := bufio.NewReader(resp.Body).ReadString('\n')
-			require.NoError(t, err, "the first chunk comes at once")
-			assert.Equal(t, "data: "+test.first+"\n", line)
-			leave()
-			c := <-got
-			_ = resp.Body.Close()
-			assert.Equal(t, tokenbudget.ByBytes, c.Basis)
-			assert.Equal(t, test.want, c.Tokens)
-			assert.Equal(t, 2000-test.want, level(t, g, "user per 1m0s", "a"))
-		})
-	}
 }
 
 // TestThroughAReverseProxy has an upstream that compresses if it is allowed to, and fields of its

@@ -16,7 +16,7 @@ const (
 	// ByUsage means the usage in the response.
 	ByUsage Basis = "usage"
 	// ByBytes means the usage as far as it came, and the output that was sent by its bytes, because
-	// the client left.
+	// the client left during a stream.
 	ByBytes Basis = "bytes"
 	// ByReservation means the reservation, or the output that was sent if it is more, because the
 	// usage is not known.
@@ -82,9 +82,9 @@ func (g *Guard) charge(ask asked, s seen, o outcome) charged {
 	switch {
 	case s.final:
 		c.Tokens, c.Basis = used, ByUsage
-	case o.left && !s.complete:
+	case o.left && !s.complete && s.events > 0: // of a stream, which is sent as it is made
 		c.Tokens, c.Basis = sent, ByBytes
-	case o.status >= http.StatusBadRequest && o.returned:
+	case o.status >= http.StatusBadRequest && o.returned && !o.left: // else it may say so only
 		c.Tokens, c.Basis = used, ByError
 	case o.status == 0:
 		c.atLeast, c.Basis = true, ByReservation
