@@ -91,7 +91,7 @@ func (c *call) ownError(one charge, err error) error {
 func (c *call) ownKey(i int) ratelimit.Key {
 	rule := &c.cfg.Rules[i]
 	if rule.Key == nil {
-		return ratelimit.ValueKey("host", c.req.URL.Scheme+"://"+c.req.URL.Host)
+		return ratelimit.ValueKey("host", origin(c.req.URL))
 	}
 	var key ratelimit.Key
 	c.reporter.Call(c.req.Context(), fmt.Sprintf("Rules[%d].Key", i), func() error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
@@ -74,11 +76,23 @@ func (t *Transport) CloseIdleConnections() {
 
 // key returns the key of a request.
 func (t *Transport) key(req *http.Request) (key string) {
-	key = req.URL.Scheme + "://" + req.URL.Host
+	key = origin(req.URL)
 	if t.cfg.ShareBy != nil {
 		t.reporter.Call(req.Context(), "ShareBy", func() error { key = t.cfg.ShareBy(req); return nil })
 	}
 	return key
+}
+
+// origin returns the scheme and the host of u, in one spelling.
+func origin(u *url.URL) string {
+	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	switch scheme {
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + host
 }
 
 // A call is one call of RoundTrip.
