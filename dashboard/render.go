@@ -79,14 +79,19 @@ func index(act bool) int {
 	return 0
 }
 
-// frame returns the frame of the time now.
+// frame returns the frame of the time now. On a busy machine, that is some time ago. Still all
+// streams share a frame, and one that is rendered after news has the news.
 func (p *Page) frame(now time.Time, act bool) *frame {
 	f := &p.frames[index(act)]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	late := f.last != nil && p.watch.news.at.Load() > f.last.at.UnixNano()
-	if f.last != nil && !late && now.Sub(f.last.at) < frameTime && !now.Before(f.last.at) {
+	news := time.Unix(0, p.watch.news.at.Load())
+	late := f.last != nil && f.last.at.Before(news)
+	if f.last != nil && !late && now.Sub(f.last.at).Abs() < frameTime {
 		return f.last
+	}
+	if late && now.Before(news) {
+		now = news
 	}
 	f.last = render(p.view(now, act), f.last, now, late)
 	return f.last

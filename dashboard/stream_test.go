@@ -89,6 +89,26 @@ func TestStreamsShareFrames(t *testing.T) {
 	assert.LessOrEqual(t, p.frame(time.Now(), false).number, 2+newsBurst+2*seconds)
 }
 
+// On a busy machine a stream renders some time after it was due, and others have been due since.
+func TestStreamsThatAreBehindShareFrames(t *testing.T) {
+	l := newLimiter(t)
+	p := newPage(t, l, Config{})
+	start := time.Now()
+	first := p.frame(start, false)
+	for i := range 20 {
+		assert.Equal(t, first.number, p.frame(start.Add(time.Duration(-i)*time.Millisecond), false).number)
+	}
+	p.watch.news.next()
+	request(l.Handler(ok), "mallory", 9)
+	second := p.frame(start, false)
+	assert.Equal(t, first.number+1, second.number)
+	assert.Contains(t, string(second.html["denied"]), "mallory")
+	for i := range 20 {
+		assert.Equal(t, second.number, p.frame(start.Add(time.Duration(-i)*time.Millisecond), false).number)
+	}
+	assert.Equal(t, second.number+1, p.frame(start.Add(-time.Hour), false).number, "the clock was set back")
+}
+
 func TestNumberOfStreamsIsBounded(t *testing.T) {
 	p := newPage(t, newLimiter(t), Config{MaxStreams: 2})
 	server := httptest.NewServer(p)
