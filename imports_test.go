@@ -71,7 +71,7 @@ var mayImport = map[string][]string{
 	"outbound":      {".", "internal/inflight", "internal/report", "internal/told"},
 	"rpclimit":      {".", "clientip", "store", "internal/guard", "internal/inflight", "internal/report", "internal/respond"},
 	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store", "support"},
-	"tokenbudget":   {".", "store", "internal/report"},
+	"tokenbudget":   {".", "store", "internal/report", "internal/respond"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

@@ -27,7 +27,7 @@ import (
 // is an [httputil.ReverseProxy].
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	respond.CheckHandler("ratelimit", next)
-	next = respond.Late(next, l.cfg.MergeHeaders, l.cfg.SharedCache, l.now)
+	next = respond.Late(next, l.cfg.MergeHeaders, l.cfg.SharedCache, l.now, l.reporter.Once)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := l.table.Load()
 		l.serve(w, r, next, t, t.route(r))

@@ -86,7 +86,7 @@ func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, err
 func (l *Limiter) decorate(d *decorator) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		respond.CheckHandler("ratelimit", next)
-		next = respond.Late(next, l.cfg.MergeHeaders, l.cfg.SharedCache, l.now)
+		next = respond.Late(next, l.cfg.MergeHeaders, l.cfg.SharedCache, l.now, l.reporter.Once)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			l.serve(w, r, next, l.table.Load(), d.set.Load())
 		})

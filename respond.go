@@ -70,7 +70,7 @@ func (e *engine) write(
 	w http.ResponseWriter, r *http.Request, d *Decision,
 	v *verdict.Verdict, m *respond.Denial, told time.Duration,
 ) {
-	secs := respond.RetryAfter(w.Header(), told)
+	secs := respond.RetryAfter(w.Header(), told, e.now)
 	if hook := e.hooks.Load().Denied; hook != nil {
 		dec := *d // captured instead of d, which then stays on the stack if there is no hook
 		e.safely(r.Context(), "Denied", func() { hook(r, dec) })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -86,4 +87,23 @@ func TestNestedDenials(t *testing.T) {
 	assert.Contains(t, w.Body.String(), `"violated-policies":["in-1","in-2"]`)
 	l := named(t, "r", 3, "1 per day")
 	assert.Equal(t, []any{"r", 3}, []any{l.Rule(), l.Index()})
+}
+
+// An outer handler of another program tells a wait as a date. The longer wait is sent, by the clock
+// of the limiter.
+func TestDenialWithinAHandlerThatSentADate(t *testing.T) {
+	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	inner := newLimiter(t, ratelimit.Config{
+		Clock: func() time.Time { return now }, Rules: []ratelimit.Rule{rule("r", "1 per hour")},
+	}).Handler(ok)
+	for date, want := range map[string]string{
+		"Sat, 01 Jan 2000 02:00:00 GMT": "Sat, 01 Jan 2000 02:00:00 GMT", "Sat, 01 Jan 2000 00:30:00 GMT": "3600",
+	} {
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", date)
+			inner.ServeHTTP(w, r)
+		})
+		serve(h, with())
+		assert.Equal(t, []string{want}, serve(h, with()).Header()["Retry-After"])
+	}
 }

@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -108,6 +109,27 @@ func TestGatewayAndBackendSendOneLine(t *testing.T) {
 					assert.Equal(t, tc.want[form], resp.Header.Get(field))
 				})
 			}
+		}
+	}
+}
+
+// Behind a mux a limiter does not see that the handler is a proxy. It tells once what to write.
+func TestGatewayAroundAMuxIsToldToMerge(t *testing.T) {
+	for merge, want := range map[bool]int{false: 1, true: 0} {
+		var reported []string
+		gateway := newLimiter(t, ratelimit.Config{
+			MergeHeaders: merge, Rules: []ratelimit.Rule{rule("gateway", "9 per hour")},
+			Hooks: ratelimit.Hooks{Error: func(_ context.Context, err error) { reported = append(reported, err.Error()) }},
+		})
+		mux := http.NewServeMux()
+		mux.Handle("/", proxyTo(t, newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("backend", "9 per hour")}}).Handler(ok)))
+		h := gateway.Handler(mux)
+		for range 3 {
+			fetch(t, h)
+		}
+		require.Len(t, reported, want)
+		for _, text := range reported {
+			assert.Contains(t, text, "write MergeHeaders: true in the Config")
 		}
 	}
 }

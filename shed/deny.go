@@ -23,7 +23,7 @@ func (c *settings) deny(w http.ResponseWriter, r *http.Request, p Priority) {
 	}
 	wait := time.Duration(1+rand.IntN(3)) * time.Second
 	d := new(denial)
-	d.Begin(w.Header(), respond.RetryAfter(w.Header(), wait))
+	d.Begin(w.Header(), respond.RetryAfter(w.Header(), wait, time.Now))
 	if c.DenyHandler != nil {
 		c.DenyHandler(w, r, wait)
 		return

@@ -108,10 +108,12 @@ func TestOnDeniedIsGivenAKnownPriority(t *testing.T) {
 
 func TestLongerRetryAfterOfAnOuterHandlerStays(t *testing.T) {
 	_, h := fullShedder(t, shed.Config{}, ok)
-	w := httptest.NewRecorder()
-	w.Header().Set("Retry-After", "60")
-	h.ServeHTTP(w, request())
-	assert.Equal(t, []string{"60"}, w.Header()["Retry-After"])
+	for _, longer := range []string{"60", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)} {
+		w := httptest.NewRecorder()
+		w.Header().Set("Retry-After", longer)
+		h.ServeHTTP(w, request())
+		assert.Equal(t, []string{longer}, w.Header()["Retry-After"])
+	}
 }
 
 // charge is the context of a request that an outer limiter charged.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/respond"
 )
 
 // longRetry is the longest wait after which an SDK should try again by itself.
@@ -29,15 +31,16 @@ func (g *Guard) dialect(r *http.Request) Dialect {
 	return OpenAI
 }
 
-// fail answers with p.
-func (d Dialect) fail(w http.ResponseWriter, p *problem) {
-	h := w.Header()
-	if p.retry > 0 {
-		h.Set("Retry-After", strconv.FormatInt(ceil(p.retry, time.Second), 10))
-		h.Set("Retry-After-Ms", strconv.FormatInt(ceil(p.retry, time.Millisecond), 10))
+// fail answers with p, or with the wait of an outer handler if that is longer.
+func (d Dialect) fail(w http.ResponseWriter, p *problem, now func() time.Time) {
+	h, retry := w.Header(), p.retry
+	if retry > 0 {
+		retry = max(retry, time.Duration(respond.Longest(h, now))*time.Second)
+		h.Set("Retry-After", strconv.FormatInt(ceil(retry, time.Second), 10))
+		h.Set("Retry-After-Ms", strconv.FormatInt(ceil(retry, time.Millisecond), 10))
 	}
 	if p.status == http.StatusTooManyRequests {
-		h.Set("X-Should-Retry", strconv.FormatBool(p.retry > 0 && p.retry <= longRetry))
+		h.Set("X-Should-Retry", strconv.FormatBool(retry > 0 && retry <= longRetry))
 	}
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -96,14 +96,14 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 	talk := g.dialect(r)
 	body, problem := g.readBody(w, r)
 	if problem != nil {
-		talk.fail(w, problem)
+		talk.fail(w, problem, g.now)
 		return
 	}
 	ask := g.read(r, body)
 	held, problem := g.reserve(r, ask)
 	if problem != nil {
 		held.fields(w.Header(), talk, g.now())
-		talk.fail(w, problem)
+		talk.fail(w, problem, g.now)
 		return
 	}
 	inner := r.WithContext(r.Context())

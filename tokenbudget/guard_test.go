@@ -63,6 +63,26 @@ func TestBodiesThatAreNotRead(t *testing.T) {
 	assert.Equal(t, int64(2000-1), level(t, g, "user per 1m0s", "a"))
 }
 
+// A longer wait that an outer handler has set stays, in every field that tells a wait.
+func TestLongerWaitOfAnOuterHandlerStays(t *testing.T) {
+	g := newGuard(t, single("600 per minute"))
+	h := g.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	require.Equal(t, 200, call(h, ask(`{"max_tokens":594}`, "a")).Code)
+	for outer, longer := range map[string]bool{"120": true, "Thu, 01 Jan 1970 00:00:00 GMT": false} {
+		w := httptest.NewRecorder()
+		w.Header().Set("Retry-After", outer)
+		h.ServeHTTP(w, ask(`{"max_tokens":1}`, "a"))
+		require.Equal(t, 429, w.Code)
+		own := []string{"1", w.Header().Get("Retry-After-Ms"), "true"}
+		if longer {
+			own = []string{"120", "120000", "false"}
+		}
+		assert.Equal(t, own, []string{
+			w.Header().Get("Retry-After"), w.Header().Get("Retry-After-Ms"), w.Header().Get("X-Should-Retry"),
+		})
+	}
+}
+
 func TestFieldsOfBothVendors(t *testing.T) {
 	g := newGuard(t, single("600 per minute"))
 	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -67,11 +67,17 @@ func isCall(r *http.Request) bool {
 }
 
 // told returns the wait that the limiter tells a client. It is longer than wait if several clients
-// that share a key are told to come one after another.
+// that share a key are told to come one after another, or if an outer handler has told a longer
+// wait, which may be a date.
 func told(h http.Header, wait time.Duration) time.Duration {
-	secs, err := strconv.ParseInt(h.Get("Retry-After"), 10, 32)
+	text := h.Get("Retry-After")
+	secs, err := strconv.ParseInt(text, 10, 32)
 	field := time.Duration(secs) * time.Second
-	if err != nil || wait <= 0 || field < wait || field-wait < time.Second {
+	if err != nil {
+		date, _ := http.ParseTime(text)
+		field = time.Until(date)
+	}
+	if wait <= 0 || field < wait || field-wait < time.Second {
 		return wait // the field is wait in whole seconds
 	}
 	return field

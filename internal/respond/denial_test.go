@@ -22,7 +22,7 @@ const violated = `,"violated-policies":["p-1"]`
 // denyOnce answers r as a limiter does.
 func denyOnce(w http.ResponseWriter, r *http.Request, p *Problem, wait time.Duration, extra string, buf []byte) []byte {
 	d := new(Denial)
-	d.Begin(w.Header(), RetryAfter(w.Header(), wait))
+	d.Begin(w.Header(), RetryAfter(w.Header(), wait, time.Now))
 	return d.Answer(w, r, p, wait, []byte(extra), buf)
 }
 
@@ -157,7 +157,7 @@ func denials(accept string) func() {
 		clear(w.h)
 		d := new(Denial)
 		SetDraft(w.h, `"p-1";q=2;w=60`, AppendLevel(d.Text[:0], `"p-1";r=`, 0, 30), &d.Values)
-		d.Begin(w.h, RetryAfter(w.h, 30*time.Second))
+		d.Begin(w.h, RetryAfter(w.h, 30*time.Second, time.Now))
 		buf = d.Answer(w, r, &quota, 30*time.Second, []byte(violated), buf[:0])
 	}
 }

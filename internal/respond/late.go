@@ -10,15 +10,19 @@ import (
 	"time"
 )
 
-// Late returns a handler that settles the fields when next writes its header, or next itself if
-// there is nothing to settle. The fields of outer limiters are in the header already.
+// Late returns a handler that settles the fields when next writes its header. The fields of outer
+// limiters are in the header already.
 //
 // With merge, next may write fields too, such as a reverse proxy that adds the fields of a backend.
-// Each field is then sent in one line. It is always so for an [httputil.ReverseProxy]. With shared,
-// no field is sent in a response that a shared cache may store.
-func Late(next http.Handler, merge, shared bool, now func() time.Time) http.Handler {
+// Each field is then sent in one line. It is always so for an [httputil.ReverseProxy]. Without
+// merge, Late tells once if next writes fields too. With shared, no field is sent in a response
+// that a shared cache may store.
+func Late(next http.Handler, merge, shared bool, now func() time.Time, once Once) http.Handler {
 	_, proxy := next.(*httputil.ReverseProxy)
-	if merge = merge || proxy; !merge && !shared {
+	if merge = merge || proxy; !merge {
+		next = reportDoubled(next, once)
+	}
+	if !merge && !shared {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,12 +2,11 @@ package respond
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -47,7 +46,7 @@ func (s *sent) Flush() {
 // serveLate serves a GET inside an outer limiter, and returns the header that was sent.
 func serveLate(merge, shared bool, h http.HandlerFunc) http.Header {
 	w := &sent{header: http.Header{"Ratelimit": {`"out";r=1;t=1`}, "Ratelimit-Policy": {`"out";q=9;w=9`}}}
-	Late(h, merge, shared, time.Now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	Late(h, merge, shared, time.Now, nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	w.Flush()
 	return w.final
 }
@@ -125,15 +124,68 @@ func TestLateFieldsAreMerged(t *testing.T) {
 	}
 }
 
-// A handler whose fields need no change is served as it is. A reverse proxy always needs one.
-func TestLateLeavesTheHandlerAsItIs(t *testing.T) {
-	mux, proxy := http.NewServeMux(), httputil.NewSingleHostReverseProxy(&url.URL{})
-	assert.Same(t, mux, Late(mux, false, false, time.Now))
-	for _, h := range []http.Handler{
-		Late(mux, true, false, time.Now), Late(mux, false, true, time.Now), Late(proxy, false, false, time.Now),
-	} {
-		assert.IsType(t, http.HandlerFunc(nil), h)
+// A handler whose fields need no change gets the ResponseWriter itself. A reverse proxy never does.
+func TestLateLeavesTheWriterAsItIs(t *testing.T) {
+	given := func(merge, shared bool) (same bool) {
+		w := &sent{header: http.Header{}}
+		Late(http.HandlerFunc(func(got http.ResponseWriter, _ *http.Request) { same = got == http.ResponseWriter(w) }),
+			merge, shared, time.Now, nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		return same
 	}
+	assert.True(t, given(false, false))
+	assert.False(t, given(true, false))
+	assert.False(t, given(false, true))
+}
+
+// An inner handler of another program that sends a field too is reported once, if the fields are
+// not merged.
+func TestDoubledFieldsAreReported(t *testing.T) {
+	for name, tc := range map[string]struct {
+		merge, shared bool
+		add           string
+		want          bool
+	}{
+		"not merged":             {add: "RateLimit", want: true},
+		"not merged, in a cache": {shared: true, add: "X-RateLimit-Remaining", want: true},
+		"merged":                 {merge: true, add: "RateLimit"},
+		"another field":          {add: "Set-Cookie"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var all []string
+			once := func(_ context.Context, what any, err error) {
+				assert.Equal(t, doubled{}, what)
+				all = append(all, err.Error())
+			}
+			h := Late(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Cache-Control", "private")
+				w.Header().Add(tc.add, "1")
+				w.WriteHeader(http.StatusOK)
+			}), tc.merge, tc.shared, time.Now, once)
+			for range 3 {
+				w := &sent{header: http.Header{"Ratelimit": {"1"}, "X-Ratelimit-Remaining": {"1"}, "Set-Cookie": {"1"}}}
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+			}
+			if !tc.want {
+				assert.Empty(t, all)
+				return
+			}
+			assert.Equal(t, []string{"ratelimit: a response has 2 lines of " + http.CanonicalHeaderKey(tc.add) +
+				", because an inner handler sends this field too: clients may read either; write MergeHeaders: true in the Config"}, all)
+		})
+	}
+}
+
+// After the first responses the handler looks at no more.
+func TestDoubledFieldsAreLookedForAtFirst(t *testing.T) {
+	told, lines := 0, []string{"1"}
+	h := reportDoubled(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header()["Ratelimit"] = lines }),
+		func(context.Context, any, error) { told++ })
+	for range watched {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	}
+	lines = []string{"1", "2"}
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	assert.Zero(t, told)
 }
 
 // able is a ResponseWriter with the rarer abilities of net/http's own.
@@ -149,13 +201,14 @@ func (a *able) Hijack() (net.Conn, *bufio.ReadWriter, error) { return a.conn, ni
 
 func TestLateWritersKeepAbilities(t *testing.T) {
 	var late http.ResponseWriter
+	get := httptest.NewRequest(http.MethodGet, "/", nil)
 	Late(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		late = w
 		assert.ErrorIs(t, w.(http.Pusher).Push("/a.css", nil), http.ErrNotSupported)
 		_, _, err := w.(http.Hijacker).Hijack()
 		assert.ErrorIs(t, err, http.ErrNotSupported)
 		assert.Equal(t, "outer", w.Header().Get("RateLimit"))
-	}), true, false, time.Now).ServeHTTP(&sent{header: http.Header{"Ratelimit": {"outer"}}}, httptest.NewRequest(http.MethodGet, "/", nil))
+	}), true, false, time.Now, nil).ServeHTTP(&sent{header: http.Header{"Ratelimit": {"outer"}}}, get)
 	assert.IsType(t, &sent{}, late.(interface{ Unwrap() http.ResponseWriter }).Unwrap())
 
 	conn, _ := net.Pipe()
@@ -167,7 +220,7 @@ func TestLateWritersKeepAbilities(t *testing.T) {
 		assert.Same(t, conn, got)
 		assert.Equal(t, http.Header{"Other": {"stays"}}, w.Header(), "a proxy writes the fields of the backend")
 		w.Header().Set("RateLimit", "inner")
-	}), true, false, time.Now).ServeHTTP(a, httptest.NewRequest(http.MethodGet, "/", nil))
+	}), true, false, time.Now, nil).ServeHTTP(a, get)
 	assert.Equal(t, "/a.css", a.pushed)
 	assert.Equal(t, http.Header{"Other": {"stays"}, "Ratelimit": {"inner"}}, a.header, "nothing is settled after it")
 }
@@ -184,7 +237,7 @@ func TestLateWritersReadFrom(t *testing.T) {
 		assert.EqualValues(t, 1, n)
 		assert.Equal(t, []int{http.StatusOK}, w.statuses)
 		assert.Empty(t, w.final, "a shared cache may store it")
-	}), false, true, time.Now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	}), false, true, time.Now, nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 }
 
 func TestLateWritersFlush(t *testing.T) {
@@ -193,5 +246,5 @@ func TestLateWritersFlush(t *testing.T) {
 		late.(http.Flusher).Flush()
 		assert.Equal(t, []int{http.StatusOK}, w.statuses)
 		assert.Empty(t, w.final, "a shared cache may store it")
-	}), false, true, time.Now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	}), false, true, time.Now, nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 }

@@ -1,6 +1,7 @@
 package respond
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"slices"
@@ -224,19 +225,7 @@ func mergeRetryAfter(h, outer http.Header, now time.Time) {
 	if len(lines) < 2 {
 		return
 	}
-	longest := slices.MaxFunc(lines, func(a, b string) int {
-		return int(min(max(wait(a, now)-wait(b, now), -1), 1))
-	})
+	secs := func(line string) int64 { return waitOf(line, func() time.Time { return now }) }
+	longest := slices.MaxFunc(lines, func(a, b string) int { return cmp.Compare(secs(a), secs(b)) })
 	h["Retry-After"] = []string{longest}
-}
-
-// wait returns the seconds of Retry-After: a number, or the time until a date.
-func wait(text string, now time.Time) int64 {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n
-	}
-	if date, err := http.ParseTime(text); err == nil {
-		return Seconds(date.Sub(now))
-	}
-	return -1
 }

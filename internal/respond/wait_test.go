@@ -10,6 +10,7 @@ import (
 )
 
 func TestRetryAfter(t *testing.T) {
+	now := time.Date(2000, 1, 1, 0, 0, 0, 500_000_000, time.UTC)
 	for _, tc := range []struct {
 		name  string
 		there []string // Retry-After of an outer handler
@@ -25,15 +26,23 @@ func TestRetryAfter(t *testing.T) {
 		{name: "a shorter wait goes", there: []string{"10"}, wait: 36 * time.Second, want: 36},
 		{name: "an equal wait stays", there: []string{"36"}, wait: 36 * time.Second, want: 0},
 		{name: "a wait that is no number goes", there: []string{"soon"}, wait: 36 * time.Second, want: 36},
+		{name: "a number that is too large stays", there: []string{"99999999999999999999"}, wait: 36 * time.Second, want: 0},
 		{name: "a field without a value", there: []string{}, wait: 36 * time.Second, want: 36},
-		{name: "the first of two values counts", there: []string{"10", "100"}, wait: 36 * time.Second, want: 36},
+		{name: "a later date stays", there: []string{"Sat, 01 Jan 2000 00:01:40 GMT"}, wait: 36 * time.Second, want: 0},
+		{name: "an equal date stays", there: []string{"Sat, 01 Jan 2000 00:00:37 GMT"}, wait: 36 * time.Second, want: 0},
+		{name: "a sooner date goes", there: []string{"Sat, 01 Jan 2000 00:00:36 GMT"}, wait: 37 * time.Second, want: 37},
+		{name: "a date that is over goes", there: []string{"Fri, 31 Dec 1999 23:59:59 GMT"}, wait: time.Second, want: 1},
+		{name: "a date in an older form", there: []string{"Saturday, 01-Jan-00 00:01:40 GMT"}, wait: 36 * time.Second, want: 0},
+		{name: "of two values the longer", there: []string{"10", "100"}, wait: 36 * time.Second, want: 100},
+		{name: "longer than two values", there: []string{"10", "20"}, wait: 36 * time.Second, want: 36},
+		{name: "of a number and a date", there: []string{"10", "Sat, 01 Jan 2000 00:01:40 GMT"}, wait: 36 * time.Second, want: 100},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := http.Header{}
 			if tc.there != nil {
 				h["Retry-After"] = tc.there
 			}
-			assert.Equal(t, tc.want, RetryAfter(h, tc.wait))
+			assert.Equal(t, tc.want, RetryAfter(h, tc.wait, func() time.Time { return now }))
 			assert.Equal(t, tc.there, h["Retry-After"], "RetryAfter writes nothing")
 		})
 	}
