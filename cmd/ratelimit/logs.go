@@ -4,6 +4,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,38 @@ func (l *logFlags) add(flags *flag.FlagSet) {
 			"(default found by the first lines)")
 	flags.StringVar(&l.zone, "zone", "UTC", "the time `zone` of times that have none")
 	flags.DurationVar(&l.window, "window", time.Minute, "how far lines of a file may be out of order")
+}
+
+// spare is memory that is never touched. A replay makes 3 KB of garbage a line, and may keep little
+// more than that. With the spare memory the heap is collected after as much garbage, which saves a
+// sixth of the time (BenchmarkReplay/caddy).
+const spare = 128 << 20
+
+// each calls f for each entry of logs, by time, and returns the counts of their lines.
+func (l *logFlags) each(
+	std *streams, names []string, f func(*accesslog.Entry) error,
+) (accesslog.Stats, error) {
+	reader, progress, err := l.open(std, names)
+	if err != nil {
+		return accesslog.Stats{}, err
+	}
+	defer reader.Close()
+	defer progress.end()
+	untouched := make([]byte, spare)
+	defer runtime.KeepAlive(untouched)
+	for {
+		entry, err := reader.Next()
+		if err == io.EOF {
+			return reader.Stats(), nil
+		}
+		if err == nil {
+			err = f(entry)
+		}
+		if err != nil {
+			return accesslog.Stats{}, err
+		}
+		progress.step()
+	}
 }
 
 // open opens logs.
@@ -50,19 +83,15 @@ func (l *logFlags) open(std *streams, names []string) (*accesslog.Reader, *bar, 
 	var total int64
 	var sources []accesslog.Source
 	for _, name := range names {
-		source := accesslog.Source{Name: name, Open: func() (io.ReadCloser, error) { return os.Open(name) }}
+		open := func() (io.ReadCloser, error) { return os.Open(name) }
 		if name == "-" {
-			source = accesslog.Source{Name: "standard input", Open: func() (io.ReadCloser,
-				error,
-			) {
-				return io.NopCloser(std.in), nil
-			}}
+			name, open = "standard input", func() (io.ReadCloser, error) { return io.NopCloser(std.in), nil }
 		} else if info, err := os.Stat(name); err != nil {
 			return nil, nil, err
 		} else {
 			total += info.Size()
 		}
-		sources = append(sources, source)
+		sources = append(sources, accesslog.Source{Name: name, Open: open})
 	}
 	return accesslog.Open(sources, opts), newBar(std, progress, total), nil
 }

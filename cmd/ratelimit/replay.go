@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strconv"
@@ -93,31 +92,18 @@ func (f *replayFlags) replay(std *streams, policy string, logs []string) (*repor
 			return nil, err
 		}
 	}
-	reader, progress, err := f.logs.open(std, logs)
-	if err != nil {
-		return nil, err
-	}
-	defer reader.Close()
-	defer progress.end()
 	c := report.NewCollector(policy, f.against)
-	for {
-		entry, err := reader.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := decide(c, entry, now, other); err != nil {
-			return nil, err
-		}
-		progress.step()
-	}
+	stats, err := f.logs.each(std, logs, func(entry *accesslog.Entry) error {
+		return decide(c, entry, now, other)
+	})
 	now.Finish()
 	if other != nil {
 		other.Finish()
 	}
-	r := c.Report(reader.Stats(), f.top)
+	if err != nil {
+		return nil, err
+	}
+	r := c.Report(stats, f.top)
 	r.Blocks, r.Notes = now.Blocks(), append(notes, now.Notes()...)
 	return r, nil
 }

@@ -3,11 +3,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +23,7 @@ import (
 )
 
 // cpuTime returns the CPU time that this process has used.
-func cpuTime(t *testing.T) time.Duration {
+func cpuTime(t testing.TB) time.Duration {
 	var u syscall.Rusage
 	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
@@ -58,4 +63,43 @@ func TestReplayIsNotMuchSlowerThanTheLimiter(t *testing.T) {
 	})
 	t.Logf("alone %v, replay %v: %.1f times", alone, replayed, float64(replayed)/float64(alone))
 	require.Less(t, replayed, atMost*alone)
+}
+
+// flying bounds the requests in flight, so that a replay carries each to its end.
+const flying = `
+version: 1
+rules:
+  - {name: per-client, limits: 60 per minute burst 30}
+  - {name: in-flight, in_flight: 20}
+`
+
+// BenchmarkReplay replays a million lines of each format, and with requests in flight. Run it with
+// -benchtime 1x.
+func BenchmarkReplay(b *testing.B) {
+	for _, name := range slices.Sorted(maps.Keys(examples)) {
+		b.Run(name, func(b *testing.B) { replayMillion(b, examples[name], data("policy.yaml")) })
+	}
+	policy := filepath.Join(b.TempDir(), "policy.yaml")
+	require.NoError(b, os.WriteFile(policy, []byte(flying), 0o600))
+	for _, name := range []string{"caddy", "format string, nginx"} {
+		b.Run(name+" in flight", func(b *testing.B) { replayMillion(b, examples[name], policy) })
+	}
+}
+
+func replayMillion(b *testing.B, e example, policy string) {
+	const n = 1_000_000
+	path := filepath.Join(b.TempDir(), "a.log")
+	f, err := os.Create(path)
+	require.NoError(b, err)
+	w := bufio.NewWriter(f)
+	generateAs(w, e, n, 60_000)
+	require.NoError(b, w.Flush())
+	require.NoError(b, f.Close())
+	before := cpuTime(b)
+	for b.Loop() {
+		status := run(&streams{out: io.Discard, err: io.Discard}, []string{"replay", policy, path, "-format", e.format})
+		require.Zero(b, status)
+	}
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/million-lines")
+	b.ReportMetric((cpuTime(b)-before).Seconds()/float64(b.N), "cpu-s/million-lines")
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -58,7 +57,10 @@ func runSuggest(std *streams, args []string) error {
 		return err
 	}
 	table := suggest.NewTable(group)
-	stats, err := f.count(std, table, logs)
+	stats, err := f.logs.each(std, logs, func(entry *accesslog.Entry) error {
+		table.Add(entry)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -101,27 +103,6 @@ func (f *suggestFlags) group(std *streams) (func(*accesslog.Entry) string, error
 	}
 	slices.Sort(patterns)
 	return suggest.ByPatterns(slices.Compact(patterns)), nil
-}
-
-// count adds the requests of logs to table.
-func (f *suggestFlags) count(std *streams, table *suggest.Table, logs []string) (accesslog.Stats, error) {
-	reader, progress, err := f.logs.open(std, logs)
-	if err != nil {
-		return accesslog.Stats{}, err
-	}
-	defer reader.Close()
-	defer progress.end()
-	for {
-		entry, err := reader.Next()
-		if err == io.EOF {
-			return reader.Stats(), nil
-		}
-		if err != nil {
-			return accesslog.Stats{}, err
-		}
-		table.Add(entry)
-		progress.step()
-	}
 }
 
 // comment returns what the head of the policy says.
@@ -170,24 +151,15 @@ func (f *suggestFlags) checked(std *streams, s *suggest.Suggestion, logs []strin
 	if err != nil {
 		return "", err
 	}
-	reader, progress, err := f.logs.open(std, logs)
+	c := report.NewCollector("the suggestion", "")
+	stats, err := f.logs.each(std, logs, func(entry *accesslog.Entry) error {
+		return decide(c, entry, engine, nil)
+	})
+	engine.Finish()
 	if err != nil {
 		return "", err
 	}
-	defer reader.Close()
-	defer progress.end()
-	c := report.NewCollector("the suggestion", "")
-	for entry, err := reader.Next(); err != io.EOF; entry, err = reader.Next() {
-		if err != nil {
-			return "", err
-		}
-		if err := decide(c, entry, engine, nil); err != nil {
-			return "", err
-		}
-		progress.step()
-	}
-	engine.Finish()
-	r := c.Report(reader.Stats(), 0)
+	r := c.Report(stats, 0)
 	return fmt.Sprintf("Checked by a replay: it denies %d requests of %d clients, %.2f %%.", r.Denied,
 		r.Clients.Denied, r.Clients.Share*100), nil
 }

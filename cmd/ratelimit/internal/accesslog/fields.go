@@ -105,13 +105,17 @@ func lasting(unit time.Duration) setter {
 
 func headerField(name string) setter {
 	name = textproto.CanonicalMIMEHeaderKey(name)
-	return func(r *raw, s string) error {
-		if r.header == nil {
-			r.header = make(http.Header, 2)
-		}
-		r.header[name] = append(r.header[name], s)
-		return nil
+	return func(r *raw, s string) error { return addHeader(r, name, s) }
+}
+
+// addHeader notes a line of a header field.
+func addHeader(r *raw, name, value string) error {
+	if r.header == nil {
+		r.header = make(http.Header, 2)
 	}
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	r.header[name] = append(r.header[name], value)
+	return nil
 }
 
 func setStatus(r *raw, s string) error {

@@ -58,8 +58,10 @@ func (r *raw) who(e *Entry) (err error) {
 
 // parseAddr reads an address, with or without a port.
 func parseAddr(s string) (netip.Addr, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return a, nil
+	if strings.Count(s, ":") != 1 { // an error would cost more than the address
+		if a, err := netip.ParseAddr(s); err == nil {
+			return a, nil
+		}
 	}
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr(), nil

@@ -12,7 +12,8 @@ import (
 type Format struct {
 	name    string
 	parse   func(line string, r *raw) error
-	fullURL bool // the log writes "http://host:80/path" for every request
+	fits    func(line string) bool // whether a line that can be read is of this format; nil for any
+	fullURL bool                   // the log writes "http://host:80/path" for every request
 	loc     *time.Location
 }
 
@@ -27,12 +28,15 @@ func (f *Format) In(loc *time.Location) *Format {
 }
 
 // Parse reads one line into e. The error says what is wrong with the line. It is plain text.
-func (f *Format) Parse(line string, e *Entry) error {
-	r := raw{loc: f.loc}
+func (f *Format) Parse(line string, e *Entry) error { return f.parseBy(new(raw), line, e) }
+
+// parseBy is Parse with a raw to use again.
+func (f *Format) parseBy(r *raw, line string, e *Entry) error {
+	*r = raw{loc: f.loc}
 	if r.loc == nil {
 		r.loc = time.UTC
 	}
-	if err := f.parse(withoutPrefix(line), &r); err != nil {
+	if err := f.parse(withoutPrefix(line), r); err != nil {
 		return err
 	}
 	*e = Entry{Line: line}
@@ -67,10 +71,10 @@ const (
 
 // formats are the known formats. The order decides where several read the same lines.
 var formats = []*Format{
-	{name: "caddy", parse: caddyTree.parse},
-	{name: "traefik-json", parse: traefikTree.parse},
-	{name: "envoy-json", parse: envoyTree.parse},
-	{name: "slog", parse: slogTree.parse},
+	{name: "caddy", parse: caddyTree.parse, fits: caddyTree.fits},
+	{name: "traefik-json", parse: traefikTree.parse, fits: traefikTree.fits},
+	{name: "envoy-json", parse: envoyTree.parse, fits: envoyTree.fits},
+	{name: "slog", parse: slogTree.parse, fits: slogTree.fits},
 	{name: "nginx-json", parse: nginxTree.parse},
 	{name: "traefik", parse: fixed(traefik, false)},
 	{name: "combined", parse: fixed(combined, true)},
@@ -149,7 +153,7 @@ func detect(lines []string) (*Format, error) {
 		n := 0
 		for _, line := range lines {
 			var e Entry
-			if f.Parse(line, &e) == nil {
+			if f.Parse(line, &e) == nil && (f.fits == nil || f.fits(withoutPrefix(line))) {
 				n++
 			}
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // header is the tree of an object whose members are header fields.
-var header = &jsonTree{other: headerField}
+var header = &jsonTree{other: addHeader}
 
 // caddyTree is the log of Caddy 2.5 and later. It is written when the request has ended.
 var caddyTree = &jsonTree{
@@ -34,9 +34,9 @@ var traefikTree = &jsonTree{
 		"RequestHost": first(hostOf), "RequestAddr": text(hostOf),
 		"DownstreamStatus": setStatus, "DownstreamContentSize": setBytes,
 	},
-	other: func(name string) setter {
+	other: func(r *raw, name, value string) error {
 		if field, ok := strings.CutPrefix(name, "request_"); ok && field != "" {
-			return headerField(field)
+			return addHeader(r, field, value)
 		}
 		return nil
 	},
@@ -82,9 +82,9 @@ var nginxTree = &jsonTree{
 		"referer": headerField("Referer"), "referrer": headerField("Referer"),
 		"x_forwarded_for": headerField("X-Forwarded-For"),
 	},
-	other: func(name string) setter {
+	other: func(r *raw, name, value string) error {
 		if field, ok := strings.CutPrefix(name, "http_"); ok && field != "" {
-			return headerField(strings.ReplaceAll(field, "_", "-"))
+			return addHeader(r, strings.ReplaceAll(field, "_", "-"), value)
 		}
 		return nil
 	},

@@ -3,6 +3,7 @@ package accesslog
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -14,12 +15,17 @@ var errJSON = errors.New("the line is no JSON object")
 type jsonTree struct {
 	fields map[string]setter
 	inner  map[string]*jsonTree
-	// other returns the setter of any other member, or nil.
-	other func(name string) setter
+	// other notes the value of any other member. It may be nil.
+	other func(r *raw, name, value string) error
 	// anywhere reads the members of all other inner objects too, by the same names.
 	anywhere bool
-	// need are members without which the line is of another format.
+	// need are members without which the line is of another format. Only detect asks for them.
 	need []string
+}
+
+// fits reports whether a line has the members that its format needs.
+func (t *jsonTree) fits(line string) bool {
+	return !slices.ContainsFunc(t.need, func(name string) bool { return !gjson.Get(line, name).Exists() })
 }
 
 // maxNesting bounds how deep an object is read.
@@ -29,13 +35,7 @@ func (t *jsonTree) parse(line string, r *raw) error {
 	if !strings.HasPrefix(line, "{") || !gjson.Valid(line) {
 		return errJSON
 	}
-	object := gjson.Parse(line)
-	for _, name := range t.need {
-		if !object.Get(name).Exists() {
-			return fmt.Errorf("the line has no %s", quote(name))
-		}
-	}
-	return t.read(object, r, 0)
+	return t.read(gjson.Parse(line), r, 0)
 }
 
 func (t *jsonTree) read(object gjson.Result, r *raw, depth int) (err error) {
@@ -60,25 +60,22 @@ func (t *jsonTree) member(name string, value gjson.Result, r *raw, depth int) er
 	if t.anywhere {
 		name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
 	}
-	set := t.fields[name]
-	if set == nil && t.other != nil {
-		set = t.other(name)
-	}
-	if set == nil {
+	if t.fields[name] == nil && t.other == nil {
 		return nil
 	}
-	if value.IsArray() { // such as the lines of a header field
-		for _, one := range value.Array() {
-			if err := setJSON(set, name, one, r); err != nil {
-				return err
-			}
-		}
-		return nil
+	if !value.IsArray() {
+		return t.set(name, value, r)
 	}
-	return setJSON(set, name, value, r)
+	var err error
+	value.ForEach(func(_, one gjson.Result) bool { // such as the lines of a header field
+		err = t.set(name, one, r)
+		return err == nil
+	})
+	return err
 }
 
-func setJSON(set setter, name string, value gjson.Result, r *raw) error {
+// set notes a value that is no object, and no array at the first level.
+func (t *jsonTree) set(name string, value gjson.Result, r *raw) (err error) {
 	text := value.Raw // of a number
 	if value.Type == gjson.String {
 		text = value.Str
@@ -86,7 +83,12 @@ func setJSON(set setter, name string, value gjson.Result, r *raw) error {
 	if text == "" || text == "-" || value.Type == gjson.Null || value.IsObject() {
 		return nil
 	}
-	if err := set(r, text); err != nil {
+	if set := t.fields[name]; set != nil {
+		err = set(r, text)
+	} else if t.other != nil {
+		err = t.other(r, name, text)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", quote(name), err)
 	}
 	return nil

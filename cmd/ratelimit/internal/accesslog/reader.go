@@ -189,8 +189,7 @@ func (r *Reader) advance(s *stream) (bool, error) {
 		r.bad(s, b.numbers[i], b.lines[i], b.errs[i])
 		return true, nil
 	}
-	e := new(Entry) // an entry that is kept must not keep its batch
-	*e = b.entries[i]
+	e := b.entries[i]
 	e.File, e.Number, e.order = s.source.Name, b.numbers[i], r.order
 	r.order++
 	if e.WholeSeconds {

@@ -22,7 +22,7 @@ type batch struct {
 	numbers []int64
 	bytes   int     // of lines
 	errs    []error // from reading or parsing; nil for a good line
-	entries []Entry
+	entries []*Entry
 	parsed  chan struct{} // closed when entries and errs are there
 	end     error         // after these lines: io.EOF, or why reading ended
 }
@@ -40,10 +40,12 @@ func (b *batch) add(line string, number int64, err error) {
 
 // parse makes entries of the lines.
 func (b *batch) parse() {
-	b.entries = make([]Entry, len(b.lines))
+	b.entries = make([]*Entry, len(b.lines))
+	r := new(raw)
 	for i, line := range b.lines {
 		if b.errs[i] == nil {
-			b.errs[i] = b.format.Parse(line, &b.entries[i])
+			b.entries[i] = new(Entry) // an entry that is kept must not keep its batch
+			b.errs[i] = b.format.parseBy(r, line, b.entries[i])
 		}
 	}
 	close(b.parsed)

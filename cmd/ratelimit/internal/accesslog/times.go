@@ -107,6 +107,9 @@ func parseTime(s string, loc *time.Location) (t time.Time, whole bool, err error
 // parseUnix reads a number since 1970. Its size tells the unit: until the year 5138 seconds have
 // at most 11 digits, and since March 1973 milliseconds have at least 12.
 func parseUnix(s string) (t time.Time, whole, ok bool) {
+	if strings.Trim(s, "0123456789.eE+-") != "" {
+		return t, false, false // the usual case, without the errors of the numbers
+	}
 	number, digits, point := strings.Cut(s, ".")
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 0 || point && strings.Trim(digits, "0123456789") != "" {
@@ -131,13 +134,12 @@ func parseUnix(s string) (t time.Time, whole, ok bool) {
 // parseDuration reads a number of units, or a duration such as "12.5ms". It returns false for
 // anything else, negative and more than maxDuration included.
 func parseDuration(s string, unit time.Duration) (time.Duration, bool) {
-	d, err := time.ParseDuration(s)
-	if err != nil || s == "0" {
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || !(f >= 0 && f <= float64(maxDuration)/float64(unit)) {
+	if f, err := strconv.ParseFloat(s, 64); err == nil {
+		if !(f >= 0 && f <= float64(maxDuration)/float64(unit)) {
 			return 0, false
 		}
-		d = time.Duration(math.Round(f * float64(unit)))
+		return time.Duration(math.Round(f * float64(unit))), true
 	}
-	return d, d >= 0 && d <= maxDuration
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0 && d <= maxDuration
 }

@@ -136,8 +136,12 @@ func (t *w3cTable) parse(line string, r *raw) (err error) {
 	if n != len(t.columns) {
 		return fmt.Errorf("%d values: want %d, as the line %s has names", n, len(t.columns), w3cFields)
 	}
-	r.end, r.whole, err = parseTime(date+" "+clock, time.UTC)
-	return err
+	text := date + " " + clock
+	if r.end, err = time.Parse(time.DateTime, text); err != nil {
+		return fmt.Errorf("%w: %s", errTime, quote(text))
+	}
+	r.whole = !strings.Contains(clock, ".")
+	return nil
 }
 
 // cutValue cuts the first value off a line. A value in quotes, in which "" is a quote, may contain

@@ -6,7 +6,6 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -59,17 +58,13 @@ type Engine struct {
 	started bool
 	hold    bool // whether anything depends on the ends of requests
 	flights flights
+	idle    []*carrier
+	held    int // bytes of the lines in flight
 	order   int64
 	blocks  int64
 	notes   []string
 	answer  answer
-}
-
-// A visit is one request on its way through the limiter.
-type visit struct {
-	entry  *accesslog.Entry
-	result Result
-	yield  func(struct{}) bool // ends the first part of the request; nil if the request ends at once
+	applied []Applied // of the last Result
 }
 
 // New returns an Engine, or every mistake in the policy.
@@ -149,14 +144,14 @@ func (e *Engine) serveRoute(w http.ResponseWriter, r *http.Request) {
 // serveFinal answers as the log says, when the log says.
 func (e *Engine) serveFinal(w http.ResponseWriter, r *http.Request) {
 	v := visitOf(r)
-	if v.yield != nil {
-		v.yield(struct{}{})
+	if v.hold != nil {
+		v.hold()
 	}
 	write(w, v.entry)
 }
 
 // Serve decides on the next entry. Entries must come in the order of their times: an earlier one is
-// decided at the time of the entry before.
+// decided at the time of the entry before. The slices of the Result are valid until the next call.
 func (e *Engine) Serve(entry *accesslog.Entry) (Result, error) {
 	if !e.started {
 		e.started, e.now = true, entry.Time
@@ -166,7 +161,8 @@ func (e *Engine) Serve(entry *accesslog.Entry) (Result, error) {
 	}
 	e.endUntil(entry.Time)
 	e.forward(entry.Time)
-	v := &visit{entry: entry}
+	v := newVisit(entry)
+	v.result.Applied = e.applied[:0]
 	r := request(v, e.opts.ClientFromLog)
 	if client, err := e.limiter.ClientIP().Client(r); err == nil {
 		v.result.Client = ratelimit.PrefixKey(client)
@@ -177,31 +173,49 @@ func (e *Engine) Serve(entry *accesslog.Entry) (Result, error) {
 		clear(e.answer.header)
 		e.handler.ServeHTTP(&e.answer, r)
 	}
-	return v.result, nil
+	result := v.result
+	v.result, e.applied = Result{}, result.Applied // the rest of the request must not change it
+	return result, nil
 }
 
-// serveHeld serves a request until its handler is called, and keeps the rest for its end. A
-// coroutine carries it, so that everything runs one after another.
+// serveHeld serves a request until its handler is called, and keeps the rest for its end.
 func (e *Engine) serveHeld(v *visit, r *http.Request, end time.Time) {
-	resume, _ := iter.Pull(func(yield func(struct{}) bool) {
-		v.yield = yield
-		e.handler.ServeHTTP(&answer{http.Header{}}, r)
-	})
-	if _, inHandler := resume(); inHandler {
-		heap.Push(&e.flights, flight{end, e.order, resume})
-		e.order++
+	c := e.carrier()
+	if !c.begin(v, r) {
+		e.idle = append(e.idle, c)
+		return
 	}
-	if len(e.flights) > maxFlights {
-		e.note("More than 100,000 requests were in flight. Some ended early.")
+	c.end, c.order = end, e.order
+	heap.Push(&e.flights, c)
+	e.order++
+	e.held += len(v.entry.Line)
+	for len(e.flights) > maxFlights || e.held > maxHeld {
+		e.note(fmt.Sprintf("More than %d requests, or %d MiB of their lines, were in flight. Some ended early.",
+			maxFlights, maxHeld>>20))
 		e.endFirst()
 	}
 }
 
-// Finish ends the requests that are in flight.
+// carrier returns an idle carrier, or a new one.
+func (e *Engine) carrier() *carrier {
+	last := len(e.idle) - 1
+	if last < 0 {
+		return newCarrier(e.handler)
+	}
+	c := e.idle[last]
+	e.idle = e.idle[:last]
+	return c
+}
+
+// Finish ends the requests that are in flight. No call of Serve may follow.
 func (e *Engine) Finish() {
 	for len(e.flights) > 0 {
 		e.endFirst()
 	}
+	for _, c := range e.idle {
+		c.stop()
+	}
+	e.idle = nil
 }
 
 // Notes returns what a reader of the result should know. It is plain text.

@@ -5,18 +5,15 @@ import (
 	"time"
 )
 
-// maxFlights bounds the requests in flight. Beyond it the request that ends first ends early.
-const maxFlights = 100_000
+// The requests in flight are bounded, and so are their lines, because clients choose how long a
+// line is. Beyond these bounds the request that ends first ends early.
+const (
+	maxFlights = 100_000
+	maxHeld    = 64 << 20
+)
 
-// A flight is a request whose handler has not returned yet.
-type flight struct {
-	end    time.Time
-	order  int64
-	resume func() (struct{}, bool) // lets the handler return
-}
-
-// flights are the requests in flight, the next to end first.
-type flights []flight
+// flights are carriers of requests whose handlers have not returned yet, the next to end first.
+type flights []*carrier
 
 func (f flights) Len() int { return len(f) }
 
@@ -29,12 +26,12 @@ func (f flights) Less(i, j int) bool {
 
 func (f flights) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
 
-func (f *flights) Push(x any) { *f = append(*f, x.(flight)) }
+func (f *flights) Push(x any) { *f = append(*f, x.(*carrier)) }
 
 func (f *flights) Pop() any {
 	old := *f
 	last := old[len(old)-1]
-	old[len(old)-1] = flight{}
+	old[len(old)-1] = nil
 	*f = old[:len(old)-1]
 	return last
 }
@@ -48,9 +45,11 @@ func (e *Engine) endUntil(t time.Time) {
 
 // endFirst ends the request that ends first.
 func (e *Engine) endFirst() {
-	f := heap.Pop(&e.flights).(flight)
-	e.forward(f.end)
-	f.resume()
+	c := heap.Pop(&e.flights).(*carrier)
+	e.forward(c.end)
+	e.held -= len(c.visit.entry.Line)
+	c.finish()
+	e.idle = append(e.idle, c)
 }
 
 // forward sets the clock to t. The clock never goes back.

@@ -8,21 +8,26 @@ import (
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
 )
 
+// A visit is one request on its way through the limiter. It is the context of the request.
+type visit struct {
+	context.Context
+	entry  *accesslog.Entry
+	result Result
+	hold   func() // waits for the end of the request; nil if it ends at once
+}
+
 // visitKey is the key of the visit in the context of its request.
 type visitKey struct{}
 
-// visitContext carries a visit.
-type visitContext struct {
-	context.Context
-	visit *visit
+// Value implements [context.Context].
+func (v *visit) Value(key any) any {
+	if key == (visitKey{}) {
+		return v
+	}
+	return v.Context.Value(key)
 }
 
-func (c *visitContext) Value(key any) any {
-	if key == (visitKey{}) {
-		return c.visit
-	}
-	return c.Context.Value(key)
-}
+func newVisit(e *accesslog.Entry) *visit { return &visit{Context: context.Background(), entry: e} }
 
 func visitOf(r *http.Request) *visit {
 	v, _ := r.Context().Value(visitKey{}).(*visit)
@@ -64,16 +69,17 @@ func request(v *visit, fromLog bool) *http.Request {
 	if fields == nil {
 		fields = http.Header{}
 	}
-	r := &http.Request{
-		Method: e.Method, URL: e.URL, RequestURI: e.Target, Host: e.Host, Header: fields,
-		Proto: e.Proto, ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
-		RemoteAddr: netip.AddrPortFrom(peer, 0).String(),
-	}
-	return r.WithContext(&visitContext{context.Background(), v})
+	r := blank.WithContext(v)
+	r.Method, r.URL, r.RequestURI, r.Host = e.Method, e.URL, e.Target, e.Host
+	r.Header, r.Proto, r.RemoteAddr = fields, e.Proto, netip.AddrPortFrom(peer, 0).String()
+	return r
 }
 
+// blank is what all requests have in common.
+var blank = &http.Request{ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
+
 // Request returns the request of an entry, with the peer and the header fields of the entry.
-func Request(e *accesslog.Entry) *http.Request { return request(&visit{entry: e}, false) }
+func Request(e *accesslog.Entry) *http.Request { return request(newVisit(e), false) }
 
 // without returns h without the given fields. It does not change h.
 func without(h http.Header, fields []string) http.Header {
