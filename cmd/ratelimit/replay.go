@@ -103,7 +103,7 @@ func (f *replayFlags) replay(std *streams, policy string, logs []string) (*repor
 	if err != nil {
 		return nil, err
 	}
-	r := c.Report(stats, f.top)
+	r := c.Report(stats, now.Applied(), f.top)
 	r.Blocks, r.Notes = now.Blocks(), append(notes, now.Notes()...)
 	return r, nil
 }

@@ -159,7 +159,7 @@ func (f *suggestFlags) checked(std *streams, s *suggest.Suggestion, logs []strin
 	if err != nil {
 		return "", err
 	}
-	r := c.Report(stats, 0)
+	r := c.Report(stats, nil, 0)
 	return fmt.Sprintf("Checked by a replay: it denies %d requests of %d clients, %.2f %%.", r.Denied,
 		r.Clients.Denied, r.Clients.Share*100), nil
 }

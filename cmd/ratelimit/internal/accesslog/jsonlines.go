@@ -57,7 +57,7 @@ func (t *jsonTree) member(name string, value gjson.Result, r *raw, depth int) er
 		}
 		return inner.read(value, r, depth+1)
 	}
-	if t.anywhere {
+	if t.anywhere && t.fields[name] == nil {
 		name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
 	}
 	if t.fields[name] == nil && t.other == nil {

@@ -64,7 +64,8 @@ type Engine struct {
 	blocks  int64
 	notes   []string
 	answer  answer
-	applied []Applied // of the last Result
+	applied []Applied        // of the last Result
+	denials map[string]int64 // requests that were denied when a rule had decided, by rule
 }
 
 // New returns an Engine, or every mistake in the policy.
@@ -75,7 +76,7 @@ func New(policy Policy, opts Options) (*Engine, error) {
 
 // build makes the limiter. It begins at the current time of the clock.
 func (e *Engine) build() (err error) {
-	e.notes, e.blocks = nil, 0
+	e.notes, e.blocks, e.denials = nil, 0, map[string]int64{}
 	if e.limiter, err = ratelimit.New(e.adapt(e.policy.Config)); err != nil {
 		return err
 	}
@@ -190,8 +191,7 @@ func (e *Engine) serveHeld(v *visit, r *http.Request, end time.Time) {
 	e.order++
 	e.held += len(v.entry.Line)
 	for len(e.flights) > maxFlights || e.held > maxHeld {
-		e.note(fmt.Sprintf("More than %d requests, or %d MiB of their lines, were in flight. Some ended early.",
-			maxFlights, maxHeld>>20))
+		e.note("More than 100,000 requests, or 64 MiB of their lines, were in flight. Some ended early.")
 		e.endFirst()
 	}
 }
@@ -207,7 +207,7 @@ func (e *Engine) carrier() *carrier {
 	return c
 }
 
-// Finish ends the requests that are in flight. No call of Serve may follow.
+// Finish ends the requests that are in flight.
 func (e *Engine) Finish() {
 	for len(e.flights) > 0 {
 		e.endFirst()

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -217,4 +218,66 @@ func TestMaxWaitDecidesAsWaitingDoes(t *testing.T) {
 	assert.Equal(t, want, deny(t, e, entries...))
 	assert.Contains(t, want, true)
 	assert.Contains(t, fmt.Sprint(e.Notes()), "a replay does not wait")
+}
+
+func TestAppliedCountsEveryRuleThatApplies(t *testing.T) {
+	t.Parallel()
+	list := new(ratelimit.List)
+	require.NoError(t, list.Replace([]string{"198.51.100.1"}))
+	limits := ratelimit.MustParse
+	e := newEngine(t, replay.Policy{
+		Config: ratelimit.Config{
+			Deny: list,
+			Rules: []ratelimit.Rule{
+				{Name: "all", Limits: limits("4 per hour")},
+				{Name: "dry", Limits: limits("1 per hour"), Mode: ratelimit.DryRun},
+				{Name: "busy", InFlight: 1},
+				{Name: "off", Limits: limits("1 per hour"), Mode: ratelimit.Off},
+				{Name: "post", Limits: limits("1 per hour"), Methods: []string{"POST"}},
+			},
+		},
+		Decorators: map[string]replay.Decorator{
+			"d": {Rules: []ratelimit.Rule{{Name: "inner", Limits: limits("1 per hour")}}, Routes: []string{"GET /in"}},
+		},
+	}, replay.Options{ClientFromLog: true})
+	slow, listed := entry(t, 0, "GET", "/", 200), entry(t, 5, "GET", "/", 200)
+	slow.Duration, listed.Client = time.Second, netip.MustParseAddr("198.51.100.1")
+	assert.Equal(t, []bool{false, true, true, false, true, false, false, true}, deny(t, e,
+		slow, entry(t, time.Millisecond, "GET", "/", 200), // one is in flight
+		listed, entry(t, time.Second, "GET", "/in", 200), entry(t, time.Second, "GET", "/in", 200), // by inner
+		entry(t, time.Second, "GET", "/", 200), entry(t, time.Second, "POST", "/", 200),
+		entry(t, time.Second, "GET", "/", 200))) // by all
+	assert.Equal(t, map[string]int64{
+		"all": 6, "dry": 5, "busy": 6, "off": 0, "post": 1, "inner": 2, "": 1,
+	}, e.Applied())
+}
+
+func TestDryRunsTellTheirKeys(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, rules(ratelimit.Rule{
+		Name: "dry", Limits: ratelimit.MustParse("1 per hour"), Mode: ratelimit.DryRun, Key: ratelimit.ByHeader("X-Api-Key"),
+	}), replay.Options{})
+	r, err := e.Serve(entry(t, 0, "GET", "/", 200))
+	require.NoError(t, err)
+	assert.Empty(t, r.Dry)
+	r, err = e.Serve(entry(t, 1, "GET", "/", 200))
+	require.NoError(t, err)
+	require.Len(t, r.Dry, 1)
+	assert.True(t, r.Dry[0].Missing())
+}
+
+// Clients choose how long a line is, so the lines in flight are bounded in bytes too.
+func TestFlightsAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, rules(ratelimit.Rule{Name: "a", InFlight: 1100}), replay.Options{})
+	line := strings.Repeat("x", 64<<10)
+	for i := range 1500 {
+		one := entry(t, time.Duration(i), "GET", "/", 200)
+		one.Duration, one.Line = time.Hour, line
+		r, err := e.Serve(one)
+		require.NoError(t, err)
+		require.False(t, r.Denied, "at most 64 MiB are in flight, which are 1,024 lines")
+	}
+	e.Finish()
+	assert.Equal(t, []string{"More than 100,000 requests, or 64 MiB of their lines, were in flight. Some ended early."}, e.Notes())
 }

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"iter"
+	"maps"
 	"net/http"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -15,7 +16,7 @@ type Result struct {
 	Denied   bool
 	Decision ratelimit.Decision // the denial, or else the last decision; zero if no rule applied
 	Applied  []Applied          // the rules that decided
-	Dry      []string           // rules in dry run that would have denied the request
+	Dry      []Applied          // rules in dry run that would have denied the request
 }
 
 // Applied is one rule that decided on an entry.
@@ -38,9 +39,31 @@ func (e *Engine) decided(r *http.Request, d ratelimit.Decision, rules iter.Seq[r
 		return
 	}
 	v.result.Decision = d
+	counted := d.Allowed // the limiter counts its rules
 	for one := range rules {
-		v.result.Applied = append(v.result.Applied, Applied{one.Rule, one.Key, one.Remaining, !one.Allowed})
+		v.result.Applied = append(v.result.Applied, appliedOf(&one))
+		if !d.Allowed {
+			e.denials[one.Rule]++
+			counted = counted || one.Rule == d.Rule
+		}
 	}
+	if !counted { // a list, a block, a bound on the requests in flight, or no key
+		e.denials[d.Rule]++
+	}
+}
+
+func appliedOf(d *ratelimit.Decision) Applied {
+	return Applied{d.Rule, d.Key, d.Remaining, !d.Allowed}
+}
+
+// Applied returns how many requests each rule applied to: those that were allowed, and those that
+// were denied when it had decided. The name of the deny list is "".
+func (e *Engine) Applied() map[string]int64 {
+	applied := maps.Clone(e.denials)
+	for _, r := range e.limiter.Stats().Rules {
+		applied[r.Name] += r.Allowed
+	}
+	return applied
 }
 
 func (e *Engine) denied(r *http.Request, d ratelimit.Decision) {
@@ -51,7 +74,7 @@ func (e *Engine) denied(r *http.Request, d ratelimit.Decision) {
 
 func (e *Engine) dryRun(r *http.Request, d ratelimit.Decision) {
 	if v := visitOf(r); v != nil {
-		v.result.Dry = append(v.result.Dry, d.Rule)
+		v.result.Dry = append(v.result.Dry, appliedOf(&d))
 	}
 }
 

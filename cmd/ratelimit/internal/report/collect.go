@@ -84,15 +84,16 @@ func (c *Collector) Add(e *accesslog.Entry, now, other *replay.Result) {
 func (c *Collector) addRules(now *replay.Result) {
 	for _, a := range now.Applied {
 		rule := c.rule(a.Rule)
-		rule.Applied++
 		if a.Missing() {
 			rule.Missing++
 		}
 	}
-	for _, name := range now.Dry {
-		rule := c.rule(name)
-		rule.Applied++
+	for _, a := range now.Dry {
+		rule := c.rule(a.Rule)
 		rule.Dry++
+		if a.Missing() {
+			rule.Missing++
+		}
 	}
 }
 
@@ -126,9 +127,6 @@ func (c *Collector) deny(e *accesslog.Entry, now *replay.Result, k *client, then
 	k.detail.last = line
 	rule := c.rule(now.Decision.Rule)
 	rule.Denied++
-	if !slices.ContainsFunc(now.Applied, func(a replay.Applied) bool { return a.Rule == now.Decision.Rule }) {
-		rule.Applied++ // a bound on the requests in flight, a list or a block is no limit
-	}
 	if k.detail.rules[rule.Name]++; k.detail.rules[rule.Name] == 1 {
 		rule.Clients++
 	}
@@ -159,9 +157,15 @@ func (c *Collector) change(rule string) *Change {
 	return ch
 }
 
-// Report returns the report, with the top clients that were denied most.
-func (c *Collector) Report(log accesslog.Stats, top int) *Report {
+// Report returns the report, with the top clients that were denied most. The map has how many
+// requests each rule applied to.
+func (c *Collector) Report(log accesslog.Stats, applied map[string]int64, top int) *Report {
 	r := c.report
+	for name, n := range applied {
+		if n > 0 {
+			c.rule(name).Applied = n
+		}
+	}
 	r.Log = Log{
 		Lines: log.Lines, Unreadable: log.Unreadable, Late: log.Late, WholeSeconds: log.WholeSeconds,
 		Timed: log.Timed, First: slices.Clip(log.First),

@@ -36,7 +36,7 @@ func TestTimelineIsBounded(t *testing.T) {
 	for i := range 100_000 {
 		add(c, i, 1, i%4 == 0)
 	}
-	line := c.Report(accesslog.Stats{}, 1).Time
+	line := c.Report(accesslog.Stats{}, nil, 1).Time
 	assert.Equal(t, 512*time.Second, line.Width)
 	assert.Equal(t, noon, line.Start)
 	require.Len(t, line.Slots, 196)
@@ -54,16 +54,16 @@ func TestTopListsTheClientsDeniedMost(t *testing.T) {
 		}
 	}
 	var got []string
-	for _, one := range c.Report(accesslog.Stats{}, 3).Top {
+	for _, one := range c.Report(accesslog.Stats{}, nil, 3).Top {
 		got = append(got, fmt.Sprint(one.Client, " ", one.Denied, " ", one.Last.Number, " ", len(one.First.Text)))
 	}
 	assert.Equal(t, []string{"addr:192.0.2.107 250 249 243", "addr:192.0.2.214 249 248 243", "addr:192.0.2.71 248 247 243"}, got)
-	assert.Empty(t, c.Report(accesslog.Stats{}, 0).Top)
+	assert.Empty(t, c.Report(accesslog.Stats{}, nil, 0).Top)
 }
 
 func TestAnEmptyReportIsPrinted(t *testing.T) {
 	t.Parallel()
-	r := report.NewCollector("p", "q").Report(accesslog.Stats{}, 3)
+	r := report.NewCollector("p", "q").Report(accesslog.Stats{}, nil, 3)
 	var b strings.Builder
 	require.NoError(t, r.WriteText(&b))
 	require.NoError(t, r.WriteSVG(&b))
