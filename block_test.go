@@ -187,12 +187,9 @@ func TestKeysWithoutRoomAreNeverBlocked(t *testing.T) {
 }
 
 // If there are more blocks than a limiter remembers, it asks the store about the others: no block
-// is lost. With the race detector, memory and flood are a third as large.
+// is lost. In the smaller size, memory and flood are a fifth as large.
 func TestBlocksBeyondMemoryAreInTheStore(t *testing.T) {
-	n, room := 2000, 1000
-	if raceEnabled { // make cover runs this without the detector
-		n, room = 700, 350
-	}
+	n, room := sized(2000, 400), sized(1000, 200)
 	for _, tc := range []struct {
 		name   string
 		shared bool

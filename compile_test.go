@@ -28,7 +28,7 @@ func TestChosenLimitsThatARuleRemembers(t *testing.T) {
 			var all sync.WaitGroup
 			for worker := range 4 {
 				all.Go(func() {
-					for n := 1 + worker; n <= 3000; n += 4 {
+					for n := 1 + worker; n <= 2000; n += 4 {
 						serve(h, with("User", strconv.Itoa(n)))
 					}
 				})
@@ -38,7 +38,7 @@ func TestChosenLimitsThatARuleRemembers(t *testing.T) {
 			assert.Equal(t, 1024, remembered)
 			assert.LessOrEqual(t, counted, 1024+4, "a count that grows with each request wraps around")
 		}
-		for _, n := range []int{3, 2999} {
+		for _, n := range []int{3, 1999} {
 			user := strconv.Itoa(n)
 			for range n - 2 {
 				assert.Equal(t, 200, serve(h, with("User", user)).Code)

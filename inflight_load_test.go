@@ -94,17 +94,13 @@ func (f *flood) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok")
 }
 
-// run sends 10,000 requests by do, and counts the statuses. With the race detector, which is ten
-// times slower, it sends 3,000.
+// run sends 10,000 requests by do, or 2,000 in the smaller size, and counts the statuses.
 func (f *flood) run(parallel int, do func(client int) int) map[int]int {
 	var wg sync.WaitGroup
 	var left atomic.Int64
 	var mu sync.Mutex
 	codes := map[int]int{}
-	left.Store(10_000)
-	if raceEnabled {
-		left.Store(3_000)
-	}
+	left.Store(int64(sized(10_000, 2_000)))
 	for range parallel {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {

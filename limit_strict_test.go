@@ -57,7 +57,7 @@ func TestStrictLimitsHoldInAnyWindow(t *testing.T) {
 			})
 			var allowed []time.Time
 			most := 0
-			for range 20_000 {
+			for range sized(20_000, 7_000) {
 				switch rng.IntN(20) {
 				case 0:
 					now = now.Add(time.Duration(rng.Int64N(int64(2 * window))))

@@ -25,7 +25,7 @@ func TestDecoratorsMadePerRequest(t *testing.T) {
 		l.Limit("3 per hour", by)(ok).ServeHTTP(w, r)
 	})
 	allowed := map[string]int{}
-	for i := range 5000 {
+	for i := range sized(5000, 1000) {
 		user := fmt.Sprint("user", i%5)
 		if serve(h, with("X-User", user)).Code == http.StatusOK {
 			allowed[user]++
@@ -50,14 +50,12 @@ func TestEqualDecoratorsAtStartUp(t *testing.T) {
 }
 
 // A Limiter keeps a bounded number of decorators with invented names. Each new decorator compiles
-// all rules anew. With the race detector, most rules of the 1000 are therefore there at start-up.
+// all rules anew. In the smaller size, most rules of the 1000 are therefore there at start-up.
 func TestNumberOfDecoratorsIsBounded(t *testing.T) {
 	named := func(i int) ratelimit.Rule { return rule(fmt.Sprint("rule ", i), "1 per hour") }
 	var first []ratelimit.Rule
-	if raceEnabled { // make cover runs this without the detector
-		for i := range 950 {
-			first = append(first, named(i))
-		}
+	for i := range sized(0, 950) {
+		first = append(first, named(i))
 	}
 	l := newLimiter(t, ratelimit.Config{Rules: first, Hooks: unreported()})
 	h := func(i int) http.Handler { return l.With(named(i))(ok) }

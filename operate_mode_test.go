@@ -222,7 +222,7 @@ func TestDryRunOfARequestWithoutKey(t *testing.T) {
 }
 
 func TestEnforcePercentSelectsKeys(t *testing.T) {
-	const keys = 4000
+	keys := sized(4000, 2000)
 	r := ratelimit.Rule{Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByUser(field("User"))}
 	deniedAt := func(percent int, name string) map[int]bool {
 		r.Name, r.Mode = name, ratelimit.EnforcePercent(percent)
@@ -238,9 +238,9 @@ func TestEnforcePercentSelectsKeys(t *testing.T) {
 		return denied
 	}
 	few, again, more, other := deniedAt(10, "r"), deniedAt(10, "r"), deniedAt(40, "r"), deniedAt(10, "s")
-	assert.InDelta(t, keys/100, len(deniedAt(1, "r")), keys/250, "neither none nor 2 %")
-	assert.InDelta(t, keys/10, len(few), keys/50)
-	assert.InDelta(t, keys*4/10, len(more), keys/40)
+	assert.InDelta(t, keys/100, len(deniedAt(1, "r")), float64(keys)/250, "neither none nor 2 %")
+	assert.InDelta(t, keys/10, len(few), float64(keys)/50)
+	assert.InDelta(t, keys*4/10, len(more), float64(keys)/40)
 	assert.Equal(t, few, again, "the same keys in any process")
 	for i := range few {
 		assert.True(t, more[i], "a greater percentage includes key %d", i)

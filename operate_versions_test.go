@@ -12,13 +12,12 @@ import (
 )
 
 // greedy returns how many requests of one client the rules allow together. They share a store and
-// decide by turns, every 50 ms for half an hour. With the race detector it is a quarter of an hour,
-// in which each count is still used up: "50 per minute; 500 per hour" takes eleven minutes.
+// decide by turns until all deny, every 50 ms for half an hour. In the smaller size it is every
+// second for a quarter of an hour, in which each count is still used up: "50 per minute; 500 per
+// hour" takes eleven minutes.
 func greedy(t *testing.T, rules ...ratelimit.Rule) (allowed int) {
-	steps := 36_000
-	if raceEnabled { // make cover runs this without the detector
-		steps = 18_000
-	}
+	pause := time.Duration(sized(50, 1000)) * time.Millisecond
+	length := time.Duration(sized(30, 15)) * time.Minute
 	synctest.Test(t, func(t *testing.T) {
 		s := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
 		var fleet []*ratelimit.Limiter
@@ -26,17 +25,19 @@ func greedy(t *testing.T, rules ...ratelimit.Rule) (allowed int) {
 			r.Name = "r"
 			fleet = append(fleet, newLimiter(t, ratelimit.Config{Store: s, Rules: []ratelimit.Rule{r}}))
 		}
-		for range steps {
-			for _, l := range fleet {
-				d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
-				if err != nil {
-					require.NoError(t, err)
-				}
-				if d.Allowed {
-					allowed++
+		for begin := time.Now(); time.Since(begin) < length; time.Sleep(pause) {
+			for turn, before := 0, -1; allowed > before && turn < 2000; turn++ { // no burst is larger
+				before = allowed
+				for _, l := range fleet {
+					d, err := l.Take(t.Context(), "r", ratelimit.UserKey("a"), 1)
+					if err != nil {
+						require.NoError(t, err)
+					}
+					if d.Allowed {
+						allowed++
+					}
 				}
 			}
-			time.Sleep(50 * time.Millisecond)
 		}
 	})
 	return allowed

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// snippetFrame is the file around a snippet that is not a whole program.
-const snippetFrame = `package main
+// snippetFrame is the file around a snippet that is not a whole program. It uses what it imports.
+const snippetFrame = `package snippets
 
 import (
 	"context"
@@ -49,12 +49,6 @@ var (
 	_ = support.Find
 	_ = slog.Info
 	_ net.Listener
-
-	server *http.Server
-	guard  *login.Guard
-
-	source  clientip.Source
-	network ratelimit.Keyer
 	_ = time.Second
 	_ = clientip.Remote
 	_ = login.New
@@ -62,7 +56,7 @@ var (
 	_ store.Store
 )
 
-func snippet(
+func snippet%d(
 	ctx context.Context, mux *http.ServeMux, limiter *ratelimit.Limiter, redis ratelimit.Store,
 	items, orders, checkPassword http.Handler, userOf, partnerOf func(*http.Request) string,
 	planOf func(context.Context, ratelimit.Key) ratelimit.Limits, rowsOf func(*http.Request) int64,
@@ -70,8 +64,25 @@ func snippet(
 ) {
 %s
 }
+`
 
-func main() {}
+// snippetNames are names that snippets share.
+const snippetNames = `package snippets
+
+import (
+	"net/http"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/login"
+)
+
+var (
+	server  *http.Server
+	guard   *login.Guard
+	source  clientip.Source
+	network ratelimit.Keyer
+)
 `
 
 var (
@@ -79,7 +90,8 @@ var (
 	declared = regexp.MustCompile(`(?m)^(\w+)(?:, (\w+))* :?= `)
 )
 
-// Every piece of Go in the README and in docs compiles. All are built in one call of go vet.
+// Every piece of Go in the README and in docs compiles. All are built in one call of go vet. A whole
+// program is a package, and so are all other pieces together.
 func TestSnippetsCompile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds programs")
@@ -95,22 +107,26 @@ func TestSnippetsCompile(t *testing.T) {
 		require.NoError(t, err)
 		for _, block := range goBlock.FindAllSubmatch(text, -1) {
 			n++
-			sub := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.TrimSuffix(filepath.Base(page), ".md"), n))
-			require.NoError(t, os.Mkdir(sub, 0o755))
-			require.NoError(t, os.WriteFile(filepath.Join(sub, "main.go"), []byte(program(string(block[1]))), 0o600))
+			code, sub := string(block[1]), dir
+			if strings.HasPrefix(code, "package ") {
+				sub = filepath.Join(dir, strconv.Itoa(n))
+				require.NoError(t, os.Mkdir(sub, 0o755))
+			} else {
+				code = function(n, code)
+			}
+			name := fmt.Sprintf("%s-%d.go", strings.TrimSuffix(filepath.Base(page), ".md"), n)
+			require.NoError(t, os.WriteFile(filepath.Join(sub, name), []byte(code), 0o600))
 		}
 	}
 	require.Greater(t, n, 8)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "names.go"), []byte(snippetNames), 0o600))
 	out, err := exec.CommandContext(t.Context(), "go", "vet", "./"+dir+"/...").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
-// program returns a whole program for a snippet. Names that the snippet declares are used at its
-// end.
-func program(code string) string {
-	if strings.HasPrefix(code, "package ") {
-		return code
-	}
+// function returns a file with snippet number n in a function. Names that the snippet declares are
+// used at its end.
+func function(n int, code string) string {
 	code = strings.ReplaceAll(code, "\n...\n", "\n_ = err\n") // error handling left out
 	for _, line := range declared.FindAllString(code, -1) {
 		for name := range strings.SplitSeq(strings.TrimRight(line, " :="), ", ") {
@@ -119,7 +135,7 @@ func program(code string) string {
 			}
 		}
 	}
-	return fmt.Sprintf(snippetFrame, code)
+	return fmt.Sprintf(snippetFrame, n, code)
 }
 
 // The first program of the README answers as its transcript shows.

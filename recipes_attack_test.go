@@ -71,17 +71,19 @@ func TestProxyRecipeTellsClientsApart(t *testing.T) {
 	})
 }
 
-// One stranger, or one network of strangers, does not deny the others.
+// One stranger, or one network of strangers, does not deny the others. What it sends in two minutes
+// would use up what all strangers may send together.
 func TestScrapingRecipeAgainstOneStranger(t *testing.T) {
 	for name, tc := range map[string]struct {
 		attacker func(i int) string
 		pause    time.Duration
-		most     int // requests that the attacker gets in six minutes
+		burst    int // requests that the attacker gets at once
+		rate     int // and per minute after that
 	}{
-		"one address":      {func(int) string { return "192.0.2.1" }, 500 * time.Millisecond, 10 + 60},
-		"an IPv4 network":  {func(i int) string { return fmt.Sprintf("192.0.2.%d", i%256) }, 50 * time.Millisecond, 30 + 180},
-		"an IPv6 /48":      {func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }, 50 * time.Millisecond, 30 + 180},
-		"a signed-in user": {func(i int) string { return fmt.Sprintf("198.51.%d.1", i%256) }, 50 * time.Millisecond, 60 + 360},
+		"one address":      {func(int) string { return "192.0.2.1" }, 500 * time.Millisecond, 10, 10},
+		"an IPv4 network":  {func(i int) string { return fmt.Sprintf("192.0.2.%d", i%256) }, 50 * time.Millisecond, 30, 30},
+		"an IPv6 /48":      {func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }, 50 * time.Millisecond, 30, 30},
+		"a signed-in user": {func(i int) string { return fmt.Sprintf("198.51.%d.1", i%256) }, 50 * time.Millisecond, 60, 60},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -91,7 +93,8 @@ func TestScrapingRecipeAgainstOneStranger(t *testing.T) {
 				if name == "a signed-in user" {
 					user = []string{"User", "scraper"}
 				}
-				end, got := time.Now().Add(6*time.Minute), 0
+				minutes := sized(6, 2)
+				end, got := time.Now().Add(time.Duration(minutes)*time.Minute), 0
 				go func() {
 					for i := 0; time.Now().Before(end); i++ {
 						if ask(c.mux, "GET", "/api/users", tc.attacker(i), user...) == 200 {
@@ -100,13 +103,14 @@ func TestScrapingRecipeAgainstOneStranger(t *testing.T) {
 						time.Sleep(tc.pause)
 					}
 				}()
-				for i := range 360 {
+				for i := range 60 * minutes {
 					time.Sleep(time.Second)
 					assert.Equal(t, 200, ask(c.mux, "GET", "/api/users", fmt.Sprintf("203.0.%d.7", i%60)), "stranger %d", i)
 				}
 				synctest.Wait()
-				assert.LessOrEqual(t, got, tc.most)
-				assert.Greater(t, got, tc.most-15)
+				most := tc.burst + minutes*tc.rate
+				assert.LessOrEqual(t, got, most)
+				assert.Greater(t, got, most-15)
 			})
 		})
 	}
@@ -135,7 +139,8 @@ func TestWebhooksRecipeAgainstFloods(t *testing.T) {
 					time.Sleep(d)
 				})
 				c.webhooksRecipe()
-				end := time.Now().Add(time.Minute)
+				seconds := sized(60, 20)
+				end := time.Now().Add(time.Duration(seconds) * time.Second)
 				for _, key := range tc.keys {
 					go func() {
 						for time.Now().Before(end) {
@@ -145,14 +150,14 @@ func TestWebhooksRecipeAgainstFloods(t *testing.T) {
 					}()
 				}
 				var honest answerTally
-				for range 120 {
+				for range 2 * seconds {
 					go func() {
 						honest.add(ask(c.mux, "POST", "/webhooks", "192.0.2.1", "X-Api-Key", "right c", "Lasts", "50ms"))
 					}()
 					time.Sleep(500 * time.Millisecond)
 				}
 				pass(time.Minute)
-				assert.Equal(t, map[int]int{200: 120}, honest.codes)
+				assert.Equal(t, map[int]int{200: 2 * seconds}, honest.codes)
 				assert.LessOrEqual(t, most.Load(), int64(41))
 				requireNoneHeld(t, c.limiter)
 			})
@@ -174,12 +179,9 @@ func TestWebhooksRecipeAgainstInventedKeys(t *testing.T) {
 }
 
 // A network in which each address stays below the block gets no more misses than the network may.
-// It probes 2000 times every six seconds, or 500 times with the race detector. Ten may miss.
+// It probes 2000 times every six seconds, or 200 times in the smaller size. Ten may miss.
 func TestProbingRecipeAgainstANetwork(t *testing.T) {
-	probes := 2000
-	if raceEnabled {
-		probes = 500
-	}
+	probes := sized(2000, 200)
 	for name, addr := range map[string]func(i int) string{
 		"IPv6 /48": func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) },
 		"IPv4 /24": func(i int) string { return fmt.Sprintf("192.0.2.%d", i%256) },
