@@ -13,6 +13,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -217,7 +218,7 @@ type mistakes []error
 
 func (m *mistakes) add(field string, err error) {
 	if err != nil {
-		*m = append(*m, &ConfigError{Field: field, Err: err})
+		*m = append(*m, &ConfigError{field, report.Text(err)})
 	}
 }
 

@@ -38,3 +38,29 @@ func TestEverythingHasATextInJSON(t *testing.T) {
 		assert.JSONEq(t, want, string(got))
 	}
 }
+
+// The errors of this package have texts in JSON too, also the errors inside of them, which have
+// none by themselves.
+func TestErrorsHaveATextInJSON(t *testing.T) {
+	_, mistakes := ratelimit.New(ratelimit.Config{Instances: -1, Rules: []ratelimit.Rule{{Name: "r"}}})
+	_, early := newLimiter(t, ratelimit.Config{}).Decorator()
+	_, parse := ratelimit.Parse("10 per fortnight")
+	denied := &ratelimit.DeniedError{Decision: ratelimit.Decision{
+		Reason: ratelimit.ReasonStore, StoreErr: &store.Error{Err: errors.New("gone")},
+	}}
+	all := append(mistakes.(interface{ Unwrap() []error }).Unwrap(), early, parse, denied)
+	for i, want := range []string{
+		`{"Field":"Instances","Err":"-1: want 1 to 1000000, or 0 for 1"}`,
+		`{"Field":"Rules[0].Limits","Err":"no limits: want for example MustParse(\"100 per minute\")"}`,
+		`{"Field":"With","Err":"no rules: want at least one"}`,
+	} {
+		got, err := json.Marshal(all[i])
+		require.NoError(t, err)
+		assert.JSONEq(t, want, string(got))
+	}
+	for _, err := range all {
+		got, failed := json.Marshal(err)
+		require.NoError(t, failed)
+		assert.NotContains(t, string(got), "{}", "%T", err)
+	}
+}

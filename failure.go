@@ -95,7 +95,7 @@ func (e *engine) policies() report.Policies {
 // FailClosed, the request is denied. Otherwise the rules with UseMemory decide, all or none, and
 // the rules with FailOpen are left out.
 func (e *engine) fail(ctx context.Context, v *verdict.Verdict, err error) {
-	v.Failed, v.Err, v.Field = v.Choice(), err, ""
+	v.Failed, v.Err, v.Field = v.Choice(), report.Text(err), ""
 	switch v.Failed {
 	case verdict.Closed:
 		e.failedClosed.Add(1)

@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/inflight", "internal/report", "internal/told"},
 	"rpclimit":      {".", "clientip", "store", "internal/guard", "internal/inflight", "internal/report", "internal/respond"},
-	"dashboard":     {".", "internal/key", "internal/mode", "internal/topk", "login", "stats", "store", "support"},
+	"dashboard":     {".", "internal/key", "internal/mode", "internal/report", "internal/topk", "login", "stats", "store", "support"},
 	"tokenbudget":   {".", "store", "internal/report", "internal/respond"},
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/deploy"
 	"github.com/ratelimit-go/ratelimit/internal/named"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
@@ -67,7 +68,7 @@ func (l *Limiter) With(rules ...Rule) func(http.Handler) http.Handler {
 // [*ConfigError] for every mistake.
 func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, error) {
 	if len(rules) == 0 {
-		return nil, &ConfigError{"With", errors.New("no rules: want at least one")}
+		return nil, &ConfigError{"With", report.Text(errors.New("no rules: want at least one"))}
 	}
 	if l.watch.Begun() && len(l.table.Load().byName.All()) >= maxLateRules {
 		return l.late(rules...)

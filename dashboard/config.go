@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/login"
 )
 
@@ -84,7 +85,7 @@ func (c *Config) check(limiter *ratelimit.Limiter) error {
 	var mistakes []error
 	add := func(field, format string, args ...any) {
 		mistakes = append(mistakes, &ratelimit.ConfigError{
-			Field: "dashboard." + field, Err: fmt.Errorf(format, args...),
+			Field: "dashboard." + field, Err: report.Text(fmt.Errorf(format, args...)),
 		})
 	}
 	if limiter == nil {

@@ -12,8 +12,15 @@ import (
 type mistakes []error
 
 func (m *mistakes) add(field string, err error) {
-	*m = append(*m, &ratelimit.ConfigError{Field: "login." + field, Err: err})
+	*m = append(*m, &ratelimit.ConfigError{Field: "login." + field, Err: text{err}})
 }
+
+// text is an error whose JSON is its text. The JSON of most errors is {}.
+type text struct{ error }
+
+func (t text) MarshalText() ([]byte, error) { return []byte(t.Error()), nil }
+
+func (t text) Unwrap() error { return t.error }
 
 // addRules adds the mistakes that a limiter has found in the rules of a [Guard], as mistakes in its
 // [Config]. It adds the first mistake of each field, because rules share fields such as Mode.

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -11,6 +12,14 @@ import (
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/login"
 )
+
+// A mistake has its text in JSON.
+func TestMistakesInJSON(t *testing.T) {
+	_, err := login.New(newLimiter(t, ratelimit.Config{}), login.Config{Account: login.FormField("user"), Remember: -1})
+	got, failed := json.Marshal(err.(interface{ Unwrap() []error }).Unwrap()[0])
+	require.NoError(t, failed)
+	assert.JSONEq(t, `{"Field":"login.Remember","Err":"-1ns: want at most a year, or 0 for 30 days"}`, string(got))
+}
 
 // fieldsOf returns the fields of the ConfigErrors that err joins.
 func fieldsOf(t *testing.T, err error) []string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 )
 
 // charges are the tokens that a request has taken from budgets.
@@ -70,13 +71,13 @@ func (c *call) ownError(one charge, err error) error {
 	if ended := c.req.Context().Err(); ended != nil && !errors.Is(ended, context.DeadlineExceeded) {
 		return ended
 	}
-	e := &WaitError{Key: c.key, Budget: one.rule.Budget, Err: err}
+	e := &WaitError{Key: c.key, Budget: one.rule.Budget, Err: report.Text(err)}
 	var denied *ratelimit.DeniedError
 	switch {
 	case errors.As(err, &denied):
 		if d := denied.Decision; d.RetryAfter > 0 {
 			if e.Until = time.Now().Add(d.RetryAfter); c.own && e.Until.After(c.deadline) {
-				e.Err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+				e.Err = report.Text(fmt.Errorf("%w: %w", context.DeadlineExceeded, err))
 			}
 		}
 	case errors.Is(err, context.DeadlineExceeded):

@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"sync"
@@ -75,6 +76,9 @@ func TestOwnRulesDeny(t *testing.T) {
 		assert.Equal(t, "narrow", wait.Budget)
 		assert.Equal(t, began.Add(time.Hour), wait.Until)
 		assert.ErrorAs(t, err, new(*ratelimit.DeniedError))
+		text, err := json.Marshal(wait)
+		require.NoError(t, err)
+		assert.Contains(t, string(text), `"Err":"ratelimit: rule \"narrow\": denied: limit, retry after 1h0m0s"`)
 		d, err := l.Peek(t.Context(), "wide", ratelimit.ValueKey("host", "http://api.test"))
 		require.NoError(t, err)
 		assert.EqualValues(t, 99, d.Remaining, "the token of the denied request is refunded")

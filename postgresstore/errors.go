@@ -30,6 +30,9 @@ func (e *Error) Error() string {
 	return "postgresstore: " + string(e.Reason) + ": " + e.Err.Error() + e.hint
 }
 
+// MarshalText implements [encoding.TextMarshaler], so that JSON has the text of Error.
+func (e *Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
+
 // Unwrap returns the driver's error.
 func (e *Error) Unwrap() error { return e.Err }
 

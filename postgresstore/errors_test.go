@@ -2,6 +2,8 @@ package postgresstore_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -19,6 +21,13 @@ import (
 
 // What the server answers, and what a person may do to it, has a typed reason. A decision after
 // that succeeds.
+// In JSON the error is its text.
+func TestErrorInJSON(t *testing.T) {
+	got, err := json.Marshal(&postgresstore.Error{Reason: store.ReasonConnect, Err: errors.New("refused")})
+	require.NoError(t, err)
+	assert.JSONEq(t, `"postgresstore: connect: refused"`, string(got))
+}
+
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, "max_connections=12", "superuser_reserved_connections=3")

@@ -28,6 +28,9 @@ func (e *Error) Error() string {
 	return "redisstore: " + string(e.Reason) + ": " + e.Err.Error() + e.hint
 }
 
+// MarshalText implements [encoding.TextMarshaler], so that JSON has the text of Error.
+func (e *Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
+
 // Unwrap returns the client's error.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -2,6 +2,8 @@ package redisstore_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -13,6 +15,13 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 	"github.com/ratelimit-go/ratelimit/store"
 )
+
+// In JSON the error is its text.
+func TestErrorInJSON(t *testing.T) {
+	got, err := json.Marshal(&redisstore.Error{Reason: store.ReasonConnect, Err: errors.New("refused")})
+	require.NoError(t, err)
+	assert.JSONEq(t, `"redisstore: connect: refused"`, string(got))
+}
 
 func TestReasons(t *testing.T) {
 	l := limit(t, "r", 0, "5 per minute")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -222,11 +223,11 @@ func (t *taking) denial() *Denial {
 // not understand the change, such as after SetPolicy without the budget.
 func (t *taking) failure(ctx context.Context, err error) *Denial {
 	if ctx.Err() != nil {
-		return &Denial{Err: ctx.Err()}
+		return &Denial{Err: report.Text(ctx.Err())}
 	}
 	t.guard.reporter.Report(ctx, err)
 	r := t.rules[0]
 	return &Denial{hidden: r.hidden, Decision: ratelimit.Decision{
-		Reason: ratelimit.ReasonStore, Rule: r.name, Mode: ratelimit.Enforce, StoreErr: err,
+		Reason: ratelimit.ReasonStore, Rule: r.name, Mode: ratelimit.Enforce, StoreErr: report.Text(err),
 	}}
 }

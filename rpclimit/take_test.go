@@ -2,6 +2,7 @@ package rpclimit_test
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -141,6 +142,9 @@ func TestClientLeavesWhileItWaits(t *testing.T) {
 				d := begin(ctx, g, method)
 				require.NotNil(t, d)
 				require.ErrorIs(t, d.Err, context.Canceled)
+				text, err := json.Marshal(d)
+				require.NoError(t, err)
+				require.Contains(t, string(text), `"Err":"context canceled"`)
 				assert.EqualValues(t, 1, d.Code())
 				assert.Empty(t, d.Pushback())
 				time.Sleep(time.Minute)

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 )
 
 // The defaults and bounds of a Config.
@@ -121,7 +122,7 @@ type Budget struct {
 func (c Config) filled() (Config, error) {
 	var mistakes []error
 	add := func(field, format string, args ...any) {
-		err := fmt.Errorf(format, args...)
+		err := report.Text(fmt.Errorf(format, args...))
 		mistakes = append(mistakes, &ratelimit.ConfigError{Field: field, Err: err})
 	}
 	if n := len(c.Budgets); n < 1 || n > mostBudgets {

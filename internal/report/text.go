@@ -1,0 +1,19 @@
+package report
+
+import "encoding"
+
+// Text returns err as an error whose JSON is its text. The JSON of most errors is {}. It returns
+// nil for nil, and err itself if that has a text in JSON.
+func Text(err error) error {
+	if _, ok := err.(encoding.TextMarshaler); ok || err == nil {
+		return err
+	}
+	return text{err}
+}
+
+type text struct{ error }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (t text) MarshalText() ([]byte, error) { return []byte(t.Error()), nil }
+
+func (t text) Unwrap() error { return t.error }

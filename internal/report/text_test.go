@@ -1,0 +1,24 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Text changes only the JSON of an error.
+func TestText(t *testing.T) {
+	err := Text(io.EOF)
+	assert.Equal(t, "EOF", err.Error())
+	require.ErrorIs(t, err, io.EOF)
+	assert.Equal(t, io.EOF, errors.Unwrap(err))
+	got, failed := json.Marshal([]error{err})
+	require.NoError(t, failed)
+	assert.JSONEq(t, `["EOF"]`, string(got))
+	assert.Equal(t, err, Text(err), "it has a text already")
+	assert.NoError(t, Text(nil))
+}
