@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/apilist"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
@@ -19,7 +20,7 @@ const goldenAPI = "testdata/api.txt"
 // TestAPI compares what all public packages of the module export with the golden list, so that no
 // name appears, changes or goes unnoticed.
 func TestAPI(t *testing.T) {
-	api, err := apilist.Module(".", raceEnabled)
+	api, err := apilist.Module(".", testsize.Race)
 	require.NoError(t, err)
 	if *update {
 		require.NoError(t, os.WriteFile(goldenAPI, []byte(strings.Join(api, "\n")+"\n"), 0o644))

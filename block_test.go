@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // tooMany is a cost that no rule of these tests allows, so that each Take is a violation.
@@ -189,7 +190,7 @@ func TestKeysWithoutRoomAreNeverBlocked(t *testing.T) {
 // If there are more blocks than a limiter remembers, it asks the store about the others: no block
 // is lost. In the smaller size, memory and flood are a fifth as large.
 func TestBlocksBeyondMemoryAreInTheStore(t *testing.T) {
-	n, room := sized(2000, 400), sized(1000, 200)
+	n, room := testsize.Of(2000, 400), testsize.Of(1000, 200)
 	for _, tc := range []struct {
 		name   string
 		shared bool

@@ -17,15 +17,6 @@ import (
 // ok is a handler that answers 200.
 var ok = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 
-// sized returns full. In short mode, and with the race detector, which takes up to twenty times as
-// long and has nothing to find in one goroutine, it returns less. make cover runs all in full.
-func sized(full, less int) int {
-	if raceEnabled || testing.Short() {
-		return less
-	}
-	return full
-}
-
 // rule returns a rule with the limits in text, by the address of the client.
 func rule(name, limits string) ratelimit.Rule {
 	return ratelimit.Rule{Name: name, Limits: ratelimit.MustParse(limits)}

@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"internal/fanout":    {},
 	"internal/told":      {},
 	"internal/apilist":   {}, // for tests
+	"internal/testsize":  {}, // for tests
 
 	// Stores
 	"store":              {"internal/pace", "internal/key"},
@@ -77,14 +78,19 @@ var mayImport = map[string][]string{
 // testsMayImport has what the tests of a package may import, beside the package itself and what
 // mayImport allows. Only tests of packages above the root, and of storetest, know the root.
 var testsMayImport = map[string][]string{
-	"store":           {"storetest"},
+	"internal/pace":   {"internal/testsize"},
+	"internal/key":    {"internal/testsize"},
+	"internal/topk":   {"internal/testsize"},
+	"store":           {"storetest", "internal/testsize"},
 	"rpclimit":        {"storetest"},
-	"internal/memory": {"storetest"},
-	"internal/guard":  {"storetest", "internal/memory", "internal/storefake"},
+	"internal/memory": {"storetest", "internal/testsize"},
+	"internal/guard":  {"storetest", "internal/memory", "internal/storefake", "internal/testsize"},
+	"clientip":        {"internal/testsize"},
 	"storetest":       {".", "internal/memory", "internal/storefake"},
 	"shed":            {"."}, // shed refunds what a limiter around it has charged
-	".":               {"login", "shed", "storetest", "internal/apilist", "internal/storefake"},
-	"login":           {"storetest", "internal/storefake"},
+	".":               {"login", "shed", "storetest", "internal/apilist", "internal/storefake", "internal/testsize"},
+	"login":           {"storetest", "internal/storefake", "internal/testsize"},
+	"outbound":        {"internal/testsize"},
 	"ratelimittest":   {"."},
 	"support":         {"ratelimittest"},
 	"dashboard":       {"ratelimittest"},

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // A gauge counts what is inside it, and the highest count.
@@ -100,7 +101,7 @@ func (f *flood) run(parallel int, do func(client int) int) map[int]int {
 	var left atomic.Int64
 	var mu sync.Mutex
 	codes := map[int]int{}
-	left.Store(int64(sized(10_000, 2_000)))
+	left.Store(int64(testsize.Of(10_000, 2_000)))
 	for range parallel {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {

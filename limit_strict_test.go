@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 func TestStrictLimits(t *testing.T) {
@@ -57,7 +58,7 @@ func TestStrictLimitsHoldInAnyWindow(t *testing.T) {
 			})
 			var allowed []time.Time
 			most := 0
-			for range sized(20_000, 7_000) {
+			for range testsize.Of(20_000, 7_000) {
 				switch rng.IntN(20) {
 				case 0:
 					now = now.Add(time.Duration(rng.Int64N(int64(2 * window))))

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/login"
 )
 
@@ -226,7 +227,7 @@ func TestPatternIsSeenOutside(t *testing.T) {
 // A decision on a known key allocates nothing. A request allocates once if it is allowed, with both
 // fields, or denied, with a body.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if testsize.Race {
 		t.Log("the race detector makes pools forget") // make cover runs this without it
 		return
 	}

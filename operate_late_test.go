@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // A handler that makes its decorator for each request is limited anyway, keeps no memory, and
@@ -25,7 +26,7 @@ func TestDecoratorsMadePerRequest(t *testing.T) {
 		l.Limit("3 per hour", by)(ok).ServeHTTP(w, r)
 	})
 	allowed := map[string]int{}
-	for i := range sized(5000, 1000) {
+	for i := range testsize.Of(5000, 1000) {
 		user := fmt.Sprint("user", i%5)
 		if serve(h, with("X-User", user)).Code == http.StatusOK {
 			allowed[user]++
@@ -54,7 +55,7 @@ func TestEqualDecoratorsAtStartUp(t *testing.T) {
 func TestNumberOfDecoratorsIsBounded(t *testing.T) {
 	named := func(i int) ratelimit.Rule { return rule(fmt.Sprint("rule ", i), "1 per hour") }
 	var first []ratelimit.Rule
-	for i := range sized(0, 950) {
+	for i := range testsize.Of(0, 950) {
 		first = append(first, named(i))
 	}
 	l := newLimiter(t, ratelimit.Config{Rules: first, Hooks: unreported()})

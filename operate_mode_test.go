@@ -15,6 +15,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/storefake"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/login"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -222,7 +223,7 @@ func TestDryRunOfARequestWithoutKey(t *testing.T) {
 }
 
 func TestEnforcePercentSelectsKeys(t *testing.T) {
-	keys := sized(4000, 2000)
+	keys := testsize.Of(4000, 2000)
 	r := ratelimit.Rule{Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByUser(field("User"))}
 	deniedAt := func(percent int, name string) map[int]bool {
 		r.Name, r.Mode = name, ratelimit.EnforcePercent(percent)

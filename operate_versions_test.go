@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // greedy returns how many requests of one client the rules allow together. They share a store and
@@ -16,8 +17,8 @@ import (
 // second for a quarter of an hour, in which each count is still used up: "50 per minute; 500 per
 // hour" takes eleven minutes.
 func greedy(t *testing.T, rules ...ratelimit.Rule) (allowed int) {
-	pause := time.Duration(sized(50, 1000)) * time.Millisecond
-	length := time.Duration(sized(30, 15)) * time.Minute
+	pause := time.Duration(testsize.Of(50, 1000)) * time.Millisecond
+	length := time.Duration(testsize.Of(30, 15)) * time.Minute
 	synctest.Test(t, func(t *testing.T) {
 		s := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
 		var fleet []*ratelimit.Limiter

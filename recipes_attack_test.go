@@ -19,6 +19,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // newRecipe returns what the recipes need. The field User says who is signed in.
@@ -93,7 +94,7 @@ func TestScrapingRecipeAgainstOneStranger(t *testing.T) {
 				if name == "a signed-in user" {
 					user = []string{"User", "scraper"}
 				}
-				minutes := sized(6, 2)
+				minutes := testsize.Of(6, 2)
 				end, got := time.Now().Add(time.Duration(minutes)*time.Minute), 0
 				go func() {
 					for i := 0; time.Now().Before(end); i++ {
@@ -139,7 +140,7 @@ func TestWebhooksRecipeAgainstFloods(t *testing.T) {
 					time.Sleep(d)
 				})
 				c.webhooksRecipe()
-				seconds := sized(60, 20)
+				seconds := testsize.Of(60, 20)
 				end := time.Now().Add(time.Duration(seconds) * time.Second)
 				for _, key := range tc.keys {
 					go func() {
@@ -181,7 +182,7 @@ func TestWebhooksRecipeAgainstInventedKeys(t *testing.T) {
 // A network in which each address stays below the block gets no more misses than the network may.
 // It probes 2000 times every six seconds, or 200 times in the smaller size. Ten may miss.
 func TestProbingRecipeAgainstANetwork(t *testing.T) {
-	probes := sized(2000, 200)
+	probes := testsize.Of(2000, 200)
 	for name, addr := range map[string]func(i int) string{
 		"IPv6 /48": func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) },
 		"IPv4 /24": func(i int) string { return fmt.Sprintf("192.0.2.%d", i%256) },

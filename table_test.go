@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // A client spells a path in many ways. Each spelling that reaches the handler here, or that would
@@ -70,10 +71,7 @@ func TestSpellingsOfAPath(t *testing.T) {
 
 // A client tries each code in /verify/{code}. All codes share one bucket.
 func TestWildcardsOfARouteShareOneBucket(t *testing.T) {
-	n := 100_000
-	if raceEnabled || testing.Short() {
-		n = 10_000
-	}
+	n := testsize.Of(100_000, 10_000)
 	memory := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
 	l := newLimiter(t, ratelimit.Config{
 		Store: memory, Routes: map[string][]ratelimit.Rule{"GET /verify/{code}": {rule("verify", "5 per day")}},

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // patient returns a rule that holds requests for up to wait.
@@ -232,7 +233,7 @@ func TestFloodsTakeNoPlacesOfOthersInTheQueue(t *testing.T) {
 		r := patient("r", "20 per second", 2*time.Second)
 		r.Key = ratelimit.ByUser(field("User"))
 		h := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}}).Handler(ok)
-		rounds := sized(60, 20)
+		rounds := testsize.Of(60, 20)
 		for i := range 3 {
 			user := "flood " + strconv.Itoa(i)
 			go func() {

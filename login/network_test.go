@@ -12,17 +12,17 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/login"
 )
 
 // One network fails for six hours, from as many addresses as it likes, and twenty times as often as
-// it may. Honest users who log in for the first time notice nothing. With the race detector, and in
-// short mode, it fails for two hours, and six times as often as it may, under a lower total.
+// it may. Honest users who log in for the first time notice nothing. In the smaller size it fails
+// for two hours, and six times as often as it may, under a lower total.
 func TestOneNetworkCannotUseUpTheTotal(t *testing.T) {
-	hours, perHour, cfg := 6, 4000, login.Config{}
-	if raceEnabled || testing.Short() {
-		hours, perHour, cfg.Total = 2, 1200, ratelimit.MustParse("600 per hour")
-	}
+	hours, perHour := testsize.Of(6, 2), testsize.Of(4000, 1200)
+	total := ratelimit.Limit{Count: int64(testsize.Of(3600, 600)), Period: time.Hour, Burst: 600}
+	cfg := login.Config{Total: ratelimit.Limits{total}}
 	for name, from := range map[string]func(i int) string{
 		"a /48 of IPv6": func(i int) string { return fmt.Sprintf("[2001:db8:1:%x::1]", i%84) },
 		"a /24 of IPv4": func(i int) string { return fmt.Sprintf("203.0.113.%d", i%256) },
@@ -80,8 +80,7 @@ func TestAnAccountRemembersFewPairs(t *testing.T) {
 }
 
 // The database compares without accents. With Found, all spellings have the limits of one account.
-// They are tried for an hour, five times a second. With the race detector, and in short mode, it is
-// every three seconds.
+// They are tried for an hour, five times a second, or every three seconds in the smaller size.
 func TestSpellingsOfOneAccount(t *testing.T) {
 	for name, tc := range map[string]struct{ addresses, checks int }{
 		"many addresses": {200, 39}, "one address": {1, 5 + 10},
@@ -99,10 +98,7 @@ func TestSpellingsOfOneAccount(t *testing.T) {
 					checks++
 					w.WriteHeader(http.StatusUnauthorized)
 				}))
-				pause := 200 * time.Millisecond
-				if raceEnabled || testing.Short() {
-					pause = 3 * time.Second
-				}
+				pause := time.Duration(testsize.Of(200, 3000)) * time.Millisecond
 				for i := range time.Hour / pause {
 					serve(h, attempt(address(int(i)%tc.addresses), fmt.Sprint("v%C3%ADctim", i%1000), "guess"))
 					time.Sleep(pause)

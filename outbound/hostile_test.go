@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/outbound"
 )
 
@@ -23,7 +24,7 @@ import (
 // the requests for ever.
 func TestAnyAnswers(t *testing.T) {
 	numbers := []string{"0", "1", "2", "19", "20", "100", "999999999999999", "-1", "x", "", "946684801", "946684900500", "1.5", "3s", "1d"}
-	for seed := range uint64(20) {
+	for seed := range uint64(testsize.Of(20, 8)) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var mu sync.Mutex

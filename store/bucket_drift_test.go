@@ -8,16 +8,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // Ten million decisions on one bucket, more often than it fills, allow exactly floor(burst +
 // rate*t) tokens, even if a token takes no whole number of nanoseconds.
 func TestNoDriftInTenMillionDecisions(t *testing.T) {
-	decisions := 10_000_000
-	if raceEnabled || testing.Short() {
-		decisions = 200_000
-	}
+	decisions := testsize.Of(10_000_000, 100_000)
 	for _, row := range []struct {
 		name  string
 		limit *store.Limit

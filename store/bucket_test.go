@@ -9,15 +9,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // A Bucket and an oracle in rational numbers always give the same answer.
 func TestBucketAgreesWithRationalNumbers(t *testing.T) {
-	steps := 20_000
-	if raceEnabled || testing.Short() {
-		steps = 1000
-	}
+	steps := testsize.Of(20_000, 1000)
 	for name, l := range limits(t) {
 		t.Run(name, func(t *testing.T) {
 			var b store.Bucket

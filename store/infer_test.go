@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -17,7 +18,7 @@ func TestEmptiestGivesTheAnswerAgain(t *testing.T) {
 	for name, l := range limits(t) {
 		t.Run(name, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(3, 4))
-			for range 1000 {
+			for range testsize.Of(1000, 150) {
 				b, now := anyBucket(rnd, l)
 				op := anyOp(rnd, l)
 				b.Apply(&op, now)

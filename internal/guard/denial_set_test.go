@@ -8,18 +8,17 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// A million keys are denied. With the race detector there are 200,000, three times the room.
+// A million keys are denied. In the smaller size there is less room, for a third of the keys.
 func TestDenialsAreBounded(t *testing.T) {
 	t.Parallel()
-	keys := 1_000_000
-	if raceEnabled { // make cover runs this without the detector
-		keys = 200_000
-	}
 	m := newDenials(maxDenials)
 	assert.LessOrEqual(t, len(m.sets)*int(unsafe.Sizeof(denialSet{})), 6_500_000, "bytes")
+	room, keys := testsize.Of(maxDenials, 8192), testsize.Of(1_000_000, 3*8192)
+	m = newDenials(room)
 	l := newLimit(t, "a", 0, 1, time.Hour, 0)
 	flood := func(now time.Duration, from, to int) {
 		ops := []store.Op{take(l, store.Key{}, 1)}
@@ -39,15 +38,15 @@ func TestDenialsAreBounded(t *testing.T) {
 		}
 		return n
 	}
-	flood(0, 0, maxDenials)
-	first := known(0, 0, maxDenials)
-	assert.Greater(t, first, maxDenials*6/7*98/100, "with as many keys as there is room for")
-	flood(0, maxDenials, keys)
-	assert.Equal(t, first, known(0, 0, maxDenials), "other keys do not push out what is known")
+	flood(0, 0, room)
+	first := known(0, 0, room)
+	assert.Greater(t, first, room*6/7*98/100, "with as many keys as there is room for")
+	flood(0, room, keys)
+	assert.Equal(t, first, known(0, 0, room), "other keys do not push out what is known")
 	assert.Zero(t, known(0, keys-1000, keys), "there is no room left")
-	flood(time.Hour, keys, keys+maxDenials)
-	assert.Greater(t, known(time.Hour, keys, keys+maxDenials), maxDenials*6/7*98/100, "what has ended makes room")
-	assert.Zero(t, known(time.Hour, 0, maxDenials))
+	flood(time.Hour, keys, keys+room)
+	assert.Greater(t, known(time.Hour, keys, keys+room), room*6/7*98/100, "what has ended makes room")
+	assert.Zero(t, known(time.Hour, 0, room))
 }
 
 // The limits of one key are spread over the sets, so there is room for any number of them.

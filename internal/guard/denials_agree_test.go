@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -140,14 +141,9 @@ func randomLimit(t testing.TB, rnd *rand.Rand, i int) *store.Limit {
 	return newLimit(t, "a", i, l.Count, l.Period, l.Burst)
 }
 
-// With the race detector there are two schedules for each row instead of eight. A schedule is one
-// goroutine, in which the detector has nothing to find.
 func TestDenialsAgreeWithTheStore(t *testing.T) {
 	t.Parallel()
-	runs := 8
-	if raceEnabled { // make cover runs this without the detector
-		runs = 2
-	}
+	runs := testsize.Of(8, 2)
 	for seed, tc := range []struct {
 		name    string
 		trip    time.Duration
@@ -166,7 +162,7 @@ func TestDenialsAgreeWithTheStore(t *testing.T) {
 				for i := range 3 {
 					s.limits = append(s.limits, randomLimit(t, s.rnd, i))
 				}
-				for n := range 2000 {
+				for n := range 1000 {
 					if tc.changes && s.rnd.IntN(50) == 0 {
 						i := s.rnd.IntN(3)
 						s.limits[i] = randomLimit(t, s.rnd, i)
@@ -177,7 +173,7 @@ func TestDenialsAgreeWithTheStore(t *testing.T) {
 				hits, trips = hits+f.hits, trips+f.trips
 			}
 			t.Logf("%d hits, %d trips", hits, trips)
-			assert.Greater(t, hits, runs*2000/8)
+			assert.Greater(t, hits, runs*1000/8)
 		})
 	}
 }

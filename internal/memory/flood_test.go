@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -21,7 +22,7 @@ type flood struct {
 	name    string
 	maxKeys int
 	hours   int
-	short   int      // seconds instead of one hour, with the race detector
+	short   int      // seconds instead of one hour, in the smaller size
 	scale   int      // a tenth of everything if it is 10: of places and of requests a second
 	limits  []string // of the flood, such as "3 per day"; it asks under each in turn
 	key     func(n int) store.Key
@@ -115,8 +116,8 @@ var floods = []flood{
 // A flood costs known clients at most 1 % of their requests and new ones at most 10 %. (It costs
 // new clients of the same rule all of their requests if the keys show no network.)
 //
-// With the race detector, and in short mode, the large floods have a 200th of everything, and the
-// small ones last five or ten minutes. With less, chance would decide.
+// In the smaller size, the large floods have a 200th of everything, and the small ones last five or
+// ten minutes. With less, chance would decide.
 func TestFloodsCostOthersLittle(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
@@ -157,15 +158,13 @@ func (sim *simulation) ask(n *toll, l *store.Limit, k store.Key) {
 
 func (f *flood) run(t *testing.T) {
 	length, scale := f.hours*3600, f.scale
-	if raceEnabled || testing.Short() {
-		switch {
-		case f.hours == 1:
-			length = f.short
-		case f.maxKeys < 100_000:
-			scale = 50
-		default:
-			scale = 200
-		}
+	switch {
+	case f.hours == 1:
+		length = testsize.Of(length, f.short)
+	case f.maxKeys < 100_000:
+		scale = testsize.Of(scale, 50)
+	default:
+		scale = testsize.Of(scale, 200)
 	}
 	s, now := newStore(f.maxKeys / scale)
 	sim := &simulation{T: t, s: s, fast: newLimit(t, "fast", 0, 100, time.Minute, 0)}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -26,14 +27,10 @@ func applyBatchOnly(s *Store, ops []store.Op) error {
 
 // TestBothWaysAgree sends the same random batches to two stores with one clock and one seed. The
 // first store decides by ApplyKnown if it can. The second store never does. After each batch all
-// Results and both whole states must be equal. There is one goroutine, in which the race detector
-// has nothing to find. With the detector there is an eighth of the seeds.
+// Results and both whole states must be equal.
 func TestBothWaysAgree(t *testing.T) {
 	var sum counts
-	seeds := 300
-	if raceEnabled { // make cover runs this without the detector
-		seeds = 38
-	}
+	seeds := testsize.Of(300, 40)
 	for seed := range uint64(seeds) {
 		d := newDuel(t, seed)
 		for range 200 {

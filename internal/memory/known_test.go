@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -150,7 +151,7 @@ func TestDecisionsOnKnownKeysAllocateNothing(t *testing.T) {
 		if tc.known {
 			assert.Zero(t, testing.AllocsPerRun(1000, func() { s.ApplyKnown(tc.ops, nil) }), tc.name)
 		}
-		if tc.known || !raceEnabled { // make cover runs this without the detector
+		if tc.known || !testsize.Race { // make cover runs this without the detector
 			assert.Zero(t, testing.AllocsPerRun(1000, func() { _ = s.Apply(context.Background(), tc.ops) }), tc.name)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/stats"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -222,10 +223,7 @@ func TestIdleBucketsAreDropped(t *testing.T) {
 // An attacker looks for a key that shares a bucket with a victim. The store keeps whole keys beside
 // their hashes, so keys that share a shard or a slot share nothing else.
 func TestCollidingKeysShareNoBucket(t *testing.T) {
-	n := 100_000 // some of them have the same 32 bits of any hash
-	if raceEnabled || testing.Short() {
-		n = 20_000
-	}
+	n := testsize.Of(100_000, 20_000) // some of 100,000 have the same 32 bits of any hash
 	s := New(DefaultMaxKeys, nil)
 	ops := []store.Op{{Limit: per(t, 1, time.Hour), Cost: 1}}
 	for i := range n {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 	"github.com/ratelimit-go/ratelimit/storetest"
 )
@@ -40,18 +41,13 @@ func TestBucketAgreesWithRationalNumbers(t *testing.T) {
 	}
 }
 
-// requireExact compares 20,000 random takes with a store in rational numbers, and 2,000 with the
-// race detector, which has nothing to find in one goroutine.
+// requireExact compares random takes with a store in rational numbers.
 func requireExact(t *testing.T, l *store.Limit, rnd *rand.Rand) {
 	t.Helper()
 	s, now := newStore(10)
 	exact := storetest.NewExact(func() time.Time { return time.Unix(0, 0).Add(*now) })
 	interval := float64(l.Period()) / float64(l.Count())
-	takes := 20_000
-	if raceEnabled { // make cover runs this without the detector
-		takes = 2_000
-	}
-	for i := range takes {
+	for i := range testsize.Of(20_000, 2_000) {
 		cost := rnd.Int64N(4)
 		if rnd.IntN(10) == 0 {
 			cost = rnd.Int64N(l.Burst() + 2)
@@ -74,10 +70,7 @@ func requireExact(t *testing.T, l *store.Limit, rnd *rand.Rand) {
 // Takes of one token, more often than tokens flow in, are allowed exactly floor(burst + rate*t)
 // tokens. Under most of the limits a token does not take a whole number of nanoseconds.
 func TestNoDriftInTenMillionDecisions(t *testing.T) {
-	decisions := 10_000_000
-	if raceEnabled || testing.Short() {
-		decisions = 50_000
-	}
+	decisions := testsize.Of(10_000_000, 50_000)
 	for _, tc := range []struct {
 		name   string
 		count  int64

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 func TestPaceIsInLowestTerms(t *testing.T) {
@@ -36,7 +37,7 @@ func TestArithmeticIsExact(t *testing.T) {
 		p := of(l)
 		require.NoError(t, pace.Check(l.Count, l.Period, l.Burst))
 		fill := p.TimeOf(l.Full())
-		for range 500 {
+		for range testsize.Of(500, 150) {
 			requireExact(t, p, fill, rnd.Int64N(l.Full())+1, anySpan(rnd, p, fill), anySpan(rnd, p, fill))
 		}
 	}
@@ -84,7 +85,7 @@ func TestConvertKeepsTokens(t *testing.T) {
 	for _, a := range limits {
 		for _, b := range limits {
 			from, to := of(a), of(b)
-			for range 20 {
+			for range testsize.Of(20, 8) {
 				// At most as many tokens as both buckets hold, so that the result fits.
 				most := from.TimeOf(min(a.Full(), b.Full()))
 				span := anySpan(rnd, from, most)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // queues are buckets whose tokens take at least a nanosecond, with room for what flows in within an
@@ -40,7 +41,7 @@ func TestHoldIsNeverTooShort(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, q := range queues() {
 		fill := q.TimeOf(q.Burst)
-		for range 2000 {
+		for range testsize.Of(2000, 500) {
 			debt := anySpan(rnd, q.Pace, fill)
 			left, reset := answer(q, debt)
 			got := q.Hold(left, reset)
@@ -66,7 +67,7 @@ func TestLeftAfter(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for _, q := range queues() {
 		fill := q.TimeOf(q.Burst)
-		for range 2000 {
+		for range testsize.Of(2000, 500) {
 			debt := anySpan(rnd, q.Pace, fill)
 			_, reset := answer(q, debt)
 			d := time.Duration(rnd.Int64N(int64(reset) + 2))
@@ -90,7 +91,7 @@ func TestFound(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for _, q := range queues() {
 		fill := q.TimeOf(q.Burst)
-		for range 2000 {
+		for range testsize.Of(2000, 500) {
 			cost := 1 + rnd.Int64N(q.Burst)
 			rest := q.Sub(fill, q.TimeOf(cost))
 			debt := q.Add(rest, anySpan(rnd, q.Pace, q.TimeOf(cost)))

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 )
 
 // hash spreads the numbers that these tests use as keys (the finalizer of SplitMix64).
@@ -44,7 +46,7 @@ func most(exact map[int]int64, n int) []int {
 // The 20 keys that a Sketch of 1,000 counters reports are among the 25 most frequent ones of
 // 100,000 keys that follow the law of Zipf, and each true count is within the bounds.
 func TestTopOfManyKeys(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(testsize.Of(3, 1)) {
 		s := New(1000, hash)
 		exact := zipf(seed, 400_000, s)
 		want, inside := most(exact, 25), 0

@@ -1,6 +1,0 @@
-//go:build race
-
-package ratelimit_test
-
-// raceEnabled is true because the race detector makes sync.Pool drop things at random.
-const raceEnabled = true
