@@ -12,12 +12,12 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// A million keys are denied. In the smaller size there is less room, for a third of the keys.
+// A million keys are denied. In the smaller size there is less room, for an eighth of the keys.
 func TestDenialsAreBounded(t *testing.T) {
 	t.Parallel()
 	m := newDenials(maxDenials)
 	assert.LessOrEqual(t, len(m.sets)*int(unsafe.Sizeof(denialSet{})), 6_500_000, "bytes")
-	room, keys := testsize.Of(maxDenials, 8192), testsize.Of(1_000_000, 3*8192)
+	room, keys := testsize.Of(maxDenials, 8192), testsize.Of(1_000_000, 8*8192)
 	m = newDenials(room)
 	l := newLimit(t, "a", 0, 1, time.Hour, 0)
 	flood := func(now time.Duration, from, to int) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/tools/internal/repo"
@@ -22,7 +23,7 @@ func testModule(s *screen, root string, m repo.Module, command []string) totals 
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = filepath.Join(root, filepath.FromSlash(m.Dir))
 	// GOWORK: each module is tested as its users get it, without a workspace around it.
-	cmd.Env = append(os.Environ(), "GOWORK=off", "PWD="+cmd.Dir)
+	cmd.Env = append(os.Environ(), "GOWORK=off", "PWD="+cmd.Dir, withoutSleep(os.Getenv("GORACE")))
 	var other bytes.Buffer // such as "go: downloading ..."
 	cmd.Stderr = &other
 	events, err := cmd.StdoutPipe()
@@ -43,6 +44,13 @@ func testModule(s *screen, root string, m repo.Module, command []string) totals 
 	took := seconds(time.Since(start))
 	s.print(fmt.Sprintf("-- %s: %s in %s%s\n", m.Dir, result.counts(), took, computed(cmd)))
 	return result
+}
+
+// withoutSleep returns GORACE with its options, and ends the sleep of one second at the end of each
+// test binary. In this second the detector waits for goroutines that outlive the last test. No test
+// leaves one behind, and the sleeps of all packages took a quarter of the time.
+func withoutSleep(options string) string {
+	return strings.TrimSuffix("GORACE=atexit_sleep_ms=0 "+options, " ") // the last option counts
 }
 
 // computed says how long cmd and its children have used a processor. That tells a module that
