@@ -48,6 +48,7 @@ func open(t *testing.T, url string) (next func() sent, res *http.Response) {
 }
 
 func TestStreamSendsWhatChanges(t *testing.T) {
+	t.Parallel()
 	l := newLimiter(t)
 	p := newPage(t, l, Config{})
 	server := httptest.NewServer(p)
@@ -69,6 +70,7 @@ func TestStreamSendsWhatChanges(t *testing.T) {
 
 // All streams share the renderings: their number does not depend on the number of streams.
 func TestStreamsShareFrames(t *testing.T) {
+	t.Parallel()
 	l := newLimiter(t)
 	p := newPage(t, l, Config{})
 	server := httptest.NewServer(p)
@@ -141,6 +143,7 @@ func TestCloseEndsStreams(t *testing.T) {
 
 // A reader who does not read is cut off, and a server that cannot do that gets no stream.
 func TestSlowReaderIsCutOff(t *testing.T) {
+	t.Parallel()
 	var rules []ratelimit.Rule
 	for i := range 1500 { // a first message that no buffer holds
 		name := "rule-" + strconv.Itoa(i) + strings.Repeat("x", 50)
@@ -176,6 +179,7 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 }
 
 func TestStreamEndsWithTheSession(t *testing.T) {
+	t.Parallel()
 	var signedOut atomic.Bool
 	p := newPage(t, newLimiter(t), Config{Authorize: func(*http.Request) bool { return !signedOut.Load() }})
 	p.streams.askAgain, p.streams.patience = time.Second, 300*time.Millisecond

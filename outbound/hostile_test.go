@@ -105,6 +105,7 @@ func TestMemory(t *testing.T) {
 
 // A server that denies and does not send the body cannot hold a request beyond MaxWait.
 func TestBodyThatDoesNotCome(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	defer close(release)
 	first := true
