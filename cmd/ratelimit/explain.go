@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -77,17 +78,18 @@ func explain(std *streams, file *policyfile.File, entry *accesslog.Entry) error 
 	if prefix, err := limiter.ClientIP().Client(r); err == nil {
 		client = ratelimit.PrefixKey(prefix).String()
 	}
-	fmt.Fprintf(std.out, "%s %s, client %s\n", r.Method, plain.Text(r.RequestURI, 200), plain.Text(client,
-		100))
-	if done, err := explainLists(std, cfg, r); done || err != nil {
+	fmt.Fprintf(std.out, "%s %s, client %s\n",
+		r.Method, plain.Text(r.RequestURI, 200), plain.Text(client, 100))
+	applied, err := serveOnce(std, cfg, r)
+	if applied == nil || err != nil {
 		return err
 	}
-	decisions := limiter.Explain(r)
-	for i, d := range decisions {
+	for i, d := range limiter.Explain(r) {
 		fmt.Fprintf(std.out, "%3d. rule %s: %s for %s, %s%s\n", i+1, d.Rule, d.Limit,
 			plain.Text(d.Key.String(), 100), d.Mode, verdict(d))
+		applied[d.Rule] = true
 	}
-	explainControls(std, &cfg, decisions)
+	explainControls(std, &cfg, applied)
 	explainRouted(std, file, entry)
 	return nil
 }
@@ -99,9 +101,10 @@ func verdict(d ratelimit.Decision) string {
 	return ", denies even the first request: " + string(d.Reason)
 }
 
-// explainLists sends r through a limiter of its own, and tells if no limit of the policy decides.
-func explainLists(std *streams, cfg ratelimit.Config, r *http.Request) (done bool, err error) {
-	decided := false
+// serveOnce sends r through a limiter of its own, and tells if no limit of the policy decides. It
+// returns the names of the rules that have counted r, or nil if that is all there is to tell.
+func serveOnce(std *streams, cfg ratelimit.Config, r *http.Request) (map[string]bool, error) {
+	decided, done := false, false
 	cfg.Hooks.Decided = func(_ *http.Request, d ratelimit.Decision, _ iter.Seq[ratelimit.Decision]) {
 		decided = true
 		switch d.Reason {
@@ -115,7 +118,7 @@ func explainLists(std *streams, cfg ratelimit.Config, r *http.Request) (done boo
 	}
 	limiter, err := ratelimit.New(cfg)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	final := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusOK)
@@ -125,29 +128,36 @@ func explainLists(std *streams, cfg ratelimit.Config, r *http.Request) (done boo
 		fmt.Fprintln(std.out,
 			"No limit applies: no rule matches, or the request is exempt, or the client is allowed.")
 	}
-	return done, nil
+	if done {
+		return nil, nil
+	}
+	applied := map[string]bool{}
+	for _, rule := range limiter.Stats().Rules {
+		applied[rule.Name] = rule.Allowed > 0 || len(rule.Denied) > 0
+	}
+	return applied, nil
 }
 
-// explainControls prints what the rules do besides limiting the rate.
-func explainControls(std *streams, cfg *ratelimit.Config, decisions []ratelimit.Decision) {
+// explainControls prints what the rules that apply do besides limiting the rate.
+func explainControls(std *streams, cfg *ratelimit.Config, applied map[string]bool) {
 	rules := slices.Clone(cfg.Rules)
-	for _, routed := range cfg.Routes {
-		rules = append(rules, routed...)
+	for _, pattern := range slices.Sorted(maps.Keys(cfg.Routes)) {
+		rules = append(rules, cfg.Routes[pattern]...)
 	}
 	for _, rule := range rules {
-		if !slices.ContainsFunc(decisions, func(d ratelimit.Decision) bool { return d.Rule == rule.Name }) {
+		if !applied[rule.Name] {
 			continue
 		}
 		if rule.InFlight > 0 {
-			fmt.Fprintf(std.out, "     rule %s: at most %d requests of a key in flight\n", rule.Name,
-				rule.InFlight)
+			fmt.Fprintf(std.out, "     rule %s: at most %s of a key in flight\n", rule.Name,
+				plain.Count(int64(rule.InFlight), "request"))
 		}
 		if rule.MaxWait > 0 {
 			fmt.Fprintf(std.out, "     rule %s: holds requests for up to %v instead of denying them\n",
 				rule.Name, rule.MaxWait)
 		}
 		if rule.Block != nil && rule.Block.After != (ratelimit.Limit{}) {
-			fmt.Fprintf(std.out, "     rule %s: blocks a key after %v violations\n", rule.Name,
+			fmt.Fprintf(std.out, "     rule %s: blocks a key whose violations reach %v\n", rule.Name,
 				rule.Block.After)
 		}
 	}

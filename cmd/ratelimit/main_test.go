@@ -159,7 +159,7 @@ decorators:
 		"7 per minute for tenant:bob":        {"GET /", "-from", "192.0.2.3", "-user", "bob", "-key", "tenant=user"},
 		"7 per minute for header:":           {"GET /", "-from", "192.0.2.3", "-header", "X-T: a", "-key", "tenant=header:X-T"},
 		"3 per minute for addr:192.0.2.3":    {"POST /pay?a=b", "-from", "192.0.2.3"},
-		"blocks a key after 10 per hour":     {"POST /pay", "-from", "192.0.2.3"},
+		"violations reach 10 per hour":       {"POST /pay", "-from", "192.0.2.3"},
 		"login login protects this route":    {"POST /login", "-from", "192.0.2.3"},
 		"decorator slow: rule slow, 1 per s": {"GET /slow/a", "-from", "192.0.2.3"},
 	} {
@@ -263,7 +263,7 @@ shedder: {max_in_flight: 10}
 		"Rule key found no key in 479 requests", "The policy names a function of the program: key tenant",
 		"a replay does not wait",
 		"response_cost charges what is reserved", "logs have no accounts", "The shedder of the policy is not replayed",
-		"are in whole seconds", "are without a duration",
+		"are timed in whole seconds", "are without a duration",
 	} {
 		assert.Contains(t, out, want)
 	}
@@ -303,5 +303,19 @@ func TestProgressIsShownOnATerminalOnly(t *testing.T) {
 		require.Zero(t, status)
 		assert.Equal(t, progress, strings.Contains(e.String(), "\r["))
 		assert.NotContains(t, o.String(), "\r")
+	}
+}
+
+func TestOneIsSingular(t *testing.T) {
+	t.Parallel()
+	const line = `192.0.2.1 - - [20/Nov/2026:09:01:47 +0000] "GET / HTTP/1.1" 200 1` + "\n"
+	out, errs, status := command(t, line+"x\n", "suggest", "-", "-routes", "0")
+	require.Zero(t, status, errs)
+	policy := writeFile(t, "p.yaml", "version: 1\nrules: [{name: a, in_flight: 1}]\n")
+	more, errs, status := command(t, "", "explain", policy, "GET /")
+	require.Zero(t, status, errs)
+	assert.NotRegexp(t, `\b1 (more )?(lines|clients|requests|routes)\b`, out+more)
+	for _, want := range []string{"from 1 line of 1 client.", "1 more line cannot", "1 route with", "1 request of 1 client.", "at most 1 request of a key"} {
+		assert.Contains(t, out+more, want)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/plain"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/replay"
-	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/suggest"
 	"github.com/ratelimit-go/ratelimit/policyfile"
 )
@@ -62,7 +61,7 @@ func readPolicy(std *streams, path string, keys keyNames) (*policyfile.File, err
 		for _, m := range mistakes {
 			fmt.Fprintf(std.err, "%s:%s\n", plain.Text(path, 200), plain.Text(m.Error(), 500))
 		}
-		fmt.Fprintf(std.err, "%s\n", report.Count(int64(len(mistakes)), "mistake"))
+		fmt.Fprintf(std.err, "%s\n", plain.Count(int64(len(mistakes)), "mistake"))
 		return nil, errFailed
 	case err != nil:
 		return nil, err

@@ -56,6 +56,6 @@ func TestEveryFormatIsGenerated(t *testing.T) {
 		out, errs, status := command(t, log.String(), "replay", data("policy.yaml"), "-", "-format", e.format)
 		require.Zero(t, status, errs)
 		require.Contains(t, out, "200 requests of", name)
-		require.Contains(t, out, "Every line of 200 was read.", name)
+		require.Contains(t, out, "cannot be read: none of 200.", name)
 	}
 }

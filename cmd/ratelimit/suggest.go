@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/plain"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/replay"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/suggest"
@@ -66,7 +67,7 @@ func runSuggest(std *streams, args []string) error {
 	}
 	s := table.Suggest(f.options)
 	if s.Clients == 0 {
-		return fmt.Errorf("no request could be read, of %d lines", stats.Lines)
+		return fmt.Errorf("no request could be read, of %s", plain.Count(stats.Lines, "line"))
 	}
 	comment := f.comment(&s, &stats)
 	if f.check && !slices.ContainsFunc(logs, readOnce) {
@@ -108,30 +109,31 @@ func (f *suggestFlags) group(std *streams) (func(*accesslog.Entry) string, error
 // comment returns what the head of the policy says.
 func (f *suggestFlags) comment(s *suggest.Suggestion, stats *accesslog.Stats) []string {
 	comment := []string{
-		fmt.Sprintf("Suggested by ratelimit from %d lines of %d clients.", stats.Lines-stats.Unreadable,
-			s.Clients),
-		fmt.Sprintf("These are the smallest limits that deny at most %g %% of the clients: %d.",
-			f.options.Share*100, s.Denied),
+		fmt.Sprintf("Suggested by ratelimit from %s of %s.",
+			plain.Count(stats.Lines-stats.Unreadable, "line"), plain.Count(s.Clients, "client")),
+		fmt.Sprintf("These are the smallest limits that deny at most %g %% of the clients: %s.",
+			f.options.Share*100, plain.Number(s.Denied)),
 	}
 	if f.options.Headroom > 1 {
 		comment = append(comment, fmt.Sprintf("They are multiplied by %g.", f.options.Headroom))
 	}
 	if stats.Unreadable > 0 {
 		comment = append(comment,
-			fmt.Sprintf("%d more lines cannot be read. ratelimit replay shows the first.", stats.Unreadable))
+			fmt.Sprintf("%s cannot be read. ratelimit replay shows the first.",
+				plain.Count(stats.Unreadable, "more line")))
 	}
 	if stats.WholeSeconds > 0 {
 		comment = append(comment,
 			"The log has whole seconds, so requests of one second count as simultaneous.")
 	}
 	if stats.Late > 0 {
-		comment = append(comment, fmt.Sprintf("%d lines are out of order by more than the window.",
-			stats.Late))
+		comment = append(comment, fmt.Sprintf("Out of order by more than the window: %s.",
+			plain.Count(stats.Late, "line")))
 	}
 	if s.Left > 0 || s.Skipped > 0 {
 		comment = append(comment,
-			fmt.Sprintf("%d routes with fewer requests, and %d requests on no counted route, "+
-				"have no limit of their own.", s.Left, s.Skipped))
+			fmt.Sprintf("Without a limit of their own: %s with fewer requests, and %s on other paths.",
+				plain.Count(int64(s.Left), "route"), plain.Count(s.Skipped, "request")))
 	}
 	return comment
 }
@@ -160,6 +162,6 @@ func (f *suggestFlags) checked(std *streams, s *suggest.Suggestion, logs []strin
 		return "", err
 	}
 	r := c.Report(stats, nil, 0)
-	return fmt.Sprintf("Checked by a replay: it denies %d requests of %d clients, %.2f %%.", r.Denied,
-		r.Clients.Denied, r.Clients.Share*100), nil
+	return fmt.Sprintf("Checked by a replay: it denies %s of %s, %.2f %%.", plain.Count(r.Denied, "request"),
+		plain.Count(r.Clients.Denied, "client"), r.Clients.Share*100), nil
 }

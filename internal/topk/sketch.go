@@ -60,8 +60,9 @@ func New[K comparable](counters int, hash func(K) uint64) *Sketch[K] {
 	return s
 }
 
-// Add counts k once and keeps last as the last value of k.
-func (s *Sketch[K]) Add(k K, last int64) {
+// Add counts k once and keeps last as the last value of k. If k takes over the counter of another
+// key, Add returns that key and true.
+func (s *Sketch[K]) Add(k K, last int64) (dropped K, ok bool) {
 	h := &s.shards[s.hash(k)%shardCount]
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,6 +75,7 @@ func (s *Sketch[K]) Add(k K, last int64) {
 		h.up(n)
 	default:
 		n = h.heap[0]
+		dropped, ok = n.Key, true
 		delete(h.nodes, n.Key)
 		h.nodes[k] = n
 		n.Key, n.Error = k, n.N
@@ -81,6 +83,7 @@ func (s *Sketch[K]) Add(k K, last int64) {
 	n.N++
 	n.Last = last
 	h.down(n)
+	return dropped, ok
 }
 
 // Find returns the count of k. If k has no counter, it was counted at most Error times.

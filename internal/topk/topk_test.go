@@ -87,6 +87,27 @@ func TestFewKeysAreCountedExactly(t *testing.T) {
 	assert.Equal(t, Count[int]{Key: 99}, s.Find(99))
 }
 
+// Who keeps something for each key learns which key has lost its counter.
+func TestAddTellsTheKeyThatIsDropped(t *testing.T) {
+	s := New(80, hash)
+	kept := map[int]bool{}
+	for k := range 1000 {
+		for range 1 + k%3 {
+			if dropped, ok := s.Add(k, 0); ok {
+				require.True(t, kept[dropped])
+				delete(kept, dropped)
+			}
+			kept[k] = true
+		}
+	}
+	want := map[int]bool{}
+	for _, c := range s.all() {
+		want[c.Key] = true
+	}
+	assert.Equal(t, want, kept)
+	assert.Len(t, kept, 80)
+}
+
 func TestCallsAtTheSameTime(t *testing.T) {
 	s := New(1000, hash)
 	var group sync.WaitGroup

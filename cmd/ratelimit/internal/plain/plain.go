@@ -1,4 +1,5 @@
-// Package plain makes text from logs safe to print: to a terminal, into JSON and into SVG.
+// Package plain makes text from logs safe to print, to a terminal, into JSON and into SVG, and puts
+// numbers into words.
 package plain
 
 import (

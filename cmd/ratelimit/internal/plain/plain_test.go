@@ -40,3 +40,13 @@ func FuzzText(f *testing.F) {
 		require.LessOrEqual(t, len(got), 6*50+3)
 	})
 }
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{
+		0: "0 lines", 1: "1 line", -1: "-1 lines", 999: "999 lines", 1000: "1,000 lines", 1234567: "1,234,567 lines", -1000: "-1,000 lines",
+		-123456: "-123,456 lines",
+	} {
+		assert.Equal(t, want, plain.Count(n, "line"))
+	}
+}

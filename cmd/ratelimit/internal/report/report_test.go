@@ -71,9 +71,19 @@ func TestAnEmptyReportIsPrinted(t *testing.T) {
 	assert.True(t, r.Check(0), "no client was denied")
 }
 
-func TestCount(t *testing.T) {
+func TestOneIsSingular(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]string{0: "0 lines", 1: "1 line", 999: "999 lines", 1000: "1,000 lines", 1234567: "1,234,567 lines"} {
-		assert.Equal(t, want, report.Count(n, "line"))
+	c := report.NewCollector("p", "q")
+	add(c, 1, 1, true)
+	r := c.Report(accesslog.Stats{Lines: 2, Unreadable: 1, WholeSeconds: 1, Late: 1}, nil, 1)
+	r.Blocks = 1
+	var b strings.Builder
+	require.NoError(t, r.WriteText(&b))
+	assert.NotRegexp(t, `\b1 \w+s\b|\b1 (\w+ )?are\b`, b.String())
+	for _, want := range []string{
+		"1 request of 1 client", "p denies 1 request (100.00 %) of 1 client", "1 block began", "1 of 2 lines cannot",
+		"1 line is timed in whole seconds", "1 line is out of order", "1 line is without a duration",
+	} {
+		assert.Contains(t, b.String(), want)
 	}
 }

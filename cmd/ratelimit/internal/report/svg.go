@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/plain"
 )
 
 const (
@@ -26,7 +28,7 @@ func (r *Report) WriteSVG(w io.Writer) error {
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" `+
 			`font-family="sans-serif" font-size="12">`+"\n",
 		svgWidth, svgHeight)
-	title := fmt.Sprintf("%s: %s denied of %s", r.Policy, group(r.Denied), Count(r.Requests, "request"))
+	title := fmt.Sprintf("%s: %s denied of %s", r.Policy, plain.Number(r.Denied), plain.Count(r.Requests, "request"))
 	fmt.Fprintf(&b, `<title>%s</title>`+"\n"+`<rect width="100%%" height="100%%" fill="#fff"/>`+"\n",
 		html.EscapeString(title))
 	fmt.Fprintf(&b, `<text x="%d" y="20" font-size="14">%s</text>`+"\n", svgLeft, html.EscapeString(title))
@@ -78,7 +80,7 @@ func svgAxes(b *strings.Builder, t *Timeline, most int64) {
 		svgLeft+plotWidth)
 	fmt.Fprintf(b,
 		`<text x="%d" y="%d" text-anchor="end">%s</text><text x="%d" y="%d" text-anchor="end">0</text>`+"\n",
-		svgLeft-6, svgTop+4, group(most), svgLeft-6, bottom)
+		svgLeft-6, svgTop+4, plain.Number(most), svgLeft-6, bottom)
 	if len(t.Slots) == 0 {
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/plain"
 )
 
 const timeForm = "2006-01-02 15:04:05"
@@ -39,13 +41,13 @@ func (r *Report) writeTotals(b *strings.Builder) {
 		b.WriteString("No requests.\n")
 		return
 	}
-	fmt.Fprintf(b, "%s of %s, %s to %s UTC (%s)\n", Count(r.Requests, "request"), Count(r.Clients.Total,
+	fmt.Fprintf(b, "%s of %s, %s to %s UTC (%s)\n", plain.Count(r.Requests, "request"), plain.Count(r.Clients.Total,
 		"client"),
 		r.From.UTC().Format(timeForm), r.To.UTC().Format(timeForm), strings.Join(r.Log.Formats, ", "))
-	fmt.Fprintf(b, "%s denies %s (%s) of %s (%s)\n", r.Policy, Count(r.Denied, "request"),
-		percent(ratio(r.Denied, r.Requests)), Count(r.Clients.Denied, "client"), percent(r.Clients.Share))
+	fmt.Fprintf(b, "%s denies %s (%s) of %s (%s)\n", r.Policy, plain.Count(r.Denied, "request"),
+		percent(ratio(r.Denied, r.Requests)), plain.Count(r.Clients.Denied, "client"), percent(r.Clients.Share))
 	if r.Blocks > 0 {
-		fmt.Fprintf(b, "%s began\n", Count(r.Blocks, "block"))
+		fmt.Fprintf(b, "%s began\n", plain.Count(r.Blocks, "block"))
 	}
 }
 
@@ -57,8 +59,8 @@ func (r *Report) writeRules(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "rule\tapplied\tdenied\twould deny\tclients denied\twithout key\t")
 	for _, rule := range r.Rules {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n", rule.Name, group(rule.Applied), group(rule.Denied),
-			group(rule.Dry), group(rule.Clients), group(rule.Missing))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n", rule.Name, plain.Number(rule.Applied), plain.Number(rule.Denied),
+			plain.Number(rule.Dry), plain.Number(rule.Clients), plain.Number(rule.Missing))
 	}
 	_ = t.Flush() // a strings.Builder does not fail
 }
@@ -68,8 +70,8 @@ func (r *Report) writeThen(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b,
-		"\nDenied then, by status 429 in the log: %s. Of these, %s denied now. %s more are denied now.\n",
-		Count(r.Then.Denied, "request"), areOf(r.Then.Both), group(r.Then.OnlyNow))
+		"\nDenied then, by status 429 in the log: %s. Denied now too: %s. Denied now only: %s.\n",
+		plain.Count(r.Then.Denied, "request"), plain.Number(r.Then.Both), plain.Number(r.Then.OnlyNow))
 }
 
 func (r *Report) writeAgainst(b *strings.Builder) {
@@ -77,13 +79,13 @@ func (r *Report) writeAgainst(b *strings.Builder) {
 	if a == nil {
 		return
 	}
-	fmt.Fprintf(b, "\nAgainst %s, which denies %s\n", a.Policy, Count(a.Denied, "request"))
+	fmt.Fprintf(b, "\nAgainst %s, which denies %s\n", a.Policy, plain.Count(a.Denied, "request"))
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tnewly denied\tnewly allowed\t")
-	fmt.Fprintf(t, "requests\t%s\t%s\t\n", group(a.NewlyDenied), group(a.NewlyAllowed))
-	fmt.Fprintf(t, "clients\t%s\t%s\t\n", group(a.DeniedNow), group(a.AllowedNow))
+	fmt.Fprintf(t, "requests\t%s\t%s\t\n", plain.Number(a.NewlyDenied), plain.Number(a.NewlyAllowed))
+	fmt.Fprintf(t, "clients\t%s\t%s\t\n", plain.Number(a.DeniedNow), plain.Number(a.AllowedNow))
 	for _, c := range a.Rules {
-		fmt.Fprintf(t, "requests by %s\t%s\t%s\t\n", c.Name, group(c.NewlyDenied), group(c.NewlyAllowed))
+		fmt.Fprintf(t, "requests by %s\t%s\t%s\t\n", c.Name, plain.Number(c.NewlyDenied), plain.Number(c.NewlyAllowed))
 	}
 	_ = t.Flush() // a strings.Builder does not fail
 	writeClients(b, "Clients newly denied most", "newly denied", a.Top)
@@ -100,7 +102,7 @@ func writeClients(b *strings.Builder, title, what string, clients []Client) {
 		) int {
 			return int(c.Rules[b] - c.Rules[a])
 		})
-		fmt.Fprintf(b, "  %s: %s of %s %s, by %s\n", c.Client, group(c.Denied), Count(c.Requests,
+		fmt.Fprintf(b, "  %s: %s of %s %s, by %s\n", c.Client, plain.Number(c.Denied), plain.Count(c.Requests,
 			"request"), what,
 			strings.Join(rules, ", "))
 		fmt.Fprintf(b, "    first  %s:%d  %s\n", c.First.File, c.First.Number, c.First.Text)
@@ -112,12 +114,12 @@ func (r *Report) writeNotes(b *strings.Builder) {
 	b.WriteByte('\n')
 	l := &r.Log
 	if l.Unreadable > 0 {
-		fmt.Fprintf(b, "%s of %s cannot be read. The first:\n", group(l.Unreadable), Count(l.Lines, "line"))
+		fmt.Fprintf(b, "%s of %s cannot be read. The first:\n", plain.Number(l.Unreadable), plain.Count(l.Lines, "line"))
 		for _, bad := range l.First {
 			fmt.Fprintf(b, "    %s:%d: %s\n        %s\n", bad.File, bad.Number, bad.Reason, bad.Text)
 		}
 	} else {
-		fmt.Fprintf(b, "Every line of %s was read.\n", group(l.Lines))
+		fmt.Fprintf(b, "Lines that cannot be read: none of %s.\n", plain.Number(l.Lines))
 	}
 	for _, note := range r.notes() {
 		fmt.Fprintln(b, note)
@@ -130,24 +132,24 @@ func (r *Report) notes() []string {
 	l := &r.Log
 	if l.WholeSeconds > 0 {
 		notes = append(notes,
-			fmt.Sprintf("The times of %s are in whole seconds: requests of one second count as simultaneous.",
-				Count(l.WholeSeconds, "line")))
+			fmt.Sprintf("%s timed in whole seconds: requests of one second count as simultaneous.",
+				linesAre(l.WholeSeconds)))
 	}
 	if l.Late > 0 {
 		notes = append(notes,
 			fmt.Sprintf("%s out of order by more than the window: decided at the time of the line before. "+
-				"Set a longer -window.", countAre(l.Late, "line")))
+				"Set a longer -window.", linesAre(l.Late)))
 	}
 	if n := l.Lines - l.Unreadable; l.Timed < n {
 		notes = append(notes,
 			fmt.Sprintf("%s without a duration: such requests end when they begin, "+
-				"so they are never in flight.", countAre(n-l.Timed, "line")))
+				"so they are never in flight.", linesAre(n-l.Timed)))
 	}
 	for _, rule := range r.Rules {
 		if rule.Missing > 0 {
 			notes = append(notes,
-				fmt.Sprintf("Rule %s found no key in %s and counted them together: "+
-					"the log may not have the key.", rule.Name, Count(rule.Missing, "request")))
+				fmt.Sprintf("Rule %s found no key in %s. Requests without a key count together: "+
+					"the log may not have the key.", rule.Name, plain.Count(rule.Missing, "request")))
 		}
 	}
 	return append(notes, r.Notes...)
@@ -164,35 +166,11 @@ func percent(share float64) string {
 	return strconv.FormatFloat(share*100, 'f', 2, 64) + " %"
 }
 
-// group returns n with a comma between groups of three digits.
-func group(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// Count returns n things in words, such as "1 line" or "2,000 lines".
-func Count(n int64, what string) string {
+func linesAre(n int64) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 line is"
 	}
-	return group(n) + " " + what + "s"
-}
-
-func countAre(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what + " is"
-	}
-	return group(n) + " " + what + "s are"
-}
-
-func areOf(n int64) string {
-	if n == 1 {
-		return "1 is"
-	}
-	return group(n) + " are"
+	return plain.Count(n, "line") + " are"
 }
 
 // widthText returns the width of a slot for people.

@@ -267,6 +267,37 @@ func TestRoutesAreBounded(t *testing.T) {
 	assert.EqualValues(t, 2000-maxRoutes, table.skipped)
 }
 
+// TestProbesDoNotHideBusyRoutes has an attacker who tries 20,000 paths before and while clients use
+// a route.
+func TestProbesDoNotHideBusyRoutes(t *testing.T) {
+	t.Parallel()
+	table := NewTable(Collapse)
+	random := rand.New(rand.NewPCG(9, 9))
+	probe := func() string {
+		word := []byte("/wp-")
+		for range 12 {
+			word = append(word, byte('g'+random.IntN(20)))
+		}
+		return string(word)
+	}
+	for i := range 20_000 {
+		at := time.Unix(int64(i/10), 0)
+		table.Add(newEntry(t, "198.51.100.9", probe(), at))
+		if i >= 10_000 && i%20 == 0 {
+			table.Add(newEntry(t, "192.0.2.1", "/checkout", at))
+		}
+	}
+	s := table.Suggest(Options{Routes: 1})
+	require.Len(t, s.Routes, 1)
+	assert.Equal(t, "GET /checkout", s.Routes[0].Pattern)
+	assert.EqualValues(t, 500, s.Routes[0].Requests)
+	counted := int64(0)
+	for _, r := range table.routes {
+		counted += r.requests
+	}
+	assert.EqualValues(t, 20_500, counted+s.Skipped, "what was left out is counted")
+}
+
 func TestByPatterns(t *testing.T) {
 	t.Parallel()
 	group := ByPatterns([]string{"GET /orders/{id}", "/a/"})

@@ -8,6 +8,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
+	"github.com/ratelimit-go/ratelimit/internal/topk"
 )
 
 // A Table counts requests by route and client. Its memory grows with the number of clients and the
@@ -15,10 +16,11 @@ import (
 type Table struct {
 	group   func(*accesslog.Entry) string
 	all     *route
-	routes  map[string]*route
+	busy    *topk.Sketch[string] // which routes are counted apart
+	routes  map[string]*route    // these routes
 	clients map[ratelimit.Key]int32
 	last    int64 // time of the last request
-	skipped int64 // requests without a route of their own
+	skipped int64 // requests on no route, or on routes that are not counted any more
 }
 
 // route is the count of one route.
@@ -29,14 +31,17 @@ type route struct {
 	clients  map[int32]*[len(periods)]need
 }
 
-// maxRoutes bounds the routes that are counted apart: the first in the log.
+// maxRoutes bounds the routes that are counted apart. A route beyond it takes the place of the route
+// with fewest requests. So probes of invented paths displace each other, and no route that has more
+// than a thousandth of all requests.
 const maxRoutes = 1000
 
 // NewTable returns a Table that finds the route of a request by group, which returns "" if the
 // request has none.
 func NewTable(group func(*accesslog.Entry) string) *Table {
 	return &Table{
-		group: group, all: newRoute("", nil), routes: map[string]*route{}, clients: map[ratelimit.Key]int32{},
+		group: group, all: newRoute("", nil), busy: topk.New(maxRoutes, hash),
+		routes: map[string]*route{}, clients: map[ratelimit.Key]int32{},
 	}
 }
 
@@ -55,16 +60,29 @@ func (t *Table) Add(e *accesslog.Entry) {
 	t.last = max(t.last, e.Time.UnixNano())
 	t.all.add(client, t.last)
 	pattern := t.group(e)
-	r := t.routes[pattern]
-	switch {
-	case r == nil && (pattern == "" || len(t.routes) == maxRoutes):
+	if pattern == "" {
 		t.skipped++
 		return
-	case r == nil:
+	}
+	if dropped, ok := t.busy.Add(pattern, 0); ok {
+		t.skipped += t.routes[dropped].requests
+		delete(t.routes, dropped)
+	}
+	r := t.routes[pattern]
+	if r == nil {
 		r = newRoute(pattern, &accesslog.Entry{Method: e.Method, URL: e.URL, Host: e.Host})
-		t.routes[pattern] = r
+		t.routes[r.pattern] = r
 	}
 	r.add(client, t.last)
+}
+
+// hash is FNV-1a. It is the same in each run, and so is what a Table drops.
+func hash(pattern string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(pattern) {
+		h = (h ^ uint64(pattern[i])) * 1099511628211
+	}
+	return h
 }
 
 func (r *route) add(client int32, at int64) {

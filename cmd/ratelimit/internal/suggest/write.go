@@ -47,8 +47,8 @@ func (r *Route) write(b *strings.Builder, what, indent, name string) {
 	if what != "" {
 		what += ": "
 	}
-	fmt.Fprintf(b, "%s# %s%d requests by %d clients. Requests of a client in its busiest\n", indent, what,
-		r.Requests, r.Clients)
+	fmt.Fprintf(b, "%s# %s%s of %s. Requests of a client in its busiest\n", indent, what,
+		plain.Count(r.Requests, "request"), plain.Count(r.Clients, "client"))
 	for p, d := range r.Busiest {
 		fmt.Fprintf(b, "%s#   %-7s p50 %d, p99 %d, p99.9 %d, max %d\n", indent, units[p]+":", d.P50,
 			d.P99, d.P999, d.Max)
