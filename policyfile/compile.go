@@ -135,8 +135,9 @@ func (c *compiler) login(field, name string, l loginRule) login.Config {
 	}
 }
 
-// maxRules is how many rules and budgets a file has at most. Each rule for every request is part of
-// each route, so the number bounds what a limiter makes of a file.
+// maxRules is how many rules and budgets a file has at most, and how many routes each of its lists
+// has. Each rule for every request is part of each route, and a ServeMux compares each pattern with
+// others, so the number bounds what a limiter makes of a file.
 const maxRules = 1000
 
 // count reports whether a file has few enough rules.
@@ -151,10 +152,17 @@ func (c *compiler) count(spec *file) bool {
 	for field, n := range map[string]int{
 		"": n, "exempt_routes": len(spec.ExemptRoutes), "routes": len(spec.Routes),
 	} {
-		if n > maxRules {
-			c.addf(c.nearest(field), field, "%d: want at most %d rules or routes", n, maxRules)
+		if !c.few(field, n) {
 			return false
 		}
 	}
 	return true
+}
+
+// few reports whether a field has few enough rules or routes.
+func (c *compiler) few(field string, n int) bool {
+	if n > maxRules {
+		c.addf(c.nearest(field), field, "%d: want at most %d rules or routes", n, maxRules)
+	}
+	return n <= maxRules
 }

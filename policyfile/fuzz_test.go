@@ -58,6 +58,26 @@ func rules(n int, rule, routes, route string) []byte {
 	return data
 }
 
+// Many patterns in one ServeMux take time that grows with their square.
+func TestRoutesAreBoundedWhereverTheyStand(t *testing.T) {
+	many := strings.Repeat("\"GET /{a}/{b}/c/{rest...}\", ", 1001)
+	for field, text := range map[string]string{
+		`decorators["d"].routes`:     "decorators: {d: {rules: [{name: a, limits: 1/s}], routes: [%s]}}",
+		`logins["l"].routes`:         "logins: {l: {account: email, routes: [%s]}}",
+		"shedder.exempt_routes":      "shedder: {max_in_flight: 5, exempt_routes: [%s]}",
+		"shedder.priority.critical":  "shedder: {max_in_flight: 5, priority: {critical: [%s]}}",
+		"shedder.priority.sheddable": "shedder: {max_in_flight: 5, priority: {sheddable: [%s]}}",
+		"exempt_routes":              "exempt_routes: [%s]",
+	} {
+		_, err := policyfile.Parse(fmt.Appendf(nil, "version: 1\n"+text+"\n", many), program())
+		var mistakes policyfile.Mistakes
+		require.ErrorAs(t, err, &mistakes, field)
+		require.Len(t, mistakes, 1, field)
+		assert.Equal(t, field, mistakes[0].Field)
+		assert.Equal(t, "1001: want at most 1000 rules or routes", mistakes[0].Reason)
+	}
+}
+
 // large is the size of the files of TestLargeFiles. With 1 MiB, the most that Parse reads, each
 // takes half a second without the race detector.
 const large = 1 << 17

@@ -112,10 +112,18 @@ func (c *compiler) list(field string, spec *list) *ratelimit.List {
 // patterns checks patterns that no limiter checks.
 func (c *compiler) patterns(field string, patterns []string) *http.ServeMux {
 	mux := http.NewServeMux()
-	for i, pattern := range patterns {
-		c.addErr(fmt.Sprintf("%s[%d]", field, i), register(mux, pattern, isOf{}))
-	}
+	c.addPatterns(mux, field, patterns, isOf{})
 	return mux
+}
+
+// addPatterns adds the patterns of a field to mux.
+func (c *compiler) addPatterns(mux *http.ServeMux, field string, patterns []string, h isOf) {
+	if !c.few(field, len(patterns)) {
+		return
+	}
+	for i, pattern := range patterns {
+		c.addErr(fmt.Sprintf("%s[%d]", field, i), register(mux, pattern, h))
+	}
 }
 
 // register is ServeMux.Handle with an error instead of a panic.
@@ -164,13 +172,8 @@ func (c *compiler) priorities(field string, p *priority) func(*http.Request) she
 		return c.priority(field, p.Name)
 	}
 	mux := http.NewServeMux()
-	add := func(field string, patterns []string, is shed.Priority) {
-		for i, pattern := range patterns {
-			c.addErr(fmt.Sprintf("%s[%d]", field, i), register(mux, pattern, isOf{is}))
-		}
-	}
-	add(field+".critical", p.Critical, shed.Critical)
-	add(field+".sheddable", p.Sheddable, shed.Sheddable)
+	c.addPatterns(mux, field+".critical", p.Critical, isOf{shed.Critical})
+	c.addPatterns(mux, field+".sheddable", p.Sheddable, isOf{shed.Sheddable})
 	return func(r *http.Request) shed.Priority {
 		is, _ := matched(mux, r) // no match is Normal
 		return is.Priority

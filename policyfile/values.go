@@ -111,8 +111,9 @@ func parseDuration(text string) (time.Duration, bool) {
 	if d, err := time.ParseDuration(text); err == nil {
 		return d, true
 	}
-	ls, err := ratelimit.Parse("1 per " + text)
-	if err != nil || len(ls) != 1 || ls[0].Count != 1 || ls[0].Burst > 1 || strings.Contains(text, "burst") {
+	lower := strings.ToLower(text)
+	ls, err := ratelimit.Parse("1 per " + lower)
+	if err != nil || len(ls) != 1 || strings.Contains(lower, "burst") || strings.Contains(lower, "strict") {
 		return 0, false
 	}
 	return ls[0].Period, true
