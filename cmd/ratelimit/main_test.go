@@ -119,6 +119,8 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"replay", policy, log, "-svg", data("gone/x.svg")}, 1, "no such file"},
 		{[]string{"suggest"}, 2, "want the names of access logs"},
 		{[]string{"suggest", log, "-headroom", "0.5"}, 2, "-headroom"},
+		{[]string{"suggest", log, "-headroom", "NaN"}, 2, "-headroom"},
+		{[]string{"suggest", log, "-routes", "801"}, 2, "-routes from 0 to 800"},
 		{[]string{"suggest", log, "-share", "2"}, 2, "want a share"},
 		{[]string{"suggest", log, "-patterns", data("bad.yaml")}, 1, "rules[0].limits"},
 		{[]string{"suggest", os.DevNull}, 1, "no request could be read"},

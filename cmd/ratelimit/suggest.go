@@ -48,9 +48,9 @@ func runSuggest(std *streams, args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.options.Headroom < 1 || f.options.Headroom > 1000 || f.options.Routes < 0 ||
-		f.options.Routes > 1000 {
-		return usagef("want -headroom from 1 to 1000 and -routes from 0 to 1000")
+	if !(f.options.Headroom >= 1 && f.options.Headroom <= 1000) || // also NaN
+		f.options.Routes < 0 || f.options.Routes > suggest.MaxRoutes {
+		return usagef("want -headroom from 1 to 1000 and -routes from 0 to %d", suggest.MaxRoutes)
 	}
 	f.options.Share = f.share.value
 	group, err := f.group(std)

@@ -77,7 +77,24 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 	require.NoError(t, err)
 	b := newBatch()
 	b.format = w3c
-	b.fill(lines)
+	b.fill(lines, batchLines, batchBytes)
 	assert.LessOrEqual(t, b.bytes, batchBytes+maxLine)
 	assert.Len(t, b.lines, batchBytes/maxLine+1)
+}
+
+// All files of a replay together are read ahead by a bounded number of lines.
+func TestManyFilesReadLittleAhead(t *testing.T) {
+	t.Parallel()
+	for sources, want := range map[int][2]int{
+		1: {256, 1 << 20}, 31: {256, 1 << 20}, 32: {128, 512 << 10}, 168: {25, 1 << 20 / 10}, 5000: {16, 64 << 10},
+	} {
+		lines, bytes := ahead(sources)
+		assert.Equal(t, want, [2]int{lines, bytes}, "%d files", sources)
+	}
+	var files []Source
+	for i := range 40 {
+		files = append(files, source(fmt.Sprint(i), strings.Repeat(line(i, "/")+"\n", 300)))
+	}
+	got, _ := readAll(t, Options{}, files...)
+	assert.Len(t, got, 40*300)
 }

@@ -92,6 +92,8 @@ func Open(sources []Source, opts Options) *Reader {
 		s := &stream{source: source, batches: make(chan *batch, 2)}
 		s.sort = window{span: opts.Window, maxHeld: opts.MaxHeld, bytes: held}
 		r.streams = append(r.streams, s)
+	}
+	for _, s := range r.streams {
 		go r.read(s)
 	}
 	return r

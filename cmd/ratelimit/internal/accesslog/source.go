@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 )
 
@@ -20,6 +21,11 @@ const (
 	maxLine     = 64 << 10 // longer lines are not read
 	sampleLines = 100      // for detect
 )
+
+// otherMagic has the beginnings of files that other programs than gzip have compressed.
+var otherMagic = map[string]string{
+	"\x28\xb5\x2f\xfd": "zstd", "\xfd7zXZ": "xz", "BZh": "bzip2", "PK\x03\x04": "zip",
+}
 
 // errLong means that a line is longer than maxLine.
 var errLong = fmt.Errorf("the line is longer than %d KiB", maxLine>>10)
@@ -38,7 +44,14 @@ func openLines(s Source, progress *atomic.Int64) (*lineReader, error) {
 		return nil, err
 	}
 	buf := bufio.NewReaderSize(&countingReader{file, progress}, maxLine)
-	if magic, _ := buf.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+	magic, _ := buf.Peek(6)
+	for begin, name := range otherMagic {
+		if strings.HasPrefix(string(magic), begin) {
+			err := fmt.Errorf("compressed by %s: want plain text or gzip, so decompress it first", name)
+			return nil, errors.Join(err, file.Close())
+		}
+	}
+	if strings.HasPrefix(string(magic), "\x1f\x8b") {
 		unzipped, err := gzip.NewReader(buf)
 		if err != nil {
 			return nil, errors.Join(err, file.Close())

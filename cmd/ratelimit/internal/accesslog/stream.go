@@ -15,6 +15,13 @@ const (
 	batchBytes = 1 << 20
 )
 
+// ahead returns how many lines and bytes a batch has. A stream reads some batches ahead, and a
+// replay may have thousands of files, so all together hold about as much as 16 files.
+func ahead(sources int) (lines, bytes int) {
+	share := max(sources/16, 1)
+	return max(batchLines/share, 16), max(batchBytes/share, maxLine)
+}
+
 // A batch is some lines of one file, in their order.
 type batch struct {
 	format  *Format
@@ -73,10 +80,11 @@ func (r *Reader) read(s *stream) {
 	}
 	defer lines.closer.Close()
 	format := r.opts.Format
+	maxLines, maxBytes := ahead(len(r.streams))
 	for {
 		b := newBatch()
 		b.format = format
-		directive := b.fill(lines)
+		directive := b.fill(lines, maxLines, maxBytes)
 		switch {
 		case directive != "":
 			format = w3cOf(directive) // of the lines after b
@@ -95,12 +103,11 @@ func (r *Reader) read(s *stream) {
 }
 
 // fill reads lines into b. It ends early at a directive that names columns, and returns it.
-func (b *batch) fill(lines *lineReader) (directive string) {
-	size := batchLines
+func (b *batch) fill(lines *lineReader, maxLines, maxBytes int) (directive string) {
 	if b.format == nil {
-		size = sampleLines
+		maxLines = sampleLines
 	}
-	for len(b.lines) < size && b.bytes < batchBytes {
+	for len(b.lines) < maxLines && b.bytes < maxBytes {
 		line, err := lines.next()
 		if err != nil && err != errLong {
 			b.end = err

@@ -12,7 +12,11 @@ import (
 // methods are the methods that have routes. HEAD counts as GET, as in the patterns of ServeMux.
 var methods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-const maxSegments = 8
+// A policy file has patterns of at most 256 bytes.
+const (
+	maxSegments = 8
+	maxPattern  = 200
+)
 
 // Collapse returns a pattern of net/http's ServeMux for the request of e, with wildcards for the
 // segments of the path that look like ids. It returns "" if the request has no such pattern.
@@ -35,7 +39,7 @@ func Collapse(e *accesslog.Entry) string {
 			return "" // ServeMux redirects it
 		case segment == "":
 			b.WriteString("/{$}")
-		case n == maxSegments:
+		case n == maxSegments, b.Len()+len(segment) > maxPattern:
 			b.WriteString("/{rest...}")
 			return b.String()
 		case isID(segment):

@@ -263,8 +263,8 @@ func TestRoutesAreBounded(t *testing.T) {
 			"j").Replace(fmt.Sprint(i))
 		table.Add(newEntry(t, "192.0.2.1", "/"+word, time.Unix(int64(i), 0)))
 	}
-	assert.Len(t, table.routes, maxRoutes)
-	assert.EqualValues(t, 2000-maxRoutes, table.skipped)
+	assert.Len(t, table.routes, MaxRoutes)
+	assert.EqualValues(t, 2000-MaxRoutes, table.skipped)
 }
 
 // TestProbesDoNotHideBusyRoutes has an attacker who tries 20,000 paths before and while clients use
@@ -296,6 +296,35 @@ func TestProbesDoNotHideBusyRoutes(t *testing.T) {
 		counted += r.requests
 	}
 	assert.EqualValues(t, 20_500, counted+s.Skipped, "what was left out is counted")
+}
+
+// Clients choose paths, and each of them must give a pattern that a policy file can have.
+func TestLongPathsGivePatternsOfAFile(t *testing.T) {
+	t.Parallel()
+	table := NewTable(Collapse)
+	for i := range 3 {
+		path := strings.Repeat("/"+strings.Repeat(string(rune('x'+i)), 32), 9)
+		table.Add(newEntry(t, "192.0.2.1", path, time.Unix(int64(i), 0)))
+	}
+	var b strings.Builder
+	s := table.Suggest(Options{Routes: 3})
+	require.Len(t, s.Routes, 3)
+	require.NoError(t, s.WritePolicy(&b, nil))
+	_, err := policyfile.Parse([]byte(b.String()), policyfile.Options{})
+	require.NoError(t, err)
+}
+
+func TestAsManyRoutesAsAreCountedFitIntoAFile(t *testing.T) {
+	t.Parallel()
+	table := NewTable(Collapse)
+	for i := range MaxRoutes {
+		table.Add(newEntry(t, "192.0.2.1", fmt.Sprintf("/r%d/%s", i%10, strings.Repeat("x", 1+i/10%30)+strings.Repeat("y", i/300)), time.Unix(int64(i), 0)))
+	}
+	var b strings.Builder
+	s := table.Suggest(Options{Routes: MaxRoutes})
+	require.NoError(t, s.WritePolicy(&b, nil))
+	_, err := policyfile.Parse([]byte(b.String()), policyfile.Options{})
+	require.NoError(t, err)
 }
 
 func TestByPatterns(t *testing.T) {

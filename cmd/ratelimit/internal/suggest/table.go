@@ -31,16 +31,16 @@ type route struct {
 	clients  map[int32]*[len(periods)]need
 }
 
-// maxRoutes bounds the routes that are counted apart. A route beyond it takes the place of the route
-// with fewest requests. So probes of invented paths displace each other, and no route that has more
-// than a thousandth of all requests.
-const maxRoutes = 1000
+// MaxRoutes bounds the routes that are counted apart. A route beyond it takes the place of a route
+// with few requests. So probes of invented paths displace each other, and no route with more than a
+// hundredth of all requests. A policy file has at most 1,000 rules.
+const MaxRoutes = 800
 
 // NewTable returns a Table that finds the route of a request by group, which returns "" if the
 // request has none.
 func NewTable(group func(*accesslog.Entry) string) *Table {
 	return &Table{
-		group: group, all: newRoute("", nil), busy: topk.New(maxRoutes, hash),
+		group: group, all: newRoute("", nil), busy: topk.New(MaxRoutes, hash),
 		routes: map[string]*route{}, clients: map[ratelimit.Key]int32{},
 	}
 }
