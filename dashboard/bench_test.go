@@ -9,7 +9,7 @@ import (
 )
 
 // BenchmarkFrame renders a page of 200 busy rules and 10,000 keys, as all open pages together need
-// it twice per second. It reports the sizes of messages.
+// it once per second. It reports the sizes of messages.
 func BenchmarkFrame(b *testing.B) {
 	var rules []ratelimit.Rule
 	for i := range 200 {

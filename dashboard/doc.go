@@ -27,7 +27,7 @@
 // left under each rule. It also shows what a login knows of an account.
 //
 // The page starts no goroutine. While the limiter decides, a hook counts keys in sketches of a
-// fixed size, and takes a sample of the counters every 5 seconds. All open pages share two
-// renderings per second, and one more when something begins to rise under a rule: clients near a
+// fixed size, and takes a sample of the counters every 5 seconds. All open pages share one
+// rendering per second, and one more when something begins to rise under a rule: clients near a
 // limit, denials, or would-be denials.
 package dashboard

@@ -24,6 +24,7 @@ type Page struct {
 	frames    [2]frames // without actions, with actions
 	streams   streams
 	sampling  sync.Mutex
+	start     time.Time
 	secret    [32]byte // of the tokens of this process
 	crossSite *http.CrossOriginProtection
 	stop      func()
@@ -38,7 +39,7 @@ func New(limiter *ratelimit.Limiter, cfg Config) (*Page, error) {
 	}
 	cfg.Title = cmp.Or(clean(cfg.Title, maxTitle), "Limits")
 	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, defaultStreams)
-	p := &Page{limiter: limiter, cfg: cfg, crossSite: http.NewCrossOriginProtection()}
+	p := &Page{limiter: limiter, cfg: cfg, crossSite: http.NewCrossOriginProtection(), start: time.Now()}
 	p.watch = newWatch(limiter.Stats().NearShare)
 	_, _ = rand.Read(p.secret[:]) // never fails
 	p.streams.init(cfg.MaxStreams)

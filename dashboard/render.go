@@ -47,9 +47,9 @@ func serveAsset(w http.ResponseWriter, name string) {
 	_, _ = w.Write(assets[name])
 }
 
-// frameTime is how long a rendering is shared. With tickTime it bounds how late a page is: by one
-// and a half seconds.
-const frameTime = time.Second / 2
+// frameTime is how long a rendering is shared. It is longer than spread, so that the streams share
+// one per second, and so short that a page is at most a second and a half late.
+const frameTime = 600 * time.Millisecond
 
 // sections are the templates of the parts that move. The page has an element with each id.
 var sections = []string{
@@ -66,7 +66,22 @@ type frame struct {
 	delta  []byte     // the sections that differ from the frame before
 }
 
-// frames renders at most one frame per frameTime.
+// since returns the message that makes a page of frame number last look like f, or nil if it does.
+// It sets last to the number of f.
+func (f *frame) since(last *int) (message []byte) {
+	switch f.number {
+	case *last:
+		return nil
+	case *last + 1:
+		message = f.delta
+	default:
+		message = f.full
+	}
+	*last = f.number
+	return message
+}
+
+// frames renders at most one frame per frameTime, unless there is news.
 type frames struct {
 	mu   sync.Mutex
 	last *frame

@@ -11,8 +11,12 @@ import (
 // see.
 const streamTime = 5 * time.Minute
 
-// tickTime is the time between two messages.
-const tickTime = time.Second
+// tickTime is the time between two messages. All streams have their turns within spread, and the
+// first of them renders what all of them send.
+const (
+	tickTime = time.Second
+	spread   = tickTime / 2
+)
 
 // streams counts the open streams and ends them.
 type streams struct {
@@ -79,15 +83,10 @@ func (p *Page) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	act, last := p.mayAct(r), 0
 	send := func(now time.Time) error {
-		f := p.frame(now, act)
-		message := f.full
-		switch f.number {
-		case last:
+		message := p.frame(now, act).since(&last)
+		if message == nil {
 			return nil
-		case last + 1:
-			message = f.delta
 		}
-		last = f.number
 		if err := rc.SetWriteDeadline(time.Now().Add(p.streams.patience)); err != nil {
 			return err
 		}
@@ -103,7 +102,7 @@ func (p *Page) serveStream(w http.ResponseWriter, r *http.Request) {
 func (p *Page) follow(r *http.Request, act bool, send func(now time.Time) error) {
 	start := time.Now()
 	asked := start
-	pace := newPace(&p.watch.news)
+	pace := newPace(&p.watch.news, p.start)
 	defer pace.tick.Stop()
 	for now := start; send(now) == nil; {
 		var ok bool
@@ -124,16 +123,23 @@ func (p *Page) follow(r *http.Request, act bool, send func(now time.Time) error)
 
 // pace says when a stream sends its messages.
 type pace struct {
-	tick *time.Timer
-	news *news
-	wake <-chan struct{}
+	phase time.Time // a turn of the stream, as every tickTime after it
+	tick  *time.Timer
+	news  *news
+	wake  <-chan struct{}
 }
 
-// newPace returns the pace of a new stream. Streams begin at random, or all messages would be
-// written at the same time. The requests of the service would have to wait for that.
-func newPace(n *news) *pace {
-	return &pace{tick: time.NewTimer(rand.N(tickTime)), news: n, wake: n.next()}
+// newPace returns the pace of a new stream of a page that was made at start. The turns of streams
+// are at random within spread, or all messages would be written at the same time. The requests of
+// the service would have to wait for that.
+func newPace(n *news, start time.Time) *pace {
+	p := &pace{phase: start.Add(rand.N(spread) - tickTime), news: n, wake: n.next()}
+	p.tick = time.NewTimer(p.due(time.Now()))
+	return p
 }
+
+// due returns the time until the next turn after now.
+func (p *pace) due(now time.Time) time.Duration { return tickTime - now.Sub(p.phase)%tickTime }
 
 // wait returns when the next message is due, or false if one of the channels was closed. Messages
 // for news come besides the messages of each second.
@@ -146,7 +152,7 @@ func (p *pace) wait(left, done <-chan struct{}) (now time.Time, ok bool) {
 	case <-p.wake:
 		now = time.Now()
 	case now = <-p.tick.C:
-		p.tick.Reset(tickTime)
+		p.tick.Reset(p.due(now))
 	}
 	p.wake = p.news.next()
 	return now, true

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -68,27 +69,48 @@ func TestStreamSendsWhatChanges(t *testing.T) {
 	assert.NotContains(t, m.HTML, "dryrun", "it has not changed")
 }
 
-// All streams share the renderings: their number does not depend on the number of streams.
+// All streams share one rendering per second, and get only what has changed since the one before.
+// News is one more.
 func TestStreamsShareFrames(t *testing.T) {
-	t.Parallel()
-	l := newLimiter(t)
-	p := newPage(t, l, Config{})
-	server := httptest.NewServer(p)
-	t.Cleanup(server.Close)
-	start := time.Now()
-	var readers []func() sent
-	for range 20 {
-		next, _ := open(t, server.URL)
-		readers = append(readers, next)
-	}
-	for range 2 {
-		for _, next := range readers {
-			request(l.Handler(ok), "mallory", 1)
-			require.NotEmpty(t, next().At)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t)
+		p := newPage(t, l, Config{})
+		ctx, leave := context.WithCancel(t.Context())
+		var full, all atomic.Int32
+		const streams, seconds = 50, 10
+		for range streams {
+			time.Sleep(37 * time.Millisecond)
+			last := 0
+			go p.follow(httptest.NewRequest(http.MethodGet, "/events", nil).WithContext(ctx), false, func(now time.Time) error {
+				f := p.frame(now, false)
+				if m := f.since(&last); m != nil {
+					all.Add(1)
+					if &m[0] == &f.full[0] {
+						full.Add(1)
+					}
+				}
+				return nil
+			})
 		}
-	}
-	seconds := int(time.Since(start)/time.Second) + 1
-	assert.LessOrEqual(t, p.frame(time.Now(), false).number, 2+newsBurst+2*seconds)
+		synctest.Wait()
+		before, wasFull, was := p.frame(time.Now(), false).number, full.Load(), all.Load()
+		h := l.Handler(ok)
+		for i := range 100 * seconds { // all calm
+			time.Sleep(10 * time.Millisecond)
+			request(h, strconv.Itoa(i), 1)
+		}
+		synctest.Wait()
+		assert.LessOrEqual(t, p.frame(time.Now(), false).number-before, seconds+1)
+		assert.InDelta(t, streams*seconds, all.Load()-was, streams, "a message per stream and second")
+		assert.LessOrEqual(t, full.Load()-wasFull, int32(streams), "they get what has changed")
+
+		before = p.frame(time.Now(), false).number
+		request(h, "mallory", 3)
+		synctest.Wait()
+		assert.LessOrEqual(t, p.frame(time.Now(), false).number-before, 1)
+		leave()
+		synctest.Wait()
+	})
 }
 
 // On a busy machine a stream renders some time after it was due, and others have been due since.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ type figure struct {
 func measure(tb testing.TB, url string) figure {
 	tb.Helper()
 	before := processorTime(tb)
-	times := load(url, turnTime)
+	times := load(tb, url, turnTime)
 	used := processorTime(tb) - before
 	at := func(share float64) float64 {
 		return float64(times[int(share*float64(len(times)))].Nanoseconds()) / 1e6
@@ -58,7 +59,7 @@ func processorTime(tb testing.TB) time.Duration {
 func BenchmarkOpenPages(b *testing.B) {
 	service, page := costService(b)
 	pages := startReaders(b, page.URL)
-	load(service.URL, 2*time.Second)
+	load(b, service.URL, 2*time.Second)
 	var all [turns][]figure
 	b.ResetTimer()
 	for range b.N {
@@ -97,7 +98,7 @@ func BenchmarkOpenPages(b *testing.B) {
 			}
 			low, middle, high := median(ratios)
 			b.ReportMetric(middle, of.name+"-ratio-"+name)
-			text += fmt.Sprintf("%s, %s to none: %.3f (%.3f to %.3f)\n", of.name, name, middle, low, high)
+			text += fmt.Sprintf("%s %s %.3f (%.3f to %.3f); ", of.name, name, middle, low, high)
 		}
 	}
 	var p99 []float64
@@ -106,7 +107,7 @@ func BenchmarkOpenPages(b *testing.B) {
 	}
 	_, middle, _ := median(p99)
 	b.ReportMetric(middle, "ms-p99-without")
-	b.Logf("medians of %d rounds\n%s", b.N, text)
+	b.Logf("%d rounds: %s", b.N, strings.TrimSuffix(text, "; "))
 }
 
 // median returns the median of list, and the range in which the true median is with a probability
