@@ -3,8 +3,8 @@
 package topk
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"sync"
 )
 
@@ -88,15 +88,15 @@ func (s *Sketch[K]) Add(k K, last int64) (dropped K, ok bool) {
 
 // Find returns the count of k. If k has no counter, it was counted at most Error times.
 func (s *Sketch[K]) Find(k K) Count[K] {
-	c, _ := s.find(k)
-	return c
-}
-
-// find is Find, and reports whether k has a counter.
-func (s *Sketch[K]) find(k K) (c Count[K], ok bool) {
 	h := &s.shards[s.hash(k)%shardCount]
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	c, _ := h.find(k)
+	return c
+}
+
+// find is Find for a shard that is locked, and reports whether k has a counter.
+func (h *shard[K]) find(k K) (c Count[K], ok bool) {
 	if n := h.nodes[k]; n != nil {
 		return n.Count, true
 	}
@@ -108,36 +108,32 @@ func (s *Sketch[K]) find(k K) (c Count[K], ok bool) {
 }
 
 // Top returns the n keys with the highest counts, highest first.
-func (s *Sketch[K]) Top(n int) []Count[K] { return top(s.all(), n) }
-
-func (s *Sketch[K]) all() []Count[K] {
-	counts := make([]Count[K], 0, shardCount*s.shards[0].size)
+func (s *Sketch[K]) Top(n int) []Count[K] {
+	best := make([]Count[K], 0, n+1)
 	for i := range s.shards {
 		h := &s.shards[i]
 		h.mu.Lock()
-		for _, n := range h.heap {
-			counts = append(counts, n.Count)
+		for _, node := range h.heap {
+			best = insert(best, n, &node.Count)
 		}
 		h.mu.Unlock()
 	}
-	return counts
+	return best
 }
 
-// top returns the n highest of counts. It sorts only these.
-func top[K comparable](counts []Count[K], n int) []Count[K] {
-	higherFirst := func(a, b Count[K]) int {
-		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Error, b.Error))
+// insert puts c into best, the n highest counts so far, if it is one of them.
+func insert[K comparable](best []Count[K], n int, c *Count[K]) []Count[K] {
+	if len(best) == n && (n == 0 || !higher(c, &best[n-1])) {
+		return best
 	}
-	best := make([]Count[K], 0, n+1)
-	for _, c := range counts {
-		if len(best) == n && (n == 0 || higherFirst(c, best[n-1]) >= 0) {
-			continue
-		}
-		at, _ := slices.BinarySearchFunc(best, c, higherFirst)
-		best = slices.Insert(best, at, c)
-		best = best[:min(len(best), n)]
-	}
-	return best
+	at := sort.Search(len(best), func(i int) bool { return higher(c, &best[i]) })
+	best = slices.Insert(best, at, *c)
+	return best[:min(len(best), n)]
+}
+
+// higher reports whether a comes before b.
+func higher[K comparable](a, b *Count[K]) bool {
+	return a.N > b.N || a.N == b.N && a.Error < b.Error
 }
 
 // up moves n towards the top while it is smaller than the node above.
