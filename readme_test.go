@@ -90,8 +90,8 @@ var (
 	declared = regexp.MustCompile(`(?m)^(\w+)(?:, (\w+))* :?= `)
 )
 
-// Every piece of Go in the README and in docs compiles. All are built in one call of go vet. A whole
-// program is a package, and so are all other pieces together.
+// Every piece of Go in the README and in docs compiles. All are built in one call of go vet. A
+// whole program is a package, and so are all other pieces together.
 func TestSnippetsCompile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds programs")

@@ -95,7 +95,7 @@ func index(act bool) int {
 }
 
 // frame returns the frame of the time now. On a busy machine, that is some time ago. Still all
-// streams share a frame, and one that is rendered after news has the news.
+// streams share a frame, and a frame that is rendered after news has the news.
 func (p *Page) frame(now time.Time, act bool) *frame {
 	f := &p.frames[index(act)]
 	f.mu.Lock()

@@ -27,8 +27,8 @@
 // The README has every field. [Schema] is a JSON Schema for editors.
 //
 // [Parse] reports all mistakes at once: unknown fields and names, duplicate fields, values that are
-// not valid, and all mistakes that [ratelimit.New] would find. Anchors, aliases, tags and files that
-// are too large or too deep are mistakes too.
+// not valid, and all mistakes that [ratelimit.New] would find. Anchors, aliases, tags and files
+// that are too large or too deep are mistakes too.
 //
 // [Watch] polls the file and puts each good version into force. No key loses what it has spent. A
 // bad version changes nothing and is reported.

@@ -317,7 +317,9 @@ func TestOneIsSingular(t *testing.T) {
 	more, errs, status := command(t, "", "explain", policy, "GET /")
 	require.Zero(t, status, errs)
 	assert.NotRegexp(t, `\b1 (more )?(lines|clients|requests|routes)\b`, out+more)
-	for _, want := range []string{"from 1 line of 1 client.", "1 more line cannot", "1 route with", "1 request of 1 client.", "at most 1 request of a key"} {
+	for _, want := range []string{
+		"from 1 line of 1 client.", "1 more line cannot", "1 route with", "1 request of 1 client.", "at most 1 request of a key",
+	} {
 		assert.Contains(t, out+more, want)
 	}
 }

@@ -4,8 +4,8 @@ package testsize
 import "testing"
 
 // Of returns full. In short mode, and with the race detector, it returns less: the detector makes
-// code up to twenty times slower, and has nothing to find in one goroutine. A test must fail in both
-// sizes if its promise is broken. make cover runs all tests of this module in full.
+// code up to twenty times slower, and has nothing to find in one goroutine. A test must fail in
+// both sizes if its promise is broken. make cover runs all tests of this module in full.
 func Of(full, less int) int {
 	if Race || testing.Short() {
 		return less

@@ -20,8 +20,8 @@ type Options struct {
 	// Window is how far lines may be out of order in one source. Lines that are out of order by
 	// more come late. Zero means a minute.
 	Window time.Duration
-	// MaxHeld bounds how many lines of a source are held to be sorted. Zero means 131,072. The lines
-	// of all sources together take about 256 MiB at most.
+	// MaxHeld bounds how many lines of a source are held to be sorted. Zero means 131,072. The
+	// lines of all sources together take about 256 MiB at most.
 	MaxHeld  int
 	Progress *atomic.Int64 // if non-nil, counts the bytes read, before they are uncompressed
 }

@@ -122,7 +122,7 @@ func (b *batch) fill(lines *lineReader, maxLines, maxBytes int) (directive strin
 	return ""
 }
 
-// detect finds the format of the lines of b. If there is none, b ends with an error instead of
+// detect finds the format of the lines of b. Without one, b ends with an error instead of
 // lines.
 func (b *batch) detect(loc *time.Location) {
 	f, err := detect(b.lines)

@@ -28,7 +28,8 @@ func (r *Report) WriteSVG(w io.Writer) error {
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" `+
 			`font-family="sans-serif" font-size="12">`+"\n",
 		svgWidth, svgHeight)
-	title := fmt.Sprintf("%s: %s denied of %s", r.Policy, plain.Number(r.Denied), plain.Count(r.Requests, "request"))
+	title := fmt.Sprintf("%s: %s denied of %s",
+		r.Policy, plain.Number(r.Denied), plain.Count(r.Requests, "request"))
 	fmt.Fprintf(&b, `<title>%s</title>`+"\n"+`<rect width="100%%" height="100%%" fill="#fff"/>`+"\n",
 		html.EscapeString(title))
 	fmt.Fprintf(&b, `<text x="%d" y="20" font-size="14">%s</text>`+"\n", svgLeft, html.EscapeString(title))

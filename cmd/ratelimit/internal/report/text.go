@@ -41,11 +41,13 @@ func (r *Report) writeTotals(b *strings.Builder) {
 		b.WriteString("No requests.\n")
 		return
 	}
-	fmt.Fprintf(b, "%s of %s, %s to %s UTC (%s)\n", plain.Count(r.Requests, "request"), plain.Count(r.Clients.Total,
-		"client"),
+	fmt.Fprintf(b, "%s of %s, %s to %s UTC (%s)\n",
+		plain.Count(r.Requests, "request"), plain.Count(r.Clients.Total,
+			"client"),
 		r.From.UTC().Format(timeForm), r.To.UTC().Format(timeForm), strings.Join(r.Log.Formats, ", "))
 	fmt.Fprintf(b, "%s denies %s (%s) of %s (%s)\n", r.Policy, plain.Count(r.Denied, "request"),
-		percent(ratio(r.Denied, r.Requests)), plain.Count(r.Clients.Denied, "client"), percent(r.Clients.Share))
+		percent(ratio(r.Denied, r.Requests)),
+		plain.Count(r.Clients.Denied, "client"), percent(r.Clients.Share))
 	if r.Blocks > 0 {
 		fmt.Fprintf(b, "%s began\n", plain.Count(r.Blocks, "block"))
 	}
@@ -59,7 +61,8 @@ func (r *Report) writeRules(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "rule\tapplied\tdenied\twould deny\tclients denied\twithout key\t")
 	for _, rule := range r.Rules {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n", rule.Name, plain.Number(rule.Applied), plain.Number(rule.Denied),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n",
+			rule.Name, plain.Number(rule.Applied), plain.Number(rule.Denied),
 			plain.Number(rule.Dry), plain.Number(rule.Clients), plain.Number(rule.Missing))
 	}
 	_ = t.Flush() // a strings.Builder does not fail
@@ -85,7 +88,8 @@ func (r *Report) writeAgainst(b *strings.Builder) {
 	fmt.Fprintf(t, "requests\t%s\t%s\t\n", plain.Number(a.NewlyDenied), plain.Number(a.NewlyAllowed))
 	fmt.Fprintf(t, "clients\t%s\t%s\t\n", plain.Number(a.DeniedNow), plain.Number(a.AllowedNow))
 	for _, c := range a.Rules {
-		fmt.Fprintf(t, "requests by %s\t%s\t%s\t\n", c.Name, plain.Number(c.NewlyDenied), plain.Number(c.NewlyAllowed))
+		fmt.Fprintf(t, "requests by %s\t%s\t%s\t\n",
+			c.Name, plain.Number(c.NewlyDenied), plain.Number(c.NewlyAllowed))
 	}
 	_ = t.Flush() // a strings.Builder does not fail
 	writeClients(b, "Clients newly denied most", "newly denied", a.Top)
@@ -114,7 +118,8 @@ func (r *Report) writeNotes(b *strings.Builder) {
 	b.WriteByte('\n')
 	l := &r.Log
 	if l.Unreadable > 0 {
-		fmt.Fprintf(b, "%s of %s cannot be read. The first:\n", plain.Number(l.Unreadable), plain.Count(l.Lines, "line"))
+		fmt.Fprintf(b, "%s of %s cannot be read. The first:\n",
+			plain.Number(l.Unreadable), plain.Count(l.Lines, "line"))
 		for _, bad := range l.First {
 			fmt.Fprintf(b, "    %s:%d: %s\n        %s\n", bad.File, bad.Number, bad.Reason, bad.Text)
 		}
