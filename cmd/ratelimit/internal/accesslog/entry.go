@@ -39,6 +39,14 @@ type Entry struct {
 // End returns when the request ended.
 func (e *Entry) End() time.Time { return e.Time.Add(e.Duration) }
 
+// Before reports whether e comes first: by time, and then by the order of reading.
+func (e *Entry) Before(other *Entry) bool {
+	if c := e.Time.Compare(other.Time); c != 0 {
+		return c < 0
+	}
+	return e.order < other.order
+}
+
 // NewEntry returns an Entry for a request that is in no log.
 func NewEntry(method, target string, client netip.Addr) (*Entry, error) {
 	e := &Entry{Method: method, Target: target, Proto: "HTTP/1.1", Client: client, Peer: client}

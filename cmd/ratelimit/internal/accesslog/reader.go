@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"runtime"
@@ -10,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/earliest"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/plain"
 )
 
@@ -53,7 +53,8 @@ type Reader struct {
 	opts    Options
 	streams []*stream
 	order   int64
-	merged  []*head // a heap
+	merged  earliest.Queue[*head]
+	begun   bool // the first entries are in merged
 	stats   Stats
 
 	work    chan *batch
@@ -66,6 +67,14 @@ type head struct {
 	entry  *Entry
 	stream *stream
 	place  int // of the stream
+}
+
+// Before reports whether h comes first. Entries of the same time come in the order of the sources.
+func (h *head) Before(other *head) bool {
+	if c := h.entry.Time.Compare(other.entry.Time); c != 0 {
+		return c < 0
+	}
+	return h.place < other.place
 }
 
 // Open begins to read sources. Call Close in the end.
@@ -109,36 +118,36 @@ func (r *Reader) Close() {
 // Next returns the next entry by time, and io.EOF in the end. Any other error ends the reading too,
 // and its text is safe to print.
 func (r *Reader) Next() (*Entry, error) {
-	if r.merged == nil {
-		r.merged = make([]*head, 0, len(r.streams))
+	if !r.begun {
+		r.begun = true
 		for i, s := range r.streams {
 			if err := r.push(&head{stream: s, place: i}); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if len(r.merged) == 0 {
+	if r.merged.Len() == 0 {
 		return nil, io.EOF
 	}
-	h := r.merged[0]
+	h := r.merged.First()
 	e := h.entry
 	next, err := r.pull(h.stream)
 	switch {
 	case err != nil:
 		return nil, err
 	case next == nil:
-		heap.Pop((*byHead)(&r.merged))
+		r.merged.Pop()
 	default:
 		h.entry = next
-		heap.Fix((*byHead)(&r.merged), 0)
+		r.merged.Moved()
 	}
 	return e, nil
 }
 
-// push adds the first entry of a stream to the heap.
+// push adds the first entry of a stream.
 func (r *Reader) push(h *head) (err error) {
 	if h.entry, err = r.pull(h.stream); err == nil && h.entry != nil {
-		heap.Push((*byHead)(&r.merged), h)
+		r.merged.Push(h)
 	}
 	return err
 }
@@ -212,27 +221,4 @@ func (r *Reader) bad(s *stream, number int64, line string, err error) {
 			Text: plain.Text(line, 120),
 		})
 	}
-}
-
-// byHead is a heap of streams. Entries of the same time come in the order of the sources.
-type byHead []*head
-
-func (h byHead) Len() int { return len(h) }
-
-func (h byHead) Less(i, j int) bool {
-	if c := h[i].entry.Time.Compare(h[j].entry.Time); c != 0 {
-		return c < 0
-	}
-	return h[i].place < h[j].place
-}
-
-func (h byHead) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-func (h *byHead) Push(x any) { *h = append(*h, x.(*head)) }
-
-func (h *byHead) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return e
 }

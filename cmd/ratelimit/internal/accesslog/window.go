@@ -1,8 +1,9 @@
 package accesslog
 
 import (
-	"container/heap"
 	"time"
+
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/earliest"
 )
 
 // maxHeldBytes bounds what the windows of a Reader hold together. Clients choose how long a line
@@ -17,7 +18,7 @@ type window struct {
 	span    time.Duration
 	maxHeld int
 	bytes   *int // that all windows of the Reader hold
-	held    byTime
+	held    earliest.Queue[*Entry]
 	latest  time.Time // of all entries
 	last    time.Time // of the entries that were taken
 	late    int64
@@ -31,48 +32,24 @@ func (w *window) add(e *Entry) {
 		w.late++
 	}
 	*w.bytes += e.size()
-	heap.Push(&w.held, e)
+	w.held.Push(e)
 }
 
 // ready reports whether no entry within the window can come before the first held entry.
 func (w *window) ready() bool {
-	full := len(w.held) >= w.maxHeld || *w.bytes >= maxHeldBytes
-	return len(w.held) > 0 && (full || w.held[0].Time.Before(w.latest.Add(-w.span)))
+	full := w.held.Len() >= w.maxHeld || *w.bytes >= maxHeldBytes
+	return w.held.Len() > 0 && (full || w.held.First().Time.Before(w.latest.Add(-w.span)))
 }
 
 // take returns the first held entry, or nil.
 func (w *window) take() *Entry {
-	if len(w.held) == 0 {
+	if w.held.Len() == 0 {
 		return nil
 	}
-	e := heap.Pop(&w.held).(*Entry)
+	e := w.held.Pop()
 	*w.bytes -= e.size()
 	if e.Time.After(w.last) {
 		w.last = e.Time
 	}
-	return e
-}
-
-// byTime is a heap of entries. Entries of the same time keep the order of the file.
-type byTime []*Entry
-
-func (h byTime) Len() int { return len(h) }
-
-func (h byTime) Less(i, j int) bool {
-	if c := h[i].Time.Compare(h[j].Time); c != 0 {
-		return c < 0
-	}
-	return h[i].order < h[j].order
-}
-
-func (h byTime) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-func (h *byTime) Push(x any) { *h = append(*h, x.(*Entry)) }
-
-func (h *byTime) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
 	return e
 }

@@ -18,9 +18,7 @@ import (
 func (e *Engine) adapt(cfg ratelimit.Config) ratelimit.Config {
 	cfg.Clock = func() time.Time { return e.now }
 	cfg.Headers, cfg.MergeHeaders, cfg.SharedCache = ratelimit.NoHeaders, false, false
-	cfg.DenyHandler = func(w http.ResponseWriter, _ *http.Request,
-		d ratelimit.Decision,
-	) {
+	cfg.DenyHandler = func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) {
 		w.WriteHeader(d.Status())
 	}
 	cfg.Hooks = ratelimit.Hooks{

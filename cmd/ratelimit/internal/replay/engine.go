@@ -3,7 +3,6 @@ package replay
 
 import (
 	"cmp"
-	"container/heap"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/earliest"
 	"github.com/ratelimit-go/ratelimit/login"
 )
 
@@ -56,8 +56,8 @@ type Engine struct {
 
 	now     time.Time // of the clock
 	started bool
-	hold    bool // whether anything depends on the ends of requests
-	flights flights
+	hold    bool                     // whether anything depends on the ends of requests
+	flights earliest.Queue[*carrier] // whose handlers have not returned
 	idle    []*carrier
 	held    int // bytes of the lines in flight
 	order   int64
@@ -187,10 +187,10 @@ func (e *Engine) serveHeld(v *visit, r *http.Request, end time.Time) {
 		return
 	}
 	c.end, c.order = end, e.order
-	heap.Push(&e.flights, c)
+	e.flights.Push(c)
 	e.order++
 	e.held += len(v.entry.Line)
-	for len(e.flights) > maxFlights || e.held > maxHeld {
+	for e.flights.Len() > maxFlights || e.held > maxHeld {
 		e.note("More than 100,000 requests, or 64 MiB of their lines, were in flight. Some ended early.")
 		e.endFirst()
 	}
@@ -209,7 +209,7 @@ func (e *Engine) carrier() *carrier {
 
 // Finish ends the requests that are in flight.
 func (e *Engine) Finish() {
-	for len(e.flights) > 0 {
+	for e.flights.Len() > 0 {
 		e.endFirst()
 	}
 	for _, c := range e.idle {

@@ -87,3 +87,17 @@ func TestOneIsSingular(t *testing.T) {
 		assert.Contains(t, b.String(), want)
 	}
 }
+
+func TestRulesOfAClientAreInAnOrder(t *testing.T) {
+	t.Parallel()
+	c := report.NewCollector("p", "")
+	addr := ratelimit.AddrKey(netip.AddrFrom4([4]byte{192, 0, 2, 1}))
+	for _, rule := range []string{"c", "b", "d", "a", "b", "e"} {
+		r := replay.Result{Client: addr, Denied: true}
+		r.Decision.Rule = rule
+		c.Add(&accesslog.Entry{Time: noon}, &r, nil)
+	}
+	var b strings.Builder
+	require.NoError(t, c.Report(accesslog.Stats{}, nil, 1).WriteText(&b))
+	assert.Contains(t, b.String(), "by b, a, c, d, e\n", "by their denials, and then by name")
+}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -42,8 +43,7 @@ func (r *Report) writeTotals(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b, "%s of %s, %s to %s UTC (%s)\n",
-		plain.Count(r.Requests, "request"), plain.Count(r.Clients.Total,
-			"client"),
+		plain.Count(r.Requests, "request"), plain.Count(r.Clients.Total, "client"),
 		r.From.UTC().Format(timeForm), r.To.UTC().Format(timeForm), strings.Join(r.Log.Formats, ", "))
 	fmt.Fprintf(b, "%s denies %s (%s) of %s (%s)\n", r.Policy, plain.Count(r.Denied, "request"),
 		percent(ratio(r.Denied, r.Requests)),
@@ -101,14 +101,11 @@ func writeClients(b *strings.Builder, title, what string, clients []Client) {
 	}
 	fmt.Fprintf(b, "\n%s\n", title)
 	for _, c := range clients {
-		rules := slices.SortedFunc(maps.Keys(c.Rules), func(a,
-			b string,
-		) int {
-			return int(c.Rules[b] - c.Rules[a])
+		rules := slices.SortedFunc(maps.Keys(c.Rules), func(a, b string) int {
+			return cmp.Or(cmp.Compare(c.Rules[b], c.Rules[a]), cmp.Compare(a, b))
 		})
-		fmt.Fprintf(b, "  %s: %s of %s %s, by %s\n", c.Client, plain.Number(c.Denied), plain.Count(c.Requests,
-			"request"), what,
-			strings.Join(rules, ", "))
+		fmt.Fprintf(b, "  %s: %s of %s %s, by %s\n", c.Client, plain.Number(c.Denied),
+			plain.Count(c.Requests, "request"), what, strings.Join(rules, ", "))
 		fmt.Fprintf(b, "    first  %s:%d  %s\n", c.First.File, c.First.Number, c.First.Text)
 		fmt.Fprintf(b, "    last   %s:%d  %s\n", c.Last.File, c.Last.Number, c.Last.Text)
 	}

@@ -75,8 +75,9 @@ type fitter struct {
 }
 
 func newFitter(routes []*route, clients int) *fitter {
-	f := &fitter{routes: routes, limits: make([][len(periods)]int32, len(routes)), denied: make([]bool,
-		clients)}
+	f := &fitter{
+		routes: routes, limits: make([][len(periods)]int32, len(routes)), denied: make([]bool, clients),
+	}
 	for _, r := range routes {
 		var sorted [len(periods)][]int32
 		for p := range periods {
@@ -121,11 +122,8 @@ func (r *route) describe(limits [len(periods)]int32, headroom float64) Route {
 		one.Limits[p] = int64(math.Ceil(float64(limits[p]) * max(1, headroom)))
 	}
 	for p := range periods {
-		longer := slices.ContainsFunc(one.Limits[p+1:], func(n int64) bool {
-			return n > 0 &&
-				n <= one.Limits[p]
-		})
-		if longer {
+		strict := func(n int64) bool { return n > 0 && n <= one.Limits[p] }
+		if slices.ContainsFunc(one.Limits[p+1:], strict) { // of a longer period
 			one.Limits[p] = 0
 		}
 	}
