@@ -50,7 +50,7 @@ func TestMemoryGrowsWithTheClients(t *testing.T) {
 // TestEveryFormatIsGenerated keeps the formats of BenchmarkReplay complete and readable.
 func TestEveryFormatIsGenerated(t *testing.T) {
 	t.Parallel()
-	for name, e := range examples {
+	for name, e := range examples() {
 		var log bytes.Buffer
 		generateAs(&log, e, 200, 50)
 		out, errs, status := command(t, log.String(), "replay", data("policy.yaml"), "-", "-format", e.format)

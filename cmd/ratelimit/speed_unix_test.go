@@ -76,13 +76,13 @@ rules:
 // BenchmarkReplay replays a million lines of each format, and with requests in flight. Run it with
 // -benchtime 1x.
 func BenchmarkReplay(b *testing.B) {
-	for _, name := range slices.Sorted(maps.Keys(examples)) {
-		b.Run(name, func(b *testing.B) { replayMillion(b, examples[name], data("policy.yaml")) })
+	for _, name := range slices.Sorted(maps.Keys(examples())) {
+		b.Run(name, func(b *testing.B) { replayMillion(b, examples()[name], data("policy.yaml")) })
 	}
 	policy := filepath.Join(b.TempDir(), "policy.yaml")
 	require.NoError(b, os.WriteFile(policy, []byte(flying), 0o600))
 	for _, name := range []string{"caddy", "format string, nginx"} {
-		b.Run(name+" in flight", func(b *testing.B) { replayMillion(b, examples[name], policy) })
+		b.Run(name+" in flight", func(b *testing.B) { replayMillion(b, examples()[name], policy) })
 	}
 }
 

@@ -122,8 +122,8 @@ func (b *batch) fill(lines *lineReader, maxLines, maxBytes int) (directive strin
 	return ""
 }
 
-// detect finds the format of the lines of b. Without one, b ends with an error instead of
-// lines.
+// detect finds the format of the lines of b. If no format reads them, b ends with an error instead
+// of lines.
 func (b *batch) detect(loc *time.Location) {
 	f, err := detect(b.lines)
 	if err != nil {

@@ -56,8 +56,8 @@ func appliedOf(d *ratelimit.Decision) Applied {
 	return Applied{d.Rule, d.Key, d.Remaining, !d.Allowed}
 }
 
-// Applied returns how many requests each rule applied to: all that were allowed, and the ones that
-// were denied when it had decided. The name of the deny list is "".
+// Applied returns how many requests each rule applied to: allowed requests, and requests that were
+// denied when it had decided. The name of the deny list is "".
 func (e *Engine) Applied() map[string]int64 {
 	applied := maps.Clone(e.denials)
 	for _, r := range e.limiter.Stats().Rules {

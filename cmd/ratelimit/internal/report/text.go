@@ -46,8 +46,8 @@ func (r *Report) writeTotals(b *strings.Builder) {
 		plain.Count(r.Requests, "request"), plain.Count(r.Clients.Total, "client"),
 		r.From.UTC().Format(timeForm), r.To.UTC().Format(timeForm), strings.Join(r.Log.Formats, ", "))
 	fmt.Fprintf(b, "%s denies %s (%s) of %s (%s)\n", r.Policy, plain.Count(r.Denied, "request"),
-		percent(ratio(r.Denied, r.Requests)),
-		plain.Count(r.Clients.Denied, "client"), percent(r.Clients.Share))
+		percent(ratio(r.Denied, r.Requests)), plain.Count(r.Clients.Denied, "client"),
+		percent(r.Clients.Share))
 	if r.Blocks > 0 {
 		fmt.Fprintf(b, "%s began\n", plain.Count(r.Blocks, "block"))
 	}
@@ -62,8 +62,8 @@ func (r *Report) writeRules(b *strings.Builder) {
 	fmt.Fprintln(t, "rule\tapplied\tdenied\twould deny\tclients denied\twithout key\t")
 	for _, rule := range r.Rules {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n",
-			rule.Name, plain.Number(rule.Applied), plain.Number(rule.Denied),
-			plain.Number(rule.Dry), plain.Number(rule.Clients), plain.Number(rule.Missing))
+			rule.Name, plain.Number(rule.Applied), plain.Number(rule.Denied), plain.Number(rule.Dry),
+			plain.Number(rule.Clients), plain.Number(rule.Missing))
 	}
 	_ = t.Flush() // a strings.Builder does not fail
 }

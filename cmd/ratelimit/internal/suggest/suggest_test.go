@@ -318,8 +318,8 @@ func TestAsManyRoutesAsAreCountedFitIntoAFile(t *testing.T) {
 	t.Parallel()
 	table := NewTable(Collapse)
 	for i := range MaxRoutes {
-		path := fmt.Sprintf("/r%d/%s", i%10, strings.Repeat("x", 1+i/10%30)+strings.Repeat("y", i/300))
-		table.Add(newEntry(t, "192.0.2.1", path, time.Unix(int64(i), 0)))
+		word := strings.Repeat("x", 1+i/10%30) + strings.Repeat("y", i/300)
+		table.Add(newEntry(t, "192.0.2.1", fmt.Sprintf("/r%d/%s", i%10, word), time.Unix(int64(i), 0)))
 	}
 	var b strings.Builder
 	s := table.Suggest(Options{Routes: MaxRoutes})
