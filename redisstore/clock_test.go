@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -190,6 +191,8 @@ func TestJunkIsNeverFull(t *testing.T) {
 		strings.Repeat("0", 17), strings.Repeat("0", 16) + "1", strings.Repeat("0", 40), "0" + now[1:] + "1",
 		strings.Repeat("9", 400), now + strings.Repeat("9", 400), strings.Repeat("\x00", 17), strings.Repeat("x", 1<<20),
 		"nil", "nan", "inf", "{}", "\xff\xfe", "v2 " + now + "1",
+		strings.Repeat("\xff", 11), strings.Repeat("\x96", 13), "\x86" + strings.Repeat("\x00", 11), "\x80" + strings.Repeat("\x01", 11),
+		strings.Repeat("\x86", 12) + "1", "\x7f" + strings.Repeat("\x86", 11), "\x86",
 	} {
 		for _, place := range []int{0, 1} {
 			r := newRule(t, server, "2 per hour", "2 per day")
@@ -244,5 +247,33 @@ func TestIndexesWithGapsAreExact(t *testing.T) {
 		require.NoError(t, exact.Apply(t.Context(), want))
 		require.NoError(t, s.Apply(t.Context(), ops))
 		require.Equal(t, want, ops, "step %d", step)
+	}
+}
+
+// Under each limit, parts of tokens are kept exactly, in words of 12 bytes or in longer ones.
+func TestPartsOfTokensAreExact(t *testing.T) {
+	clock, s := newManual(t, redistest.Start(t).Client())
+	for _, text := range []string{
+		"1 per year", "1 per year burst 3", "3 per 7 years", "100 per minute", "7 per 3 seconds", "1_000_000 per second",
+		"50_000 per day", "10_000_000_000 per day", "5 per minute burst 1_000_000", "86_399 per hour burst 1", "1 per 100 ms burst 70_000",
+	} {
+		l := limit(t, "r", 0, text)
+		clock.us = time.Now().UnixMicro()
+		if text == "7 per 3 seconds" {
+			clock.us = 1<<52 - 1 // in 2112, when the instant has no room in 12 bytes any more
+		}
+		exact := storetest.NewExact(func() time.Time { return time.UnixMicro(clock.us) })
+		rnd := rand.New(rand.NewPCG(1, 6))
+		token := int64(l.Period()) / l.Count()
+		for step := range 500 {
+			clock.step(time.Duration(rnd.Int64N(1 << rnd.IntN(1+bits.Len64(uint64(2*token+2000))))))
+			op := take(l, text, 1+rnd.Int64N(1<<rnd.IntN(1+bits.Len64(uint64(l.Burst())))))[0]
+			op.Kind = [...]store.Kind{store.TakeUpTo, store.Take, store.Refund, store.Peek}[rnd.IntN(4)]
+			want := []store.Op{op}
+			require.NoError(t, exact.Apply(t.Context(), want))
+			got := []store.Op{op}
+			require.NoError(t, s.Apply(t.Context(), got))
+			require.Equal(t, want, got, "%s, step %d", text, step)
+		}
 	}
 }

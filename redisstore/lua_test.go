@@ -17,7 +17,7 @@ import (
 )
 
 // luaServer stands for a server: values, expiry, a clock, and the two functions of struct that the
-// script calls, on lists of numbers instead of bytes.
+// script calls. Doubles are lists of numbers instead of bytes.
 const luaServer = `
 local values, expires, us = {}, {}, 1700000000000000
 local function run(name, key, value, _, ms)
@@ -37,10 +37,27 @@ local function run(name, key, value, _, ms)
 end
 redis = { call = run, pcall = run }
 local numbers
+local function bytes(n, size)
+  local all = {}
+  for i = size, 1, -1 do all[i], n = string.char(n % 256), math.floor(n / 256) end
+  assert(n == 0)
+  return table.concat(all)
+end
+local function number(s, from, to)
+  local n = 0
+  for i = from, to do n = n * 256 + string.byte(s, i) end
+  return n
+end
 struct = {
-  unpack = function() return (unpack or table.unpack)(numbers) end,
-  pack = function(_, ...)
+  unpack = function(format, s, at)
+    if format == '>BI6I5' then return number(s, 1, 1), number(s, 2, 7), number(s, 8, 12), 13 end
+    local first = (at or 1) / 8 + 0.875
+    assert(first % 1 == 0 and string.find(format, '^>d+$'), format)
+    return (unpack or table.unpack)(numbers, first, first + #format - 2)
+  end,
+  pack = function(format, ...)
     local all = { ... }
+    if format == '>BI6I5' then return bytes(all[1], 1) .. bytes(all[2], 6) .. bytes(all[3], 5) end
     for i = 1, #all do all[i] = string.format('%.0f', all[i]) end
     return table.concat(all, ' ')
   end,
@@ -49,7 +66,7 @@ local function decide(advance, keys, ...)
   us, numbers, KEYS = us + advance, { ... }, keys
   ARGV = { string.rep('x', 8 * #numbers) }
   print(script())
-  for i = 1, #keys do print(values[keys[i]]) end
+  for i = 1, #keys do print((string.gsub(values[keys[i]] or 'nil', '.', function(c) return string.byte(c) .. ' ' end))) end
 end
 `
 

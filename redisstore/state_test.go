@@ -1,7 +1,11 @@
 package redisstore_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +18,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 	"github.com/ratelimit-go/ratelimit/store"
+	"github.com/ratelimit-go/ratelimit/storetest"
 )
 
 // A rule is several limits of one rule, for user a.
@@ -56,6 +61,25 @@ func (r *rule) state() string {
 		return ""
 	}
 	return r.client.Get(r.Context(), key).Val()
+}
+
+// words returns the state with all words as text: the instant, and the tokens.
+func (r *rule) words() string {
+	state := r.state()
+	var words []string
+	for state != "" {
+		word, rest, _ := strings.Cut(state, " ")
+		if state[0] >= 128 {
+			word, rest = state[:12], strings.TrimPrefix(state[12:], " ")
+			b := append([]byte{word[0] & 15}, word[1:]...)
+			high := binary.BigEndian.Uint32(append([]byte{0, 0}, b[:2]...))
+			at := uint64(high)<<40 | uint64(b[2])<<32 | uint64(binary.BigEndian.Uint32(b[3:7]))
+			tokens := float64(uint64(b[7])<<32|uint64(binary.BigEndian.Uint32(b[8:12]))) / math.Exp2(40-4*float64(word[0]>>4-8))
+			word = fmt.Sprintf("%d%s", at, strconv.FormatFloat(tokens, 'f', -1, 64))
+		}
+		words, state = append(words, word), rest
+	}
+	return strings.Join(words, " ")
 }
 
 func (r *rule) key() string {
@@ -122,7 +146,7 @@ func TestStates(t *testing.T) {
 			r.op(store.Take, 7, 0)
 			time.Sleep(500 * time.Millisecond)
 			r.op(store.Take, 1, 0)
-		}, `^\d{16}[1-7]\.\d{7}$`},
+		}, `^\d{16}[1-7]\.\d{7,}$`},
 		"all limits": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
 			r.op(store.Take, 1, 2, 1, 0)
 		}, `^\d{16}1 \d{16}1 \d{16}1$`},
@@ -139,7 +163,7 @@ func TestStates(t *testing.T) {
 			r.op(store.Take, 2, 0)
 			r.op(store.Take, 1, 0, 1)
 			r.op(store.Refund, 1, 0, 1)
-		}, `^\d{16}1\.9\d{9}$`},
+		}, `^\d{16}1\.9\d{9,}$`},
 		"the middle": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
 			r.op(store.Take, 1, 0, 1, 2)
 			r.op(store.Refund, 1, 0, 2)
@@ -148,17 +172,63 @@ func TestStates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRule(t, server, tc.limits...)
 			tc.run(r)
-			assert.Regexp(t, tc.want, r.state())
+			assert.Regexp(t, tc.want, r.words())
 		})
 	}
 }
 
-// The server needs no memory of its own for the usual state.
-func TestUsualStateIsAnInteger(t *testing.T) {
+// The server needs no memory of its own for whole tokens of one limit, and little for the rest: 12
+// bytes for each limit, and a space between them.
+func TestStatesAreShort(t *testing.T) {
 	server := redistest.Start(t)
 	r := newRule(t, server, "100 per minute")
 	r.op(store.Take, 99, 0)
 	assert.Equal(t, "int", r.client.ObjectEncoding(t.Context(), r.key()).Val())
+	for _, tc := range []struct {
+		limits []string
+		length int
+	}{
+		{[]string{"100 per minute"}, 12},
+		{[]string{"1000 per hour"}, 12},
+		{[]string{"1000 per day"}, 12},
+		{[]string{"50_000 per day"}, 12},
+		{[]string{"7 per 3 seconds"}, 12},
+		{[]string{"10 per second", "100 per minute", "1000 per hour"}, 38},
+	} {
+		r := newRule(t, server, tc.limits...)
+		indexes := []int{0, 1, 2}[:len(tc.limits)]
+		for range 3 {
+			r.op(store.Take, 2, indexes...)
+			time.Sleep(3 * time.Millisecond) // part of a token
+		}
+		r.op(store.Take, 1, indexes...)
+		assert.Len(t, r.state(), tc.length, "%v: %s", tc.limits, r.words())
+	}
+}
+
+// However the bytes of a bucket look, spaces and digits among them, its words are found again.
+func TestBytesOfWordsSeparateNothing(t *testing.T) {
+	clock, s := newManual(t, redistest.Start(t).Client())
+	limits := []*store.Limit{limit(t, "r", 0, "50_000 per day"), limit(t, "r", 1, "300 per hour"), limit(t, "r", 2, "7 per minute")}
+	for _, low := range []int64{0x202020202020, 0x313233343536, 0x203020302030, 0x000000000000, 0xffffffffffff, 0x0a0a0a0a0a0a} {
+		for spent := range int64(70) {
+			clock.us = 6<<48 | low
+			exact := storetest.NewExact(func() time.Time { return time.UnixMicro(clock.us) })
+			key := fmt.Sprint(low, spent)
+			ops := append(take(limits[0], key, 32+spent), take(limits[1], key, spent)...)
+			ops = append(ops, take(limits[2], key, spent%7)...)
+			for range 3 {
+				for i := range ops {
+					ops[i].Kind = store.TakeUpTo
+				}
+				want := slices.Clone(ops)
+				require.NoError(t, exact.Apply(t.Context(), want))
+				require.NoError(t, s.Apply(t.Context(), ops))
+				require.Equal(t, want, ops)
+				clock.step(1234 * time.Microsecond)
+			}
+		}
+	}
 }
 
 // A state that cannot be read is an empty bucket. The next op repairs it.
