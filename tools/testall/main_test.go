@@ -73,3 +73,14 @@ func TestRaceIsOneFlagMore(t *testing.T) {
 	assert.Equal(t, []string{"go", "test", "-mod=readonly", "-vet=off", "-race", "-shuffle=on", "./..."}, goTest(true, false))
 	assert.Subset(t, goTest(true, true), goTest(true, false))
 }
+
+// Without an option of the user no test binary sleeps at its end.
+func TestWithoutSleep(t *testing.T) {
+	for options, want := range map[string]string{
+		"":                     "GORACE=atexit_sleep_ms=0",
+		"halt_on_error=1":      "GORACE=atexit_sleep_ms=0 halt_on_error=1",
+		"atexit_sleep_ms=1000": "GORACE=atexit_sleep_ms=0 atexit_sleep_ms=1000",
+	} {
+		assert.Equal(t, want, withoutSleep(options))
+	}
+}
