@@ -46,24 +46,35 @@ func greedy(t *testing.T, rules ...ratelimit.Rule) (allowed int) {
 
 // Two versions of a policy in one fleet allow at most what the larger of them allows alone.
 func TestTwoVersionsOfAPolicy(t *testing.T) {
-	for _, row := range []struct{ name, a, b string }{
-		{"a lower count", "1000 per hour", "100 per hour"},
-		{"a lower burst", "1000 per hour burst 20", "1000 per hour burst 10"},
-		{"another period", "100 per minute", "600 per hour burst 100"},
-		{"another order", "10 per second; 100 per hour", "100 per hour; 10 per second"},
-		{"another order of three", "5 per second; 50 per minute; 500 per hour", "500 per hour; 5 per second; 50 per minute"},
-		{"a faster limit more", "100 per hour", "10 per second; 100 per hour"},
-		{"a faster limit more, at the end", "100 per hour", "100 per hour; 10 per second"},
-		{"a faster limit more beside two", "50 per minute; 500 per hour", "5 per second; 50 per minute; 500 per hour"},
-		{"a limit more in between", "5 per second; 500 per hour", "5 per second; 50 per minute; 500 per hour"},
-		{"other numbers of one of two", "5 per second; 500 per hour", "5 per second; 100 per hour"},
-		{"other numbers and order", "5 per second; 500 per hour", "100 per hour; 2 per second"},
+	for _, row := range []struct{ name, a, b, larger string }{
+		{"a lower count", "1000 per hour", "100 per hour", ""},
+		{"a lower burst", "1000 per hour burst 20", "1000 per hour burst 10", ""},
+		{"another period", "100 per minute", "600 per hour burst 100", ""},
+		{"another order", "10 per second; 100 per hour", "100 per hour; 10 per second", ""},
+		{"another order of three", "5 per second; 50 per minute; 500 per hour", "500 per hour; 5 per second; 50 per minute", ""},
+		{"a faster limit more", "100 per hour", "10 per second; 100 per hour", ""},
+		{"a faster limit more, at the end", "100 per hour", "100 per hour; 10 per second", ""},
+		{"a faster limit more beside two", "50 per minute; 500 per hour", "5 per second; 50 per minute; 500 per hour", ""},
+		{"a limit more in between", "5 per second; 500 per hour", "5 per second; 50 per minute; 500 per hour", ""},
+		{"other numbers of one of two", "5 per second; 500 per hour", "5 per second; 100 per hour", ""},
+		{"other numbers and order", "5 per second; 500 per hour", "100 per hour; 2 per second", ""},
+		{"a slower limit more", "50 per minute", "50 per minute; 500 per hour", ""},
+		{"a slower limit more beside two", "5 per second; 50 per minute", "5 per second; 50 per minute; 500 per hour", ""},
+		{"a slower limit more, in another order", "50 per minute; 5 per second", "500 per hour; 5 per second; 50 per minute", ""},
+		{"a slower limit more and a higher count", "50 per minute", "500 per hour; 70 per minute", "70 per minute"},
+		{"a slower limit more and a lower count", "50 per minute", "40 per minute; 500 per hour", ""},
+		{"a slower limit more and a burst", "50 per minute burst 10", "50 per minute; 500 per hour", "50 per minute"},
+		{"a slower limit more and a faster one less", "5 per second; 50 per minute", "50 per minute; 500 per hour", ""},
+		{"two slower limits more", "5 per second", "5 per second; 50 per minute; 500 per hour", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			a := ratelimit.Rule{Limits: ratelimit.MustParse(row.a)}
 			b := ratelimit.Rule{Limits: ratelimit.MustParse(row.b)}
 			alone := max(greedy(t, a), greedy(t, b))
+			if row.larger != "" { // the largest burst at the fastest rate
+				alone = greedy(t, ratelimit.Rule{Limits: ratelimit.MustParse(row.larger)})
+			}
 			assert.LessOrEqual(t, greedy(t, a, b), alone, "%s, and %s", row.a, row.b)
 		})
 	}
@@ -75,14 +86,6 @@ func TestVersionsWithAndWithoutMaxWait(t *testing.T) {
 	b := a
 	b.MaxWait = 2 * time.Minute // three tokens
 	assert.LessOrEqual(t, greedy(t, a, b), greedy(t, a)+3)
-}
-
-// A slower limit that is added begins with what was spent under the old ones. The limit that was
-// the slowest begins anew in the new version, so the fleet allows one burst of it more, once.
-func TestSlowerLimitAddedToAFleet(t *testing.T) {
-	a := ratelimit.Rule{Limits: ratelimit.MustParse("5 per second; 50 per minute")}
-	b := ratelimit.Rule{Limits: ratelimit.MustParse("5 per second; 50 per minute; 500 per hour")}
-	assert.LessOrEqual(t, greedy(t, a, b), max(greedy(t, a), greedy(t, b))+50)
 }
 
 // A policy that changes in a process keeps what was spent, in any order of its limits.

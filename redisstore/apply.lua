@@ -18,6 +18,8 @@
 --   text: 16 digits for the instant, and the tokens. If part of a token is missing too, a point
 --   follows, and 7, 10 or 15 decimals. Up to 999 whole tokens of one limit are an integer for the
 --   server, which takes no memory of its own.
+--   text, and after it @ and the time of a token in microseconds. Only a first word has that, if the
+--   key has words of other versions of the rule.
 --   12 bytes: a first byte of 128 or more, which holds a number f from 0 to 7 and the highest 4 bits
 --   of the instant, 6 bytes for its other bits, and 5 bytes for tokens * 2^(40 - 4f).
 --
@@ -39,6 +41,7 @@ local OP, SIZE = '>dddddddd', 64
 local MAX = 2 ^ 52 -- no debt that is decided on is more
 local WORD = '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d+%.?%d*$'
 local SHORT, LENGTH = '>BI6I5', 12
+local ONLY, TEXT = 1, 2 -- forms of a word
 -- The clock may go back by so many microseconds and no time passes for a bucket until it is where
 -- it was. If it goes back further it has been corrected, and time goes on from there.
 local SWING = 10 * 1000000
@@ -61,7 +64,8 @@ end
 -- returns true, the instant from which on time counts, and whether the word must be written even
 -- if nothing changes. What cannot be read is an empty bucket. What is owed under a larger burst
 -- stays owed.
-local function decode(word, num, den, fill)
+local decode
+function decode(word, num, den, fill)
   local since, tokens
   if word == '0' then
     return 0
@@ -71,6 +75,11 @@ local function decode(word, num, den, fill)
   elseif find(word, WORD) then
     since, tokens = tonumber(sub(word, 1, 16)), tonumber(sub(word, 17))
   else
+    local mark = find(word, '@', 1, true)
+    if mark then
+      local debt, _, at, fix = decode(sub(word, 1, mark - 1), num, den, fill)
+      return debt, true, at or now, fix
+    end
     return fill, true, now, true
   end
   local debt = fill < 2 ^ 50 and floor(tokens * num + 0.5) or ceil(tokens * num)
@@ -92,12 +101,12 @@ local function decode(word, num, den, fill)
 end
 
 -- encode returns the word for a debt at an instant. By it decode finds the same number of ticks, or
--- one more for a bucket of 2^50 ticks. The only word of a key is text if the server has that as an
--- integer. Otherwise a word is of 12 bytes if that is exact.
-local function encode(debt, num, since, only)
+-- one more for a bucket of 2^50 ticks. If form is TEXT it is text. If form is ONLY, and the server
+-- has that as an integer, it is text too. Otherwise it is of 12 bytes if that is exact.
+local function encode(debt, num, since, form)
   local tokens = debt / num
   local whole = tokens == floor(tokens)
-  if tokens < 65536 and since < 2 ^ 52 and not (only and whole and tokens < 1000) then
+  if tokens < 65536 and since < 2 ^ 52 and not (form == TEXT or form and whole and tokens < 1000) then
     local f = tokens < 1 and 0 or tokens < 16 and 1 or tokens < 256 and 2 or tokens < 4096 and 3 or 4
     local m = floor(tokens * 2 ^ (40 - 4 * f) + 0.5)
     if floor(m * 2 ^ (4 * f - 40) * num + 0.5) == debt then
@@ -222,11 +231,54 @@ local function rest()
     end
     for i = 1, count[k] do
       local word = words[k][i]
-      if word ~= '0' and not find(word, WORD) and not short(word) then
+      if word ~= '0' and not find(match(word, '^[^@]*'), WORD) and not short(word) then
         return fill, true, now, true
       end
     end
     return 0
+  end
+
+  -- carried returns the debt of the n-th bucket of the k-th key, with what other versions of the rule
+  -- have charged to the first one instead: see Carry in package store. They may have done so if the
+  -- n-th word is missing, or if the first says at which rate it was charged. Otherwise that is the
+  -- rate at which the first bucket is full when the key expires.
+  local function carried(first, size, k, name, n, debt, num, den, fill)
+    local word = words[k][1] or '0'
+    local rate, lacks = match(word, '@(.*)'), decode(word, num, den, 2 ^ 60)
+    if lacks <= debt or lacks > 4 * fill or not rate and words[k][n] and words[k][n] ~= '0' then
+      return debt
+    end
+    for i = first, first + size - 1 do
+      local a = WIDTH * (i - 1)
+      if arg[a + 6] == 1 and arg[a + 7] == k then
+        local own, slowest, all = num / den, arg[a + 3] / arg[a + 4], decode(word, num, 0, 2 ^ 60)
+        local token = tonumber(rate)
+        if not token then
+          local left = ttl(name)
+          token = left > 0 and (left + (all - lacks) / den) / (all / num) or slowest
+        end
+        if own < slowest and token / own < slowest / token then
+          return max(debt, min(lacks, fill))
+        end
+        return debt
+      end
+    end
+    return debt
+  end
+
+  -- others returns whether the k-th key has words that the batch does not ask for.
+  local function others(first, size, k)
+    for n = 2, count[k] do
+      local other = words[k][n] and words[k][n] ~= '0'
+      for i = first, first + size - 1 do
+        local a = WIDTH * (i - 1)
+        other = other and not (arg[a + 6] == n and arg[a + 7] == k)
+      end
+      if other then
+        return true
+      end
+    end
+    return false
   end
 
   -- write writes the words of the k-th key. It returns an error if there is one.
@@ -289,8 +341,11 @@ local function rest()
       local kind, num, fill, k, b = arg[a + 1], arg[a + 3], arg[a + 5], arg[a + 7], first - 1 + arg[a + 8]
       local debt, of = nil, num
       if b == i then
-        local odd
-        debt, odd, at[i], fix[i] = open(k, arg[a + 6], num, arg[a + 4], fill)
+        local n, den, odd = arg[a + 6], arg[a + 4], nil
+        debt, odd, at[i], fix[i] = open(k, n, num, den, fill)
+        if n > 1 and count[k] > 0 then
+          debt = carried(first, size, k, KEYS[key + k], n, debt, num, den, fill)
+        end
         before[i], at[i] = debt, at[i] or now
       else
         debt, of = after[b], arg[WIDTH * (b - 1) + 3]
@@ -315,7 +370,13 @@ local function rest()
       if b == i then
         if debt ~= before[i] or fix[i] then
           local n = arg[a + 6]
-          words[k][n], changed[k] = debt > 0 and encode(debt, num, at[i]) or '0', true
+          local word = '0'
+          if debt > 0 and n == 1 and count[k] > 1 and others(first, size, k) then
+            word = format('%s@%.15g', encode(debt, num, at[i], TEXT), num / den)
+          elseif debt > 0 then
+            word = encode(debt, num, at[i])
+          end
+          words[k][n], changed[k] = word, true
           if count[k] < n then
             count[k] = n
           end
@@ -384,7 +445,7 @@ local function rule(first, size, kind, cost, num, den, fill, n)
     elseif not change then
       skipped = true
     else
-      local word = left > 0 and encode(left, num, now, size == 1 and n == 1) or '0'
+      local word = left > 0 and encode(left, num, now, size == 1 and n == 1 and ONLY) or '0'
       us = max(us, left / den)
       if size == 1 and n == 1 then
         only = word

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,18 +106,91 @@ func TestScriptUnderEachLua(t *testing.T) {
 		}
 		b.WriteString(")\n")
 	}
-	program := filepath.Join(t.TempDir(), "program.lua")
-	require.NoError(t, os.WriteFile(program, []byte(b.String()), 0o600))
 	want := ""
 	for _, lua := range []string{"lua5.1", "luajit", "lua5.4"} {
-		path, err := exec.LookPath(lua)
-		require.NoError(t, err, "apt-get install lua5.1 luajit lua5.4 (Debian)")
-		out, err := exec.CommandContext(t.Context(), path, program).CombinedOutput()
-		require.NoError(t, err, "%s: %s", lua, out)
+		out := runLua(t, lua, b.String())
 		if want == "" {
-			want = string(out)
+			want = out
 		}
 		require.Greater(t, strings.Count(want, "\n"), 3000)
-		assert.True(t, want == string(out), "%s and lua5.1 differ", lua)
+		assert.True(t, want == out, "%s and lua5.1 differ", lua)
 	}
+}
+
+// runLua returns what a program prints.
+func runLua(t *testing.T, lua, text string) string {
+	program := filepath.Join(t.TempDir(), "program.lua")
+	require.NoError(t, os.WriteFile(program, []byte(text), 0o600))
+	path, err := exec.LookPath(lua)
+	require.NoError(t, err, "apt-get install lua5.1 luajit lua5.4 (Debian)")
+	out, err := exec.CommandContext(t.Context(), path, program).CombinedOutput()
+	require.NoError(t, err, "%s: %s", lua, out)
+	return string(out)
+}
+
+// Versions of a rule with one limit, and with one or two slower limits more, allow at most what
+// this limit allows, also after they were idle.
+func TestSlowerLimitsMoreInScript(t *testing.T) {
+	for seed := range uint64(40) {
+		rnd := rand.New(rand.NewPCG(seed, 5))
+		of := func(index int, count int64, period time.Duration, burst int64) terms {
+			l, err := store.NewLimit("r", index, count, period, burst)
+			require.NoError(t, err)
+			return termsOf(l)
+		}
+		burst := 1 + rnd.Int64N(9)
+		one := of(0, 1+rnd.Int64N(9), time.Minute, burst)
+		slower := func(index int) terms { return of(index, 1, time.Duration(16+rnd.IntN(2000))*time.Minute, 20) }
+		versions := [][]terms{{one}, {slower(0), one}, {of(0, 1, 365*24*time.Hour, 100), one, slower(7)}}
+		places := [][]int{{1}, {1, 4}, {1, 4, 8}}
+
+		var b strings.Builder
+		fmt.Fprintf(&b, "function script()\n%s\nend\n%s", applyScript, luaServer)
+		type call struct {
+			version    int
+			cost, wait int64
+		}
+		var calls []call
+		for range 500 {
+			c := call{version: rnd.IntN(2 + int(seed%2)), cost: 1 + rnd.Int64N(burst)}
+			switch rnd.IntN(6) {
+			case 0:
+				c.wait = rnd.Int64N(15e6)
+			case 1:
+				c.wait = rnd.Int64N(2400e6)
+			}
+			calls = append(calls, c)
+			fmt.Fprintf(&b, "decide(%d, {'k'}", c.wait)
+			for i, l := range versions[c.version] {
+				bucket := i + 1
+				if i == 0 {
+					bucket = len(versions[c.version])
+				}
+				fmt.Fprintf(&b, ",0,%d.0,%d.0,%d.0,%d.0,%d,1,%d",
+					l.num*c.cost, l.num, l.den, l.fill(), places[c.version][i], bucket)
+			}
+			b.WriteString(")\n")
+		}
+		lines := strings.Split(runLua(t, "lua5.1", b.String()), "\n")
+		debt, allowed := int64(0), 0
+		for i, c := range calls {
+			if debt = max(debt-c.wait*one.den, 0); takenIn(lines[2*i], versions[c.version], c.cost) {
+				debt += c.cost * one.num
+				allowed++
+			}
+			require.LessOrEqual(t, debt, one.fill(), "seed %d, call %d", seed, i)
+		}
+		require.Greater(t, allowed, 50)
+	}
+}
+
+// takenIn reports whether the reply of a script says that all limits had cost tokens.
+func takenIn(reply string, limits []terms, cost int64) bool {
+	numbers := strings.Fields(reply)
+	for i, l := range limits {
+		if found, err := strconv.ParseInt(numbers[2*i], 10, 64); err != nil || found+cost*l.num > l.fill() {
+			return false
+		}
+	}
+	return true
 }

@@ -20,13 +20,18 @@ func TestTwoVersionsOfAPolicyInRedis(t *testing.T) {
 		wait  time.Duration
 		most  int
 	}{
-		"a lower limit":   {[]string{"200 per hour", "20 per hour"}, 0, 200},
-		"a lower burst":   {[]string{"1000 per hour burst 20", "1000 per hour burst 10"}, 0, 20},
-		"a slower rate":   {[]string{"1000 per second burst 20", "1 per hour burst 20"}, 0, 6000},
-		"another order":   {[]string{"10 per second; 20 per hour", "20 per hour; 10 per second"}, 0, 20},
-		"one more":        {[]string{"20 per hour", "10 per second; 20 per hour"}, 0, 20},
-		"one more of two": {[]string{"10 per minute; 20 per hour", "2 per second; 10 per minute; 20 per hour"}, 0, 10},
-		"a wait":          {[]string{"20 per hour", "20 per hour"}, 6 * time.Minute, 22},
+		"a lower limit":     {[]string{"200 per hour", "20 per hour"}, 0, 200},
+		"a lower burst":     {[]string{"1000 per hour burst 20", "1000 per hour burst 10"}, 0, 20},
+		"a slower rate":     {[]string{"1000 per second burst 20", "1 per hour burst 20"}, 0, 6000},
+		"another order":     {[]string{"10 per second; 20 per hour", "20 per hour; 10 per second"}, 0, 20},
+		"one more":          {[]string{"20 per hour", "10 per second; 20 per hour"}, 0, 20},
+		"one more of two":   {[]string{"10 per minute; 20 per hour", "2 per second; 10 per minute; 20 per hour"}, 0, 10},
+		"a slower one more": {[]string{"20 per hour", "20 per hour; 50 per day"}, 0, 20},
+		"a slower one more of two": {
+			[]string{"30 per minute; 20 per hour", "20 per hour; 50 per day; 30 per minute"}, 0, 20,
+		},
+		"a slower one more and a lower limit": {[]string{"20 per hour", "50 per day; 10 per hour"}, 0, 20},
+		"a wait":                              {[]string{"20 per hour", "20 per hour"}, 6 * time.Minute, 22},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)

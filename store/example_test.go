@@ -13,7 +13,7 @@ import (
 type Map struct {
 	mu      sync.Mutex
 	start   time.Time
-	buckets map[bucketID]store.Bucket
+	buckets map[bucketID]*store.Bucket
 }
 
 type bucketID struct {
@@ -21,9 +21,18 @@ type bucketID struct {
 	key   store.Key
 }
 
-func NewMap() *Map { return &Map{start: time.Now(), buckets: map[bucketID]store.Bucket{}} }
+func NewMap() *Map { return &Map{start: time.Now(), buckets: map[bucketID]*store.Bucket{}} }
 
-// Apply applies ops to copies of their buckets. If no Take is denied, it keeps the copies.
+// bucket returns the bucket of op. A bucket that is not there is full.
+func (m *Map) bucket(op *store.Op) *store.Bucket {
+	id := bucketID{op.Limit.ID(), op.Key}
+	if m.buckets[id] == nil {
+		m.buckets[id] = new(store.Bucket)
+	}
+	return m.buckets[id]
+}
+
+// Apply puts all buckets back as they were if a Take is denied.
 func (m *Map) Apply(_ context.Context, ops []store.Op) error {
 	if err := store.CheckOps(ops); err != nil {
 		return err
@@ -31,28 +40,24 @@ func (m *Map) Apply(_ context.Context, ops []store.Op) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Since(m.start)
-	denied, after := false, map[bucketID]store.Bucket{}
+	store.Carry(ops, now, func(i int) *store.Bucket { return m.bucket(&ops[i]) })
+	denied, before := false, map[*store.Bucket]store.Bucket{}
 	for i := range ops {
-		op := &ops[i]
-		id := bucketID{op.Limit.ID(), op.Key}
-		b, ok := after[id]
-		if !ok {
-			b = m.buckets[id] // a bucket that is not there is full
+		op, b := &ops[i], m.bucket(&ops[i])
+		if _, ok := before[b]; !ok {
+			before[b] = *b
 		}
 		if !b.Apply(op, now) && op.Kind == store.Take {
 			denied = true
 		}
-		after[id] = b
+	}
+	if denied {
+		for b, was := range before {
+			*b = was
+		}
 	}
 	for i := range ops {
-		op := &ops[i]
-		id := bucketID{op.Limit.ID(), op.Key}
-		b := after[id]
-		if denied {
-			b = m.buckets[id]
-		}
-		b.Report(op, now)
-		m.buckets[id] = b
+		m.bucket(&ops[i]).Report(&ops[i], now)
 	}
 	return nil
 }

@@ -16,7 +16,9 @@ func changeCases() []testCase {
 		stays = "If the numbers of a limit change, each key keeps what it has spent, in tokens."
 		most  = "In any time t, all takes together are at most the largest burst and t times the " +
 			"fastest rate."
-		retry = "RetryAfter is the shortest time after which the same op would be allowed."
+		retry  = "RetryAfter is the shortest time after which the same op would be allowed."
+		index0 = "If bucket 0 was charged as the bucket of another limit, that limit counts it: see Carry."
+		full   = "A bucket that was never seen is full."
 	)
 	return []testCase{
 		{"spent tokens stay spent when a limit changes", stays, spentStaysSpent},
@@ -27,6 +29,8 @@ func changeCases() []testCase {
 		{"a lower burst forgives nothing", stays, lowerBurstForgivesNothing},
 		{"two rates have one burst", most, ratesShareTheBurst},
 		{"versions of a limit allow at most the larger together", most, versionsTogether},
+		{"a slower limit that is added lends no burst", index0, slowerLimitAdded},
+		{"a faster limit that is added is full", full, fasterLimitAdded},
 	}
 }
 
@@ -107,6 +111,53 @@ func versionsTogether(c *check) {
 				c.advance(time.Duration(rnd.Int64N(int64(u) / 4)))
 			}
 		}
+	}
+}
+
+// slowerLimitAdded has a version with one limit, and versions that have a slower one too. The one
+// limit meters all takes together.
+func slowerLimitAdded(c *check) {
+	u := c.unit()
+	for seed := range uint64(seeds) {
+		c.restart()
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		rule, n := fmt.Sprint("r", seed), per(1, u).holding(1+rnd.Int64N(9))
+		old, same := c.limit(rule, 0, n), c.limit(rule, 1+rnd.IntN(9), n)
+		slower := c.limit(rule, 0, per(1, time.Duration(16+rnd.IntN(1000))*u).holding(20))
+		m := newMeter(c, old)
+		for step := range c.steps(300) {
+			cost := 1 + rnd.Int64N(n.burst)
+			ops := []store.Op{take(old, user("a"), cost)}
+			if (step+int(seed))%2 == 0 {
+				ops = []store.Op{take(same, user("a"), cost), take(slower, user("a"), cost)}
+				rnd.Shuffle(2, func(i, j int) { ops[i], ops[j] = ops[j], ops[i] })
+			}
+			allowed := true
+			for _, r := range c.apply(ops...) {
+				allowed = allowed && r.Allowed
+			}
+			if allowed {
+				m.charge(fmt.Sprintf("seed %d, step %d, %s", seed, step, show(ops)), cost)
+			}
+			if rnd.IntN(3) == 0 {
+				c.advance(time.Duration(rnd.Int64N(int64(u) / 4)))
+			} else if c.exact() && rnd.IntN(8) == 0 {
+				c.advance(time.Duration(rnd.Int64N(40 * int64(u))))
+			}
+		}
+	}
+}
+
+// fasterLimitAdded has spent much under a slow limit when a version with a faster one too comes.
+func fasterLimitAdded(c *check) {
+	slow, fast := c.limit("r", 0, per(100, year)), c.limit("r", 3, per(10, day))
+	c.apply(take(slow, user("a"), 80))
+	for range 2 {
+		ops := []store.Op{take(fast, user("a"), 5), take(slow, user("a"), 5)}
+		for i, r := range c.apply(ops...) {
+			c.wantAllowed("after 80 under the slow limit alone: "+show(ops[i:i+1]), r)
+		}
+		c.apply(take(slow, user("a"), 1))
 	}
 }
 

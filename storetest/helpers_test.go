@@ -47,11 +47,13 @@ type buckets struct {
 	clock func() time.Time
 	start time.Time
 	now   time.Duration
-	all   map[id]store.Bucket
+	all   map[id]*store.Bucket
+
+	careless bool // it does not call store.Carry
 }
 
 func newBuckets(clock func() time.Time) *buckets {
-	return &buckets{clock: clock, start: clock(), all: map[id]store.Bucket{}}
+	return &buckets{clock: clock, start: clock(), all: map[id]*store.Bucket{}}
 }
 
 func (s *buckets) Apply(ctx context.Context, ops []store.Op) error {
@@ -64,27 +66,33 @@ func (s *buckets) Apply(ctx context.Context, ops []store.Op) error {
 		return err
 	}
 	s.now = max(s.now, s.clock().Sub(s.start))
-	denied, after := false, map[id]store.Bucket{}
+	if !s.careless {
+		store.Carry(ops, s.now, func(i int) *store.Bucket { return s.bucket(&ops[i]) })
+	}
+	denied, before := false, map[*store.Bucket]store.Bucket{}
 	for i := range ops {
-		op := &ops[i]
-		b, ok := after[idOf(op)]
-		if !ok {
-			b = s.all[idOf(op)]
+		op, b := &ops[i], s.bucket(&ops[i])
+		if _, ok := before[b]; !ok {
+			before[b] = *b
 		}
 		if !b.Apply(op, s.now) && op.Kind == store.Take {
 			denied = true
 		}
-		after[idOf(op)] = b
 	}
-	if !denied {
-		for id, b := range after {
-			s.all[id] = b
+	if denied {
+		for b, was := range before {
+			*b = was
 		}
 	}
 	for i := range ops {
-		b := s.all[idOf(&ops[i])]
-		b.Report(&ops[i], s.now)
-		s.all[idOf(&ops[i])] = b
+		s.bucket(&ops[i]).Report(&ops[i], s.now)
 	}
 	return nil
+}
+
+func (s *buckets) bucket(op *store.Op) *store.Bucket {
+	if s.all[idOf(op)] == nil {
+		s.all[idOf(op)] = new(store.Bucket)
+	}
+	return s.all[idOf(op)]
 }

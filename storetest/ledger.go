@@ -38,6 +38,7 @@ type ledger struct {
 	now      time.Time
 	open     func() account // returns a full account
 	accounts map[accountID]account
+	charged  map[accountID]numbers // by which each account was charged last
 }
 
 type accountID struct {
@@ -50,7 +51,9 @@ func newLedger(clock func() time.Time, open func() account) *ledger {
 	if clock == nil {
 		clock = time.Now
 	}
-	return &ledger{clock: clock, open: open, accounts: make(map[accountID]account)}
+	return &ledger{
+		clock: clock, open: open, accounts: map[accountID]account{}, charged: map[accountID]numbers{},
+	}
 }
 
 func (l *ledger) apply(ctx context.Context, ops []store.Op) error {
@@ -62,7 +65,10 @@ func (l *ledger) apply(ctx context.Context, ops []store.Op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	accounts := l.begin(ops)
+	accounts, err := l.begin(ops)
+	if err != nil {
+		return err
+	}
 	denied := false
 	for i := range ops {
 		try(&ops[i], accounts[i])
@@ -80,25 +86,69 @@ func (l *ledger) apply(ctx context.Context, ops []store.Op) error {
 	}
 	for i, a := range accounts {
 		ops[i].Result.Remaining, ops[i].Result.ResetAfter = a.level()
+		if k := ops[i].Kind; !denied && ops[i].Cost > 0 && (k == store.Take || k == store.TakeUpTo) {
+			l.charged[idOf(&ops[i])] = numbersOf(ops[i].Limit)
+		}
 	}
 	return nil
 }
 
 // begin starts a trial of the account of each op, and returns the accounts.
-func (l *ledger) begin(ops []store.Op) []account {
+func (l *ledger) begin(ops []store.Op) ([]account, error) {
 	if now := l.clock(); now.After(l.now) {
 		l.now = now
 	}
 	accounts := make([]account, len(ops))
-	for i, op := range ops {
-		id := accountID{op.Limit.Rule(), op.Limit.Index(), op.Key}
+	for i := range ops {
+		id := idOf(&ops[i])
 		if l.accounts[id] == nil {
 			l.accounts[id] = l.open()
 		}
 		accounts[i] = l.accounts[id]
-		accounts[i].begin(l.now, numbersOf(op.Limit))
+		accounts[i].begin(l.now, numbersOf(ops[i].Limit))
 	}
-	return accounts
+	for z := range ops {
+		for i := range ops {
+			if l.carries(&ops[z], &ops[i]) {
+				if err := carry(accounts[z], accounts[i], &ops[z], &ops[i]); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return accounts, nil
+}
+
+// carries reports whether the account of op counts what the account of zero lacks: see
+// [store.Carry].
+func (l *ledger) carries(zero, op *store.Op) bool {
+	id, charged := idOf(zero), l.charged[idOf(zero)]
+	sameRule := op.Key == zero.Key && op.Limit.Rule() == id.rule
+	if id.index > 0 || op.Limit.Index() == 0 || !sameRule || charged.count == 0 {
+		return false
+	}
+	rate := func(n numbers) float64 { return float64(n.count) / float64(n.period) }
+	own, other, last := rate(numbersOf(op.Limit)), rate(numbersOf(zero.Limit)), rate(charged)
+	return last != other && own > other && last*last > own*other
+}
+
+// carry makes a lack at least the tokens that zero lacks. It rounds up.
+func carry(zero, a account, zeroOp, op *store.Op) error {
+	lacks := func(a account, l *store.Limit) float64 {
+		_, reset := a.level()
+		return float64(reset) / float64(l.Period()) * float64(l.Count())
+	}
+	owed, burst := lacks(zero, zeroOp.Limit), float64(op.Limit.Burst())
+	more := min(owed, burst) - lacks(a, op.Limit)
+	if more < tokenError || owed > 4*burst {
+		return nil
+	}
+	a.chargeUpTo(int64(math.Ceil(more)))
+	return a.commit()
+}
+
+func idOf(op *store.Op) accountID {
+	return accountID{op.Limit.Rule(), op.Limit.Index(), op.Key}
 }
 
 // try applies op to the trial of a.

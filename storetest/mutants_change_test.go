@@ -24,6 +24,40 @@ func changeMutants() []mutant {
 			name: "counts the time of a token at the new rate", make: countsPartsAgain,
 			cases: []string{"two rates have one burst"},
 		},
+		{
+			name: "does not carry what other versions have charged", make: func(s store.Store, _ *manual) storefake.Func {
+				s.(*buckets).careless = true
+				return s.Apply
+			},
+			cases: []string{"a slower limit that is added lends no burst"},
+		},
+		{
+			name: "carries whatever the slowest limit lacks", make: carriesAll,
+			cases: []string{"a faster limit that is added is full"},
+		},
+	}
+}
+
+// carriesAll makes each limit of a batch lack what the limit with index 0 lacks.
+func carriesAll(s store.Store, _ *manual) storefake.Func {
+	return func(ctx context.Context, ops []store.Op) error {
+		for _, zero := range ops {
+			if zero.Valid() && zero.Limit.Index() == 0 && len(ops) > 1 {
+				level := []store.Op{{Kind: store.Peek, Limit: zero.Limit, Key: zero.Key}}
+				if err := s.Apply(ctx, level); err != nil {
+					return err
+				}
+				for _, op := range ops {
+					if op.Valid() && op.Limit.Index() > 0 {
+						op.Kind, op.Cost = store.TakeUpTo, zero.Limit.Burst()-level[0].Result.Remaining
+						if err := s.Apply(ctx, []store.Op{op}); err != nil {
+							return err
+						}
+					}
+				}
+			}
+		}
+		return s.Apply(ctx, ops)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	start   time.Time
-	buckets map[id]store.Bucket
+	buckets map[id]*store.Bucket
 	sweepAt int // how many buckets there are at the next sweep
 }
 
@@ -28,15 +28,12 @@ type id struct {
 	key   store.Key
 }
 
-func idOf(op *store.Op) id { return id{op.Limit.ID(), op.Key} }
-
 // New returns an empty Store.
 func New() *Store {
-	return &Store{start: time.Now(), buckets: map[id]store.Bucket{}, sweepAt: 1000}
+	return &Store{start: time.Now(), buckets: map[id]*store.Bucket{}, sweepAt: 1000}
 }
 
-// Apply implements [store.Store]. It applies ops to copies of their buckets. If no Take is denied,
-// it keeps the copies.
+// Apply implements [store.Store]. If a Take is denied, it puts all buckets back as they were.
 func (s *Store) Apply(_ context.Context, ops []store.Op) error {
 	if err := store.CheckOps(ops); err != nil {
 		return err
@@ -44,29 +41,36 @@ func (s *Store) Apply(_ context.Context, ops []store.Op) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Since(s.start)
-	after, denied := map[id]store.Bucket{}, false
+	store.Carry(ops, now, func(i int) *store.Bucket { return s.bucket(&ops[i]) })
+	before, denied := map[*store.Bucket]store.Bucket{}, false
 	for i := range ops {
-		op := &ops[i]
-		b, ok := after[idOf(op)]
-		if !ok {
-			b = s.buckets[idOf(op)] // a bucket that is not there is full
+		op, b := &ops[i], s.bucket(&ops[i])
+		if _, ok := before[b]; !ok {
+			before[b] = *b
 		}
 		if !b.Apply(op, now) && op.Kind == store.Take {
 			denied = true
 		}
-		after[idOf(op)] = b
 	}
-	if !denied {
-		maps.Copy(s.buckets, after)
+	if denied {
+		for b, was := range before {
+			*b = was
+		}
 	}
 	for i := range ops {
-		op := &ops[i]
-		b := s.buckets[idOf(op)]
-		b.Report(op, now)
-		s.buckets[idOf(op)] = b
+		s.bucket(&ops[i]).Report(&ops[i], now)
 	}
 	s.sweep(now)
 	return nil
+}
+
+// bucket returns the bucket of op. A bucket that is not there is full.
+func (s *Store) bucket(op *store.Op) *store.Bucket {
+	id := id{op.Limit.ID(), op.Key}
+	if s.buckets[id] == nil {
+		s.buckets[id] = new(store.Bucket)
+	}
+	return s.buckets[id]
 }
 
 // sweep drops the full buckets whenever their number has doubled. So the time that it takes is a
@@ -75,6 +79,6 @@ func (s *Store) sweep(now time.Duration) {
 	if len(s.buckets) < s.sweepAt {
 		return
 	}
-	maps.DeleteFunc(s.buckets, func(_ id, b store.Bucket) bool { return b.Full(now) })
+	maps.DeleteFunc(s.buckets, func(_ id, b *store.Bucket) bool { return b.Full(now) })
 	s.sweepAt = max(1000, 2*len(s.buckets))
 }

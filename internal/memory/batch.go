@@ -16,6 +16,7 @@ type place struct {
 	room  bool          // whether room is set aside for it
 	over  bool          // whether there was no room, and b is a bucket that keys share
 	state store.Bucket  // of first: the bucket as the ops so far would leave it
+	found store.Bucket  // of first: the bucket before the batch, with what it carries
 
 	// What first needs to know of all ops on its bucket.
 	charges bool      // whether any may take tokens, and so needs a place
@@ -158,6 +159,26 @@ func (b *batch) find() {
 			b.s.overflow.count.Add(1)
 		}
 	}
+	b.carry()
+}
+
+// carry lets buckets count what other versions of their rules have charged.
+func (b *batch) carry() {
+	store.Carry(b.ops, b.now, func(i int) *store.Bucket {
+		if p := &b.places[b.places[i].first]; !p.over {
+			return &p.state
+		}
+		return nil
+	})
+	for i := range b.places {
+		switch p := &b.places[i]; {
+		case p.first != i:
+		case p.b != nil:
+			*p.b = p.state
+		default:
+			p.found = p.state
+		}
+	}
 }
 
 // findFirsts finds the first op on each bucket, and what it needs to know of the others.
@@ -242,7 +263,7 @@ func (b *batch) write() {
 		case p.first != i, p.over && p.b == nil:
 		case p.b != nil:
 			*p.b = p.state
-		case !p.state.Full(b.now):
+		case p.room && !p.state.Full(b.now):
 			op := &b.ops[i]
 			p.b = b.s.shard(p.hash).insert(op.Limit.ID(), &op.Key, p.hash)
 			*p.b = p.state
@@ -264,6 +285,6 @@ func (b *batch) report(i int) {
 	if first.b != nil {
 		first.b.Report(op, b.now)
 	} else {
-		new(store.Bucket).Report(op, b.now)
+		first.found.Report(op, b.now)
 	}
 }

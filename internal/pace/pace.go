@@ -87,6 +87,12 @@ func (p Pace) Faster(q Pace) bool {
 	return phi > qhi || phi == qhi && plo > qlo
 }
 
+// Nearer reports whether p is nearer to q than to r, which is slower: above their geometric mean.
+func (p Pace) Nearer(q, r Pace) bool {
+	rate := func(p Pace) float64 { return float64(p.Count) / float64(p.Period) }
+	return rate(p)*rate(p) > rate(q)*rate(r)
+}
+
 // Convert returns the time in which to gives as many tokens as from gives in t, rounded up to the
 // next fraction of to. Limits change rarely, so it may be slow and allocate.
 func Convert(t Span, from, to Pace) Span {

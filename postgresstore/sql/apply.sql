@@ -19,8 +19,8 @@ $body$;
 -- none. It is package store's Bucket.
 --
 -- keys are the keys of all rows, sorted, each once. firsts says for each of them, and for the end,
--- which bucket is its first, from 1 on. limits has the place of the limit of each bucket. ops are 12
--- numbers for each op:
+-- which bucket is its first, from 1 on. limits has the index of the limit of each bucket, plus 1. ops
+-- are 12 numbers for each op:
 --
 --  1 the bucket, from 1 on          5, 6 the span in which the bucket fills   9 the tokens
 --  2 the kind                       7 count                                  10 the burst
@@ -63,7 +63,7 @@ DECLARE
   ub integer[]; uf bigint[]; ug bigint[]; uc bigint[]; up bigint[]; ud boolean[]; u integer;
   r record; part bigint[]; base integer := 0; size integer; place bigint; row integer; next integer := 1;
   now bigint; latest bigint := 0; skewed boolean := false;
-  first integer := 0; last integer; o integer; b integer; l integer; kind integer; x bigint[];
+  first integer := 0; last integer; o integer; b integer; l integer; kind integer; x bigint[]; y bigint[];
   cns bigint; cfr bigint; fns bigint; ffr bigint; cnt bigint; per bigint; cost bigint; burst bigint;
   c bigint; p bigint; d bigint; g bigint; a bigint; h bigint; wait bigint;
   plain boolean; denied boolean; own boolean; ok boolean;

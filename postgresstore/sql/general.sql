@@ -1,3 +1,30 @@
+      -- Count what other versions of a rule have charged: see Carry in package store.
+      FOR z IN first .. last LOOP
+        l := locs[ops[width * z + 1]]; c := w[l + 4]; p := w[l + 5];
+        CONTINUE WHEN w[l + 1] > 1 OR w[l + 2] < now OR c = ops[width * z + 7] AND p = ops[width * z + 8];
+        FOR i IN first .. last LOOP
+          o := width * i;
+          b := locs[ops[o + 1]]; cnt := ops[o + 7]; per := ops[o + 8];
+          CONTINUE WHEN w[b + 1] = 1 OR rows[ops[o + 1]] <> rows[ops[width * z + 1]]
+            OR cnt::numeric * ops[width * z + 8] <= ops[width * z + 7]::numeric * per
+            OR (c::double precision / p) ^ 2
+              <= cnt::double precision / per * (ops[width * z + 7]::double precision / ops[width * z + 8]);
+          x := @SCHEMA@.convert_@VERSION@(w[l + 2] - now, w[l + 3], c, p, cnt, per);
+          d := w[b + 2] - now; g := w[b + 3];
+          IF d < 0 THEN
+            d := 0; g := 0;
+          ELSIF w[b + 4] <> cnt OR w[b + 5] <> per THEN
+            y := @SCHEMA@.convert_@VERSION@(d, g, w[b + 4], w[b + 5], cnt, per);
+            d := y[1]; g := y[2];
+          END IF;
+          IF (x[1] > d OR x[1] = d AND x[2] > g) AND x[1] / 4 <= ops[o + 5] THEN
+            IF x[1] > ops[o + 5] OR x[1] = ops[o + 5] AND x[2] > ops[o + 6] THEN
+              x := ops[o + 5 : o + 6];
+            END IF;
+            w[b + 2] := now + x[1]; w[b + 3] := x[2]; w[b + 4] := cnt; w[b + 5] := per;
+          END IF;
+        END LOOP;
+      END LOOP;
       u := 0;
       FOR i IN first .. last LOOP
         o := width * i;
