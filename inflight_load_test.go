@@ -34,8 +34,9 @@ func (g *gauge) leave() { g.now.Add(-1) }
 
 const (
 	floodClients = 8
-	floodEach    = 3  // in flight for each client
-	floodTotal   = 10 // in flight for all
+	floodEach    = 3   // in flight for each client
+	floodTotal   = 10  // in flight for all
+	floodServed  = 100 // fewer would prove nothing
 )
 
 // A flood is a handler that ends in any way, at random. It counts the requests in it by itself.
@@ -95,7 +96,8 @@ func (f *flood) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok")
 }
 
-// run sends 10,000 requests by do, or 2,000 in the smaller size, and counts the statuses.
+// run sends 10,000 requests by do, or 2,000 in the smaller size, and counts the statuses. On a busy
+// machine few of these are served: then it sends more.
 func (f *flood) run(parallel int, do func(client int) int) map[int]int {
 	var wg sync.WaitGroup
 	var left atomic.Int64
@@ -104,7 +106,7 @@ func (f *flood) run(parallel int, do func(client int) int) map[int]int {
 	left.Store(int64(testsize.Of(10_000, 2_000)))
 	for range parallel {
 		wg.Go(func() {
-			for left.Add(-1) >= 0 {
+			for left.Add(-1) >= 0 || f.served.Load() <= floodServed {
 				code := do(rand.IntN(floodClients))
 				mu.Lock()
 				codes[code]++
@@ -123,7 +125,7 @@ func (f *flood) check(t *testing.T, l *ratelimit.Limiter, codes map[int]int) {
 		assert.LessOrEqual(t, f.each[i].most.Load(), int64(floodEach), "client %d", i)
 	}
 	assert.LessOrEqual(t, f.all.most.Load(), int64(floodTotal))
-	assert.Greater(t, f.served.Load(), int64(100), "too few to prove anything")
+	assert.Greater(t, f.served.Load(), int64(floodServed), "too few to prove anything")
 	assert.Positive(t, codes[429])
 	assert.Positive(t, codes[503])
 	require.Eventually(t, func() bool { permits, holders := l.PermitsHeld(); return permits+holders == 0 }, 10*time.Second,
