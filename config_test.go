@@ -42,6 +42,7 @@ func TestPlausibleMistakes(t *testing.T) {
 		`Labels: -1: want 1 to 100000, or 0 for none`:                          {Labels: -1},
 		`Labels: 100001: want 1 to 100000, or 0 for none`:                      {Labels: 100_001},
 		`NearLimit: 20: want a part of a burst, less than 1, or 0 for 0.2`:     {NearLimit: 20},
+		`NearLimit: 1: want a part of a burst, less than 1, or 0 for 0.2`:      {NearLimit: 1},
 		`NearLimit: -0.1: want a part of a burst, less than 1, or 0 for 0.2`:   {NearLimit: -0.1},
 		`NearLimit: NaN: want a part of a burst, less than 1, or 0 for 0.2`:    {NearLimit: math.NaN()},
 		`LeaseTTL: 30ns: want 1s to 1h0m0s, or 0 for 30s`:                      {LeaseTTL: 30},

@@ -122,8 +122,9 @@ func TestStats(t *testing.T) {
 			take("memory")
 			take("closed")
 		}
-		want.FailedClosed, want.FailedToMemory = 3, 3
-		want.Failures[store.ReasonOther], want.Failures[store.ReasonDown] = 5, 1
+		_, _ = l.Take(t.Context(), "open", ratelimit.UserKey("b"), 1)
+		want.FailedClosed, want.FailedToMemory, want.FailedOpen = 3, 3, 1
+		want.Failures[store.ReasonOther], want.Failures[store.ReasonDown] = 5, 2
 		want.State, want.Changes[store.Down] = store.Down, 1
 		requireStore(t, want, l)
 
@@ -140,7 +141,7 @@ func TestStats(t *testing.T) {
 		assert.Equal(t, map[store.State]int64{store.Down: 1, store.Recovering: 1, store.Up: 1}, got.Changes)
 		assert.Equal(t, []store.State{store.Down, store.Recovering, store.Up}, changes)
 		total := got.Answered + got.CachedDenials + got.FailedOpen + got.FailedClosed + got.FailedToMemory
-		assert.EqualValues(t, 12, total, "every call is counted once")
+		assert.EqualValues(t, 13, total, "every call is counted once")
 	})
 }
 

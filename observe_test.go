@@ -320,6 +320,16 @@ func TestCountersOfDryRunsWithoutAKey(t *testing.T) {
 	assert.Equal(t, []ratelimit.Decision{{Rule: "office", Mode: ratelimit.DryRun, Reason: ratelimit.ReasonNoKey}}, told)
 }
 
+// A rule in DryRun counts the requests that would leave it little.
+func TestNearLimitOfADryRun(t *testing.T) {
+	dry := rule("dry", "3 per hour")
+	dry.Mode = ratelimit.DryRun
+	l := newLimiter(t, ratelimit.Config{NearLimit: 0.6, Rules: []ratelimit.Rule{dry}})
+	assert.Equal(t, []int{200, 200, 200, 200}, codes(l.Handler(ok), with(), with(), with(), with()))
+	got := ruleStats(t, l, "dry")
+	assert.Equal(t, []int64{4, 2, 1}, []int64{got.Allowed, got.NearLimit, got.DryRun})
+}
+
 // A limiter that is switched off counts no request and no Take.
 func TestCountersOfALimiterThatIsOff(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store) {
