@@ -147,7 +147,7 @@ func TestFailureThatNamesNoServer(t *testing.T) {
 	assert.Equal(t, store.ReasonDown, err.Reason)
 }
 
-// A server that is gone for good is forgotten.
+// A server that is gone for good is forgotten, after more than four seconds.
 func TestServerThatIsGoneIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sharded{down: map[string]bool{user("a").String(): true}}
@@ -157,7 +157,10 @@ func TestServerThatIsGoneIsForgotten(t *testing.T) {
 		for range openAfter {
 			require.NotNil(t, g.Apply(t.Context(), []store.Op{take(l, user("a"), 1)}))
 		}
-		time.Sleep(shardForgotten + ms)
+		time.Sleep(4 * time.Second)
+		require.Nil(t, g.Apply(t.Context(), []store.Op{take(l, user("b"), 1)}))
+		require.Equal(t, store.Down, g.Stats().State)
+		time.Sleep(shardForgotten - 4*time.Second + ms)
 		require.Nil(t, g.Apply(t.Context(), []store.Op{take(l, user("b"), 1)}))
 		assert.Equal(t, []store.State{store.Down, store.Up}, states)
 		assert.Equal(t, store.Up, g.Stats().State)

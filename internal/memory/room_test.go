@@ -48,6 +48,21 @@ func TestSharesOfTheFreePlaces(t *testing.T) {
 	assert.EqualValues(t, 10, c.wide[seed.Hash(&wide)%256].Load())
 }
 
+// In a store that is more than half empty, every key finds room.
+func TestSharesCountFromHalfFullOn(t *testing.T) {
+	s, _ := newStore(1000)
+	l := newLimit(t, "r", 0, 10, time.Hour, 0)
+	var overflowed [2]int // before and after
+	for i := range 1000 {
+		k := key.Addr(netip.AddrFrom4([4]byte{192, 0, 2 + byte(i/250), byte(i % 250)}), 32)
+		if apply(t, s, take(l, k, 1))[0].Result.Overflow {
+			overflowed[i/500]++
+		}
+	}
+	assert.Zero(t, overflowed[0])
+	assert.Greater(t, overflowed[1], 400, "of one limit and four networks")
+}
+
 // Of 65,536 keys or more, it counts one in a power of two.
 func TestCensusOfALargeStore(t *testing.T) {
 	for maxKeys, want := range map[int]uint{1: 0, 65_535: 0, 65_536: 1, 131_072: 2, 262_144: 3, 1 << 20: 5} {

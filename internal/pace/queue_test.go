@@ -105,8 +105,8 @@ func TestFound(t *testing.T) {
 			require.GreaterOrEqual(t, got, floor(exact), "%+v: %d in %v", q, cost, wait)
 			require.LessOrEqual(t, got, floor(soon), "%+v: %d in %v", q, cost, wait)
 		}
-		assert.Zero(t, q.Found(1, 0), "no wait")
-		assert.Zero(t, q.Found(1, -1), "a wait that no store may answer")
+		assert.Zero(t, q.Found(q.Burst, 0), "no wait")
+		assert.Zero(t, q.Found(q.Burst, -1), "a wait that no store may answer")
 		assert.Zero(t, q.Found(1, fill.Ceil()+1), "a wait that is too long")
 	}
 }
