@@ -69,7 +69,7 @@ func (d *decoder) value(field string, n *yaml.Node, v reflect.Value) {
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
 			d.addf(n, field, "%s: want true or false", describe(n))
 		}
-		v.SetBool(n.Value == "true")
+		v.SetBool(strings.EqualFold(n.Value, "true")) // YAML has True and TRUE too
 	default:
 		v.SetInt(d.number(field, n))
 	}
@@ -113,10 +113,11 @@ func (d *decoder) text(field string, n *yaml.Node) string {
 }
 
 // number returns a whole number from 1 on. Zero would mean "no bound" or "the default" in Go, which
-// a reader of the file would not expect.
+// a reader of the file would not expect. 010 is ten for some readers of YAML and eight for others.
 func (d *decoder) number(field string, n *yaml.Node) int64 {
 	number, err := strconv.ParseInt(n.Value, 10, 32)
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || err != nil || number < 1 {
+	isPlain := n.Value == strconv.FormatInt(number, 10)
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || err != nil || !isPlain || number < 1 {
 		d.addf(n, field, "%s: want a whole number from 1 to 2147483647, or no field", describe(n))
 		return 0
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -259,11 +260,25 @@ func TestTheProgramKeepsWhatNoFileHas(t *testing.T) {
 		mistakes[0].Error())
 }
 
+func TestTrueInEachSpelling(t *testing.T) {
+	for text, want := range map[string]bool{
+		"true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false,
+	} {
+		f, err := policyfile.Parse([]byte(five+"merge_headers: "+text+"\n"), program())
+		require.NoError(t, err, text)
+		assert.Equal(t, want, f.Config().MergeHeaders, text)
+	}
+}
+
 func TestReadIsBounded(t *testing.T) {
 	path := t.TempDir() + "/policy.yaml"
 	write(t, path, five+"#"+string(make([]byte, 2<<20)))
 	_, err := policyfile.Read(path, program())
 	assert.EqualError(t, err, "1:1: the file has 1048577 bytes or more: want at most 1048576")
+	write(t, path, "\ufeff"+five+"#"+strings.Repeat("x", 1<<20)+"\nrules: [x]\n")
+	_, err = policyfile.Read(path, program())
+	assert.EqualError(t, err, "1:1: the file has 1048577 bytes or more: want at most 1048576",
+		"the part after the bound is not read, so the file is not known")
 	_, err = policyfile.Read(path+"x", program())
 	assert.ErrorContains(t, err, "no such file")
 	write(t, path, five)

@@ -20,11 +20,11 @@ const (
 
 // load returns the top node of data, which is YAML or JSON.
 func load(data []byte) (*yaml.Node, *Mistake) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if len(data) > maxBytes {
+	if len(data) > maxBytes { // with the byte order mark, because read stops right after maxBytes
 		return nil, &Mistake{Line: 1, Column: 1, Reason: fmt.Sprintf(
 			"the file has %d bytes or more: want at most %d", len(data), maxBytes)}
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if m := checkText(data); m != nil {
 		return nil, m
 	}
@@ -35,7 +35,8 @@ func load(data []byte) (*yaml.Node, *Mistake) {
 	return loadYAML(data)
 }
 
-// checkText finds bytes that are no text.
+// checkText finds bytes that are no text. A line of YAML also ends at U+0085, U+2028 and U+2029, but
+// a line of most editors does not, so what looks like a comment could be a field.
 func checkText(data []byte) *Mistake {
 	line, column := 1, 1
 	for len(data) > 0 {
@@ -44,7 +45,8 @@ func checkText(data []byte) *Mistake {
 		case r == utf8.RuneError && n == 1:
 			return &Mistake{Line: line, Column: column, Reason: fmt.Sprintf(
 				"byte %#02x is not UTF-8: want a text file in UTF-8", data[0])}
-		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r >= 0x7f && r < 0xa0,
+			r == '\u2028', r == '\u2029':
 			return &Mistake{Line: line, Column: column, Reason: fmt.Sprintf(
 				"control character %U: want a text file", r)}
 		case r == '\n':
@@ -68,7 +70,7 @@ func loadYAML(data []byte) (top *yaml.Node, m *Mistake) {
 	if err != nil {
 		return nil, syntax(err, data)
 	}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
+	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 || doc.Content[0].ShortTag() == "!!null" {
 		return nil, empty()
 	}
 	return doc.Content[0], nil
@@ -87,11 +89,13 @@ func checkDepth(depth int, _ *yaml.DepthContext) error {
 
 var errTooDeep = fmt.Errorf("more than %d levels: want fewer", maxDepth)
 
+const notJSON = "not JSON: "
+
 // syntax returns what the YAML library has found.
 func syntax(err error, data []byte) *Mistake {
 	not := "not YAML: "
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
-		not = "not JSON: "
+		not = notJSON
 	}
 	m := &Mistake{Line: 1, Column: 1, Reason: not + cut(err.Error())}
 	var at *yaml.LoadError
@@ -118,7 +122,8 @@ func syntax(err error, data []byte) *Mistake {
 	if errors.Is(err, errTooDeep) || strings.Contains(at.Message, errTooDeep.Error()) {
 		m.Reason = errTooDeep.Error()
 	}
-	if line := lineOf(data, m.Line); strings.HasPrefix(line, "\t") || strings.Contains(line, " \t") {
+	line := lineOf(data, m.Line)
+	if tabs := strings.HasPrefix(line, "\t") || strings.Contains(line, " \t"); tabs && not != notJSON {
 		m.Reason += ": want spaces for indentation, not tabs"
 	}
 	return m
@@ -126,14 +131,15 @@ func syntax(err error, data []byte) *Mistake {
 
 // second returns the place of the second document.
 func second(data []byte) (line, column int) {
-	begun := false
+	begun, ended := false, false
 	for i, text := range strings.Split(string(data), "\n") {
 		text, _, _ = strings.Cut(text, "#")
-		marker := strings.HasPrefix(text, "---")
-		if marker && begun {
+		marker, isText := strings.HasPrefix(text, "---"), strings.TrimSpace(text) != ""
+		if begun && marker || ended && isText {
 			return i + 1, 1
 		}
-		begun = begun || marker || strings.TrimSpace(text) != "" && !strings.HasPrefix(text, "%")
+		ended = ended || begun && strings.HasPrefix(text, "...")
+		begun = begun || marker || isText && !strings.HasPrefix(text, "%")
 	}
 	return 1, 1
 }

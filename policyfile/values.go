@@ -198,7 +198,7 @@ func (r *responses) decode(d *decoder, field string, n *yaml.Node) {
 		class, isClass := strings.CutSuffix(child.Value, "xx")
 		code, err := strconv.Atoi(class)
 		switch {
-		case child.Kind != yaml.ScalarNode || err != nil:
+		case child.Kind != yaml.ScalarNode || err != nil || class != strconv.Itoa(code):
 		case isClass && code >= 1 && code <= 5:
 			r.Classes = append(r.Classes, code)
 			continue
