@@ -131,6 +131,28 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+func TestPartsMayShareRoutes(t *testing.T) {
+	t.Parallel()
+	policy := writeFile(t, "p.yaml", `
+version: 1
+logins:
+  login: {account: {form: email}, routes: [POST /login]}
+decorators:
+  a: {rules: [{name: a, limits: 1 per second}], routes: [POST /login, "GET /{x}/a"]}
+  b: {rules: [{name: b, limits: 1 per second}], routes: ["GET /b/{y}"]}
+`)
+	out, errs, status := command(t, "", "check", policy)
+	assert.Zero(t, status, errs)
+	assert.Contains(t, out, "ok (rules: 2, routes: 0, logins: 1)")
+	for request, want := range map[string]string{
+		"POST /login": "login login protects this route\ndecorator a: rule a, 1 per second\n",
+		"GET /b/a":    "decorator a: rule a, 1 per second\ndecorator b: rule b, 1 per second\n",
+	} {
+		out, _, _ := command(t, "", "explain", policy, request)
+		assert.Contains(t, out, want, request)
+	}
+}
+
 func TestExplainShowsWhatAPolicyDoes(t *testing.T) {
 	t.Parallel()
 	policy := writeFile(t, "p.yaml", `

@@ -2,7 +2,6 @@
 package replay
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -51,8 +50,6 @@ type Engine struct {
 
 	limiter *ratelimit.Limiter
 	handler http.Handler
-	routes  map[string]http.Handler // of logins and decorators, by pattern
-	mux     *http.ServeMux          // finds the pattern
 
 	now     time.Time // of the clock
 	started bool
@@ -80,66 +77,39 @@ func (e *Engine) build() (err error) {
 	if e.limiter, err = ratelimit.New(e.adapt(e.policy.Config)); err != nil {
 		return err
 	}
-	e.routes, e.mux = map[string]http.Handler{}, http.NewServeMux()
+	e.handler, err = e.program()
+	e.handler = e.limiter.Handler(e.handler)
+	return err
+}
+
+// program returns the program behind the limiter, with its logins and decorators. The requests of a
+// decorator meet the decorator first, and then the login.
+func (e *Engine) program() (http.Handler, error) {
+	var h http.Handler = http.HandlerFunc(e.serveFinal)
 	var errs []error
-	final := http.HandlerFunc(e.serveFinal)
 	for _, name := range slices.Sorted(maps.Keys(e.policy.Logins)) {
 		l := e.policy.Logins[name]
 		cfg := l.Config
 		cfg.Account = accountOf
 		e.hold = true
 		guard, err := login.New(e.limiter, cfg)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		if err == nil {
+			e.note(fmt.Sprintf(
+				"login %q: logs have no accounts. Attempts without a user have one account for each address.",
+				name))
+			h, err = e.route(fmt.Sprintf("login %q", name), l.Routes, guard.Handler, h)
 		}
-		e.note(fmt.Sprintf(
-			"login %q: logs have no accounts. Attempts without a user have one account for each address.",
-			name))
-		errs = append(errs, e.route("login", name, l.Routes, guard.Handler(final)))
+		errs = append(errs, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.policy.Decorators)) {
 		d := e.policy.Decorators[name]
 		with, err := e.limiter.Decorator(e.adaptRules(d.Rules)...)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		if err == nil {
+			h, err = e.route(fmt.Sprintf("decorator %q", name), d.Routes, with, h)
 		}
-		errs = append(errs, e.route("decorator", name, d.Routes, with(final)))
+		errs = append(errs, err)
 	}
-	e.handler = e.limiter.Handler(http.HandlerFunc(e.serveRoute))
-	return errors.Join(errs...)
-}
-
-// route serves the routes of a login or a decorator by h.
-func (e *Engine) route(what, name string, patterns []string, h http.Handler) (err error) {
-	if len(patterns) == 0 {
-		e.note(fmt.Sprintf("%s %q: the policy names no routes for it, so it is not replayed.", what, name))
-	}
-	for _, pattern := range patterns {
-		func() {
-			defer func() {
-				if p := recover(); p != nil {
-					err = cmp.Or(err, fmt.Errorf("%s %q: route %q: %v", what, name, pattern, p))
-				}
-			}()
-			e.mux.Handle(pattern, h)
-		}()
-		e.routes[pattern] = h
-	}
-	return err
-}
-
-// serveRoute is the program behind the limiter.
-func (e *Engine) serveRoute(w http.ResponseWriter, r *http.Request) {
-	if len(e.routes) > 0 {
-		if _, pattern := e.mux.Handler(r); e.routes[pattern] != nil {
-			r.Pattern = pattern
-			e.routes[pattern].ServeHTTP(w, r)
-			return
-		}
-	}
-	e.serveFinal(w, r)
+	return h, errors.Join(errs...)
 }
 
 // serveFinal answers as the log says, when the log says.

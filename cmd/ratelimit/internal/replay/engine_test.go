@@ -146,6 +146,50 @@ func TestDecoratorsApplyOnTheirRoutes(t *testing.T) {
 	assert.Equal(t, []string{`decorator "e": the policy names no routes for it, so it is not replayed.`}, e.Notes())
 }
 
+func TestARequestMeetsEveryPartOnItsRoute(t *testing.T) {
+	t.Parallel()
+	decorator := func(name, limits string, routes ...string) replay.Decorator {
+		return replay.Decorator{
+			Rules: []ratelimit.Rule{{Name: name, Limits: ratelimit.MustParse(limits)}}, Routes: routes,
+		}
+	}
+	e := newEngine(t, replay.Policy{
+		Logins: map[string]replay.Login{"login": {
+			Config: login.Config{Succeeded: ratelimit.StatusIn(200), PerPair: ratelimit.MustParse("1 per hour")},
+			Routes: []string{"POST /login"},
+		}},
+		Decorators: map[string]replay.Decorator{
+			"all":   decorator("all", "6 per hour", "/"),
+			"posts": decorator("posts", "4 per hour", "POST /{page}"),
+			"same":  decorator("same", "3 per hour", "POST /login"),
+			"tree":  decorator("tree", "1 per hour", "/tree/"),
+		},
+	}, replay.Options{})
+	var denials []string
+	for i, request := range []string{
+		"eve POST /login 401", "eve POST /login 401", "bob POST /login 200", "bob POST /login 200",
+		"bob POST /login 200", "bob POST /a 200", "bob POST /a 200", "bob GET /tree 301",
+		"bob GET /tree/ 200", "bob GET /tree/ 200", "bob GET / 200",
+	} {
+		var user, method, target string
+		var status int
+		_, err := fmt.Sscan(request, &user, &method, &target, &status)
+		require.NoError(t, err)
+		one := entry(t, time.Duration(i), method, target, status)
+		one.User = user
+		r, err := e.Serve(one)
+		require.NoError(t, err)
+		if r.Denied {
+			denials = append(denials, fmt.Sprint(request, ": ", r.Decision.Rule))
+		}
+	}
+	e.Finish()
+	assert.Equal(t, []string{
+		"eve POST /login 401: login-pair", "bob POST /login 200: same", "bob POST /a 200: posts",
+		"bob GET /tree/ 200: tree", "bob GET / 200: all",
+	}, denials, "the decorator of /tree/ does not meet a redirect to it")
+}
+
 func TestEnforceEnforcesDryRuns(t *testing.T) {
 	t.Parallel()
 	p := rules(
