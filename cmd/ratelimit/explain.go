@@ -30,7 +30,12 @@ func runExplain(std *streams, args []string) error {
 		if !ok || strings.TrimSpace(name) == "" {
 			return fmt.Errorf("%q: want \"Name: value\"", text)
 		}
-		header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if strings.EqualFold(name, "Host") { // a server takes it out of the header
+			*host = value
+			return nil
+		}
+		header.Add(name, value)
 		return nil
 	})
 	keys := keyNames{}
@@ -173,11 +178,11 @@ func explainRouted(std *streams, file *policyfile.File, entry *accesslog.Entry) 
 		decorators[name] = d.Routes
 	}
 	for _, name := range matches(logins, entry) {
-		fmt.Fprintf(std.out, "login %s protects this route\n", name)
+		fmt.Fprintf(std.out, "login %s protects this route\n", plain.Text(name, 100))
 	}
 	for _, name := range matches(decorators, entry) {
 		for _, rule := range file.Decorators()[name].Rules {
-			fmt.Fprintf(std.out, "decorator %s: rule %s, %s\n", name, rule.Name, rule.Limits)
+			fmt.Fprintf(std.out, "decorator %s: rule %s, %s\n", plain.Text(name, 100), rule.Name, rule.Limits)
 		}
 	}
 }

@@ -167,6 +167,7 @@ rules:
   - {name: by-tenant, limits: 7 per minute, key: tenant, on_missing_key: skip}
 routes:
   POST /pay: [{name: pay, limits: 3 per minute, block: {after: 10 per hour}}]
+  GET api.example/: [{name: api, limits: 2 per minute}]
 logins:
   login: {account: {form: email}, routes: [POST /login]}
 decorators:
@@ -186,6 +187,8 @@ decorators:
 		"violations reach 10 per hour":       {"POST /pay", "-from", "192.0.2.3"},
 		"login login protects this route":    {"POST /login", "-from", "192.0.2.3"},
 		"decorator slow: rule slow, 1 per s": {"GET /slow/a", "-from", "192.0.2.3"},
+		"2 per minute for addr:192.0.2.3":    {"GET /", "-from", "192.0.2.3", "-header", "host: api.example"},
+		"2 per minute for addr:192.0.2.4":    {"GET /", "-from", "192.0.2.4", "-host", "api.example"},
 	} {
 		out, errs, status := command(t, "", append([]string{"explain", policy}, args...)...)
 		assert.Zero(t, status, errs)
@@ -249,7 +252,15 @@ func TestNothingOfALogReachesTheTerminalRaw(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\u202e\u009b31m</svg><script>"
 	line := `192.0.2.1 - ` + evil + ` [20/Nov/2026:09:01:47 +0000] "GET /\u202e</svg><script> HTTP/1.1" 200 1 "-" "` + evil + `"` + "\n"
 	log := writeFile(t, "a\x1b[31m.log", strings.Repeat(line, 20)+evil+"\n")
-	policy := writeFile(t, "p\x1b[31m.yaml", "version: 1\nrules:\n  - {name: a, limits: 1 per hour, key: user}\n")
+	policy := writeFile(t, "p\x1b[31m.yaml", `
+version: 1
+rules:
+  - {name: a, limits: 1 per hour, key: user}
+  - {name: b, limits: 1 per hour, key: "k\e[31m", limits_for: "l\e[31m", mode: dry-run}
+decorators:
+  "d\e[31m": {rules: [{name: d, limits: 1 per hour}], routes: [/]}
+  "e\e[31m": {rules: [{name: e, limits: 1 per hour}]}
+`)
 	svg := filepath.Join(t.TempDir(), "x.svg")
 	for _, args := range [][]string{
 		{"check", policy},
