@@ -4,15 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
-	"math"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/replay"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/share"
 )
 
 // replayFlags are the flags of replay.
@@ -24,7 +22,7 @@ type replayFlags struct {
 	json    bool
 	svg     string
 	top     int
-	max     share
+	max     shareFlag
 }
 
 func (f *replayFlags) set(flags *flag.FlagSet) {
@@ -149,23 +147,16 @@ func (f *replayFlags) print(std *streams, r *report.Report) error {
 	return e.Encode(r)
 }
 
-// A share is a flag such as 0.1% or 0.001.
-type share struct {
+// A shareFlag is a flag such as 0.1% or 0.001.
+type shareFlag struct {
 	value float64
 	set   bool
 }
 
-func (s *share) String() string { return "" }
+func (s *shareFlag) String() string { return "" }
 
-func (s *share) Set(text string) error {
-	number, isPercent := strings.CutSuffix(strings.TrimSpace(text), "%")
-	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if isPercent {
-		n /= 100
-	}
-	if err != nil || math.IsNaN(n) || n < 0 || n > 1 {
-		return fmt.Errorf("%q: want a share such as 0.1%%, from 0%% to 100%%", text)
-	}
-	s.value, s.set = n, true
-	return nil
+func (s *shareFlag) Set(text string) (err error) {
+	s.value, err = share.Parse(text)
+	s.set = err == nil
+	return err
 }

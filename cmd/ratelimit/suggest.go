@@ -14,6 +14,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/plain"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/replay"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/share"
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/suggest"
 	"github.com/ratelimit-go/ratelimit/policyfile"
 )
@@ -22,7 +23,7 @@ import (
 type suggestFlags struct {
 	logs    logFlags
 	options suggest.Options
-	share   share
+	share   shareFlag
 	policy  string
 	check   bool
 }
@@ -111,8 +112,8 @@ func (f *suggestFlags) comment(s *suggest.Suggestion, stats *accesslog.Stats) []
 	comment := []string{
 		fmt.Sprintf("Suggested by ratelimit from %s of %s.",
 			plain.Count(stats.Lines-stats.Unreadable, "line"), plain.Count(s.Clients, "client")),
-		fmt.Sprintf("These are the smallest limits that deny at most %g %% of the clients: %s.",
-			f.options.Share*100, plain.Number(s.Denied)),
+		fmt.Sprintf("These are the smallest limits that deny at most %s of the clients: %s.",
+			share.Percent(f.options.Share), plain.Number(s.Denied)),
 	}
 	if f.options.Headroom > 1 {
 		comment = append(comment, fmt.Sprintf("They are multiplied by %g.", f.options.Headroom))

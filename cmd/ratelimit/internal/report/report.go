@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/accesslog"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/share"
 )
 
 // A Report is the outcome of a replay. All its texts are safe to print.
@@ -101,15 +102,17 @@ type Log struct {
 	First        []accesslog.BadLine `json:"first_unreadable"`
 }
 
-// GateOutcome is whether few enough clients were denied.
+// GateOutcome is whether few enough clients were denied. Without a request nothing is known, so the
+// gate has not passed.
 type GateOutcome struct {
 	Max    float64 `json:"max_denied_clients"` // a share, from 0 to 1
+	Most   int64   `json:"max_denied"`         // so many clients
 	Passed bool    `json:"passed"`
 }
 
 // Check notes whether at most the given share of clients was denied, and returns it.
 func (r *Report) Check(maxShare float64) bool {
-	passed := float64(r.Clients.Denied) <= maxShare*float64(r.Clients.Total)
-	r.Gate = &GateOutcome{maxShare, passed}
-	return passed
+	most := share.Of(maxShare, r.Clients.Total)
+	r.Gate = &GateOutcome{maxShare, most, r.Requests > 0 && r.Clients.Denied <= most}
+	return r.Gate.Passed
 }

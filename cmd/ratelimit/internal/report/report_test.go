@@ -68,7 +68,25 @@ func TestAnEmptyReportIsPrinted(t *testing.T) {
 	require.NoError(t, r.WriteText(&b))
 	require.NoError(t, r.WriteSVG(&b))
 	assert.Contains(t, b.String(), "No requests.")
-	assert.True(t, r.Check(0), "no client was denied")
+	assert.False(t, r.Check(1), "nothing is known")
+	b.Reset()
+	require.NoError(t, r.WriteText(&b))
+	assert.Contains(t, b.String(), "Gate FAILED: there was no request.\n")
+}
+
+func TestTheGateIsExact(t *testing.T) {
+	t.Parallel()
+	c := report.NewCollector("p", "")
+	for client := range 200 {
+		add(c, 1, client, client < 58)
+	}
+	r := c.Report(accesslog.Stats{}, nil, 0)
+	assert.True(t, r.Check(0.29), "0.29 * 200 is less than 58")
+	assert.False(t, r.Check(0.2899))
+	assert.Equal(t, &report.GateOutcome{Max: 0.2899, Most: 57}, r.Gate)
+	var b strings.Builder
+	require.NoError(t, r.WriteText(&b))
+	assert.Contains(t, b.String(), "Gate FAILED: 58 of 200 clients denied, at most 57 allowed (28.99 %).\n")
 }
 
 func TestOneIsSingular(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/plain"
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/share"
 )
 
 const timeForm = "2006-01-02 15:04:05"
@@ -25,16 +26,26 @@ func (r *Report) WriteText(w io.Writer) error {
 	r.writeAgainst(&b)
 	writeClients(&b, "Clients denied most", "denied", r.Top)
 	r.writeNotes(&b)
-	if r.Gate != nil {
-		outcome := "passed"
-		if !r.Gate.Passed {
-			outcome = "FAILED"
-		}
-		fmt.Fprintf(&b, "\nGate %s: %s of clients denied, at most %s allowed.\n",
-			outcome, percent(r.Clients.Share), percent(r.Gate.Max))
-	}
+	r.writeGate(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (r *Report) writeGate(b *strings.Builder) {
+	if r.Gate == nil {
+		return
+	}
+	outcome := "passed"
+	if !r.Gate.Passed {
+		outcome = "FAILED"
+	}
+	if r.Requests == 0 {
+		fmt.Fprintf(b, "\nGate %s: there was no request.\n", outcome)
+		return
+	}
+	fmt.Fprintf(b, "\nGate %s: %s of %s denied, at most %s allowed (%s).\n", outcome,
+		plain.Number(r.Clients.Denied), plain.Count(r.Clients.Total, "client"), plain.Number(r.Gate.Most),
+		share.Percent(r.Gate.Max))
 }
 
 func (r *Report) writeTotals(b *strings.Builder) {
@@ -164,8 +175,8 @@ func ratio(n, of int64) float64 {
 	return float64(n) / float64(of)
 }
 
-func percent(share float64) string {
-	return strconv.FormatFloat(share*100, 'f', 2, 64) + " %"
+func percent(of float64) string {
+	return strconv.FormatFloat(of*100, 'f', 2, 64) + " %"
 }
 
 func linesAre(n int64) string {

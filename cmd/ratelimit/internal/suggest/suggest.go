@@ -3,6 +3,8 @@ package suggest
 import (
 	"math"
 	"slices"
+
+	"github.com/ratelimit-go/ratelimit/cmd/ratelimit/internal/share"
 )
 
 // Options say which limits to suggest.
@@ -41,7 +43,7 @@ func (t *Table) Suggest(opts Options) Suggestion {
 	routes, s.Left = t.busiest(opts.Routes)
 	routes = append([]*route{t.all}, routes...)
 	f := newFitter(routes, len(t.clients))
-	allowed := int64(opts.Share * float64(s.Clients))
+	allowed := share.Of(opts.Share, s.Clients)
 	// The more clients of a route may be denied, the smaller are its limits.
 	low, high := 0.0, opts.Share
 	s.Denied = f.fit(high)
@@ -90,13 +92,13 @@ func newFitter(routes []*route, clients int) *fitter {
 
 // fit sets the limits such that each denies at most the given share of the clients of its route. It
 // returns how many clients all limits together deny.
-func (f *fitter) fit(share float64) int64 {
+func (f *fitter) fit(most float64) int64 {
 	clear(f.denied)
 	for i, r := range f.routes {
 		for p := range periods {
 			sorted := f.sorted[i][p]
-			over := min(int(share*float64(len(sorted))), len(sorted)-1)
-			f.limits[i][p] = sorted[len(sorted)-1-over]
+			last := int64(len(sorted)) - 1
+			f.limits[i][p] = sorted[last-min(share.Of(most, last+1), last)]
 		}
 		for client, needs := range r.clients {
 			for p := range periods {

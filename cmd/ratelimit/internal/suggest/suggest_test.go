@@ -242,6 +242,22 @@ func TestSuggestedLimitsDenyAtMostTheShare(t *testing.T) {
 	}
 }
 
+func TestTheShareIsExact(t *testing.T) {
+	t.Parallel()
+	table := NewTable(func(*accesslog.Entry) string { return "" })
+	for client := range 100 {
+		addr := fmt.Sprintf("192.0.2.%d", client)
+		table.Add(newEntry(t, addr, "/", time.Unix(0, 0)))
+		if client < 29 {
+			table.Add(newEntry(t, addr, "/", time.Unix(0, 0)))
+		}
+	}
+	s := table.Suggest(Options{Share: 0.29})
+	assert.EqualValues(t, 29, s.Denied, "0.29 * 100 is less than 29")
+	assert.Equal(t, [3]int64{0, 0, 1}, s.All.Limits)
+	assert.Zero(t, table.Suggest(Options{Share: 0.28}).Denied)
+}
+
 func TestRoutesOfOtherPatternsAreChosenToo(t *testing.T) {
 	t.Parallel()
 	table := NewTable(Collapse)
