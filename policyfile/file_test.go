@@ -1,6 +1,7 @@
 package policyfile_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -258,6 +259,24 @@ func TestTheProgramKeepsWhatNoFileHas(t *testing.T) {
 	require.Len(t, mistakes, 3)
 	assert.Equal(t, `Options.Config.Deny: set by the program: want it in the file, or rules in a decorator of the program`,
 		mistakes[0].Error())
+}
+
+func TestMistakesAreBounded(t *testing.T) {
+	for n, last := range map[int]string{
+		100: "100:1: x100: unknown field", 101: "101:1: more mistakes from here on: 1",
+		150: "101:1: more mistakes from here on: 50",
+	} {
+		var b strings.Builder
+		for i := range n - 1 {
+			fmt.Fprintf(&b, "x%d: 1\n", i+1)
+		}
+		fmt.Fprintf(&b, "x%d: 1\nversion: 1\n", n)
+		_, err := policyfile.Parse([]byte(b.String()), program())
+		var mistakes policyfile.Mistakes
+		require.ErrorAs(t, err, &mistakes)
+		require.Len(t, mistakes, min(n, 101))
+		assert.Contains(t, mistakes[len(mistakes)-1].Error(), last)
+	}
 }
 
 func TestTrueInEachSpelling(t *testing.T) {

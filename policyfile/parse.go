@@ -47,7 +47,7 @@ func (ms Mistakes) bounded() Mistakes {
 	ms = ms.sorted()
 	if len(ms) > maxMistakes {
 		next := *ms[maxMistakes]
-		next.Field, next.Reason = "", fmt.Sprintf("%d more mistakes from here on", len(ms)-maxMistakes)
+		next.Field, next.Reason = "", fmt.Sprintf("more mistakes from here on: %d", len(ms)-maxMistakes)
 		ms = append(ms[:maxMistakes:maxMistakes], &next)
 	}
 	return ms

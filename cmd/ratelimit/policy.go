@@ -47,6 +47,9 @@ func (k keyNames) set(text string) error {
 	return nil
 }
 
+// maxMistakes is how many mistakes policyfile.Parse reports. One more says that there are more.
+const maxMistakes = 100
+
 // readPolicy reads a policy file and prints its mistakes.
 func readPolicy(std *streams, path string, keys keyNames) (*policyfile.File, error) {
 	user := ratelimit.ByUser(replay.UserOf)
@@ -61,7 +64,11 @@ func readPolicy(std *streams, path string, keys keyNames) (*policyfile.File, err
 		for _, m := range mistakes {
 			fmt.Fprintf(std.err, "%s:%s\n", plain.Text(path, 200), plain.Text(m.Error(), 500))
 		}
-		fmt.Fprintf(std.err, "%s\n", plain.Count(int64(len(mistakes)), "mistake"))
+		n := plain.Count(int64(len(mistakes)), "mistake")
+		if len(mistakes) > maxMistakes {
+			n = fmt.Sprintf("more than %d mistakes", maxMistakes)
+		}
+		fmt.Fprintln(std.err, n)
 		return nil, errFailed
 	case err != nil:
 		return nil, err
