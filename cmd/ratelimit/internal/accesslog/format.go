@@ -77,14 +77,23 @@ var formats = []*Format{
 	{name: "slog", parse: slogTree.parse, fits: slogTree.fits},
 	{name: "nginx-json", parse: nginxTree.parse},
 	{name: "traefik", parse: fixed(traefik, false)},
-	{name: "combined", parse: fixed(combined, true)},
+	{name: "combined", parse: fixed(combined, true), fits: withoutHost},
 	{name: "vhost-combined", parse: fixed(`$host `+combined, true)},
-	{name: "common", parse: fixed(common, true)},
+	{name: "common", parse: fixed(common, true), fits: withoutHost},
 	{name: "vhost-common", parse: fixed(`$host `+common, true)},
 	{name: "envoy", parse: fixed(envoy, true)},
 	{name: "alb", parse: fixed(alb, true), fullURL: true},
 	{name: "haproxy", parse: afterSyslog(fixed(haproxy, true))},
 	w3c,
+}
+
+// withoutHost reports whether the second value of a line is no address. After a host it is the
+// client, and the host may be an address too.
+func withoutHost(line string) bool {
+	_, rest, _ := strings.Cut(line, " ")
+	second, _, _ := strings.Cut(rest, " ")
+	_, err := parseAddr(second)
+	return err != nil
 }
 
 // fixed returns the parser of a format of this file.

@@ -85,6 +85,23 @@ func TestDetectFindsTheFormat(t *testing.T) {
 	assert.ErrorIs(t, err, errUnknown)
 }
 
+func TestAHostThatIsAnAddressIsNoClient(t *testing.T) {
+	t.Parallel()
+	const request = ` - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5`
+	for line, want := range map[string]string{
+		"10.0.0.1:80 192.0.2.7" + request + ` "-" "curl"`: "vhost-combined",
+		"10.0.0.1 192.0.2.7" + request:                    "vhost-common",
+		"[2001:db8::1]:80 192.0.2.7" + request:            "vhost-common",
+		"10.0.0.1 2001:db8::7" + request:                  "vhost-common",
+		"192.0.2.7" + request + ` "-" "curl"`:             "combined",
+		"192.0.2.7" + request:                             "common",
+	} {
+		f, err := detect([]string{line})
+		require.NoError(t, err, line)
+		assert.Equal(t, want, f.Name(), line)
+	}
+}
+
 func TestFormatStrings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ format, line, want string }{
