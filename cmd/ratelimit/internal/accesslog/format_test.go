@@ -188,6 +188,28 @@ func TestUnreadableLinesSayWhy(t *testing.T) {
 	}
 }
 
+func TestLeapSecondsAreTimes(t *testing.T) {
+	t.Parallel()
+	for format, line := range map[string]string{
+		"common":     `192.0.2.7 - - [01/Jan/2017:00:59:60 +0100] "GET / HTTP/1.1" 200 5`,
+		"nginx-json": `{"time_iso8601":"2017-01-01T00:59:60+01:00","remote_addr":"192.0.2.7","request":"GET / HTTP/1.1"}`,
+		"slog":       `{"time":"2016-12-31T23:59:60.000Z","level":"INFO","msg":"","client":"192.0.2.7","method":"GET","path":"/"}`,
+		"#Fields: date time c-ip cs-method cs-uri-stem": `2016-12-31 23:59:60 192.0.2.7 GET /`,
+	} {
+		f, err := ParseFormat(format)
+		require.NoError(t, err)
+		var e Entry
+		require.NoError(t, f.Parse(line, &e), line)
+		assert.Equal(t, "2017-01-01T00:00:00Z", e.Time.UTC().Format(time.RFC3339Nano), line)
+	}
+	f, err := ParseFormat("common")
+	require.NoError(t, err)
+	for _, clock := range []string{"23:59:61", "23:60:00", "24:00:00"} {
+		line := `192.0.2.7 - - [31/Dec/2016:` + clock + ` +0000] "GET / HTTP/1.1" 200 5`
+		assert.ErrorContains(t, f.Parse(line, new(Entry)), "no time", line)
+	}
+}
+
 func TestTimesWithoutAZoneAreInTheGivenOne(t *testing.T) {
 	t.Parallel()
 	f, err := ParseFormat("haproxy")

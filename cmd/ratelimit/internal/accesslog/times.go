@@ -43,11 +43,23 @@ func parseCLF(s string, loc *time.Location) (t time.Time, whole bool, err error)
 	if loc, err = zone(strings.TrimPrefix(rest, " "), loc); err != nil {
 		return t, false, err
 	}
-	t = time.Date(n[1], month, n[0], n[2], n[3], n[4], nanos, loc)
+	second := min(n[4], 59)
+	t = time.Date(n[1], month, n[0], n[2], n[3], second, nanos, loc)
 	if t.Day() != n[0] || t.Hour() != n[2] || n[3] > 59 || n[4] > 60 {
 		return t, false, fmt.Errorf("%w: %s", errTime, quote(s))
 	}
-	return t, whole, nil
+	return t.Add(time.Duration(n[4]-second) * time.Second), whole, nil
+}
+
+// parseISO is time.ParseInLocation for a layout with the seconds after 16 bytes. It knows a leap
+// second: 23:59:60 is the second after 23:59:59.
+func parseISO(layout, s string, loc *time.Location) (time.Time, error) {
+	leap := time.Duration(0)
+	if len(s) >= 19 && s[16:19] == ":60" {
+		s, leap = s[:17]+"59"+s[19:], time.Second
+	}
+	t, err := time.ParseInLocation(layout, s, loc)
+	return t.Add(leap), err
 }
 
 // zone reads a zone such as "+0200". Without one it returns loc.
@@ -97,7 +109,7 @@ func parseTime(s string, loc *time.Location) (t time.Time, whole bool, err error
 		"2006-01-02 15:04:05Z07:00",
 		"2006-01-02 15:04:05", "2006/01/02 15:04:05",
 	} {
-		if t, err = time.ParseInLocation(layout, s, loc); err == nil {
+		if t, err = parseISO(layout, s, loc); err == nil {
 			return t, !strings.ContainsAny(s, ".,"), nil
 		}
 	}

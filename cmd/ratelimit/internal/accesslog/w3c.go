@@ -137,7 +137,7 @@ func (t *w3cTable) parse(line string, r *raw) (err error) {
 		return fmt.Errorf("%d values: want %d, as the line %s has names", n, len(t.columns), w3cFields)
 	}
 	text := date + " " + clock
-	if r.end, err = time.Parse(time.DateTime, text); err != nil {
+	if r.end, err = parseISO(time.DateTime, text, time.UTC); err != nil {
 		return fmt.Errorf("%w: %s", errTime, quote(text))
 	}
 	r.whole = !strings.Contains(clock, ".")
