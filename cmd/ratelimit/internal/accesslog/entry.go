@@ -31,9 +31,10 @@ type Entry struct {
 	Bytes  int64       // of the body
 
 	File   string
-	Number int64  // the number of the line in File, from 1
-	Line   string // the whole line: never print it raw
-	order  int64  // place in the order of reading
+	Number int64         // the number of the line in File, from 1
+	Line   string        // the whole line: never print it raw
+	order  int64         // place in the order of reading
+	again  time.Duration // after Time, the clocks showed it again; 0 if they did not
 }
 
 // End returns when the request ended.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // errNoRequest means that the server did not get a request, such as for a probe or a timeout.
@@ -17,12 +18,12 @@ func (r *raw) finish(e *Entry, fullURL bool) error {
 	e.Duration, e.Timed, e.WholeSeconds = r.duration, r.timed, r.whole
 	switch {
 	case !r.start.IsZero():
-		e.Time = r.start
+		e.Time = r.once(r.start, e)
 		if d := r.end.Sub(r.start); !r.timed && !r.end.IsZero() && d >= 0 && d <= maxDuration {
 			e.Duration, e.Timed = d, true
 		}
 	case !r.end.IsZero():
-		e.Time = r.end.Add(-r.duration)
+		e.Time = r.once(r.end, e).Add(-r.duration)
 	default:
 		return errors.New("the line has no time")
 	}
@@ -34,6 +35,16 @@ func (r *raw) finish(e *Entry, fullURL bool) error {
 	}
 	e.Status, e.Bytes = r.status, r.bytes
 	return r.what(e, fullURL)
+}
+
+// once returns the first time at which the clocks showed t, if the line did not tell its zone.
+func (r *raw) once(t time.Time, e *Entry) time.Time {
+	if t.Location() != r.loc || r.loc == time.UTC {
+		return t
+	}
+	before, after := twice(t)
+	e.again = before + after
+	return t.Add(-before)
 }
 
 // who finds the client.

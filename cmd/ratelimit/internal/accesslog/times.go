@@ -58,6 +58,9 @@ func parseISO(layout, s string, loc *time.Location) (time.Time, error) {
 	if len(s) >= 19 && s[16:19] == ":60" {
 		s, leap = s[:17]+"59"+s[19:], time.Second
 	}
+	if strings.Contains(layout, "07") {
+		loc = time.UTC // the time has a zone: finish must not take it for a time in loc
+	}
 	t, err := time.ParseInLocation(layout, s, loc)
 	return t.Add(leap), err
 }

@@ -25,6 +25,9 @@ type window struct {
 }
 
 func (w *window) add(e *Entry) {
+	if e.again > 0 && e.Time.Before(w.latest.Add(-max(w.span, e.again/2))) {
+		e.Time = e.Time.Add(e.again)
+	}
 	if e.Time.After(w.latest) {
 		w.latest = e.Time
 	}
