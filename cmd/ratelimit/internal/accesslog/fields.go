@@ -118,7 +118,11 @@ func addHeader(r *raw, name, value string) error {
 	return nil
 }
 
+// setStatus reads a status. HAProxy writes -1 if there was no response.
 func setStatus(r *raw, s string) error {
+	if s == "-1" {
+		return nil
+	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 || n > 999 {
 		return fmt.Errorf("no status: %s", quote(s))

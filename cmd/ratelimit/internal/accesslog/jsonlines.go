@@ -50,7 +50,7 @@ func (t *jsonTree) member(name string, value gjson.Result, r *raw, depth int) er
 	if value.IsObject() {
 		inner := t.inner[name]
 		if inner == nil && t.anywhere {
-			inner = t
+			inner = t.group(name)
 		}
 		if inner == nil || depth == maxNesting {
 			return nil
@@ -58,7 +58,7 @@ func (t *jsonTree) member(name string, value gjson.Result, r *raw, depth int) er
 		return inner.read(value, r, depth+1)
 	}
 	if t.anywhere && t.fields[name] == nil {
-		name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
+		name = snake(name)
 	}
 	if t.fields[name] == nil && t.other == nil {
 		return nil
@@ -72,6 +72,31 @@ func (t *jsonTree) member(name string, value gjson.Result, r *raw, depth int) er
 		return err == nil
 	})
 	return err
+}
+
+func snake(name string) string { return strings.ReplaceAll(strings.ToLower(name), "-", "_") }
+
+// ofClient are the ends of the names of objects whose members the client names, such as the query.
+// A member such as client_ip is not what the server says there.
+var ofClient = []string{
+	"query", "params", "_args", "_form", "postform", "_body", "cookies", "cookie", "trailers", "trailer",
+	"_vars",
+}
+
+// group returns the tree of an inner object: t, or the header of the request, or nil to skip it.
+func (t *jsonTree) group(name string) *jsonTree {
+	name = "_" + snake(name)
+	isLast := func(word string) bool { return strings.HasSuffix(name, word) }
+	switch {
+	case isLast("headers"), isLast("header"):
+		if strings.HasPrefix(name, "_res") { // of the response
+			return nil
+		}
+		return header
+	case slices.ContainsFunc(ofClient, isLast):
+		return nil
+	}
+	return t
 }
 
 // set notes a value that is no object, and no array at the first level.
