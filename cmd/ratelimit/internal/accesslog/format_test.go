@@ -102,6 +102,27 @@ func TestAHostThatIsAnAddressIsNoClient(t *testing.T) {
 	}
 }
 
+// TestNoNameHidesALine has names that clients can send to a server that does not ask for one.
+func TestNoNameHidesALine(t *testing.T) {
+	t.Parallel()
+	for format, rest := range map[string]string{
+		"common": "", "combined": ` "-" "-"`, "%h %l %u %t \"%r\" %>s %b": "",
+		"traefik": ` "-" "-" 5 "r" "s" 7ms`,
+	} {
+		f, err := ParseFormat(format)
+		require.NoError(t, err)
+		for _, user := range []string{
+			"-", "bob", "bob smith", "bob [x", "[", "a [b] c", "a [10/Oct/1999:13:55:36 +0000", "a]", `a\x22`, `a\"`,
+		} {
+			line := "192.0.2.7 - " + user + ` [10/Oct/2000:13:55:36 +0000] "GET /] HTTP/1.1" 200 5` + rest
+			var e Entry
+			require.NoError(t, f.Parse(line, &e), line)
+			assert.Equal(t, strings.TrimPrefix(user, "-"), e.User, line)
+			assert.Equal(t, 2000, e.Time.Year(), line)
+		}
+	}
+}
+
 func TestFormatStrings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ format, line, want string }{

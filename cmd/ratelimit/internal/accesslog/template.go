@@ -18,6 +18,7 @@ type part struct {
 	name   string // of the field, for messages
 	set    setter
 	quoted bool // the field stands in quotes, in which quotes are escaped
+	free   bool // the field is a name that the client sent, and not in quotes
 }
 
 // add adds a field, or fixed text if set is nil.
@@ -54,6 +55,7 @@ func (t *template) compile() error {
 			next = t.parts[i+1].text
 		}
 		p.quoted = strings.HasSuffix(p.text, `"`) && strings.HasPrefix(next, `"`)
+		p.free = !p.quoted && (p.name == "$remote_user" || p.name == "%u")
 	}
 	if fields == 0 {
 		return errors.New("the format has no field: want one such as $remote_addr or %h")
@@ -97,6 +99,9 @@ func (t *template) parse(line string, r *raw) error {
 // end returns where the field of part i ends that begins at pos, or -1.
 func (t *template) end(line string, pos, i int) int {
 	if i+1 < len(t.parts) {
+		if n := t.endOfName(line[pos:], i); n > 0 {
+			return pos + n
+		}
 		n := strings.Index(line[pos:], t.parts[i+1].text)
 		if n < 0 {
 			return -1
@@ -114,6 +119,17 @@ func (t *template) end(line string, pos, i int) int {
 		return pos + n
 	}
 	return len(line)
+}
+
+// endOfName returns where the name of a user ends that rest begins with, or -1 if part i is none. A
+// name may have what stands before the time after it, as in "a [b [10/Oct/2000:13:55:36 -0700]". It
+// has no quotes, so it ends before the last of these before the next quote.
+func (t *template) endOfName(rest string, i int) int {
+	if !t.parts[i].free || i+2 >= len(t.parts) || !strings.HasSuffix(t.parts[i+2].text, `"`) {
+		return -1
+	}
+	end := strings.Index(rest, t.parts[i+2].text)
+	return strings.LastIndex(rest[:max(end, 0)], t.parts[i+1].text)
 }
 
 // escaped reports whether what follows s is escaped by the backslashes at its end.
