@@ -147,8 +147,8 @@ func TestLongLinesAreUnreadable(t *testing.T) {
 func TestErrorsNameTheFile(t *testing.T) {
 	t.Parallel()
 	for want, s := range map[string]Source{
-		"gone: no such file":                 {"gone", func() (io.ReadCloser, error) { return nil, errors.New("no such file") }},
-		"odd: line 3: " + errUnknown.Error(): source("odd", "who\nknows\n"),
+		"gone: no such file":         {"gone", func() (io.ReadCloser, error) { return nil, errors.New("no such file") }},
+		"odd: " + errUnknown.Error(): source("odd", "who\nknows\n"),
 		"a.xz: compressed by xz: want plain text or gzip, so decompress it first":    source("a.xz", "\xfd7zXZ\x00\x00\x04"),
 		"a.zst: compressed by zstd: want plain text or gzip, so decompress it first": source("a.zst", "\x28\xb5\x2f\xfd"),
 		"a.gz: unexpected EOF": source("a.gz", "\x1f\x8b"),

@@ -93,7 +93,7 @@ func (r *Reader) read(s *stream) {
 			b.detect(r.opts.Location)
 			format = b.format
 		}
-		if b.end != nil && b.end != io.EOF {
+		if b.end != nil && b.end != io.EOF && b.end != errUnknown {
 			b.end = fmt.Errorf("line %d: %w", lines.number+1, b.end)
 		}
 		if !r.send(s, b) || b.end != nil {
