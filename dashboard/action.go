@@ -27,10 +27,7 @@ func (p *Page) actionOf(r *http.Request) (a Action, err error) {
 		err = a.readKey(r)
 	case "block":
 		if err = a.readKey(r); err == nil {
-			a.For, err = time.ParseDuration(r.PostFormValue("for"))
-		}
-		if err == nil && (a.For < time.Second || a.For > 365*24*time.Hour) {
-			err = errors.New("the time of a block is from a second to a year")
+			a.For, err = blockTime(r.PostFormValue("for"))
 		}
 	case "mode":
 		a.Mode = ratelimit.Mode(r.PostFormValue("mode"))
@@ -48,6 +45,15 @@ func (p *Page) actionOf(r *http.Request) (a Action, err error) {
 		err = p.checkRule(&a)
 	}
 	return a, err
+}
+
+// blockTime reads how long a block lasts.
+func blockTime(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second || d > 365*24*time.Hour {
+		return 0, errors.New("the time of a block is from a second to a year, such as 24h")
+	}
+	return d, nil
 }
 
 // checkRule returns why the rule of a does not allow it.

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // tokenTime is how long the second step of an action may take.
@@ -111,8 +113,9 @@ func (p *Page) about(a *Action) *confirmation {
 
 // sentence returns the text of an error as a sentence for people.
 func sentence(err error) string {
-	text := clean(err.Error(), 300)
-	return strings.ToUpper(text[:1]) + text[1:] + ". Nothing was done."
+	text := strings.TrimPrefix(clean(err.Error(), 300), "ratelimit: ")
+	first, n := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[n:] + ". Nothing was done."
 }
 
 // token returns a proof that the page has shown a to its user. It is valid until end.

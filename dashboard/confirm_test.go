@@ -118,4 +118,12 @@ var errAny = errors.New("any")
 
 func TestSentence(t *testing.T) {
 	assert.Equal(t, "Any. Nothing was done.", sentence(errAny))
+	assert.Equal(t, "“x” is no address, such as 192.0.2.1 or 2001:db8::1. Nothing was done.",
+		sentence(notAnAddress("x")), "the first character has three bytes")
+	_, err := ratelimit.ParseKey("x")
+	assert.Equal(t, `Key "x": want a kind and text, such as user:alice, addr:192.0.2.1 or tenant:acme. `+
+		"Nothing was done.", sentence(err))
+	_, err = blockTime("long")
+	assert.Equal(t, "The time of a block is from a second to a year, such as 24h. Nothing was done.",
+		sentence(err))
 }
