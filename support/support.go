@@ -36,7 +36,8 @@ func AddrKey(l *ratelimit.Limiter, addr netip.Addr) ratelimit.Key {
 // rules with [ratelimit.ByHeader]. The error says that no request can have such a field.
 func HeaderKey(name, value string) (ratelimit.Key, error) {
 	r := &http.Request{Header: http.Header{}}
-	if strings.Trim(value, " \t") == value && !strings.ContainsFunc(value, isControl) {
+	isToken := (&http.Cookie{Name: name}).Valid() == nil // as the name of a cookie is
+	if isToken && strings.Trim(value, " \t") == value && !strings.ContainsFunc(value, isControl) {
 		r.Header.Set(name, value)
 	}
 	return found(ratelimit.ByHeader(name), r, "header field", name)
@@ -100,7 +101,8 @@ func (s Standing) String() string {
 	default:
 		text = fmt.Sprintf("%d left of %v", d.Remaining, d.Limit)
 		if d.RetryAfter > 0 {
-			text += fmt.Sprintf(", denied for %v", d.RetryAfter.Round(time.Second))
+			up := d.RetryAfter + time.Second - 1
+			text += fmt.Sprintf(", denied for %v", up.Truncate(time.Second))
 		}
 	}
 	return s.Rule + ": " + text

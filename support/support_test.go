@@ -109,8 +109,14 @@ func TestStandingsAsText(t *testing.T) {
 	away := errors.New("connection refused")
 	for want, s := range map[string]support.Standing{
 		"r: 0 left of 5 per hour, denied for 1m30s": {Decision: over},
-		"r: unknown, because the store has failed":  {Decision: ratelimit.Decision{StoreErr: away}},
-		"r: connection refused":                     {Err: away},
+		"r: 0 left of 10 per second, denied for 1s": {
+			Decision: ratelimit.Decision{Limit: ratelimit.Per(10, time.Second), RetryAfter: 1},
+		},
+		"r: 0 left of 1 per second, denied for 2s": {
+			Decision: ratelimit.Decision{Limit: ratelimit.Per(1, time.Second), RetryAfter: 1100 * time.Millisecond},
+		},
+		"r: unknown, because the store has failed": {Decision: ratelimit.Decision{StoreErr: away}},
+		"r: connection refused":                    {Err: away},
 		"r: 3 left of 5 per hour": {Decision: ratelimit.Decision{
 			Limit: ratelimit.Per(5, time.Hour), Remaining: 3, Local: true, StoreErr: away,
 		}},
@@ -146,6 +152,10 @@ func TestKeysOfAClient(t *testing.T) {
 	assert.Equal(t, want, got)
 	_, err = support.HeaderKey("X-Api-Key", "")
 	require.EqualError(t, err, `support: header field "X-Api-Key" with this value: no request can have it`)
+	for _, name := range []string{"", "X Api Key", "X-Api-Key:", "Schlüssel"} {
+		_, err = support.HeaderKey(name, "k-123")
+		require.ErrorContains(t, err, "with this value: no request can have it", name)
+	}
 	_, err = support.CookieKey("a b", "x")
 	require.EqualError(t, err, `support: cookie "a b" with this value: no request can have it`)
 }
