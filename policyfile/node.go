@@ -35,8 +35,8 @@ func load(data []byte) (*yaml.Node, *Mistake) {
 	return loadYAML(data)
 }
 
-// checkText finds bytes that are no text. A line of YAML also ends at U+0085, U+2028 and U+2029, but
-// a line of most editors does not, so what looks like a comment could be a field.
+// checkText finds bytes that are no text. A line of YAML also ends at U+0085, U+2028 and U+2029. A
+// line of most editors does not, so what looks like a comment could be a field.
 func checkText(data []byte) *Mistake {
 	line, column := 1, 1
 	for len(data) > 0 {

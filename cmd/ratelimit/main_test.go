@@ -81,6 +81,9 @@ func TestREADME(t *testing.T) {
 func TestExitStatus(t *testing.T) {
 	t.Parallel()
 	policy, log := data("policy.yaml"), data("shop.log")
+	mistakes := func(n int) string {
+		return writeFile(t, "mistakes.yaml", "version: 1\nrules: ["+strings.Repeat("1,", n)+"]")
+	}
 	for _, c := range []struct {
 		args   []string
 		status int
@@ -94,8 +97,8 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"check", policy, data("old.yaml")}, 0, "old.yaml: ok"},
 		{[]string{"check", policy, data("bad.yaml")}, 1, "rules[0].limits"},
 		{[]string{"check", data("gone.yaml")}, 1, "no such file"},
-		{[]string{"check", writeFile(t, "100.yaml", "version: 1\nrules: ["+strings.Repeat("1,", 100)+"]")}, 1, "\n100 mistakes\n"},
-		{[]string{"check", writeFile(t, "101.yaml", "version: 1\nrules: ["+strings.Repeat("1,", 101)+"]")}, 1, "\nmore than 100 mistakes\n"},
+		{[]string{"check", mistakes(100)}, 1, "\n100 mistakes\n"},
+		{[]string{"check", mistakes(101)}, 1, "\nmore than 100 mistakes\n"},
 		{[]string{"explain", policy}, 2, "want a policy file and a request"},
 		{[]string{"explain", policy, "GET /", "-from", "me"}, 2, `-from "me"`},
 		{[]string{"explain", policy, "GET /", "-header", "x"}, 2, `want "Name: value"`},
