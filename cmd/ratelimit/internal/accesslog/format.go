@@ -58,9 +58,10 @@ const (
 	common   = `$remote_addr $ident $remote_user [$time_local] "$request" $status $body_bytes_sent`
 	agent    = ` "$http_referer" "$http_user_agent"`
 	combined = common + agent
-	traefik  = `$remote_addr $ident $remote_user [$start_local] "$request" $status $body_bytes_sent` + agent +
-		` $number "$router" "$server" ${request_time_ms}ms`
-	envoy = `[$start_iso8601] "$request" $status $flags $received $body_bytes_sent ` +
+
+	traefikHead = `$remote_addr $ident $remote_user [$start_local] "$request" $status $body_bytes_sent`
+	traefik     = traefikHead + agent + ` $number "$router" "$server" ${request_time_ms}ms`
+	envoy       = `[$start_iso8601] "$request" $status $flags $received $body_bytes_sent ` +
 		`$request_time_ms $up "$http_x_forwarded_for" "$http_user_agent" "$id" "$http_host" "$upstream_host"`
 	alb = `$type $time_iso8601 $elb $client_port $target $t1 $t2 $t3 $status $target_status $received ` +
 		`$body_bytes_sent "$request" "$http_user_agent" $cipher $protocol $group "$trace" "$domain" ` +
@@ -76,12 +77,12 @@ var formats = []*Format{
 	{name: "envoy-json", parse: envoyTree.parse, fits: envoyTree.fits},
 	{name: "slog", parse: slogTree.parse, fits: slogTree.fits},
 	{name: "nginx-json", parse: nginxTree.parse},
-	{name: "traefik", parse: fixed(traefik, false)},
+	{name: "traefik", parse: traefikText()},
 	{name: "combined", parse: fixed(combined, true), fits: withoutHost},
 	{name: "vhost-combined", parse: fixed(`$host `+combined, true)},
 	{name: "common", parse: fixed(common, true), fits: withoutHost},
 	{name: "vhost-common", parse: fixed(`$host `+common, true)},
-	{name: "envoy", parse: fixed(envoy, true)},
+	{name: "envoy", parse: envoyText()},
 	{name: "alb", parse: fixed(alb, true), fullURL: true},
 	{name: "haproxy", parse: afterSyslog(fixed(haproxy, true))},
 	w3c,
@@ -98,12 +99,17 @@ func withoutHost(line string) bool {
 
 // fixed returns the parser of a format of this file.
 func fixed(format string, open bool) func(string, *raw) error {
+	t := mustCompile(format)
+	t.open = open
+	return t.parse
+}
+
+func mustCompile(format string) *template {
 	t, err := compileNginx(format)
 	if err != nil {
 		panic("accesslog: " + format + ": " + err.Error())
 	}
-	t.open = open
-	return t.parse
+	return t
 }
 
 // afterSyslog reads over the header of syslog, such as

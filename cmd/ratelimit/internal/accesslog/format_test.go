@@ -123,6 +123,36 @@ func TestNoNameHidesALine(t *testing.T) {
 	}
 }
 
+// TestNoQuoteMovesAValue has fields of clients of servers that do not escape quotes.
+func TestNoQuoteMovesAValue(t *testing.T) {
+	t.Parallel()
+	f, err := ParseFormat("envoy")
+	require.NoError(t, err)
+	line := func(forwarded, agent string) string {
+		return `[2026-11-20T10:00:01.5Z] "GET / HTTP/1.1" 200 - 0 5 20 10 "` + forwarded + `" "` + agent +
+			`" "id" "example.com" "10.0.0.1:80"`
+	}
+	var e Entry
+	require.NoError(t, f.Parse(line("9.9.9.9,192.0.2.7", "curl"), &e))
+	assert.Equal(t, "192.0.2.7", e.Client.String())
+	require.NoError(t, f.Parse(line("192.0.2.7", `a\`), &e), "a backslash escapes nothing")
+	for _, moved := range []string{line(`9.9.9.9" "x,192.0.2.7`, "curl"), line("192.0.2.7", `a" "b`), line("192.0.2.7", `a"`)} {
+		assert.ErrorContains(t, f.Parse(moved, &e), "quotes: want 12", moved)
+	}
+
+	f, err = ParseFormat("traefik")
+	require.NoError(t, err)
+	for _, agent := range []string{"curl", `a\`, `a"`, `foo " bar`, `a" "b`, `a" 5 "r" "s" 9ms`, `a" 5 "r" "s" 9ms "`} {
+		line := `192.0.2.7 - - [20/Nov/2026:10:00:01 +0000] "GET / HTTP/1.1" 200 5 "-" "` + agent + `" 5 "router" "http://10.0.0.1" 7ms`
+		var e Entry
+		require.NoError(t, f.Parse(line, &e), line)
+		assert.Equal(t, 7*time.Millisecond, e.Duration, line)
+		assert.Equal(t, 200, e.Status, line)
+	}
+	assert.ErrorContains(t, f.Parse(`192.0.2.7 - - [20/Nov/2026:10:00:01 +0000] "GET / HTTP/1.1" 200 5 `+
+		strings.Repeat(`"x" `, 6), &e), `want "ms" at the end`)
+}
+
 func TestFormatStrings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ format, line, want string }{
