@@ -111,15 +111,17 @@ func (t *w3cTable) parse(line string, r *raw) (err error) {
 	if t.err != nil {
 		return t.err
 	}
-	separator := byte(' ')
-	if strings.IndexByte(line, '\t') >= 0 {
-		separator = '\t'
+	separator, tabs, spaces := byte(' '), strings.Count(line, "\t"), strings.Count(line, " ")
+	if tabs > spaces {
+		separator, spaces = '\t', tabs
 	}
+	// IIS does not escape quotes, so those of a client must not hold values together.
+	simple := spaces+1 == len(t.columns)
 	var date, clock string
 	n := 0
 	for rest, more := line, true; more; n++ {
 		var value string
-		if value, rest, more = cutValue(rest, separator); n >= len(t.columns) {
+		if value, rest, more = cutValue(rest, separator, simple); n >= len(t.columns) {
 			continue
 		}
 		switch set := t.columns[n]; {
@@ -145,10 +147,17 @@ func (t *w3cTable) parse(line string, r *raw) (err error) {
 }
 
 // cutValue cuts the first value off a line. A value in quotes, in which "" is a quote, may contain
-// the separator.
-func cutValue(line string, separator byte) (value, rest string, more bool) {
+// the separator, except in a simple line.
+func cutValue(line string, separator byte, simple bool) (value, rest string, more bool) {
 	if !strings.HasPrefix(line, `"`) {
 		return cutByte(line, separator)
+	}
+	if simple {
+		value, rest, more = cutByte(line, separator)
+		if inner, ok := strings.CutSuffix(value[1:], `"`); ok {
+			value = strings.ReplaceAll(inner, `""`, `"`)
+		}
+		return value, rest, more
 	}
 	for i := 1; i < len(line); i++ {
 		switch {

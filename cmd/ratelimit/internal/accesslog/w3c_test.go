@@ -52,6 +52,27 @@ func TestCloudFrontIsReadThoughItsFieldsAreSeparatedOtherwise(t *testing.T) {
 	assert.Equal(t, io.EOF, err)
 }
 
+// TestNoQuoteHoldsValuesTogether has header fields that clients of IIS can send.
+func TestNoQuoteHoldsValuesTogether(t *testing.T) {
+	t.Parallel()
+	f, err := ParseFormat("#Fields: date time c-ip cs-method cs-uri-stem cs(User-Agent) cs(Referer) sc-status")
+	require.NoError(t, err)
+	for values, want := range map[string][2]string{
+		`curl/8 -`:    {"curl/8", ""},
+		`"a b"`:       {`"a`, `b"`}, // two values
+		`"a -`:        {`"a`, ""},
+		`"a" "b""c"`:  {"a", `b"c`},
+		`"a b" "c d"`: {"a b", "c d"}, // Tomcat
+		`" "`:         {`"`, `"`},
+		"a\tb c":      {"a\tb", "c"},
+	} {
+		var e Entry
+		require.NoError(t, f.Parse("2026-11-20 00:00:00 192.0.2.7 GET / "+values+" 200", &e), values)
+		assert.Equal(t, want, [2]string{e.Header.Get("User-Agent"), e.Header.Get("Referer")}, values)
+		assert.Equal(t, 200, e.Status, values)
+	}
+}
+
 func TestUnreadableW3CLinesSayWhy(t *testing.T) {
 	t.Parallel()
 	const fields = "#Fields: date time c-ip cs-method cs-uri-stem"
