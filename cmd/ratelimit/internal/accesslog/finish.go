@@ -27,7 +27,7 @@ func (r *raw) finish(e *Entry, fullURL bool) error {
 	default:
 		return errors.New("the line has no time")
 	}
-	if y := e.Time.Year(); y < 1970 || y > 9999 {
+	if y := e.Time.Year(); y < 1970 || y > 2261 { // the nanoseconds have 63 bits
 		return fmt.Errorf("the time is in the year %d", y)
 	}
 	if err := r.who(e); err != nil {

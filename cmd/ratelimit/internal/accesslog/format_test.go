@@ -224,6 +224,8 @@ func TestUnreadableLinesSayWhy(t *testing.T) {
 		`192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] "G(T / HTTP/1.1"` + end:             "no HTTP request",
 		`host.example - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1"` + end:          `the client is no address: "host.example"`,
 		`192.0.2.7 - - [32/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1"` + end:             "no time",
+		`192.0.2.7 - - [10/Oct/2262:13:55:36 +0000] "GET / HTTP/1.1"` + end:             "the time is in the year 2262",
+		`192.0.2.7 - - [10/Oct/1969:13:55:36 +0000] "GET / HTTP/1.1"` + end:             "the time is in the year 1969",
 		`192.0.2.7 - - [10/Foo/2000:13:55:36 +0000] "GET / HTTP/1.1"` + end:             "no time",
 		`192.0.2.7 - - [10/Oct/2000:13:55:36 +9999] "GET / HTTP/1.1"` + end:             "no time: zone",
 		`192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" many 0 "-" "-"`:    "no status",
