@@ -206,12 +206,16 @@ decorators:
 
 func TestReplayPrintsJSON(t *testing.T) {
 	t.Parallel()
+	empty, errs, status := command(t, "", "replay", writeFile(t, "p.yaml", "version: 1"), "-", "-json")
+	require.Zero(t, status, errs)
+	assert.NotContains(t, empty, "null", "an empty list is a list")
 	log, err := os.ReadFile(data("shop.log"))
 	require.NoError(t, err)
 	svg := filepath.Join(t.TempDir(), "x.svg")
 	out, errs, status := command(t, string(log), "replay", data("policy.yaml"), "-", "-json", "-svg", svg,
 		"-against", data("old.yaml"), "-max-denied-clients", "50%")
 	require.Zero(t, status, errs)
+	assert.NotRegexp(t, `"[A-Z][A-Za-z]*":`, out, "no name is a name in Go")
 	var r report.Report
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
 	assert.EqualValues(t, 479, r.Requests)

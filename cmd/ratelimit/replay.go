@@ -102,7 +102,7 @@ func (f *replayFlags) replay(std *streams, policy string, logs []string) (*repor
 		return nil, err
 	}
 	r := c.Report(stats, now.Applied(), f.top)
-	r.Blocks, r.Notes = now.Blocks(), append(notes, now.Notes()...)
+	r.Blocks, r.Notes = now.Blocks(), append(append([]string{}, notes...), now.Notes()...)
 	return r, nil
 }
 

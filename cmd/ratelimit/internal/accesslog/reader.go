@@ -39,10 +39,10 @@ type Stats struct {
 
 // A BadLine is a line that cannot be read. Its texts are safe to print.
 type BadLine struct {
-	File   string
-	Number int64
-	Reason string
-	Text   string // the beginning of the line
+	File   string `json:"file"`
+	Number int64  `json:"line"`
+	Reason string `json:"reason"`
+	Text   string `json:"text"` // the beginning of the line
 }
 
 const maxBadLines = 10 // that are kept

@@ -45,9 +45,11 @@ func NewCollector(policy, against string) *Collector {
 		rules: map[string]*Rule{}, clients: map[ratelimit.Key]*client{},
 		changes: map[string]*Change{},
 	}
-	c.report.Policy = plain.Text(policy, 200)
+	c.report = Report{ // JSON has [] for an empty list, and null for nil
+		Policy: plain.Text(policy, 200), Rules: []Rule{}, Notes: []string{}, Time: Timeline{Slots: []Slot{}},
+	}
 	if against != "" {
-		c.against = &Against{Policy: plain.Text(against, 200)}
+		c.against = &Against{Policy: plain.Text(against, 200), Rules: []Change{}}
 	}
 	return c
 }
@@ -168,7 +170,7 @@ func (c *Collector) Report(log accesslog.Stats, applied map[string]int64, top in
 	}
 	r.Log = Log{
 		Lines: log.Lines, Unreadable: log.Unreadable, Late: log.Late, WholeSeconds: log.WholeSeconds,
-		Timed: log.Timed, First: slices.Clip(log.First),
+		Timed: log.Timed, Formats: []string{}, First: append([]accesslog.BadLine{}, log.First...),
 	}
 	for _, f := range log.Formats {
 		r.Log.Formats = append(r.Log.Formats, plain.Text(f, 200))

@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -68,6 +69,9 @@ func TestAnEmptyReportIsPrinted(t *testing.T) {
 	require.NoError(t, r.WriteText(&b))
 	require.NoError(t, r.WriteSVG(&b))
 	assert.Contains(t, b.String(), "No requests.")
+	asJSON, err := json.Marshal(r)
+	require.NoError(t, err)
+	assert.NotContains(t, string(asJSON), "null")
 	assert.False(t, r.Check(1), "nothing is known")
 	b.Reset()
 	require.NoError(t, r.WriteText(&b))
