@@ -10,7 +10,7 @@ import (
 // looks like more values, and a line has more quotes than its format.
 
 // envoyText reads the text of Envoy. The address of the client stands in a field that the client
-// begins. If there are more quotes, nobody knows where that field ends.
+// begins. If there are more quotes, the end of that field is not known.
 func envoyText() func(string, *raw) error {
 	t := withoutEscapes(envoy)
 	t.open = true

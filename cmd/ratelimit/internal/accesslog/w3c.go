@@ -115,7 +115,7 @@ func (t *w3cTable) parse(line string, r *raw) (err error) {
 	if tabs > spaces {
 		separator, spaces = '\t', tabs
 	}
-	// IIS does not escape quotes, so those of a client must not hold values together.
+	// IIS does not escape quotes, so a quote of a client must not hold values together.
 	simple := spaces+1 == len(t.columns)
 	var date, clock string
 	n := 0
