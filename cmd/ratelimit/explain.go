@@ -85,6 +85,11 @@ func explain(std *streams, file *policyfile.File, entry *accesslog.Entry) error 
 	}
 	fmt.Fprintf(std.out, "%s %s, client %s\n",
 		r.Method, plain.Text(r.RequestURI, 200), plain.Text(client, 100))
+	defer func() {
+		for _, note := range unknownNotes(file) {
+			fmt.Fprintln(std.out, note)
+		}
+	}()
 	applied, err := serveOnce(std, cfg, r)
 	if applied == nil || err != nil {
 		return err

@@ -182,21 +182,23 @@ decorators:
   slow: {rules: [{name: slow, limits: 1 per second}], routes: ["/slow/"]}
 `)
 	for want, args := range map[string][]string{
-		"the client is allowed":              {"GET /", "-from", "192.0.2.1"},
-		"it gets status 403":                 {"GET /", "-from", "10.0.0.1", "-header", "X-Forwarded-For: 192.0.2.2"},
-		"client addr:198.51.100.1":           {"GET /", "-from", "10.0.0.1", "-header", "X-Forwarded-For: 198.51.100.1"},
-		"the request is exempt":              {"GET /health", "-from", "192.0.2.3"},
-		"at most 4 requests of a key":        {"/", "-from", "192.0.2.3"},
-		"holds requests for up to 2s":        {"/", "-from", "192.0.2.3"},
-		"5 per minute for user:bob":          {"GET /", "-from", "192.0.2.3", "-user", "bob"},
-		"7 per minute for tenant:bob":        {"GET /", "-from", "192.0.2.3", "-user", "bob", "-key", "tenant=user"},
-		"7 per minute for header:":           {"GET /", "-from", "192.0.2.3", "-header", "X-T: a", "-key", "tenant=header:X-T"},
-		"3 per minute for addr:192.0.2.3":    {"POST /pay?a=b", "-from", "192.0.2.3"},
-		"violations reach 10 per hour":       {"POST /pay", "-from", "192.0.2.3"},
-		"login login protects this route":    {"POST /login", "-from", "192.0.2.3"},
-		"decorator slow: rule slow, 1 per s": {"GET /slow/a", "-from", "192.0.2.3"},
-		"2 per minute for addr:192.0.2.3":    {"GET /", "-from", "192.0.2.3", "-header", "host: api.example"},
-		"2 per minute for addr:192.0.2.4":    {"GET /", "-from", "192.0.2.4", "-host", "api.example"},
+		"the client is allowed":               {"GET /", "-from", "192.0.2.1"},
+		"it gets status 403":                  {"GET /", "-from", "10.0.0.1", "-header", "X-Forwarded-For: 192.0.2.2"},
+		"client addr:198.51.100.1":            {"GET /", "-from", "10.0.0.1", "-header", "X-Forwarded-For: 198.51.100.1"},
+		"the request is exempt":               {"GET /health", "-from", "192.0.2.3"},
+		"at most 4 requests of a key":         {"/", "-from", "192.0.2.3"},
+		"holds requests for up to 2s":         {"/", "-from", "192.0.2.3"},
+		"5 per minute for user:bob":           {"GET /", "-from", "192.0.2.3", "-user", "bob"},
+		"7 per minute for tenant:bob":         {"GET /", "-from", "192.0.2.3", "-user", "bob", "-key", "tenant=user"},
+		"7 per minute for header:":            {"GET /", "-from", "192.0.2.3", "-header", "X-T: a", "-key", "tenant=header:X-T"},
+		"3 per minute for addr:192.0.2.3":     {"POST /pay?a=b", "-from", "192.0.2.3"},
+		"violations reach 10 per hour":        {"POST /pay", "-from", "192.0.2.3"},
+		"login login protects this route":     {"POST /login", "-from", "192.0.2.3"},
+		"decorator slow: rule slow, 1 per s":  {"GET /slow/a", "-from", "192.0.2.3"},
+		"2 per minute for addr:192.0.2.3":     {"GET /", "-from", "192.0.2.3", "-header", "host: api.example"},
+		"a function of the program: key tena": {"GET /", "-from", "192.0.2.4"},
+		"key tenant. It is not known here.\n": {"GET /", "-from", "10.0.0.1", "-header", "X-Forwarded-For: 192.0.2.2"},
+		"2 per minute for addr:192.0.2.4":     {"GET /", "-from", "192.0.2.4", "-host", "api.example"},
 	} {
 		out, errs, status := command(t, "", append([]string{"explain", policy}, args...)...)
 		assert.Zero(t, status, errs)

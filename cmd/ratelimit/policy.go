@@ -90,13 +90,19 @@ func replayPolicy(file *policyfile.File) replay.Policy {
 	return p
 }
 
-// policyNotes returns what a replay of file leaves out.
-func policyNotes(file *policyfile.File) []string {
+// unknownNotes returns what a decision under file lacks here.
+func unknownNotes(file *policyfile.File) []string {
 	var notes []string
 	for _, name := range file.Unknown() {
 		notes = append(notes,
 			plain.Text("The policy names a function of the program: "+name+". It is not known here.", 300))
 	}
+	return notes
+}
+
+// policyNotes returns what a replay of file leaves out.
+func policyNotes(file *policyfile.File) []string {
+	notes := unknownNotes(file)
 	if _, ok := file.Shedder(); ok {
 		notes = append(notes,
 			"The shedder of the policy is not replayed: it depends on the load of the service.")
