@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"iter"
@@ -74,7 +75,12 @@ func requestEntry(text, from string) (*accesslog.Entry, error) {
 
 // explain prints the rules that apply to a request, in their order.
 func explain(std *streams, file *policyfile.File, entry *accesslog.Entry) error {
-	cfg, r := file.Config(), replay.Request(entry)
+	cfg, r, notes := file.Config(), replay.Request(entry), unknownNotes(file)
+	cfg.Hooks.Error = func(_ context.Context, err error) {
+		if text := plain.Text(err.Error(), 500); !slices.Contains(notes, text) {
+			notes = append(notes, text)
+		}
+	}
 	limiter, err := ratelimit.New(cfg)
 	if err != nil {
 		return err
@@ -86,7 +92,7 @@ func explain(std *streams, file *policyfile.File, entry *accesslog.Entry) error 
 	fmt.Fprintf(std.out, "%s %s, client %s\n",
 		r.Method, plain.Text(r.RequestURI, 200), plain.Text(client, 100))
 	defer func() {
-		for _, note := range unknownNotes(file) {
+		for _, note := range notes {
 			fmt.Fprintln(std.out, note)
 		}
 	}()

@@ -206,6 +206,15 @@ decorators:
 	}
 }
 
+func TestExplainTellsWhatTheLimiterReports(t *testing.T) {
+	t.Parallel()
+	policy := writeFile(t, "p.yaml", "version: 1\nrules: [{name: a, limits: 1 per hour, key: pattern}]\n")
+	out, errs, status := command(t, "", "explain", policy, "GET /", "-header", "X-Forwarded-For: 192.0.2.9")
+	require.Zero(t, status, errs)
+	assert.Equal(t, 1, strings.Count(out, "X-Forwarded-For is present, but Config.ClientIP trusts no proxy"), out)
+	assert.Equal(t, 1, strings.Count(out, `rule "a": ByPattern: no http.ServeMux has matched`), out)
+}
+
 func TestReplayPrintsJSON(t *testing.T) {
 	t.Parallel()
 	empty, errs, status := command(t, "", "replay", writeFile(t, "p.yaml", "version: 1"), "-", "-json")
