@@ -123,6 +123,21 @@ func TestNoNameHidesALine(t *testing.T) {
 	}
 }
 
+// TestNoBackslashHidesALine has lines of a server that escapes nothing, such as morgan.
+func TestNoBackslashHidesALine(t *testing.T) {
+	t.Parallel()
+	f, err := ParseFormat("combined")
+	require.NoError(t, err)
+	for fields, agent := range map[string]string{
+		`"-" "a\"`: `a\`, `"r\" "a"`: "a", `"r\" "a\"`: `a\`, `"-" "a\\\"`: `a\\`, `"-" "a\" b"`: `a" b`,
+	} {
+		var e Entry
+		require.NoError(t, f.Parse(`192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 401 5 `+fields, &e), fields)
+		assert.Equal(t, 401, e.Status, fields)
+		assert.Equal(t, agent, e.Header.Get("User-Agent"), fields)
+	}
+}
+
 // TestNoQuoteMovesAValue has fields of clients of servers that do not escape quotes.
 func TestNoQuoteMovesAValue(t *testing.T) {
 	t.Parallel()

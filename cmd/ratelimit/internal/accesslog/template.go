@@ -109,7 +109,7 @@ func (t *template) end(line string, pos, i int) int {
 		for t.parts[i].quoted && escaped(line[pos:pos+n]) {
 			more := strings.Index(line[pos+n+1:], t.parts[i+1].text)
 			if more < 0 {
-				return -1
+				break // the server does not escape: a value that ends in a backslash
 			}
 			n += 1 + more
 		}
