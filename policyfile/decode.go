@@ -15,6 +15,7 @@ type decoder struct {
 	places
 	mistakes Mistakes
 	fields   map[reflect.Type]map[string]structField
+	lines    []string // of the file
 }
 
 // places are the nodes of the fields of a file.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -26,6 +27,7 @@ func Parse(data []byte, options Options) (*File, error) {
 	}
 	d := decoder{places: places{values: map[string]*yaml.Node{}}}
 	d.failed, d.within = map[string]bool{}, map[string]bool{}
+	d.lines = strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n")
 	d.fields = map[reflect.Type]map[string]structField{}
 	spec := new(file)
 	if d.value("", top, reflect.ValueOf(spec).Elem()); top.Kind == yaml.MappingNode && !d.isFull() {

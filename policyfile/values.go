@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -61,23 +62,32 @@ func (d *decoder) limits(field string, n *yaml.Node) ratelimit.Limits {
 		if mistake.Suggestion != "" {
 			reason += ": " + mistake.Suggestion
 		}
-		d.addf(within(n, mistake.Offset), field, "%s: %s", cut(n.Value), reason)
+		d.addf(d.inside(n, mistake.Offset), field, "%s: %s", cut(n.Value), reason)
 	case err != nil:
 		d.addf(n, field, "%v", err)
 	}
 	return ls
 }
 
-// within returns the place of the byte at offset of the text of n, if that is on the line of n.
-func within(n *yaml.Node, offset int) *yaml.Node {
-	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
-	switch {
-	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0, strings.ContainsAny(n.Value, "\n\\\"'"):
+// inside returns the place of the byte at offset of the text of n, or n if the text does not stand in
+// one line as it is, because it is folded or has escapes.
+func (d *decoder) inside(n *yaml.Node, offset int) *yaml.Node {
+	if n.Line > len(d.lines) {
 		return n
-	case n.Style&quoted != 0:
-		offset++
 	}
-	return &yaml.Node{Line: n.Line, Column: n.Column + min(offset, len(n.Value)+1)}
+	column, rest := n.Column, d.lines[n.Line-1]
+	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+		column++
+	}
+	for range column - 1 {
+		_, size := utf8.DecodeRuneInString(rest)
+		rest = rest[size:]
+	}
+	if !strings.HasPrefix(rest, n.Value) {
+		return n
+	}
+	column += utf8.RuneCountInString(n.Value[:min(offset, len(n.Value))])
+	return &yaml.Node{Line: n.Line, Column: column}
 }
 
 // limit is one limit.
