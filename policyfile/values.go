@@ -69,10 +69,13 @@ func (d *decoder) limits(field string, n *yaml.Node) ratelimit.Limits {
 	return ls
 }
 
+// maxColumn bounds the work for each mistake. A file may be one line.
+const maxColumn = 100_000
+
 // inside returns the place of the byte at offset of the text of n, or n if the text does not stand in
 // one line as it is, because it is folded or has escapes.
 func (d *decoder) inside(n *yaml.Node, offset int) *yaml.Node {
-	if n.Line > len(d.lines) {
+	if n.Line > len(d.lines) || n.Column > maxColumn {
 		return n
 	}
 	column, rest := n.Column, d.lines[n.Line-1]
