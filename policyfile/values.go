@@ -72,8 +72,8 @@ func (d *decoder) limits(field string, n *yaml.Node) ratelimit.Limits {
 // maxColumn bounds the work for each mistake. A file may be one line.
 const maxColumn = 100_000
 
-// inside returns the place of the byte at offset of the text of n, or n if the text does not stand in
-// one line as it is, because it is folded or has escapes.
+// inside returns the place of the byte at offset of the text of n. If the text does not stand in
+// one line as it is, because it is folded or has escapes, inside returns n.
 func (d *decoder) inside(n *yaml.Node, offset int) *yaml.Node {
 	if n.Line > len(d.lines) || n.Column > maxColumn {
 		return n
