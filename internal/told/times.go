@@ -53,9 +53,10 @@ func (r *reader) after(sec float64) time.Duration {
 	return r.at(time.Unix(whole, int64((sec-float64(whole))*1e9)))
 }
 
-// at returns the wait until an instant of the server's clock, from 0 to Never.
+// at returns the wait until an instant of the server's clock, from 0 to Never. Sub has a lower
+// bound, so nothing may be subtracted from its result.
 func (r *reader) at(t time.Time) time.Duration {
-	return min(max(t.Sub(r.now)-r.skew, 0), Never)
+	return min(max(t.Sub(r.now), 0), Never)
 }
 
 // seconds returns n seconds, at most Never. It does not round down.

@@ -60,7 +60,7 @@ type Quota struct {
 // Read returns what h tells. It is the header of a response that was received at now. The request
 // was sent at most a few seconds before.
 func Read(h http.Header, now time.Time) Answer {
-	r := reader{header: h, now: now, skew: skew(h, now)}
+	r := reader{header: h, now: serverTime(h, now)}
 	r.retryAfter()
 	switch strings.ToLower(h.Get("X-Should-Retry")) {
 	case "true":
@@ -84,8 +84,7 @@ type reader struct {
 	Answer
 
 	header http.Header
-	now    time.Time
-	skew   time.Duration // what the clock of the server is ahead
+	now    time.Time // by the clock of the server
 }
 
 // field returns all lines of a field as one, or "" if the field is missing or too long. The name
@@ -123,16 +122,16 @@ func (r *reader) add(q Quota) {
 
 var errRange = errors.New("a number that is negative or too large")
 
-// skew returns how far the clock of the server is ahead of the local clock, by the Date field. It
-// is zero if the clocks may be equal: the Date is cut to seconds, and some time has passed.
-func skew(h http.Header, now time.Time) time.Duration {
+// serverTime returns now by the clock of the server, which the Date field tells. It is now by the
+// local clock if the clocks may be equal: the Date is cut to seconds, and some time has passed.
+func serverTime(h http.Header, now time.Time) time.Time {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
-		return 0
+		return now
 	}
 	ahead := date.Sub(now)
 	if ahead > -3*time.Second && ahead <= 50*time.Millisecond {
-		return 0
+		return now
 	}
-	return ahead
+	return date
 }

@@ -52,6 +52,14 @@ func TestRetryAfter(t *testing.T) {
 			header("Retry-After", "Fri, 27 Nov 2026 11:00:10 GMT", "Date", "Fri, 27 Nov 2026 11:00:00 GMT"), 10 * time.Second, true,
 		},
 		{
+			"year 1 of a clock that is ahead",
+			header("Retry-After", "Mon, 01 Jan 0001 00:00:00 GMT", "Date", "Fri, 27 Nov 2026 13:00:00 GMT"), 0, true,
+		},
+		{
+			"a clock that has never been set",
+			header("Retry-After", "Mon, 01 Jan 0001 00:00:10 GMT", "Date", "Mon, 01 Jan 0001 00:00:00 GMT"), 10 * time.Second, true,
+		},
+		{
 			"date of the same clock",
 			header("Retry-After", "Fri, 27 Nov 2026 12:00:10 GMT", "Date", "Fri, 27 Nov 2026 12:00:00 GMT"), 9500 * time.Millisecond, true,
 		},
