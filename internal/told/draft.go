@@ -99,8 +99,11 @@ func (r *reader) unnamed(form string, q Quota) {
 }
 
 // policies returns the members of RateLimit-Policy, in any version. In versions 3 to 6 they may be
-// in RateLimit-Limit too.
+// in RateLimit-Limit too. It reads them once, so a mistake is reported once.
 func (r *reader) policies() []item {
+	if r.read {
+		return r.known
+	}
 	members, err := parseList(r.field(policyField))
 	if err != nil {
 		r.mistake(policyField, err)
@@ -108,6 +111,7 @@ func (r *reader) policies() []item {
 	if more, err := parseList(r.field("Ratelimit-Limit")); err == nil && len(more) > 1 {
 		members = append(members, more[1:]...)
 	}
+	r.known, r.read = members, true
 	return members
 }
 

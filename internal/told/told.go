@@ -85,6 +85,8 @@ type reader struct {
 
 	header http.Header
 	now    time.Time // by the clock of the server
+	known  []item    // see policies
+	read   bool      // known is
 }
 
 // field returns all lines of a field as one, or "" if the field is missing or too long. The name

@@ -236,4 +236,7 @@ func TestMistakes(t *testing.T) {
 	for _, err := range got.Mistakes {
 		assert.Less(t, len(err.Error()), 100)
 	}
+	got = Read(header("RateLimit-Policy", "(", "X-RateLimit-Remaining", "1", "RateLimit-Remaining", "1",
+		"X-RateLimit-Remaining-Tokens", "1"), now)
+	assert.Len(t, got.Mistakes, 1, "the policies of three quotas are one field")
 }
