@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,10 +10,10 @@ import (
 )
 
 const (
-	// maxDiscard bounds the bytes of a response that are read to keep its connection.
-	maxDiscard = 4 << 10
-	// maxDrain bounds the time for it.
-	maxDrain = 100 * time.Millisecond
+	// maxKept bounds the bytes of a response that are kept while its request is sent again.
+	maxKept = 4 << 10
+	// maxRead bounds the time to read them.
+	maxRead = 100 * time.Millisecond
 )
 
 // again reports whether to send the request again after this response.
@@ -91,15 +92,42 @@ func (c *call) backOff(a answer, attempt int) error {
 	}
 }
 
-// discard reads the rest of a short response, so that its connection can be used again. A server
-// that does not send the rest loses the connection instead.
-func discard(resp *http.Response) {
-	closeBody := sync.OnceFunc(func() { _ = resp.Body.Close() })
-	defer closeBody()
-	if resp.ContentLength > maxDiscard {
+// keep reads a short response into memory, so that its connection can be used again, and RoundTrip
+// can still return it. A server that sends more, or does not send the rest, loses the connection
+// instead.
+func keep(resp *http.Response) {
+	body := resp.Body
+	if body == nil { // http.Client allows it too
 		return
 	}
-	timer := time.AfterFunc(maxDrain, closeBody) // ends a Read that waits
+	closeBody := sync.OnceFunc(func() { _ = body.Close() })
+	defer closeBody()
+	timer := time.AfterFunc(maxRead, closeBody) // ends a Read that waits
 	defer timer.Stop()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxDiscard)
+	text, err := io.ReadAll(io.LimitReader(body, maxKept+1))
+	resp.Body = &kept{text, err != nil || len(text) > maxKept}
 }
+
+var errCut = errors.New("outbound: response cut, because its request was to be sent again")
+
+// kept is the body of a response, or its beginning.
+type kept struct {
+	text []byte
+	cut  bool
+}
+
+// Read implements io.Reader.
+func (k *kept) Read(p []byte) (int, error) {
+	if len(k.text) == 0 {
+		if k.cut {
+			return 0, errCut
+		}
+		return 0, io.EOF
+	}
+	n := copy(p, k.text)
+	k.text = k.text[n:]
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (k *kept) Close() error { return nil }

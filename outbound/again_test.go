@@ -141,6 +141,63 @@ func TestBodiesAreClosed(t *testing.T) {
 	})
 }
 
+// If a request cannot be sent again after all, RoundTrip returns the response that denied it, and
+// no error that says that it was not sent. A response that is too long to be kept is cut.
+func TestResponseIsKept(t *testing.T) {
+	for name, tc := range map[string]struct {
+		sent, want int
+		err        string
+	}{
+		"short": {4096, 4096, ""},
+		"long":  {5000, 4097, "outbound: response cut, because its request was to be sent again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				base := roundTripper(func(r *http.Request) (*http.Response, error) {
+					n++
+					return &http.Response{
+						StatusCode: 503, Header: http.Header{"Retry-After": {"1"}}, Request: r,
+						Body: io.NopCloser(strings.NewReader(strings.Repeat("x", tc.sent))),
+					}, nil
+				})
+				tr := newTransport(t, outbound.Config{Base: base, Rules: []outbound.Rule{
+					{Limiter: newBudgets(t, "own", "1 per hour"), Budget: "own"},
+				}})
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, strings.NewReader("text"))
+				require.NoError(t, err)
+				resp, err := tr.RoundTrip(r)
+				require.NoError(t, err)
+				assert.Equal(t, 503, resp.StatusCode)
+				var text bytes.Buffer
+				_, err = io.Copy(&text, resp.Body)
+				if tc.err == "" {
+					assert.NoError(t, err)
+				} else {
+					assert.EqualError(t, err, tc.err)
+				}
+				assert.Equal(t, tc.want, text.Len())
+				assert.NoError(t, resp.Body.Close())
+				assert.Equal(t, 1, n)
+				_, err = tr.RoundTrip(request(t, nil))
+				assert.ErrorAs(t, err, new(*outbound.WaitError), "a request that was not sent at all")
+			})
+		})
+	}
+}
+
+// A response without a body is no reason to panic.
+func TestNoBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTransport(t, outbound.Config{Base: roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 429}, nil
+		})})
+		resp, err := tr.RoundTrip(request(t, nil))
+		require.NoError(t, err)
+		assert.Equal(t, 429, resp.StatusCode)
+	})
+}
+
 // If the body cannot be read again after all, the error says so, and other requests go on.
 func TestGetBodyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

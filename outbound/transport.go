@@ -107,23 +107,35 @@ type call struct {
 }
 
 func (c *call) do() (*http.Response, error) {
+	var last *http.Response
 	for attempt := 0; ; attempt++ {
 		ticket, err := c.wait()
 		if err != nil {
-			if attempt == 0 && c.req.Body != nil {
-				_ = c.req.Body.Close() // RoundTrip closes it in any case
-			}
-			return nil, err
+			return c.unsent(last, err)
 		}
 		resp, a, err := c.send(ticket, attempt)
 		if err != nil || !c.again(resp, a, attempt) {
 			return resp, err
 		}
-		discard(resp)
+		keep(resp)
+		last = resp
 		if err := c.backOff(a, attempt); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// unsent returns what RoundTrip returns if a request is not sent, or not sent again after the last
+// response.
+func (c *call) unsent(last *http.Response, err error) (*http.Response, error) {
+	if last == nil && c.req.Body != nil {
+		_ = c.req.Body.Close() // RoundTrip closes it in any case
+	}
+	var wait *WaitError
+	if last != nil && errors.As(err, &wait) { // a WaitError says that nothing was sent
+		return last, nil
+	}
+	return nil, err
 }
 
 // wait waits for the rules and for the server.
