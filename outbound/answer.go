@@ -81,11 +81,12 @@ func (l *lane) answered(t ticket, a answer) {
 	others := float64(l.sent - t.done - 1)
 	l.end(t)
 	denied := a.denied()
-	if t.start == l.start {
+	current := t.start == l.start
+	if current {
 		l.learn(a, a.now.Sub(t.at), others, denied)
 		l.widen(a, denied)
 	}
-	paused := l.pause(a, denied)
+	paused := l.pause(a, denied, current)
 	l.wake(paused)
 }
 
@@ -113,17 +114,21 @@ func (l *lane) widen(a answer, denied bool) {
 	}
 }
 
-// pause holds all requests as long as an answer says. It reports whether it does.
-func (l *lane) pause(a answer, denied bool) bool {
+// pause holds all requests as long as an answer says. It reports whether it does. If an answer is
+// not current, its request went on before the last pause, so it does not show that the pause was
+// too short, or long enough.
+func (l *lane) pause(a answer, denied, current bool) bool {
 	wait := time.Duration(-1)
 	switch {
 	case a.HasRetryAfter && a.RetryAfter > 0:
 		wait = a.RetryAfter
 	case denied && !a.usedUp(1): // a reset that is now would let all requests return at once
-		wait = min(firstBackoff<<min(l.failures, 16), lastBackoff)
-		l.failures++
+		if current {
+			l.failures++
+		}
+		wait = min(firstBackoff<<min(max(l.failures-1, 0), 16), lastBackoff)
 	}
-	if !denied {
+	if !denied && current {
 		l.failures = 0
 	}
 	if wait < 0 {

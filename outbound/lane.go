@@ -25,7 +25,7 @@ type lane struct {
 
 	mu       sync.Mutex
 	until    time.Time // no request goes on before
-	failures int       // denials in a row that told no wait
+	failures int       // denials in a row that told no wait, one for each pause
 	quotas   map[string]*quota
 	queue    []*waiter
 
