@@ -35,8 +35,9 @@ type Config struct {
 	// its server. A request that is sent again takes its tokens again.
 	Rules []Rule
 	// ShareBy, if not nil, returns the key of a request: requests of one key share what the server
-	// says. Use it if a server counts by API key or by route. Nil means the scheme and the host. If
-	// ShareBy panics, OnError is told and the scheme and the host count.
+	// says. Use it if a server counts by API key or by route. The key is in errors, so return the
+	// hash of a secret. Nil means the scheme and the host. If ShareBy panics, OnError is told and
+	// the scheme and the host count.
 	ShareBy func(r *http.Request) string
 
 	// MaxWait is how long a call of RoundTrip waits in all, at most a year. Zero means a minute. If

@@ -145,9 +145,15 @@ func (l *lane) pass(ctx context.Context, deadline time.Time, most int) (ticket, 
 	}
 }
 
-// last decides on a request that cannot wait any longer. It goes on if only a slow start holds it.
+// last decides on a request that cannot wait any longer. It goes on if only the first start holds
+// it, because the server may have no limit. After a pause it does not: all that wait would go on
+// together.
 func (l *lane) last(now time.Time) (ticket, error) {
-	if at := l.ready(now, 0); at.After(now) {
+	at := l.ready(now, 0)
+	if l.resting {
+		at = l.head(now)
+	}
+	if at.After(now) {
 		return ticket{}, &WaitError{Key: l.key, Until: at}
 	}
 	return l.launch(now), nil
