@@ -11,7 +11,7 @@ type answer struct {
 	w      http.ResponseWriter
 	fields func(h http.Header) // sets the fields of the Guard
 	status int                 // 0 if the handler has written nothing
-	reader reader              // nil until then, and for a response that cannot be read
+	reader reader              // nil until then
 	err    error
 }
 
@@ -66,6 +66,7 @@ func (a *answer) begin(code int) {
 	switch {
 	case encoding != "" && !strings.EqualFold(encoding, "identity"):
 		a.err = errors.New("it has a Content-Encoding, so its usage cannot be read")
+		a.reader = &plain{ended: true} // counts its bytes
 	case strings.EqualFold(strings.TrimSpace(media), "text/event-stream"):
 		a.reader = &stream{}
 	default:

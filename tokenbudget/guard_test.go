@@ -177,6 +177,18 @@ func TestWhatIsNotSeenKeepsTheReservation(t *testing.T) {
 	}
 }
 
+// A long response that is compressed costs its bytes at least.
+func TestCompressedResponsesCount(t *testing.T) {
+	cfg := single("10000 per minute")
+	cfg.OnError = expectErrors
+	g := newGuard(t, cfg)
+	call(g.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "br")
+		_, _ = io.WriteString(w, strings.Repeat("x", 3000))
+	})), ask(`{"max_tokens":94}`, "a"))
+	assert.Equal(t, int64(20000-1000-6), level(t, g, "user per 1m0s", "a"))
+}
+
 func TestKeysThatAreMissing(t *testing.T) {
 	tests := map[ratelimit.MissingKey][]int{
 		"":                    {200, 429},

@@ -122,7 +122,7 @@ func (s *plain) endValue() {
 
 func (s *plain) end() *seen {
 	s.final = s.complete && s.counted.known
-	if !s.complete {
+	if !s.final {
 		s.text = s.length
 	}
 	return &s.seen

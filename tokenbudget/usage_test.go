@@ -77,6 +77,14 @@ func TestChargesWhatTheResponseSays(t *testing.T) {
 			200, asStream, events(`{"delta":"` + strings.Repeat("a", 900) + `"}`), 311, tokenbudget.ByReservation,
 		},
 		"a stream that breaks":        {200, asStream, `data: {"choi`, 211, tokenbudget.ByReservation},
+		"a long answer without usage": {
+			200, asJSON, `{"choices":[{"message":{"content":"` + strings.Repeat("a", 860) + `"}}]}`, 11 + 300,
+			tokenbudget.ByReservation,
+		},
+		"lines of JSON without usage": {
+			200, "application/x-ndjson", strings.Repeat(`{"message":"aaaaaaaaaaaa"}`+"\n\n\n\n", 30), 11 + 300,
+			tokenbudget.ByReservation,
+		},
 		"no usage":                    {200, asJSON, `{"choices":[]}`, 211, tokenbudget.ByReservation},
 		"no JSON":                     {200, "text/plain", `usage`, 211, tokenbudget.ByReservation},
 		"a usage of another kind":     {200, asJSON, `{"usage":[]}`, 211, tokenbudget.ByReservation},
