@@ -80,7 +80,8 @@ type Config struct {
 	// means 10 MiB. A longer one gets status 413.
 	MaxBody int64
 	// Skip, if not nil, reports whether a request costs nothing. Nil skips the methods GET, HEAD
-	// and OPTIONS. If Skip panics, the request costs.
+	// and OPTIONS without a body: a handler that does not check the method may read a prompt from
+	// it. If Skip panics, the request costs.
 	Skip func(r *http.Request) bool
 	// Dialect says how the Guard talks to clients. Empty means Anthropic for requests with
 	// Anthropic-Version or a path that has "/v1/messages", and OpenAI for others.

@@ -122,7 +122,8 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 // skips reports whether r costs nothing.
 func (g *Guard) skips(r *http.Request) (skip bool) {
 	if g.cfg.Skip == nil {
-		return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
+		safe := slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
+		return safe && r.ContentLength == 0
 	}
 	g.reporter.Call(r.Context(), "Skip", func() error { skip = g.cfg.Skip(r); return nil })
 	return skip

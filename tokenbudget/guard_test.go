@@ -54,6 +54,9 @@ func TestBodiesThatAreNotRead(t *testing.T) {
 		"type":"invalid_request_error","param":null,"code":null}}`, w.Body.String())
 
 	r := ask("{}", "a")
+	r.Header["Content-Encoding"] = []string{"identity", "gzip"}
+	assert.Equal(t, 415, call(h, r).Code)
+	r = ask("{}", "a")
 	r.Header.Set("Content-Encoding", "gzip")
 	r.Header.Set("Anthropic-Version", "2023-06-01")
 	w = call(h, r)
@@ -303,4 +306,11 @@ func TestRequestsThatCostNothing(t *testing.T) {
 		assert.Empty(t, w.Header().Get("X-Ratelimit-Limit-Tokens"))
 	}
 	assert.Equal(t, int64(20), level(t, g, "user per 1m0s", "a"))
+	// A handler that does not check the method reads a prompt from this.
+	for _, length := range []int64{2, -1} {
+		r := httptest.NewRequest(http.MethodGet, "/v1/chat/completions", strings.NewReader(`{}`))
+		r.ContentLength = length
+		w := call(h, r)
+		assert.Equal(t, "10", w.Header().Get("X-Ratelimit-Limit-Tokens"), "it costs")
+	}
 }

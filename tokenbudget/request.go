@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (a *asked) total() int64 { return max(min(a.prompt+a.output, mostTokens), 1
 
 // readBody reads the body of r, up to MaxBody.
 func (g *Guard) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *problem) {
-	encoding := strings.TrimSpace(r.Header.Get("Content-Encoding"))
+	encoding := strings.TrimSpace(strings.Join(r.Header.Values("Content-Encoding"), ","))
 	if encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, &problem{
 			status: http.StatusUnsupportedMediaType,
@@ -57,12 +58,15 @@ func newBody(body []byte) io.ReadCloser {
 func (g *Guard) read(r *http.Request, body []byte) asked {
 	a, choices := asked{output: -1}, int64(1)
 	err := eachField(body, func(name string, value json.RawMessage) error {
-		switch strings.ToLower(name) {
-		case "model":
+		is := func(names ...string) bool { // as encoding/json compares names, which a handler may use
+			return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+		}
+		switch {
+		case is("model"):
 			return a.readModel(value)
-		case "max_tokens", "max_completion_tokens", "max_output_tokens":
+		case is("max_tokens", "max_completion_tokens", "max_output_tokens"):
 			return most(value, &a.output)
-		case "n", "best_of":
+		case is("n", "best_of"):
 			return most(value, &choices)
 		}
 		return nil

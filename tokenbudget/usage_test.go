@@ -76,7 +76,7 @@ func TestChargesWhatTheResponseSays(t *testing.T) {
 		"a stream that sends more": {
 			200, asStream, events(`{"delta":"` + strings.Repeat("a", 900) + `"}`), 311, tokenbudget.ByReservation,
 		},
-		"a stream that breaks":        {200, asStream, `data: {"choi`, 211, tokenbudget.ByReservation},
+		"a stream that breaks": {200, asStream, `data: {"choi`, 211, tokenbudget.ByReservation},
 		"a long answer without usage": {
 			200, asJSON, `{"choices":[{"message":{"content":"` + strings.Repeat("a", 860) + `"}}]}`, 11 + 300,
 			tokenbudget.ByReservation,
@@ -128,6 +128,7 @@ func TestReservation(t *testing.T) {
 		"a bound of null":              {`{"max_tokens":null}`, 1024},
 		"a negative bound":             {`{"max_tokens":-5}`, 1024},
 		"another letter case":          {`{"Max_Tokens":10}`, 10},
+		"a letter that is an s":        {`{"max_token\u017f":10}`, 10},
 		"a bound that is nested":       {`{"x":{"max_tokens":10}}`, 1024},
 		"no JSON":                      {`max_tokens=10`, 1024},
 		"JSON that ends too early":     {`{"max_tokens":10`, 10},
