@@ -9,8 +9,11 @@ import (
 	"net/http"
 	"slices"
 
+	"golang.org/x/time/rate"
+
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/internal/respond"
 )
 
 // The defaults and bounds of a Config.
@@ -20,6 +23,7 @@ const (
 	defaultBody          = 10 << 20
 	mostBody             = 1 << 30
 	mostBudgets          = 16
+	mostLimits           = 16      // of a budget
 	mostTokens           = 1 << 31 // of one request or one field of a usage
 )
 
@@ -181,16 +185,22 @@ func (c *Config) numbers(add func(field, format string, args ...any)) {
 
 // check reports the mistakes in b that the limiter does not find.
 func (b *Budget) check(add func(field, format string, args ...any)) {
-	if b.Name == "" || len(b.Name) > 40 {
+	switch {
+	case b.Name == "" || len(b.Name) > 40:
 		add("Name", "%d characters: want 1 to 40", len(b.Name))
+	case !respond.ValidName(b.Name):
+		add("Name", "%q: want printable ASCII characters without quotes and backslashes", b.Name)
 	}
 	if b.Key == nil {
 		add("Key", "nil: want a Keyer, such as ratelimit.ByUser")
 	}
-	if len(b.Limits) == 0 {
-		add("Limits", "none: want at least one")
+	if n := len(b.Limits); n < 1 || n > mostLimits {
+		add("Limits", "%d limits: want 1 to %d", n, mostLimits)
 	}
 	for i, l := range b.Limits {
+		if l.Rate() == rate.Inf {
+			add("Limits", "limit %d: unlimited: want a number of tokens, or no such budget", i)
+		}
 		same := func(other ratelimit.Limit) bool { return other.Period == l.Period }
 		if slices.ContainsFunc(b.Limits[:i], same) {
 			add("Limits", "two limits per %v: want different periods", l.Period)

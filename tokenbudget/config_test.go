@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,7 +33,7 @@ func TestEveryMistakeIsReported(t *testing.T) {
 		`Budgets[0].MaxDebt: -1: want 1 to 2147483648, or 0 for the burst of the limit`,
 		`Budgets[1].Name: "a" is there twice: want another name`,
 		`Budgets[1].Key: nil: want a Keyer, such as ratelimit.ByUser`,
-		`Budgets[1].Limits: none: want at least one`,
+		`Budgets[1].Limits: 0 limits: want 1 to 16`,
 		`Budgets[1].OnMissingKey: "ignore": want share, deny or skip`,
 		`Budgets[2].Name: 41 characters: want 1 to 40`,
 		`Limiter: it has Rules, Routes or Budgets: want none, and write them in Budgets`,
@@ -53,4 +54,33 @@ func TestEveryMistakeIsReported(t *testing.T) {
 
 	_, err = tokenbudget.New(tokenbudget.Config{})
 	assert.ErrorContains(t, err, "Budgets: 0 budgets: want 1 to 16")
+}
+
+// Mistakes that only the limiter finds are told as mistakes in the Config.
+func TestMistakesInLimits(t *testing.T) {
+	bad := func(limits ...ratelimit.Limit) error {
+		cfg := single("10 per minute; 100 per day")
+		cfg.Limiter.NearLimit = 7
+		cfg.Budgets = append(cfg.Budgets, tokenbudget.Budget{Name: "b", Limits: limits, Key: ratelimit.Global("g")})
+		g, err := tokenbudget.New(cfg)
+		assert.Nil(t, g)
+		return err
+	}
+	good := ratelimit.MustParse("10 per hour")[0]
+	assert.EqualError(t, bad(good, ratelimit.Limit{Count: -1, Period: time.Minute}),
+		"ratelimit: Limiter.NearLimit: 7: want a part of a burst, less than 1, or 0 for 0.2\n"+
+			"ratelimit: Budgets[1].Limits: limit 1: count -1: want at least 1")
+	assert.EqualError(t, bad(good, ratelimit.MustParse("unlimited")[0]),
+		"ratelimit: Budgets[1].Limits: limit 1: unlimited: want a number of tokens, or no such budget")
+	var many []ratelimit.Limit
+	for i := range 17 {
+		many = append(many, ratelimit.Limit{Count: 10, Period: time.Duration(i+1) * time.Minute})
+	}
+	assert.EqualError(t, bad(many...), "ratelimit: Budgets[1].Limits: 17 limits: want 1 to 16")
+
+	cfg := single("10 per minute")
+	cfg.Budgets[0].Name = `"`
+	_, err := tokenbudget.New(cfg)
+	assert.EqualError(t, err,
+		`ratelimit: Budgets[0].Name: "\"": want printable ASCII characters without quotes and backslashes`)
 }

@@ -49,10 +49,11 @@ func New(cfg Config) (*Guard, error) {
 		g.now = time.Now
 	}
 	lc := cfg.Limiter
-	for _, b := range cfg.Budgets {
+	var of []place // of each budget in lc
+	for i, b := range cfg.Budgets {
 		c := budget{Budget: b, shared: ratelimit.ValueKey("tokenbudget", "no key")}
 		c.Models = slices.Clone(b.Models)
-		for _, l := range b.Limits {
+		for j, l := range b.Limits {
 			burst := cmp.Or(l.Burst, l.Count)
 			k := limit{name: fmt.Sprintf("%s per %v", b.Name, l.Period), burst: burst}
 			if cfg.Overrun == Owed {
@@ -60,14 +61,15 @@ func New(cfg Config) (*Guard, error) {
 			}
 			c.limits = append(c.limits, k)
 			l.Burst = burst + k.debt
-			lc.Budgets = append(lc.Budgets, ratelimit.Budget{
-				Name: k.name, Limits: ratelimit.Limits{l}, OnStoreFailure: lc.OnStoreFailure,
-			})
+			lc.Budgets = append(lc.Budgets, ratelimit.Budget{Name: k.name, Limits: ratelimit.Limits{l}})
+			of = append(of, place{i, j})
 		}
 		g.budgets = append(g.budgets, c)
 	}
-	g.limiter, err = ratelimit.New(lc)
-	return g, err
+	if g.limiter, err = ratelimit.New(lc); err != nil {
+		return nil, translated(err, of)
+	}
+	return g, nil
 }
 
 // Limiter returns the limiter that keeps the budgets, for its statistics and for Limiter.Reset.
