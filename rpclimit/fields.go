@@ -67,9 +67,8 @@ func (d *Denial) Fields() (policy, limit string) {
 // appendFields appends the members for a decision. The t of RateLimit is the time in which the
 // client may use the r tokens that are left, without going faster than the policy.
 func appendFields(policy, limit []byte, d *ratelimit.Decision) (_, _ []byte) {
-	unlimited := d.Limit.Count <= 0 || math.IsInf(float64(d.Limit.Rate()), 1)
-	if unlimited || d.Mode == ratelimit.DryRun || d.Mode == ratelimit.Off {
-		return policy, limit
+	if d.Limit.Count <= 0 || d.Mode == ratelimit.DryRun || d.Mode == ratelimit.Off {
+		return policy, limit // nothing limits the client
 	}
 	if len(policy) > 0 {
 		policy, limit = append(policy, ", "...), append(limit, ", "...)

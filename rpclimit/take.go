@@ -142,16 +142,16 @@ func (t *taking) wait(ctx context.Context, changes []ratelimit.Change) error {
 		return nil // a denial
 	}
 	defer t.guard.waiting.Release(places, false)
-	end := time.Now().Add(t.patience())
+	began := time.Now()
 	if len(t.rules) == 1 {
-		return t.waitInOrder(ctx, end, &changes[0])
+		return t.waitInOrder(ctx, began.Add(t.patience()), &changes[0])
 	}
 	for {
 		worst := t.worst()
 		if worst < 0 {
 			return nil
 		}
-		pause := t.ds[worst].RetryAfter
+		pause, end := t.ds[worst].RetryAfter, began.Add(t.patience())
 		if soonest := time.Now().Add(pause); pause <= 0 || soonest.After(end) || late(ctx, soonest) {
 			return nil
 		}
@@ -164,9 +164,6 @@ func (t *taking) wait(ctx context.Context, changes []ratelimit.Change) error {
 		}
 		if err := t.apply(ctx, changes); err != nil {
 			return err
-		}
-		if worst := t.worst(); worst >= 0 && t.patience() == 0 {
-			return nil
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/rpclimit"
 )
 
@@ -48,4 +49,29 @@ func TestCallsThatWaitAreBounded(t *testing.T) {
 		assert.EqualValues(t, 1001, ended.Load())
 		require.Nil(t, begin(t.Context(), g, first), "all places are free again")
 	})
+}
+
+// While a call waits for one rule, others take the tokens of a second rule. The call waits for that
+// too, but only within the second rule's own MaxWait.
+func TestEachRuleHasItsOwnMaxWait(t *testing.T) {
+	for maxWait, want := range map[time.Duration]time.Duration{
+		0: 2 * time.Second, 5 * time.Second: 2 * time.Second, 6 * time.Second: 6 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := budgets(t, "1 per 2 seconds", "1 per 5 seconds")
+			g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{
+				{Name: "a", Key: all, MaxWait: time.Minute}, {Name: "b", Key: all, MaxWait: maxWait},
+			}})
+			_, err := l.Take(t.Context(), "a", ratelimit.UserKey("all"), 1)
+			require.NoError(t, err)
+			time.AfterFunc(time.Second, func() {
+				_, err := l.Take(t.Context(), "b", ratelimit.UserKey("all"), 1)
+				assert.NoError(t, err)
+			})
+			began := time.Now()
+			d := begin(t.Context(), g, method)
+			assert.Equal(t, want, time.Since(began), "MaxWait %v", maxWait)
+			assert.Equal(t, maxWait < 6*time.Second, d != nil)
+		})
+	}
 }
