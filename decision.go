@@ -20,6 +20,9 @@ type Decision struct {
 	Local bool
 	// Overflow reports that the store had no room for Key, so several keys share the bucket.
 	Overflow bool
+	// OmitHeaders tells a DenyHandler that the response must not name Rule: it has OmitHeaders, or
+	// it is a budget, or the limiter does not know it. It is set for a DenyHandler only.
+	OmitHeaders bool `json:",omitzero"`
 	// Reason says why the request was denied. If the request was allowed, it is empty, except for
 	// ReasonStore after FailOpen, and for [Limiter.Take] under a rule in DryRun.
 	Reason Reason

@@ -77,7 +77,9 @@ func (e *engine) write(
 	}
 	m.Begin(w.Header(), secs)
 	if e.cfg.DenyHandler != nil {
-		e.cfg.DenyHandler(w, r, *d)
+		dec, rl := *d, e.table.Load().byName.Find(d.Rule)
+		dec.OmitHeaders = d.Rule != "" && (rl == nil || rl.OmitHeaders)
+		e.cfg.DenyHandler(w, r, dec)
 		return
 	}
 	c := e.newCall()

@@ -102,7 +102,40 @@ func TestDenyByADenyHandler(t *testing.T) {
 	w := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.Deny(w, r, d) }), with())
 	assert.Equal(t, []any{503, "wait"}, []any{w.Code, w.Body.String()})
 	assert.Equal(t, http.Header{"Retry-After": {"2"}, "Cache-Control": {"no-store"}}, w.Header())
+	d.OmitHeaders = true // the limiter does not know the rule
 	assert.Equal(t, d, told)
+}
+
+// A DenyHandler is told which rules it must not name: rules with OmitHeaders, and budgets.
+func TestDenyHandlerKnowsWhatToOmit(t *testing.T) {
+	t.Parallel()
+	hidden, shown := rule("hidden", "1 per hour"), rule("shown", "1 per hour")
+	hiddenHere, shownHere := rule("hidden here", "1 per hour"), rule("shown here", "1 per hour")
+	hidden.OmitHeaders, hiddenHere.OmitHeaders = true, true
+	told := map[string]bool{}
+	l := newLimiter(t, ratelimit.Config{
+		Routes:  map[string][]ratelimit.Rule{"/hidden": {hidden}, "/shown": {shown}},
+		Budgets: []ratelimit.Budget{{Name: "exports", Limits: ratelimit.MustParse("1 per hour")}},
+		DenyHandler: func(_ http.ResponseWriter, _ *http.Request, d ratelimit.Decision) {
+			told[d.Rule] = d.OmitHeaders
+		},
+	})
+	at := func(path string) *http.Request {
+		r := with()
+		r.URL.Path = path
+		return r
+	}
+	withHidden, withShown := l.With(hiddenHere)(ok), l.With(shownHere)(ok)
+	for range 2 {
+		serve(l.Handler(ok), at("/hidden"))
+		serve(l.Handler(ok), at("/shown"))
+		serve(withHidden, at("/"))
+		serve(withShown, at("/"))
+		serve(exports(t, l), at("/"))
+	}
+	assert.Equal(t, map[string]bool{
+		"hidden": true, "shown": false, "hidden here": true, "shown here": false, "exports": true,
+	}, told)
 }
 
 // If the decision allows the request, Deny answers as if a limit had denied it.

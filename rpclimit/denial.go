@@ -120,7 +120,7 @@ func (d *Denial) Quota() (text string, ok bool) {
 	case ratelimit.ReasonNoKey, ratelimit.ReasonDenied, ratelimit.ReasonStore:
 		return "", false
 	}
-	if d.Err != nil || d.hidden || d.Decision.Rule == "" {
+	if d.Err != nil || d.hidden || d.Decision.OmitHeaders || d.Decision.Rule == "" {
 		return "", false
 	}
 	text = strconv.Quote(d.Decision.Rule)

@@ -141,6 +141,25 @@ func TestOtherDenials(t *testing.T) {
 	}
 }
 
+// A rule with OmitHeaders stays out of the answers of all protocols, and no client learns its name.
+func TestOmitHeaders(t *testing.T) {
+	cfg := perMinute("1")
+	cfg.Rules[0].OmitHeaders = true
+	addr := limited(t, cfg, &service{})
+	_, err := call(t, addr)
+	require.NoError(t, err)
+	for name, protocol := range protocols {
+		t.Run(name, func(t *testing.T) {
+			_, err := call(t, addr, protocol...)
+			require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+			assert.NotContains(t, err.Error(), "minute")
+			assert.NotContains(t, err.Error(), "calls\"")
+			assert.Nil(t, detail[*errdetails.QuotaFailure](t, err))
+			assert.NotNil(t, retryInfo(t, err))
+		})
+	}
+}
+
 // brokenStore fails.
 type brokenStore struct{}
 
