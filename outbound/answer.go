@@ -80,6 +80,7 @@ func (l *lane) answered(t ticket, a answer) {
 	defer l.mu.Unlock()
 	others := float64(l.sent - t.done - 1)
 	l.end(t)
+	l.heard = latest(l.heard, a.now)
 	denied := a.denied()
 	current := t.start == l.start
 	if current {

@@ -44,7 +44,8 @@ type Config struct {
 	// it would wait longer, it returns a *[WaitError] at once. Negative means that it never waits.
 	MaxWait time.Duration
 	// MaxPause is the longest wait that a server can ask for, from a second to a year. Zero means
-	// 24 hours. A longer wait is cut to MaxPause, and OnError is told.
+	// 24 hours. A longer wait is cut to MaxPause, and OnError is told. The first request that waits
+	// goes on MaxPause and two seconds after the last answer at the latest.
 	MaxPause time.Duration
 	// MaxWaiting is how many requests of a key wait at most, and how many wait for the tokens of a
 	// key under a rule of your own. Zero means 1,000. A request beyond it gets a *[WaitError] at

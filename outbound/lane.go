@@ -12,6 +12,8 @@ import (
 const (
 	// hang is how long a request without an answer keeps others from going on in a slow start.
 	hang = time.Second
+	// margin is how much longer than told a wait can be: jitter, and a second of rounding.
+	margin = 2 * time.Second
 	// wide is how many requests a slow start has in flight at most. Then it ends.
 	wide = 1024
 )
@@ -21,7 +23,8 @@ const (
 // At first and after each pause the lane starts slowly: one request goes on, and each answer lets
 // two more go on. So waiting requests follow the pace at which the server answers.
 type lane struct {
-	key string
+	key  string
+	most time.Duration // the longest wait after an answer
 
 	mu       sync.Mutex
 	until    time.Time // no request goes on before
@@ -34,6 +37,7 @@ type lane struct {
 	start    int       // number of the start
 	resting  bool      // a start after a pause, which answers without fields do not end
 	launched time.Time // when the last request went on
+	heard    time.Time // when the last answer came
 	sent     uint64
 	done     uint64
 }
@@ -57,7 +61,9 @@ type ticket struct {
 	at    time.Time // when it went on
 }
 
-func newLane(key string) *lane { return &lane{key: key, quotas: map[string]*quota{}, open: 1} }
+func newLane(key string, most time.Duration) *lane {
+	return &lane{key: key, most: most, quotas: map[string]*quota{}, open: 1}
+}
 
 // begin begins a slow start. Answers to earlier requests say nothing about quotas from now on.
 func (l *lane) begin() {
@@ -68,7 +74,8 @@ func (l *lane) begin() {
 func (l *lane) flying() int { return int(l.sent - l.done) }
 
 // ready returns when the request behind others may go on: the zero Time or a time before now means
-// at once. It brings the quotas up to now.
+// at once. It brings the quotas up to now. Their models can be wrong, so the first request goes on
+// when the longest wait has passed since the last request and the last answer.
 func (l *lane) ready(now time.Time, others int) time.Time {
 	for _, q := range l.quotas {
 		if q.pass(now) {
@@ -80,6 +87,10 @@ func (l *lane) ready(now time.Time, others int) time.Time {
 		if next := q.next(now, others, l.flying()); next.After(at) {
 			at = next
 		}
+	}
+	end := latest(l.heard, l.launched).Add(l.most + margin)
+	if others == 0 && at.After(end) {
+		return end
 	}
 	return at
 }

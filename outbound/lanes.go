@@ -17,7 +17,8 @@ const (
 
 // lanes are the lanes of a Transport by key. Their number is bounded.
 type lanes struct {
-	most int
+	most    int
+	longest time.Duration // wait after an answer
 
 	mu     sync.Mutex
 	byKey  map[string]*list.Element // of *entry
@@ -30,11 +31,11 @@ type entry struct {
 	users int // requests that wait or are in flight
 }
 
-func newLanes(most int) *lanes {
+func newLanes(most int, longest time.Duration) *lanes {
 	return &lanes{
-		most:  most,
+		most: most, longest: longest,
 		byKey: map[string]*list.Element{}, oldest: list.New(),
-		shared: newLane("keys without room"),
+		shared: newLane("keys without room", longest),
 	}
 }
 
@@ -63,7 +64,7 @@ func (ls *lanes) use(key string) (l *lane, release func(), r room) {
 		if r == none {
 			return ls.shared, func() {}, r
 		}
-		e = ls.oldest.PushBack(&entry{lane: newLane(key)})
+		e = ls.oldest.PushBack(&entry{lane: newLane(key, ls.longest)})
 		ls.byKey[key] = e
 	}
 	ls.oldest.MoveToBack(e)

@@ -43,7 +43,7 @@ func (o *observation) resets(slack time.Duration) time.Time {
 
 // learn brings q up to an answer.
 func (q *quota) learn(o observation) {
-	q.latest, o.each = o.now, q.sharing.each()
+	q.latest, o.each = o.now, q.each()
 	if o.Window > 0 {
 		q.window = o.Window
 	}

@@ -112,7 +112,7 @@ func (q *quota) next(now time.Time, others, flying int) time.Time {
 		}
 		return q.opens()
 	}
-	need := float64(others+1)*q.sharing.each() + float64(q.spare())
+	need := float64(others+1)*q.each() + float64(q.spare())
 	missing := need - q.available(now, flying)
 	if missing <= 0 {
 		return time.Time{}
@@ -122,7 +122,8 @@ func (q *quota) next(now time.Time, others, flying int) time.Time {
 		return after(now, missing/q.rate())
 	case sliding:
 		if q.prev > 0 {
-			if at := after(now, missing/q.prev*q.window.Seconds()); at.Before(q.reset) {
+			from := latest(now, q.reset.Add(-q.window)) // before that, none of prev has grown old
+			if at := after(from, missing/q.prev*q.window.Seconds()); at.Before(q.reset) {
 				return at
 			}
 		}
@@ -149,7 +150,7 @@ func (q *quota) spend(now time.Time, flying int) {
 	if q.shape == bucket {
 		q.left, q.at = q.available(now, flying), now
 	}
-	q.left -= q.sharing.each()
+	q.left -= q.each()
 	q.sharing.own++
 	q.count++
 }

@@ -26,3 +26,9 @@ func (s *sharing) weigh(o observation, limit float64) {
 
 // each returns what is used up while this client sends a request.
 func (s *sharing) each() float64 { return max(s.cost, 1) }
+
+// each is the same, but not more than the limit of now has room for. The limit may have been larger
+// before, and a request that needs more than the limit would wait for ever.
+func (q *quota) each() float64 {
+	return max(min(q.sharing.each(), 1+q.limit/20, q.limit), 1)
+}

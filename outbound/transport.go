@@ -36,7 +36,7 @@ func New(cfg Config) (*Transport, error) {
 	return &Transport{
 		cfg:      filled,
 		reporter: report.New("outbound", "outbound transport", filled.OnError),
-		lanes:    newLanes(filled.MaxKeys),
+		lanes:    newLanes(filled.MaxKeys, filled.MaxPause),
 		waiting:  inflight.NewCounter(),
 	}, nil
 }
