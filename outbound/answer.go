@@ -100,7 +100,7 @@ func (l *lane) learn(a answer, took time.Duration, others float64, denied bool) 
 		}
 		l.quota(t).learn(observation{
 			Quota: t, now: a.now, took: took, wait: wait,
-			others: others, flying: l.flying(), denied: denied && t.Left == 0,
+			others: others, flying: l.flying(), uncounted: l.uncounted(a.now), denied: denied && t.Left == 0,
 		})
 	}
 }

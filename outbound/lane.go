@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// hang is how long a request without an answer keeps others from going on in a slow start.
+	// hang is how long a request without an answer keeps others from going on in a slow start, and
+	// in how much time a server has counted it.
 	hang = time.Second
 	// margin is how much longer than told a wait can be: jitter, and a second of rounding.
 	margin = 2 * time.Second
@@ -40,6 +41,13 @@ type lane struct {
 	heard    time.Time // when the last answer came
 	sent     uint64
 	done     uint64
+	marks    [2]mark // the second is from the last second, the first from at least a second before it
+}
+
+// A mark is how many requests had been sent at a time.
+type mark struct {
+	at   time.Time
+	sent uint64
 }
 
 // A waiter is a request that waits.
@@ -73,6 +81,18 @@ func (l *lane) begin() {
 
 func (l *lane) flying() int { return int(l.sent - l.done) }
 
+// uncounted returns how many requests in flight the server may not have counted yet. They are at
+// most as many as were sent in the last one or two seconds.
+func (l *lane) uncounted(now time.Time) int {
+	if now.Sub(l.launched) >= hang {
+		return 0
+	}
+	if now.Sub(l.marks[1].at) >= hang {
+		l.marks[0], l.marks[1] = l.marks[1], mark{now, l.sent}
+	}
+	return min(l.flying(), int(l.sent-l.marks[0].sent))
+}
+
 // ready returns when the request behind others may go on: the zero Time or a time before now means
 // at once. It brings the quotas up to now. Their models can be wrong, so the first request goes on
 // when the longest wait has passed since the last request and the last answer.
@@ -84,7 +104,7 @@ func (l *lane) ready(now time.Time, others int) time.Time {
 	}
 	at := l.until
 	for _, q := range l.quotas {
-		if next := q.next(now, others, l.flying()); next.After(at) {
+		if next := q.next(now, others, l.uncounted(now)); next.After(at) {
 			at = next
 		}
 	}
@@ -111,7 +131,7 @@ func (l *lane) launch(now time.Time) ticket {
 	l.started++
 	l.sent++
 	for _, q := range l.quotas {
-		q.spend(now, l.flying())
+		q.spend(now, l.uncounted(now))
 	}
 	return t
 }

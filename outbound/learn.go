@@ -10,13 +10,14 @@ import (
 type observation struct {
 	told.Quota
 
-	now    time.Time
-	took   time.Duration // since the request was sent
-	wait   time.Duration // until the reset, bounded; negative if unknown
-	others float64       // requests in flight meanwhile: the server may have counted them later
-	each   float64       // what each of them costs
-	flying int           // requests in flight now
-	denied bool
+	now       time.Time
+	took      time.Duration // since the request was sent
+	wait      time.Duration // until the reset, bounded; negative if unknown
+	others    float64       // requests in flight meanwhile: the server may have counted them later
+	each      float64       // what each of them costs
+	flying    int           // requests in flight now
+	uncounted int           // of them the server may not have counted
+	denied    bool
 }
 
 func (o *observation) left() float64 { return float64(o.Left) }
@@ -150,7 +151,7 @@ func (q *quota) learnMore(o observation) {
 
 // learnBucket is for a quota that is refilled evenly. The server rounds down what is left.
 func (q *quota) learnBucket(o observation) {
-	left := q.available(o.now, o.flying)
+	left := q.available(o.now, o.uncounted)
 	q.left = o.settle(left, o.left()+1+q.rate()*o.took.Seconds())
 	q.at = latest(q.at, o.now) // a request may have gone on between the answer and now
 	q.setReset(o)
@@ -165,7 +166,7 @@ func (q *quota) learnSliding(o observation) {
 	if at.Sub(q.reset) > q.window/2 { // the server is in the next window already
 		q.roll(q.reset)
 	}
-	left := q.available(o.now, o.flying)
+	left := q.available(o.now, o.uncounted)
 	grown := q.prev * o.took.Seconds() / q.window.Seconds()
 	q.count -= o.settle(left, o.left()+0.5+grown) - left // servers round to the nearest number
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/outbound"
 )
@@ -98,5 +99,37 @@ func TestLimitThatFalls(t *testing.T) {
 			require.NoError(t, err, "request %d", i)
 			assert.InDelta(t, want, time.Since(began).Seconds(), 0.03, "request %d", i)
 		}
+	})
+}
+
+// Requests that get no answer for an hour do not hold up others when the server's bucket has filled
+// again. The server counted them long ago.
+func TestRequestsThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limited := library(t, "10 per minute", ratelimit.DraftHeaders)()
+		s := &server{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				time.Sleep(time.Hour)
+			}
+			limited.ServeHTTP(w, r)
+		})}
+		tr := newTransport(t, outbound.Config{Base: s, MaxRetries: -1})
+		for range 30 { // shows that it is a bucket
+			_, err := get(t, tr, url)
+			require.NoError(t, err)
+		}
+		time.Sleep(5 * time.Minute)
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() { _, _ = get(t, tr, url+"slow") })
+		}
+		time.Sleep(time.Minute)
+		for range 8 {
+			began := time.Now()
+			_, err := get(t, tr, url)
+			require.NoError(t, err)
+			assert.Less(t, time.Since(began), time.Second)
+		}
+		all.Wait()
 	})
 }

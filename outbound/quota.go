@@ -88,12 +88,13 @@ func (q *quota) spare() int {
 // rate returns the requests per second of a bucket.
 func (q *quota) rate() float64 { return patience * q.limit / q.window.Seconds() }
 
-// available returns how many requests may be sent now, if flying requests are in flight.
-func (q *quota) available(now time.Time, flying int) float64 {
+// available returns how many requests may be sent now, if the server has not counted some that are
+// in flight.
+func (q *quota) available(now time.Time, uncounted int) float64 {
 	switch q.shape {
 	case bucket:
 		left := min(q.left+max(now.Sub(q.at).Seconds(), 0)*q.rate(), q.limit)
-		return min(left, q.limit-float64(flying))
+		return min(left, q.limit-float64(uncounted))
 	case sliding:
 		old := q.reset.Sub(now).Seconds() / q.window.Seconds() // the part of prev that still counts
 		return q.limit - q.prev*min(max(old, 0), 1) - q.count
@@ -102,7 +103,7 @@ func (q *quota) available(now time.Time, flying int) float64 {
 }
 
 // next returns when one more request may be sent, after others that wait. The zero Time means now.
-func (q *quota) next(now time.Time, others, flying int) time.Time {
+func (q *quota) next(now time.Time, others, uncounted int) time.Time {
 	if !q.known {
 		return time.Time{}
 	}
@@ -113,7 +114,7 @@ func (q *quota) next(now time.Time, others, flying int) time.Time {
 		return q.opens()
 	}
 	need := float64(others+1)*q.each() + float64(q.spare())
-	missing := need - q.available(now, flying)
+	missing := need - q.available(now, uncounted)
 	if missing <= 0 {
 		return time.Time{}
 	}
@@ -143,12 +144,12 @@ func after(now time.Time, sec float64) time.Time {
 }
 
 // spend counts a request that is sent now.
-func (q *quota) spend(now time.Time, flying int) {
+func (q *quota) spend(now time.Time, uncounted int) {
 	if !q.requests {
 		return
 	}
 	if q.shape == bucket {
-		q.left, q.at = q.available(now, flying), now
+		q.left, q.at = q.available(now, uncounted), now
 	}
 	q.left -= q.each()
 	q.sharing.own++
