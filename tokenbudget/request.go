@@ -56,7 +56,7 @@ func newBody(body []byte) io.ReadCloser {
 
 // read returns what r asks for.
 func (g *Guard) read(r *http.Request, body []byte) asked {
-	a, choices := asked{output: -1}, int64(1)
+	a, choices, prompts := asked{output: -1}, int64(1), int64(1)
 	err := eachField(body, func(name string, value json.RawMessage) error {
 		is := func(names ...string) bool { // as encoding/json compares names, which a handler may use
 			return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
@@ -68,6 +68,8 @@ func (g *Guard) read(r *http.Request, body []byte) asked {
 			return most(value, &a.output)
 		case is("n", "best_of"):
 			return most(value, &choices)
+		case is("prompt"):
+			prompts = max(prompts, promptsIn(value))
 		}
 		return nil
 	})
@@ -78,7 +80,8 @@ func (g *Guard) read(r *http.Request, body []byte) asked {
 	if a.output < 0 {
 		a.output = g.cfg.Output
 	}
-	a.output = min(a.output*max(choices, 1), mostTokens)
+	a.output = min(a.output*choices, mostTokens)
+	a.output = min(a.output*prompts, mostTokens)
 	a.prompt = g.prompt(r, body)
 	return a
 }
@@ -106,6 +109,24 @@ func most(value json.RawMessage, n *int64) error {
 		*n = max(*n, int64(min(*f, mostTokens>>1)))
 	}
 	return nil
+}
+
+// promptsIn returns how many prompts are in the value of prompt: a list of texts, or of lists of
+// tokens, has one answer for each. A list of numbers is one prompt.
+func promptsIn(value json.RawMessage) int64 {
+	d := json.NewDecoder(bytes.NewReader(value)) // a slice would be many times as long as value
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return 1
+	}
+	n := int64(0)
+	for d.More() {
+		var one json.RawMessage
+		if d.Decode(&one) != nil || n == 0 && one[0] != '"' && one[0] != '[' {
+			break
+		}
+		n++
+	}
+	return max(n, 1)
 }
 
 // prompt returns the estimated tokens of a prompt.
