@@ -107,11 +107,11 @@ func (l *lane) learn(a answer, took time.Duration, others float64, denied bool) 
 
 // widen lets more requests be in flight in a slow start.
 func (l *lane) widen(a answer, denied bool) {
-	if l.open == 0 || denied {
+	if l.open == 0 || denied || !l.knee.grows(l.open) {
 		return
 	}
 	if l.open++; l.open > wide || len(a.Quotas) == 0 && !l.resting {
-		l.open = 0
+		l.open, l.knee = 0, knee{}
 	}
 }
 
@@ -119,13 +119,14 @@ func (l *lane) widen(a answer, denied bool) {
 // not current, its request went on before the last pause, so it does not show that the pause was
 // too short, or long enough.
 func (l *lane) pause(a answer, denied, current bool) bool {
-	wait := time.Duration(-1)
+	wait, bend := time.Duration(-1), knee{}
 	switch {
 	case a.HasRetryAfter && a.RetryAfter > 0:
 		wait = a.RetryAfter
 	case denied && !a.usedUp(1): // a reset that is now would let all requests return at once
-		if current {
+		if bend = l.knee; current {
 			l.failures++
+			bend = newKnee(l.flying() + 1)
 		}
 		wait = min(firstBackoff<<min(max(l.failures-1, 0), 16), lastBackoff)
 	}
@@ -139,5 +140,6 @@ func (l *lane) pause(a answer, denied, current bool) bool {
 		l.until = until
 	}
 	l.begin()
+	l.knee = bend
 	return true
 }

@@ -2,6 +2,8 @@ package outbound_test
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/outbound"
 )
 
@@ -58,5 +61,22 @@ func TestBackOffAfterABurst(t *testing.T) {
 			all.Wait()
 			assert.InDelta(t, want, time.Since(began).Seconds(), 1.1*want/50+0.021, "pause %d", i)
 		}
+	})
+}
+
+// A server without fields shows its limit by denials only. The client still uses most of what is
+// allowed, and is denied for fewer than one of five requests.
+func TestServerWithoutFields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limited := library(t, "10 per second", ratelimit.NoHeaders)()
+		s := &server{latency: 50 * time.Millisecond, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			rec := httptest.NewRecorder()
+			limited.ServeHTTP(rec, r) // which sends Retry-After
+			w.WriteHeader(rec.Code)
+		})}
+		got := push(t, s, outbound.Config{MaxRetries: -1}, 50, 5*time.Minute)
+		t.Logf("%v", s.statuses)
+		assert.Greater(t, got, 3000*8/10)
+		assert.Less(t, s.statuses[429], (got+s.statuses[429])/5)
 	})
 }

@@ -34,6 +34,7 @@ type lane struct {
 	queue    []*waiter
 
 	open     int       // how many requests of this start may be in flight; 0 means any number
+	knee     knee      // of this start
 	started  int       // requests in flight since the start
 	start    int       // number of the start
 	resting  bool      // a start after a pause, which answers without fields do not end
@@ -76,7 +77,7 @@ func newLane(key string, most time.Duration) *lane {
 // begin begins a slow start. Answers to earlier requests say nothing about quotas from now on.
 func (l *lane) begin() {
 	l.start++
-	l.open, l.started, l.resting = 1, 0, true
+	l.open, l.started, l.resting, l.knee = 1, 0, true, knee{}
 }
 
 func (l *lane) flying() int { return int(l.sent - l.done) }
