@@ -17,8 +17,9 @@ import (
 // Put it in front of interceptors that turn errors into successes, and behind authentication.
 //
 // With Config.Fields the response has RateLimit-Policy and RateLimit, unless an outer limiter has
-// set them. After a message is denied, the stream sends nothing more. It ends with the denial, even
-// if its handler returns another error or none.
+// set them. A unary call whose handler returns an error has none. After a message is denied,
+// the stream sends nothing more. It ends with the denial, even if its handler returns another error
+// or none.
 func NewInterceptor(guard *rpclimit.Guard) connect.Interceptor {
 	return &interceptor{guard}
 }
