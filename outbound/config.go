@@ -42,6 +42,7 @@ type Config struct {
 
 	// MaxWait is how long a call of RoundTrip waits in all, at most a year. Zero means a minute. If
 	// it would wait longer, it returns a *[WaitError] at once. Negative means that it never waits.
+	// The time that a server takes to deny the request counts too.
 	MaxWait time.Duration
 	// MaxPause is the longest wait that a server can ask for, from a second to a year. Zero means
 	// 24 hours. A longer wait is cut to MaxPause, and OnError is told. The first request that waits
