@@ -82,6 +82,35 @@ func TestPatternsThatDifferByCase(t *testing.T) {
 	assert.Equal(t, Match[int]{Others: []int{0, 1, 2, 3}, Missed: true}, m)
 }
 
+// Routers that clean no path take dots for a name.
+func TestDotsAreNamesToo(t *testing.T) {
+	var table Table[string]
+	for _, pattern := range []string{"/files/{name}/x", "/x"} {
+		require.NoError(t, table.Add(pattern, pattern))
+	}
+	for _, target := range []string{"/files/../x", "/files/%2e%2e/x"} {
+		m := table.Find(httptest.NewRequest(http.MethodGet, target, nil))
+		assert.ElementsMatch(t, []string{"/files/{name}/x", "/x"}, append(m.Others, m.Value), target)
+	}
+}
+
+// Every reading of a path has its letters and the slash at its end.
+func TestEvery(t *testing.T) {
+	for _, row := range []struct {
+		target string
+		f      func(path string) bool
+		want   bool
+	}{
+		{"/Static//Logo", func(path string) bool { return strings.HasPrefix(path, "/Static/") }, true},
+		{"/Static//../Logo", func(path string) bool { return strings.HasPrefix(path, "/Static/") }, false},
+		{"/static//a/", func(path string) bool { return strings.HasSuffix(path, "/") }, true},
+		{"/static//a", func(path string) bool { return strings.HasSuffix(path, "/") }, false},
+	} {
+		r := httptest.NewRequest(http.MethodGet, row.target, nil)
+		assert.Equal(t, row.want, Every(r, func(r *http.Request) bool { return row.f(r.URL.Path) }), row.target)
+	}
+}
+
 // A plain request has one reading, which costs no memory.
 func TestPlainRequestsAllocateNothing(t *testing.T) {
 	var table Table[int]
