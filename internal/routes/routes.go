@@ -205,7 +205,7 @@ func Every(r *http.Request, f func(*http.Request) bool) bool {
 	if form.doubt == 0 && !form.other && !hasOtherMethod(r) {
 		return true
 	}
-	form.fold, form.slash = false, false
+	form.slash = false
 	paths, ok := pathsOf(r, form)
 	methods := methodsOf(r)
 	if !ok || len(paths)*len(methods) > maxReadings {
