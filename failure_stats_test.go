@@ -116,6 +116,7 @@ func TestStats(t *testing.T) {
 			Failures: map[store.Reason]int64{}, Changes: map[store.State]int64{},
 		}
 		requireStore(t, want, l)
+		assert.Zero(t, l.Stats().Memory, "there is no local memory yet")
 
 		elsewhere.Dead.Store(true)
 		for range 3 {
@@ -127,6 +128,7 @@ func TestStats(t *testing.T) {
 		want.Failures[store.ReasonOther], want.Failures[store.ReasonDown] = 5, 2
 		want.State, want.Changes[store.Down] = store.Down, 1
 		requireStore(t, want, l)
+		assert.Equal(t, 1, l.Stats().Memory.Keys, "of the local memory")
 
 		elsewhere.Dead.Store(false)
 		time.Sleep(time.Second)

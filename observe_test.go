@@ -320,6 +320,24 @@ func TestCountersOfDryRunsWithoutAKey(t *testing.T) {
 	assert.Equal(t, []ratelimit.Decision{{Rule: "office", Mode: ratelimit.DryRun, Reason: ratelimit.ReasonNoKey}}, told)
 }
 
+// Without a hook, each Take that leaves little is counted too.
+func TestNearLimitOfTakes(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store) {
+		l := newLimiter(t, ratelimit.Config{
+			Store: s, OnStoreFailure: ratelimit.FailClosed, NearLimit: 0.4,
+			Rules: []ratelimit.Rule{rule("one", "5 per hour"), rule("two", "5 per hour; 9 per day")},
+		})
+		for _, name := range []string{"one", "two"} {
+			for range 6 {
+				_, err := l.Take(t.Context(), name, client(), 1)
+				require.NoError(t, err)
+			}
+			got := ruleStats(t, l, name)
+			assert.Equal(t, []int64{5, 2, 1}, []int64{got.Allowed, got.NearLimit, got.Denied["limit"]}, name)
+		}
+	})
+}
+
 // A rule in DryRun counts the requests that would leave it little.
 func TestNearLimitOfADryRun(t *testing.T) {
 	dry := rule("dry", "3 per hour")
