@@ -113,6 +113,17 @@ func (a *attempt) succeeded(ctx context.Context) []identity {
 	return ids
 }
 
+// note notes in seen where the accounts of a failed attempt are used: the account of the request,
+// and accounts that Found has charged.
+func (a *attempt) note(seen *recent) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	seen.note(a.account, a.where.source)
+	for _, id := range a.found {
+		seen.note(id.account, a.where.source)
+	}
+}
+
 // refunds returns the changes that refund what Found has charged.
 func (a *attempt) refunds() []ratelimit.Change {
 	var changes []ratelimit.Change

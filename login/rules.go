@@ -26,7 +26,7 @@ func (g *Guard) rules(cfg *settings) []ratelimit.Rule {
 		a.settled = true
 		failed := a.failed(cfg, res)
 		if failed {
-			g.recent.note(a.account, a.where.source)
+			a.note(&g.recent)
 		}
 		return failed
 	}

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"net/http"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -34,6 +35,38 @@ func TestUnlock(t *testing.T) {
 		require.Equal(t, 429, s.try("10.0.0.2", "alice", "secret"), "the pair has failed too often")
 		require.NoError(t, s.Unlock(t.Context(), " ALICE "))
 		assert.Equal(t, 200, s.try("10.0.0.2", "alice", "secret"))
+	})
+}
+
+// The handler knows the account by a number, and a client types it in several ways. Unlock by the
+// number lets the owner in again, and AccountState shows from where that account failed.
+func TestUnlockOfAnAccountThatWasFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{})
+		g := newGuard(t, l, login.Config{})
+		h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if d := login.Found(r.Context(), "42"); !d.Allowed {
+				l.Deny(w, r, d)
+				return
+			}
+			if r.PostFormValue("password") != "secret" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			w.WriteHeader(http.StatusOK)
+		}))
+		for i := range 5 {
+			require.Equal(t, 401, serve(h, attempt("10.0.0.1", "alice"+strconv.Itoa(i), "oops")).Code)
+		}
+		require.Equal(t, 429, serve(h, attempt("10.0.0.1", "alice", "secret")).Code)
+		state, err := g.AccountState(t.Context(), "42")
+		require.NoError(t, err)
+		require.Len(t, state.Pairs, 1)
+		assert.Equal(t, ratelimit.AddrKey(addr("10.0.0.1")), state.Pairs[0].Client)
+		assert.Zero(t, state.Pairs[0].Pair.Remaining)
+
+		require.NoError(t, g.Unlock(t.Context(), "42"))
+		assert.Equal(t, 200, serve(h, attempt("10.0.0.1", "alice", "secret")).Code)
 	})
 }
 
