@@ -192,7 +192,8 @@ func (a *attempt) done(ctx context.Context) {
 	a.cfg.watch.judged(a)
 	switch a.outcome {
 	case success:
-		a.guard.remember(ctx, a.cfg, a.succeeded(ctx), a.uncounted())
+		more := append(a.uncounted(), a.refundsOfAll()...)
+		a.guard.remember(ctx, a.cfg, a.succeeded(ctx), more)
 	case neither:
 		_, _ = a.guard.limiter.Apply(ctx, a.refunds()...) // of accounts that the handler has found
 	}

@@ -126,13 +126,25 @@ func (a *attempt) note(seen *recent) {
 
 // refunds returns the changes that refund what Found has charged.
 func (a *attempt) refunds() []ratelimit.Change {
-	var changes []ratelimit.Change
+	changes := a.refundsOfAll()
 	for _, id := range a.found {
 		if !id.pair.IsZero() {
 			changes = append(changes, refund(a.cfg.pair(), id.pair))
 		}
 		if !id.known {
 			changes = append(changes, refund(a.cfg.account(), id.account))
+		}
+	}
+	return changes
+}
+
+// refundsOfAll returns the changes that refund what Found has charged beside accounts and pairs,
+// which a success clears.
+func (a *attempt) refundsOfAll() (changes []ratelimit.Change) {
+	for _, id := range a.found {
+		if a.known && !id.known {
+			changes = append(changes, refund(a.cfg.total(), totalKey(a.cfg)),
+				refund(a.cfg.address(), a.where.address), refund(a.cfg.network(), a.where.network))
 		}
 	}
 	return changes

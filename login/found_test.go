@@ -1,0 +1,73 @@
+package login_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/login"
+)
+
+// Sixty users of one address, all known, log in to a handler that begins to call Found. Their
+// successes, and answers that say nothing of a password, take nothing of the limits on failures.
+func TestFoundCountsOnlyFailures(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		password string
+		code     int
+		cfg      login.Config
+	}{
+		{"successes", "secret", 200, login.Config{}},
+		{"answers without a password", "away", 503, login.Config{Failed: ratelimit.StatusIn(401)}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimiter(t, ratelimit.Config{})
+				g, finds := newGuard(t, l, tc.cfg), false
+				h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if finds {
+						if d := login.Found(r.Context(), "number of "+r.PostFormValue("user")); !d.Allowed {
+							l.Deny(w, r, d)
+							return
+						}
+					}
+					switch r.PostFormValue("password") {
+					case "secret":
+						w.WriteHeader(http.StatusOK)
+					case "away":
+						w.WriteHeader(http.StatusServiceUnavailable)
+					default:
+						w.WriteHeader(http.StatusUnauthorized)
+					}
+				}))
+				try := func(i int, password string) int {
+					return serve(h, attempt("10.0.0.1", fmt.Sprint("user", i), password)).Code
+				}
+				for i := range 60 {
+					require.Equal(t, 200, try(i, "secret"))
+				}
+				finds = true
+				for i := range 60 {
+					require.Equal(t, tc.code, try(i, tc.password), "user %d", i)
+				}
+				state, err := g.State(t.Context(), "number of user1", addr("10.0.0.1"))
+				require.NoError(t, err)
+				assert.Equal(t, remaining{5, 20, 50, 600}, remainingOf(state))
+				assert.Equal(t, int64(200), state.Network.Remaining)
+
+				require.Equal(t, tc.password == "secret", state.Known)
+				if !state.Known {
+					require.Equal(t, 401, try(1, "oops"))
+					state, err = g.State(t.Context(), "number of user1", addr("10.0.0.1"))
+					require.NoError(t, err)
+					assert.Equal(t, remaining{4, 19, 49, 599}, remainingOf(state))
+				}
+			})
+		})
+	}
+}
