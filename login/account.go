@@ -22,34 +22,90 @@ const (
 
 // FormField returns a function for Config.Account that reads a field of a posted form. The handler
 // can read the form again, whole. If the field appears twice, or in the query string, it counts as
-// missing, because decoders differ in which value they take.
+// missing, because decoders differ in which value they take. So do names that only some decoders
+// take for the same, such as Email and email[].
 //
-// The field also counts as missing if the form has more than 8 KiB or 32 fields. FormField panics
-// if name is empty.
+// The field also counts as missing if the form has more than 8 KiB or 32 fields, if decoders differ
+// in how to read it (it has a semicolon, or an encoding that is no encoding), or if header fields
+// say that its bytes are something else: a Content-Encoding, a charset other than UTF-8 or ASCII,
+// two lines of Content-Type. FormField panics if name is empty.
 func FormField(name string) func(*http.Request) string {
 	mustName("FormField", name, name)
+	plain := plainName(name)
 	return func(r *http.Request) string {
-		if r.URL != nil && !fewFields(r.URL.RawQuery) {
+		if r.URL != nil && !fewFields(r.URL.RawQuery) || r.PostForm == nil && !parses(r) {
 			return ""
 		}
-		if r.PostForm == nil && r.Body != nil && isForm(r) {
-			head, ok := readHead(r)
-			if !ok || !fewFields(string(head)) || bytes.Count(head, []byte("\n--")) > maxFields {
-				return ""
+		values := 0
+		for field, all := range r.Form { // it has the query string too
+			if strings.EqualFold(plainName(field), plain) {
+				values += len(all)
 			}
 		}
-		value := r.PostFormValue(name)
-		if len(r.Form[name]) > 1 { // r.Form has the query string too
+		if values > 1 {
 			return ""
 		}
-		return value
+		return r.PostFormValue(name)
 	}
+}
+
+// parses parses the form of r, and reports whether it is within the bounds, and all decoders read
+// the same. net/http ignores the parts that it cannot read, such as those with a semicolon. Others
+// do not.
+func parses(r *http.Request) bool {
+	if r.Body != nil && isForm(r) {
+		head, ok := readHead(r)
+		if !ok || !isPlain(r) || !fewFields(string(head)) || bytes.Count(head, []byte("\n--")) > maxFields {
+			return false
+		}
+	}
+	err := r.ParseForm()
+	if err == nil {
+		err = r.ParseMultipartForm(maxBody)
+	}
+	return err == nil || errors.Is(err, http.ErrNotMultipart)
+}
+
+// plainName returns what some decoders make of the name of a field, as PHP does: without leading
+// spaces and text from a NUL on, and with an underscore for what no variable has in its name.
+func plainName(name string) string {
+	name, _, _ = strings.Cut(name, "\x00")
+	name = strings.Map(func(r rune) rune {
+		switch r {
+		case '.', ' ', '[':
+			return '_'
+		case ']':
+			return -1
+		}
+		return r
+	}, strings.TrimLeft(name, " "))
+	return strings.TrimRight(name, "_")
 }
 
 // isForm reports whether net/http would parse the body of r. If not, the body is not read.
 func isForm(r *http.Request) bool {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return mediaType == "application/x-www-form-urlencoded" || mediaType == "multipart/form-data"
+}
+
+// isPlain reports whether the header fields of r say that its body is plain UTF-8. A handler, or
+// what it passes the body on to, may decode what they say, and then find another account.
+func isPlain(r *http.Request) bool {
+	for _, line := range r.Header["Content-Encoding"] {
+		if line != "" && !strings.EqualFold(line, "identity") {
+			return false
+		}
+	}
+	text := r.Header.Get("Content-Type")
+	_, params, err := mime.ParseMediaType(text)
+	if len(r.Header["Content-Type"]) > 1 || err != nil && strings.Contains(strings.ToLower(text), "charset") {
+		return false
+	}
+	switch strings.ToLower(params["charset"]) {
+	case "", "utf-8", "utf8", "us-ascii", "ascii":
+		return true
+	}
+	return false
 }
 
 // fewFields reports whether a query string, or a form in that notation, is within the bounds.
@@ -82,7 +138,8 @@ func readHead(r *http.Request) (head []byte, ok bool) {
 //
 // Many handlers choose a decoder by the Content-Type, and then find another account in the same
 // bytes. So the field counts as missing if the Content-Type is neither JSON nor text/plain nor
-// absent, or if the query string has the field, as email, user.email or user[email].
+// absent, or has a charset other than UTF-8 or ASCII. So it does with a Content-Encoding, or if the
+// query string has the field, as email, user.email or user[email].
 //
 // The field also counts as missing if the body has more than 8 KiB or is nested deeper than 32
 // values, if an object on the path has more than 32 fields, or if the body is no JSON object as far
@@ -94,7 +151,7 @@ func JSONField(path string) func(*http.Request) string {
 		mustName("JSONField", path, name)
 	}
 	return func(r *http.Request) string {
-		if r.Body == nil || !maybeJSON(r) || r.URL != nil && inQuery(r.URL.RawQuery, names) {
+		if r.Body == nil || !isPlain(r) || !maybeJSON(r) || r.URL != nil && inQuery(r.URL.RawQuery, names) {
 			return ""
 		}
 		head, ok := readHead(r)
@@ -112,7 +169,7 @@ func maybeJSON(r *http.Request) bool {
 		return true
 	}
 	mediaType, _, err := mime.ParseMediaType(text)
-	if len(r.Header["Content-Type"]) > 1 || err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
 		return false
 	}
 	return mediaType == "application/json" || mediaType == "text/json" ||
@@ -129,10 +186,10 @@ func inQuery(query string, path []string) bool {
 	if err != nil || !fewFields(query) {
 		return true
 	}
-	last, whole := path[len(path)-1], strings.Join(path, ".")
-	dots := strings.NewReplacer("[", ".", "]", "")
+	last, whole := plainName(path[len(path)-1]), plainName(strings.Join(path, "."))
 	for field := range fields {
-		if strings.EqualFold(field, last) || strings.EqualFold(dots.Replace(field), whole) {
+		field = plainName(field)
+		if strings.EqualFold(field, last) || strings.EqualFold(field, whole) {
 			return true
 		}
 	}
@@ -158,7 +215,8 @@ type readAgain struct {
 	io.Closer
 }
 
-// accountKey returns the key of an account as a client typed it.
+// accountKey returns the key of an account as a client typed it. Some letters, such as a long s, are
+// in lower case already, and another letter is their upper case: hence both.
 func accountKey(account string) ratelimit.Key {
-	return ratelimit.UserKey(strings.ToLower(strings.TrimSpace(account)))
+	return ratelimit.UserKey(strings.ToLower(strings.ToUpper(strings.TrimSpace(account))))
 }

@@ -107,7 +107,7 @@ func TestJSONFieldAtAPath(t *testing.T) {
 	const body = `{"data":{"user":{"email":"a@b"}}}`
 	for query, want := range map[string]string{
 		"": "a@b", "?x=1": "a@b", "?data=1&user=2": "a@b", "?email=x": "", "?data.user.email=x": "", "?Data[user][email]=x": "",
-		"?a;b": "",
+		"?a;b": "", "?data.user_email=x": "", "?+email=x": "", "?email[]=x": "",
 	} {
 		assert.Equal(t, want, deep(posted(address(1), query, "", body)), query)
 	}
@@ -120,11 +120,61 @@ func TestFormField(t *testing.T) {
 		{"in both", "?user=bob", "user=alice", ""},
 		{"twice", "", "user=bob&user=alice", ""},
 		{"nowhere", "?x=1", "y=1", ""},
+		{"another field of a similar name", "", "user=bob&user_name=alice&users=alice", "bob"},
+		{"twice, in another case", "", "user=bob&User=alice", ""},
+		{"twice, once for PHP", "", "user=bob&+user=alice", ""},
+		{"twice, once as an array", "", "user=bob&user%5B%5D=alice", ""},
+		{"twice, once with a NUL", "", "user=bob&user%00x=alice", ""},
+		{"in the query in another case", "?USER=alice", "user=bob", ""},
+		{"behind a semicolon", "", "user=bob&x=1;user=alice", ""},
+		{"behind a semicolon of the query", "?x=1;user=alice", "user=bob", ""},
+		{"an encoded semicolon", "", "user=bob%3B", "bob;"},
+		{"behind what is no encoding", "", "user=bob&use%zz=alice", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := posted("10.0.0.1", tc.query, "application/x-www-form-urlencoded", tc.body)
 			assert.Equal(t, tc.want, login.FormField("user")(r))
 		})
+	}
+	inner := login.FormField("user[email]")
+	for body, want := range map[string]string{
+		"user[email]=bob&user[name]=x": "bob", "user[email]=bob&user[Email]=alice": "", "user[email]=bob&user.email=alice": "",
+	} {
+		assert.Equal(t, want, inner(posted("10.0.0.1", "", "application/x-www-form-urlencoded", body)), body)
+	}
+}
+
+// A handler, or a service that it passes the body on to, decodes what the header fields say: then
+// the bytes that the Guard reads are not the account.
+func TestBodiesThatAreDecoded(t *testing.T) {
+	const form = "application/x-www-form-urlencoded"
+	for _, field := range []struct {
+		read             func(*http.Request) string
+		mediaType, body  string
+		typeWithoutValue string // for which net/http reads a form, and a framework any JSON
+	}{
+		{login.FormField("user"), form, "user=bob", ""},
+		{login.JSONField("user"), "application/json", `{"user":"bob"}`, "bob"},
+	} {
+		for _, tc := range []struct{ encoding, params, want string }{
+			{"", "", "bob"}, {"identity", "", "bob"}, {"", "; charset=UTF-8", "bob"}, {"", "; charset=us-ascii", "bob"},
+			{"", "; CharSet=utf8", "bob"},
+			{"gzip", "", ""}, {"identity, gzip", "", ""}, {"br", "", ""},
+			{"", "; charset=utf-7", ""}, {"", "; charset=utf-16le", ""}, {"", "; charset=ISO-8859-1", ""},
+			{"", "; charset=ibm037; x", ""}, {"", "; charset=utf-8; charset=utf-7", ""},
+			{"", "; x", field.typeWithoutValue},
+		} {
+			r := posted("10.0.0.1", "", field.mediaType+tc.params, field.body)
+			r.Header.Set("Content-Encoding", tc.encoding)
+			assert.Equal(t, tc.want, field.read(r), "%s%s, %s", field.mediaType, tc.params, tc.encoding)
+		}
+		r := posted("10.0.0.1", "", field.mediaType, field.body)
+		r.Header.Add("Content-Type", "text/plain")
+		assert.Empty(t, field.read(r))
+		r = posted("10.0.0.1", "", field.mediaType, field.body)
+		r.Header.Add("Content-Encoding", "identity")
+		r.Header.Add("Content-Encoding", "gzip")
+		assert.Empty(t, field.read(r))
 	}
 }
 

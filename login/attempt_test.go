@@ -188,6 +188,9 @@ func TestAccountSpelling(t *testing.T) {
 		for i, user := range []string{"bob", "BOB", "Bob+", "%20bob", "bob%09", "bOb", "bob"} {
 			assert.Equal(t, i < 5, s.try("10.0.0.1", user, "x") == 401, "%q", user)
 		}
+		for i, user := range []string{"boss", "BOSS", "boſs", "boſſ", "Bosſ", "boss"} {
+			assert.Equal(t, i < 5, s.try("10.0.0.1", user, "x") == 401, "%q, whose upper case is the same", user)
+		}
 		for i := range 30 {
 			assert.Equal(t, i < 20, s.try(address(i), "", "x") == 401, "attempt %d without an account", i)
 		}
