@@ -62,7 +62,8 @@ type Config struct {
 	// Block blocks pairs that keep failing, or keep asking while they are denied. Nil means a block
 	// of 15 minutes after 10 such attempts within an hour, twice as long each time, up to a day.
 	Block *ratelimit.Block
-	// Remember is how long a pair is known after a success, a year at most. Zero means 30 days.
+	// Remember is how long a pair is known after a success, from a second to a year. Zero means 30
+	// days.
 	Remember time.Duration
 	// OnStoreFailure applies to all rules. Empty means OnStoreFailure of the limiter's Config.
 	// While the Store fails, FailOpen lets attackers guess passwords, and FailClosed lets no user
@@ -87,9 +88,13 @@ func (c Config) filled() (*settings, mistakes) {
 	for _, err := range unjoin(c.ClientIP.Err()) {
 		m.add("ClientIP", err)
 	}
-	if c.Remember < 0 || c.Remember > year {
-		m.add("Remember", fmt.Errorf("%v: want at most a year, or 0 for 30 days", c.Remember))
+	if c.Remember != 0 && (c.Remember < time.Second || c.Remember > year) { // a number without a unit is less
+		m.add("Remember", fmt.Errorf("%v: want a second to a year, or 0 for 30 days", c.Remember))
 		c.Remember = 0
+	}
+	if slices.Equal(c.PerPair, ratelimit.MustParse("unlimited")) && (c.Block == nil || c.Block.When == nil) {
+		m.add("PerPair", errors.New("unlimited, so that no limit and no Block stops guesses by a known pair: "+
+			"want a limit, or a Block with a When"))
 	}
 	c.Name = cmp.Or(c.Name, "login")
 	c.Remember = cmp.Or(c.Remember, 30*day)

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,6 +32,9 @@ type Guard struct {
 // [*ratelimit.ConfigError] for every mistake, with fields such as "login.Account". Call New during
 // start-up only.
 func New(limiter *ratelimit.Limiter, cfg Config) (*Guard, error) {
+	if limiter == nil {
+		return nil, mistakes{errors.New("login: a nil Limiter: want the Limiter of ratelimit.New")}.err()
+	}
 	g := &Guard{limiter: limiter}
 	err := g.change(cfg, func(rules []ratelimit.Rule) (err error) {
 		g.wrap, err = limiter.Decorator(rules...)

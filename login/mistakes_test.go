@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ func TestMistakesInJSON(t *testing.T) {
 	_, err := login.New(newLimiter(t, ratelimit.Config{}), login.Config{Account: login.FormField("user"), Remember: -1})
 	got, failed := json.Marshal(err.(interface{ Unwrap() []error }).Unwrap()[0])
 	require.NoError(t, failed)
-	assert.JSONEq(t, `{"Field":"login.Remember","Err":"-1ns: want at most a year, or 0 for 30 days"}`, string(got))
+	assert.JSONEq(t, `{"Field":"login.Remember","Err":"-1ns: want a second to a year, or 0 for 30 days"}`, string(got))
 }
 
 // fieldsOf returns the fields of the ConfigErrors that err joins.
@@ -45,6 +46,13 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"no account", login.Config{}, []string{"login.Account"}},
 		{"negative time", login.Config{Account: user, Remember: -1}, []string{"login.Remember"}},
+		{"time without a unit", login.Config{Account: user, Remember: 30}, []string{"login.Remember"}},
+		{"no limit of a known pair", login.Config{Account: user, PerPair: ratelimit.MustParse("unlimited")}, []string{"login.PerPair"}},
+		{
+			"no limit of a known pair that its block would notice",
+			login.Config{Account: user, PerPair: ratelimit.MustParse("unlimited"), Block: &ratelimit.Block{After: ratelimit.Per(5, hour)}},
+			[]string{"login.PerPair"},
+		},
 		{"long time", login.Config{Account: user, Remember: 365*day + 1}, []string{"login.Remember"}},
 		{"limit that is none", login.Config{Account: user, PerPair: none}, []string{"login.PerPair"}},
 		{
@@ -85,7 +93,26 @@ func TestTextOfMistakes(t *testing.T) {
 	})
 	assert.EqualError(t, err, `ratelimit: login.Account: nil: want a function, such as FormField("email")
 ratelimit: login.ClientIP: clientip: trusted proxy "proxy": want an address or a prefix such as 10.0.0.0/8
-ratelimit: login.Remember: 8761h0m0s: want at most a year, or 0 for 30 days`)
+ratelimit: login.Remember: 8761h0m0s: want a second to a year, or 0 for 30 days`)
+}
+
+func TestNilLimiter(t *testing.T) {
+	g, err := login.New(nil, login.Config{Account: login.FormField("user")})
+	assert.Nil(t, g)
+	assert.EqualError(t, err, "login: a nil Limiter: want the Limiter of ratelimit.New")
+}
+
+// Without a limit of the pair, a block alone stops guesses by a known pair.
+func TestBlockWithoutALimitOfPairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newRoute(t, newLimiter(t, ratelimit.Config{}), login.Config{
+			PerPair: ratelimit.MustParse("unlimited"), Block: block("5 per hour"),
+		})
+		require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
+		for i := range 10 {
+			assert.Equal(t, i < 5, s.try("10.0.0.1", "alice", "oops") == 401)
+		}
+	})
 }
 
 // Two Guards of one name would share their buckets.
