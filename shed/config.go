@@ -9,8 +9,10 @@ import (
 	"time"
 )
 
-// maxInFlight bounds Config.MaxInFlight.
-const maxInFlight = 1_000_000
+const (
+	maxInFlight = 1_000_000             // bounds Config.MaxInFlight
+	minLatency  = 10 * time.Microsecond // no request is faster, and a number without a unit is less
+)
 
 // Config is the configuration of a [Shedder]. MaxInFlight is required. All functions may be called
 // concurrently.
@@ -25,7 +27,8 @@ type Config struct {
 	// MaxInFlight, at least 1.
 	MinInFlight int
 	// TargetLatency makes the limit adaptive: it is how long 95 % of the requests should take at
-	// most. Zero means that the limit stays at its maximum. The package comment says how to choose.
+	// most, 10 µs at least. Zero means that the limit stays at its maximum. The package comment says
+	// how to choose.
 	TargetLatency time.Duration
 	// Priority, if not nil, returns how important a request is. Nil means that all requests are
 	// Normal. If Priority panics, the request is Normal, and OnError receives the panic. Do not
@@ -63,8 +66,9 @@ func (c *Config) check() error {
 	case c.MinInFlight > max(c.MaxInFlight, 0):
 		add("MinInFlight: %d: want at most MaxInFlight, which is %d", c.MinInFlight, c.MaxInFlight)
 	}
-	if c.TargetLatency < 0 {
-		add("TargetLatency: %v: want a positive time, or 0 for a limit that does not adapt", c.TargetLatency)
+	if c.TargetLatency != 0 && c.TargetLatency < minLatency {
+		add("TargetLatency: %v: want at least %v, or 0 for a limit that does not adapt",
+			c.TargetLatency, minLatency)
 	}
 	return errors.Join(mistakes...)
 }

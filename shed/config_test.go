@@ -30,7 +30,12 @@ func TestConfigMistakes(t *testing.T) {
 			cfg:  shed.Config{MaxInFlight: -1, MinInFlight: -2, TargetLatency: -time.Second},
 			want: "shed: MaxInFlight: -1: want 1 to 1000000\n" +
 				"shed: MinInFlight: -2: want a positive number, or 0 for a tenth of MaxInFlight\n" +
-				"shed: TargetLatency: -1s: want a positive time, or 0 for a limit that does not adapt",
+				"shed: TargetLatency: -1s: want at least 10µs, or 0 for a limit that does not adapt",
+		},
+		{
+			name: "a time without a unit",
+			cfg:  shed.Config{MaxInFlight: 4, TargetLatency: 250},
+			want: "shed: TargetLatency: 250ns: want at least 10µs, or 0 for a limit that does not adapt",
 		},
 		{
 			name: "a minimum above the maximum",
