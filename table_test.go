@@ -169,6 +169,38 @@ func TestDoubtfulRequestsAreLimited(t *testing.T) {
 	}
 }
 
+// A server takes an extension for the format of the response, and runs a script whatever follows it
+// in the path.
+func TestExtensionsAndScriptsAreLimited(t *testing.T) {
+	routes := map[string][]ratelimit.Rule{}
+	for _, pattern := range []string{
+		"POST /login", "POST /Account/edit", "POST /report", "POST /report.csv", "POST /old.php", "POST /v1.0", "POST /item/{id}",
+	} {
+		routes[pattern] = []ratelimit.Rule{global(strings.TrimPrefix(pattern, "POST "), "1000 per hour")}
+	}
+	h := newLimiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{global("all", "1000 per hour")}, Routes: routes,
+		ExemptRoutes: []string{"/static/", "POST /login.css", "POST /healthz.php/"},
+	}).Handler(ok)
+	for path, want := range map[string]string{
+		"/login.json": "all /login", "/login.tar.gz": "all /login", "/LOGIN.Json": "all /login", "/login.json/": "all /login",
+		"/login%2Ejson": "all /login", "/x/..;/login.json": "all /login", "/login.css": "",
+		"/account/EDIT.xml": "all /Account/edit", "/v1.0.json": "all /v1.0", "/item/5.json": "all /item/{id}",
+		"/report": "all /report", "/report.csv": "all /report.csv", "/report.xml": "all /report",
+		"/index.php/login": "all /login", "/INDEX.PHP/login.json": "all /login", "/a/b.aspx/c.cgi/login/": "all /login",
+		"/old.php/x": "all /old.php", "/old.php/login": "all /old.php /login",
+		"/old.php": "all /old.php", "/v1.0/login": "all", "/logins.json": "all", "/.json": "all", "/.php/login": "all",
+		"/static/login.json": "", "/static/index.php/x": "", "/static/a.php/login": "all /login",
+		"/healthz.php/login": "all /login", "/healthz.php/": "",
+		strings.Repeat("/a.php", 8) + "/login": "all /login",
+	} {
+		r := httptest.NewRequest("POST", path, nil)
+		assert.Equal(t, want, rulesIn(serve(h, r).Header()), path)
+	}
+	many := strings.Repeat("/a.php", 9) + "/login"
+	assert.Len(t, strings.Fields(rulesIn(serve(h, httptest.NewRequest("POST", many, nil)).Header())), 1+len(routes))
+}
+
 // A client names the host in other ways, or in other fields.
 func TestDoubtfulHostsAreLimited(t *testing.T) {
 	h := newLimiter(t, ratelimit.Config{
@@ -194,6 +226,15 @@ func TestDoubtfulHostsAreLimited(t *testing.T) {
 		assert.Equal(t, "all login", rules("cdn.example.com", name, "a.example, API.example.com:443"), name)
 		assert.Equal(t, "all", rules("cdn.example.com", name, "a.example"), name)
 	}
+	for _, field := range []string{
+		"host=API.example.com", "for=192.0.2.1;Host=api.example.com:443", `for=192.0.2.1, for=a;host="api.example.com"`,
+		`host="api.example.com:443";proto=https`, `host="a,b"`,
+	} {
+		assert.Equal(t, "all login", rules("cdn.example.com", "Forwarded", field), field)
+	}
+	assert.Equal(t, "all", rules("cdn.example.com", "Forwarded", "host=a.example"))
+	assert.Equal(t, "", rules("cdn.example.com", "Forwarded", `for="[2001:db8::1]:80";by=host`))
+	assert.Equal(t, "all login", rules(""), "servers have a default host")
 	assert.Equal(t, "", rules("CDN.example.com.:80"))
 	assert.Equal(t, "all", rules("other.example.com"))
 }
@@ -225,6 +266,15 @@ func TestOverriddenRequestsAreLimited(t *testing.T) {
 	}
 	assert.Equal(t, "by-method skipping item", rules("/item?a=b&%5Fmethod=DELETE"))
 	assert.Equal(t, "by-method skipping item", rules("/item?_method=delete"))
+	for _, query := range []string{
+		".method=DELETE", "%2Emethod=DELETE", "+%20++_method=DELETE", "_method%00x=DELETE", "a;_method=DELETE;b", "_method=DELETE;b",
+		strings.Repeat("%20+", 100) + "_method=DELETE",
+	} {
+		assert.Equal(t, "by-method skipping item", rules("/item?"+query), query)
+	}
+	for _, query := range []string{"x_method=DELETE", "__method=DELETE", "method=DELETE", "a=;_method", "_method=%zz", "%zz=DELETE"} {
+		assert.Equal(t, "", rules("/item?"+query), query)
+	}
 	for _, field := range []string{"X-Original-URL", "X-Rewrite-URL"} {
 		assert.Equal(t, "skipping", rules("/item", field, "/other"), field)
 		assert.Equal(t, "skipping", rules("/free", field, "https://a.example/x?y"), field)

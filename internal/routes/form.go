@@ -12,6 +12,7 @@ type form struct {
 	host         string // as patterns have it
 	doubtfulHost bool
 	others       bool // of method or host
+	extra        bool // of a path with a script or an extension
 }
 
 // A pathForm is what is unusual about a path.
@@ -37,7 +38,7 @@ const (
 
 // plain reports whether a request has no other readings.
 func (f *form) plain() bool {
-	return !f.doubtful() && !f.fold && !f.slash && !f.other && !f.others
+	return !f.doubtful() && !f.fold && !f.slash && !f.other && !f.others && !f.extra
 }
 
 // doubtful reports whether a request can have readings that this package does not know.
@@ -46,14 +47,14 @@ func (f *form) doubtful() bool { return f.doubt != 0 || f.doubtfulHost }
 // formOf returns what is unusual about r.
 func (t *Table[T]) formOf(r *http.Request) form {
 	f := form{pathForm: pathFormOf(r), host: r.Host}
-	f.fold = f.fold || t.upper
+	f.fold, f.extra = f.fold || t.upper, t.hasExtra(r.URL.Path)
 	if t.methods {
 		f.others = hasOtherMethod(r)
 	}
 	if len(t.hosts) > 0 {
 		host, sure := canonicalHost(r.Host)
 		f.host, f.doubtfulHost = host, !sure
-		f.others = f.others || hasOtherHost(r)
+		f.others = f.others || r.Host == "" || hasOtherHost(r)
 	}
 	return f
 }

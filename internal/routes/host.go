@@ -70,17 +70,36 @@ func hasOtherHost(r *http.Request) bool {
 			return true
 		}
 	}
-	return r.URL.Host != "" && r.URL.Host != r.Host
+	return r.URL.Host != "" && r.URL.Host != r.Host || len(hostsInForwarded(r)) > 0
+}
+
+// hostsInForwarded returns the values of host in Forwarded (RFC 7239). What it does not read as a
+// server does has a quote left, so it is no plain host.
+func hostsInForwarded(r *http.Request) (hosts []string) {
+	for _, line := range r.Header["Forwarded"] {
+		for pair := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ',' || c == ';' }) {
+			name, value, _ := strings.Cut(pair, "=")
+			if strings.EqualFold(strings.Trim(name, " \t"), "host") {
+				value = strings.Trim(value, " \t")
+				if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
+					value = value[1 : n-1]
+				}
+				hosts = append(hosts, value)
+			}
+		}
+	}
+	return hosts
 }
 
 // hostsOf returns the hosts that r can be read to be for; "" stands for all hosts that no pattern
-// has. If one of them is doubtful, it can be any host that a pattern has.
+// has. If one of them is doubtful, it can be any host that a pattern has. So can no host at all,
+// for which servers have a default.
 func (t *Table[T]) hostsOf(r *http.Request, f form) []string {
 	hosts := []string{r.Host}
 	if len(t.hosts) == 0 {
 		return hosts
 	}
-	every, n := f.doubtfulHost, 0
+	every, n := f.doubtfulHost || r.Host == "", 0
 	add := func(host string) {
 		name, sure := canonicalHost(strings.Trim(host, " \t"))
 		if n++; !sure || n > maxHosts {
@@ -93,6 +112,11 @@ func (t *Table[T]) hostsOf(r *http.Request, f form) []string {
 	}
 	if r.URL.Host != "" {
 		add(r.URL.Host)
+	}
+	for _, host := range hostsInForwarded(r) {
+		if !every {
+			add(host)
+		}
 	}
 	for _, field := range forwardedHosts {
 		for _, line := range r.Header[field] {

@@ -66,25 +66,44 @@ func addMethod(methods []string, value string) []string {
 	return addNew(methods, value)
 }
 
-// overridden returns the values of _method in a query.
+// overridden returns the values of _method in a query. Some servers split it at semicolons too.
 func overridden(query string) (values []string) {
 	for query != "" {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
+		pair := query
+		if i := strings.IndexAny(query, "&;"); i >= 0 {
+			pair, query = query[:i], query[i+1:]
+		} else {
+			query = ""
+		}
 		name, value, _ := strings.Cut(pair, "=")
-		if name != "_method" {
-			if len(name) > 3*len("_method") || strings.IndexByte(name, '%') < 0 {
-				continue
-			}
-			if plain, err := url.QueryUnescape(name); err != nil || plain != "_method" {
-				continue
-			}
+		if name != "_method" && !meansMethod(name) {
+			continue
 		}
 		if plain, err := url.QueryUnescape(value); err == nil {
 			values = append(values, plain)
 		}
 	}
 	return values
+}
+
+// meansMethod reports whether a name in a query is _method once it is decoded, as PHP does it too:
+// without leading spaces and text from a NUL on, and with an underscore for a dot.
+func meansMethod(name string) bool {
+	name, _, _ = strings.Cut(name, "%00")
+	for before := ""; name != before; {
+		before, name = name, strings.TrimPrefix(strings.TrimLeft(name, "+"), "%20")
+	}
+	if len(name) > 3*len("_method") {
+		return false
+	}
+	if strings.IndexByte(name, '%') >= 0 {
+		plain, err := url.QueryUnescape(name)
+		if err != nil {
+			return false
+		}
+		name = plain
+	}
+	return name == "_method" || name == ".method"
 }
 
 // CheckMethod reports that no request has the given method, if that is so.

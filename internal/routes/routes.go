@@ -23,6 +23,7 @@ type Table[T any] struct {
 	layers  []*http.ServeMux    // of patterns in lower case; each layer is without conflicts
 	folded  map[string][]int    // indexes of values, by pattern in lower case
 	hosts   map[string]struct{} // of patterns, in lower case
+	names   map[string]struct{} // last segments of patterns, in lower case
 	upper   bool                // a path of a pattern has upper-case letters
 	methods bool                // a pattern has a method
 }
@@ -68,6 +69,7 @@ func (t *Table[T]) Add(pattern string, v T) error {
 	if p.host != "" {
 		t.hosts[p.host] = struct{}{}
 	}
+	t.addName(p.path)
 	lower, changed := p.fold()
 	t.upper = t.upper || changed
 	t.folded[lower] = append(t.folded[lower], index)
@@ -110,6 +112,7 @@ func (t *Table[T]) Find(r *http.Request) (m Match[T]) {
 	}
 	_, m.Exact = h.(matched)
 	m.Exact = m.Exact && !f.doubtful()
+	f.extra = f.extra && !endsAlike(pattern, r.URL.Path)
 	if f.plain() {
 		return m
 	}
@@ -149,18 +152,23 @@ func (t *Table[T]) findOthers(r *http.Request, f form, c *collection) bool {
 		methods = methodsOf(r)
 	}
 	paths, ok := pathsOf(r, f.pathForm)
-	hosts := t.hostsOf(r, f)
+	n, hosts := len(paths), t.hostsOf(r, f)
+	if ok && (f.extra || f.doubt != 0 || f.other) {
+		var more []*url.URL
+		more, ok = t.extras(paths)
+		paths = append(paths, more...)
+	}
 	if !ok || len(paths)*len(hosts)*len(methods) > maxReadings {
 		return false
 	}
 	for _, method := range methods {
 		for _, host := range hosts {
-			for _, p := range paths {
+			for j, p := range paths {
 				reading := &http.Request{Method: method, Host: host, URL: p}
 				_, pattern := t.mux.Handler(reading)
 				if i, found := t.exact[pattern]; found {
 					c.add(i)
-				} else {
+				} else if j < n { // extras need not match
 					c.add()
 				}
 				if f.fold {
@@ -170,6 +178,13 @@ func (t *Table[T]) findOthers(r *http.Request, f form, c *collection) bool {
 		}
 	}
 	return true
+}
+
+// endsAlike reports whether a pattern that was found ends as path does, so that the pattern is for
+// the extension of path.
+func endsAlike(pattern, path string) bool {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	return name != "" && strings.HasSuffix(pattern, "/"+name)
 }
 
 // findFolded looks up reading in lower case.

@@ -32,6 +32,7 @@ func BenchmarkFind(b *testing.B) {
 	found := func(r *http.Request) { _ = table.Find(r) }
 	bench("mux", "/items/12345", func(r *http.Request) { _, _ = table.mux.Handler(r) })
 	bench("plain", "/items/12345", found)
+	bench("file", "/static/app.3f2a.js", found)
 	bench("upper", "/items/ABC", found)
 	bench("encoded", "/items/a%2fb", found)
 	bench("many", "/x%5c;a%3f%23/%2e%2e./%c0%aflogin%20", found)
