@@ -17,13 +17,27 @@ type Denial struct {
 }
 
 // Begin sets the fields of every denied request: Cache-Control and, if secs is not 0, Retry-After.
-// [RetryAfter] returns secs.
+// [RetryAfter] returns secs. It deletes fields of an outer handler by which some caches would store
+// the denial, for all clients.
 func (d *Denial) Begin(h http.Header, secs int64) {
+	own := 1
 	if secs > 0 {
+		own++
 		digits := strconv.AppendInt(d.wait[:0], secs, 10)
 		d.set(h, 0, "Retry-After", unsafe.String(&digits[0], len(digits)))
 	}
 	d.set(h, 1, "Cache-Control", "no-store")
+	if d.Values[1] != "" { // SetDraft has set both
+		own += 2
+	}
+	if len(h) == own {
+		return // usually, and the loop takes 70 ns, a tenth of a denial
+	}
+	for name := range h {
+		if isTargeted(name) {
+			delete(h, name)
+		}
+	}
 }
 
 // Answer writes the response: p as a problem document, or as text if the client prefers text.

@@ -26,6 +26,22 @@ func denyOnce(w http.ResponseWriter, r *http.Request, p *Problem, wait time.Dura
 	return d.Answer(w, r, p, wait, []byte(extra), buf)
 }
 
+// No cache stores a denial, whatever an outer handler says to some of them.
+func TestDenialIsStoredByNoCache(t *testing.T) {
+	w := httptest.NewRecorder()
+	for _, name := range []string{
+		"CDN-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "Cloudflare-CDN-Cache-Control", "Edge-Control", "Cache-Control",
+	} {
+		w.Header().Set(name, "max-age=3600")
+	}
+	w.Header().Set("X-Cache", "kept")
+	denyOnce(w, httptest.NewRequest(http.MethodGet, "/", nil), &quota, time.Second, "", nil)
+	assert.Equal(t, http.Header{
+		"Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"}, "Retry-After": {"1"},
+		"X-Content-Type-Options": {"nosniff"}, "X-Cache": {"kept"},
+	}, w.Header())
+}
+
 func TestDenials(t *testing.T) {
 	const retryable = `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded",` +
 		`"title":"Too Many Requests","status":429,"detail":"Too many requests. Retry after 30 seconds."`

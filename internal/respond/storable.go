@@ -2,12 +2,18 @@ package respond
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
 // Storable reports whether a shared cache may store the response with this status and header (RFC
 // 9111, section 3), or may update a stored response by it. In doubt it may.
 func Storable(r *http.Request, status int, h http.Header) bool {
+	for name, lines := range h {
+		if isTargeted(name) && slices.ContainsFunc(lines, mayStore) {
+			return true
+		}
+	}
 	var public, explicit bool
 	for _, line := range h["Cache-Control"] {
 		for _, directive := range members(line) {
@@ -39,4 +45,22 @@ func Storable(r *http.Request, status int, h http.Header) bool {
 		return r.Method == http.MethodGet || r.Method == http.MethodHead
 	}
 	return false
+}
+
+// isTargeted reports whether the named field tells some caches what Cache-Control tells all others
+// (RFC 9213): these ignore Cache-Control.
+func isTargeted(name string) bool {
+	switch name {
+	case "Surrogate-Control", "Edge-Control", "X-Accel-Expires":
+		return true
+	}
+	return strings.HasSuffix(name, "-Cache-Control")
+}
+
+// mayStore reports whether a line of such a field may allow to store the response.
+func mayStore(line string) bool {
+	return !slices.ContainsFunc(members(line), func(directive string) bool {
+		directive = strings.ToLower(directive)
+		return directive == "no-store" || directive == "private" || directive == "0" // of X-Accel-Expires
+	})
 }

@@ -49,6 +49,28 @@ func TestStorable(t *testing.T) {
 			name: "of a user, if checked", authorization: "Bearer x",
 			header: http.Header{"Cache-Control": {"must-revalidate, max-age=6"}}, want: true,
 		},
+		{
+			name: "by a CDN alone", authorization: "Bearer x",
+			header: http.Header{"Cache-Control": {"no-store"}, "Cdn-Cache-Control": {"max-age=60"}}, want: true,
+		},
+		{
+			name:   "by one CDN alone",
+			header: http.Header{"Cache-Control": {"private"}, "Cloudflare-Cdn-Cache-Control": {"max-age=60"}}, want: true,
+		},
+		{name: "by a surrogate alone", status: 302, header: http.Header{"Surrogate-Control": {"max-age=60"}}, want: true},
+		{
+			name: "by nginx alone", method: "POST",
+			header: http.Header{"Cache-Control": {"private"}, "X-Accel-Expires": {"60"}}, want: true,
+		},
+		{name: "not by nginx", status: 500, header: http.Header{"X-Accel-Expires": {"0"}}, want: false},
+		{
+			name:   "not by a CDN, nor by others",
+			header: http.Header{"Cache-Control": {"private"}, "Cdn-Cache-Control": {"No-Store, max-age=1"}}, want: false,
+		},
+		{
+			name:   "not by a CDN, but by others",
+			header: http.Header{"Cache-Control": {"max-age=60"}, "Cdn-Cache-Control": {"private"}}, want: true,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			method, status := tc.method, tc.status
