@@ -240,14 +240,16 @@ func (l *Limiter) blocking(name string, k Key) (*rule, error) {
 // it has denied a request. It knows of about 65,536 at most. It does not call the Store.
 func (l *Limiter) Blocked(keys ...Key) []Blocked {
 	var all []Blocked
-	now := l.now()
+	now, byName := l.now(), l.table.Load().byName
 	if len(keys) == 0 {
 		l.known.Each(func(b blocks.Block) {
-			all = append(all, Blocked{b.Rule, b.Key, now.Add(b.Left), b.Times})
+			if r := byName.Find(b.Rule); r != nil && r.block != nil {
+				all = append(all, Blocked{b.Rule, b.Key, now.Add(b.Left), b.Times})
+			}
 		})
 	}
 	for _, k := range keys {
-		for _, r := range l.table.Load().byName.All() {
+		for _, r := range byName.All() {
 			if r.block == nil {
 				continue
 			}

@@ -123,6 +123,28 @@ func TestBlocksAfterResetAndSetPolicy(t *testing.T) {
 	})
 }
 
+// A block of a rule that has no Block any more, or that is gone, blocks nobody. It goes on if the
+// rule has one again.
+func TestBlockedAfterANewPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{blocking(ratelimit.Block{})}})
+		h := l.Handler(ok)
+		require.NoError(t, l.Block(t.Context(), "p", client(), time.Hour))
+		without := blocking(ratelimit.Block{})
+		without.Block = nil
+		for _, rules := range [][]ratelimit.Rule{{without}, {rule("other", "5 per hour")}} {
+			require.NoError(t, l.SetPolicy(ratelimit.Policy{Rules: rules}))
+			require.Equal(t, []int{200}, codes(h, with()))
+			assert.Empty(t, l.Blocked())
+			assert.Empty(t, l.Blocked(client()))
+		}
+		require.NoError(t, l.SetPolicy(ratelimit.Policy{Rules: []ratelimit.Rule{blocking(ratelimit.Block{})}}))
+		require.Equal(t, []int{429}, codes(h, with()))
+		assert.Len(t, l.Blocked(), 1)
+		assert.Len(t, l.Blocked(client()), 1)
+	})
+}
+
 // Blocked lists the longest block first, then by rule and key. With keys it lists only theirs.
 func TestBlockedIsSortedAndSelects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -131,7 +130,7 @@ func (r *rule) keyOf(rp *report.Reporter, req *http.Request) (Key, bool) {
 	if err == nil && !k.IsZero() {
 		return k, true
 	}
-	if err != nil && !errors.Is(err, ErrNoKey) {
+	if err != nil && !keyer.IsMissing(err) {
 		rp.Report(req.Context(), fmt.Errorf("ratelimit: rule %q: Key: %w", r.Name, err))
 	}
 	if keyer.NeedsPattern(r.Key) {

@@ -236,8 +236,8 @@ const (
 // check finds the mistakes outside of the rules.
 func (c *Config) check(m *mistakes) {
 	memory, isMemory := c.Store.(*MemoryStore)
-	if isMemory && memory == nil {
-		m.add("Store", errors.New("a nil *MemoryStore: want NewMemoryStore, or no Store at all"))
+	if keyer.IsNil(c.Store) {
+		m.addf("Store", "a nil %T: want what its constructor returns, or no Store at all", c.Store)
 	} else if isMemory && memory.tables == nil {
 		m.add("Store", errors.New("a MemoryStore that NewMemoryStore has not made: want NewMemoryStore"))
 	}

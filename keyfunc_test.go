@@ -281,3 +281,24 @@ func TestKeyersReadNoForm(t *testing.T) {
 	}
 	assert.Equal(t, []int{200, 200, 429}, codes(h, post("user=a&user=b"), post("user=b&user=a"), post("user=e")))
 }
+
+// A KeyFunc of docs/abuse.md asks a Source itself. On a unix socket it finds no address, which is no
+// error, and ends no search for another key.
+func TestKeyFuncWithoutAnAddress(t *testing.T) {
+	var errs []error
+	network := ratelimit.KeyFunc(func(r *http.Request) (ratelimit.Key, error) {
+		addr, err := clientip.Remote().Addr(r)
+		return ratelimit.AddrKey(addr), err
+	})
+	skips := rule("skips", "1 per hour")
+	skips.Key, skips.OnMissingKey = network, ratelimit.SkipRule
+	first := rule("first", "2 per hour")
+	first.Key = ratelimit.FirstOf(network, ratelimit.ByUser(field("User")))
+	h := newLimiter(t, ratelimit.Config{
+		ClientIP: clientip.ForwardedFor(clientip.TrustedProxies("unix")), Rules: []ratelimit.Rule{skips, first},
+		Hooks: ratelimit.Hooks{Error: func(_ context.Context, err error) { errs = append(errs, err) }},
+	}).Handler(ok)
+	alice, bob := request("@", "User", "alice"), request("@", "User", "bob")
+	assert.Equal(t, []int{200, 200, 429, 200}, codes(h, alice, alice, alice, bob))
+	assert.Empty(t, errs)
+}

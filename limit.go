@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -54,12 +55,13 @@ func unlimited() Limit { return Limit{Count: math.MaxInt64, Period: 1} }
 
 func (l Limit) isUnlimited() bool { return l == unlimited() }
 
-// Rate returns the rate of l in tokens per second. It is [rate.Inf] if l is unlimited.
+// Rate returns the rate of l in tokens per second. It is [rate.Inf] if l is unlimited, and 0 if l is
+// not valid.
 func (l Limit) Rate() rate.Limit {
 	if l.isUnlimited() {
 		return rate.Inf
 	}
-	return rate.Limit(float64(l.Count) / l.Period.Seconds())
+	return rate.Limit(pace.Limit(l).Rate())
 }
 
 // FromRate returns the Limit of r tokens per second and the given burst, as package
@@ -68,14 +70,14 @@ func (l Limit) Rate() rate.Limit {
 // day, or one token in a whole number of nanoseconds. No rate is rounded up by more than one part
 // in 10^12, which undoes the rounding of floating point.
 func FromRate(r rate.Limit, burst int) (Limit, error) {
-	if r == rate.Inf {
+	if r >= rate.Inf {
 		return unlimited(), nil
 	}
 	l, err := pace.FromRate(float64(r), int64(burst))
 	if err != nil {
 		return Limit{}, fmt.Errorf("ratelimit: %w", err)
 	}
-	return Limit(l), Limit(l).check()
+	return Limit(l), nil
 }
 
 // check reports what is wrong with the numbers of l.
@@ -101,7 +103,7 @@ func (ls Limits) check() error {
 	}
 	var errs []error
 	for i, l := range ls {
-		if err := l.check(); err != nil {
+		if err := cmp.Or(l.check(), pace.CheckFill(pace.Limit(l))); err != nil {
 			errs = append(errs, fmt.Errorf("limit %d: %w", i, err))
 		}
 	}

@@ -67,6 +67,20 @@ func TestRates(t *testing.T) {
 	}
 	_, err = ratelimit.FromRate(1, 0)
 	require.Error(t, err)
+	infinite, err := ratelimit.FromRate(rate.Limit(math.Inf(1)), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "unlimited", infinite.String())
+	for r, want := range map[rate.Limit]string{
+		1e-300: "ratelimit: rate 1e-300 with a burst of 1: count 0: want at least 1",
+		1e300:  "ratelimit: rate 1e+300 with a burst of 1: ",
+	} {
+		none, err := ratelimit.FromRate(r, 1)
+		require.ErrorContains(t, err, want)
+		assert.Zero(t, none)
+	}
+	for _, none := range []ratelimit.Limit{{}, {Count: 1}, {Count: 1, Period: -1}, {Count: -1, Period: 1}} {
+		assert.Zero(t, none.Rate(), "a mistake allows nothing")
+	}
 	assert.Equal(t, rate.Inf, ratelimit.MustParse("unlimited")[0].Rate())
 }
 

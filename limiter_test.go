@@ -322,7 +322,7 @@ func TestClientThatHangsUpIsCharged(t *testing.T) {
 func TestTakeOfNothing(t *testing.T) {
 	busy := ratelimit.Rule{Name: "busy", Key: ratelimit.ByClientIP(), InFlight: 1}
 	feared := busy
-	feared.Name, feared.Block = "feared", &ratelimit.Block{After: ratelimit.Per(1, time.Hour)}
+	feared.Name, feared.Block = "feared", &ratelimit.Block{After: ratelimit.Per(1, time.Hour), When: ratelimit.Failures}
 	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("unlimited", "unlimited"), busy, feared}})
 	for _, name := range []string{"unlimited", "busy", "feared"} {
 		d, err := l.Take(t.Context(), name, ratelimit.UserKey("a"), 1)

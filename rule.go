@@ -186,6 +186,8 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if len(r.Limits) > 0 || r.InFlight <= 0 {
 		m.add(field+".Limits", r.Limits.check())
+	} else if r.LimitsFor == nil && (r.Cost != nil || r.CountOnly != nil || r.ResponseCost != nil) {
+		m.addf(field+".Limits", "none, so that no Cost, CountOnly or ResponseCost counts: want Limits too")
 	}
 	if r.Key != nil {
 		for _, err := range keyer.Check(r.Key) {
@@ -203,6 +205,9 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.Block != nil {
 		r.Block.check(m, field+".Block")
+		if r.Block.After != (Limit{}) && r.Block.When == nil && len(r.Limits) == 0 && r.LimitsFor == nil {
+			m.addf(field+".Block", "no Limits that a key could exceed, and no When: want one of them")
+		}
 		if r.Block.After != (Limit{}) && keyer.SharesBlock(r.Key) {
 			m.addf(field+".Block", "the Key does not tell clients apart, so one client would block others: "+
 				"want a key of a client, or no After, to block by hand only")

@@ -173,7 +173,7 @@ func (c *compiler) set(field string, rules []*rule) *ruleSet {
 			limits = append(limits, r.block.Asks(Key{}).Limit)
 		}
 	}
-	if ok && len(limits) > 0 {
+	if ok && len(limits) > 0 && !keyer.IsNil(checker) {
 		c.mistakes.add(field, checker.Check(limits))
 	}
 	return newRuleSet(rules)

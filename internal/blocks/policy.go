@@ -38,6 +38,9 @@ const (
 	MaxFor    = 365 * day // the longest block
 	MaxForget = 90 * day
 	minTime   = time.Second
+
+	leastPeriod = 5 * time.Microsecond // no client violates a rule so often
+	mostFew     = 1_000_000            // violations
 )
 
 // A Mistake is a field of a [Policy] that has no meaning.
@@ -61,8 +64,16 @@ func (p Policy) Check() []Mistake {
 			add(d.field, "%v: want a second to %d days, or 0 for the usual", d.value, d.most/day)
 		}
 	}
+	if n := p.AfterCount; n > 0 && n <= mostFew && p.AfterPeriod > 0 && p.AfterPeriod < leastPeriod {
+		add("After", "%d per %v blocks no key: want a period with a unit, such as time.Minute",
+			p.AfterCount, p.AfterPeriod)
+	}
 	if first := p.filled().For; p.Max != 0 && p.Max < first {
 		add("Max", "%v: want at least For, which is %v", p.Max, first)
+	}
+	if len(all) == 0 && p.AfterCount == 0 && (p.For != 0 || p.Max != 0 || p.Forget != 0) {
+		add("After", "no number of violations that blocks, so that its times mean nothing: "+
+			"want for example Per(10, time.Minute)")
 	}
 	return all
 }

@@ -18,11 +18,19 @@ func TestPolicyMistakes(t *testing.T) {
 		want   []string
 	}{
 		{"zero", Policy{}, nil},
-		{"the shortest times", Policy{For: sec, Max: sec, Forget: sec}, nil},
-		{"the longest times", Policy{For: MaxFor, Max: MaxFor, Forget: MaxForget}, nil},
-		{"the widest", Policy{For: sec, Max: 8760 * hour, Forget: 90 * day}, nil},
-		{"For as long as Max", Policy{For: hour, Max: hour}, nil},
-		{"For longer than the usual Max", Policy{For: 2 * hour}, nil},
+		{"the shortest times", Policy{AfterCount: 1, For: sec, Max: sec, Forget: sec}, nil},
+		{"the longest times", Policy{AfterCount: 1, For: MaxFor, Max: MaxFor, Forget: MaxForget}, nil},
+		{"the widest", Policy{AfterCount: 1, For: sec, Max: 8760 * hour, Forget: 90 * day}, nil},
+		{"For as long as Max", Policy{AfterCount: 1, For: hour, Max: hour}, nil},
+		{"For longer than the usual Max", Policy{AfterCount: 1, For: 2 * hour}, nil},
+		{
+			"For without After", Policy{For: hour},
+			[]string{"After: no number of violations that blocks, so that its times mean nothing: want for example Per(10, time.Minute)"},
+		},
+		{
+			"After without a unit", Policy{AfterCount: 10, AfterPeriod: 60},
+			[]string{"After: 10 per 60ns blocks no key: want a period with a unit, such as time.Minute"},
+		},
 		{"For too short", Policy{For: ms}, []string{"For: 1ms" + block}},
 		{"For too long", Policy{For: MaxFor + 1}, []string{"For: 8760h0m0.000000001s" + block}},
 		{

@@ -58,10 +58,28 @@ func Check(k Keyer) []error {
 	if c, ok := k.(checker); ok {
 		return c.check()
 	}
-	if v := reflect.ValueOf(k); v.Kind() == reflect.Func && v.IsNil() {
+	switch {
+	case !IsNil(k):
+		return nil
+	case reflect.TypeOf(k).Kind() == reflect.Func:
 		return []error{errors.New("a nil KeyFunc: want a function")}
 	}
-	return nil
+	return []error{fmt.Errorf("a nil %T: want what its constructor returns", k)}
+}
+
+// IsNil reports whether v is a nil pointer or a nil function, in an interface that is not nil.
+func IsNil(v any) bool {
+	switch v := reflect.ValueOf(v); v.Kind() {
+	case reflect.Func, reflect.Pointer:
+		return v.IsNil()
+	}
+	return false
+}
+
+// IsMissing reports whether err means that a request does not carry a key: [ErrNoKey], or
+// clientip.ErrNoAddr of a function that asks a Source itself.
+func IsMissing(err error) bool {
+	return errors.Is(err, ErrNoKey) || errors.Is(err, clientip.ErrNoAddr)
 }
 
 // BindPattern returns k for a rule of a route: requests match pattern, so that it is the key if no
@@ -150,7 +168,7 @@ func (a Addr) check() []error {
 func (a Addr) Key(r *http.Request) (key.Key, error) {
 	addr, err := a.Source.Addr(r)
 	if err != nil {
-		if errors.Is(err, clientip.ErrNoAddr) {
+		if IsMissing(err) {
 			err = ErrNoKey
 		}
 		return key.Key{}, err

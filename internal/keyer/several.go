@@ -1,7 +1,6 @@
 package keyer
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -24,7 +23,7 @@ func (f firstOf) Key(r *http.Request) (key.Key, error) {
 		if err == nil && !got.IsZero() {
 			return got, nil
 		}
-		if err != nil && !errors.Is(err, ErrNoKey) {
+		if err != nil && !IsMissing(err) {
 			return key.Key{}, err
 		}
 	}

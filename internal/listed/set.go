@@ -67,7 +67,7 @@ func (s *Set) Find(r *http.Request, src clientip.Source, by keyer.Keyer) (key.Ke
 
 // listError returns err of the named field, unless it only says that there is no key.
 func listError(field string, err error) error {
-	if err == nil || errors.Is(err, keyer.ErrNoKey) || errors.Is(err, clientip.ErrNoAddr) {
+	if err == nil || keyer.IsMissing(err) {
 		return nil
 	}
 	return fmt.Errorf("ratelimit: list: %s: %w", field, err)

@@ -42,6 +42,25 @@ func Check(count int64, period time.Duration, burst int64) error {
 	return fmt.Errorf("a bucket of %d takes more than 100 years to fill: want a smaller burst", burst)
 }
 
+// A bucket of fewer tokens than mostFew that is full again in less than leastFill denies nothing.
+const (
+	leastFill = 5 * time.Microsecond
+	mostFew   = 1_000_000
+)
+
+// CheckFill reports that l, which [Check] accepts, denies nothing, because its few tokens are there
+// again at once. Its period lacks a unit: 60 is 60 ns. It says nothing about other numbers.
+func CheckFill(l Limit) error {
+	if l.check() != nil || max(l.Count, l.Full()) > mostFew {
+		return nil
+	}
+	if fill := Of(l.Count, l.Period).TimeOf(l.Full()).Ceil(); fill < leastFill {
+		return fmt.Errorf("%d per %v: a bucket that is full again in %v denies nothing: "+
+			"want a period with a unit, such as time.Minute", l.Count, l.Period, fill)
+	}
+	return nil
+}
+
 // exact reports whether count per period, in lowest terms, has a count below 2^32.
 func exact(count int64, period time.Duration) bool {
 	n, _ := reduced(count, period)

@@ -96,8 +96,7 @@ func Nearest(rate float64) (count int64, period time.Duration) {
 	return int64(rate * float64(ns) / 1e9), time.Duration(ns)
 }
 
-// FromRate returns the limit of tokensPerSecond, which must be finite, and of burst tokens. The
-// caller checks the numbers of the limit.
+// FromRate returns the limit of tokensPerSecond, which must be finite, and of burst tokens.
 func FromRate(tokensPerSecond float64, burst int64) (Limit, error) {
 	switch {
 	case math.IsNaN(tokensPerSecond) || tokensPerSecond <= 0:
@@ -110,5 +109,17 @@ func FromRate(tokensPerSecond float64, burst int64) (Limit, error) {
 	if l.Burst == l.Count {
 		l.Burst = 0
 	}
+	if err := l.check(); err != nil {
+		return Limit{}, fmt.Errorf("rate %v with a burst of %d: %w", tokensPerSecond, burst, err)
+	}
 	return l, nil
+}
+
+// Rate returns the rate of l in tokens per second. It is 0 if l is not valid, so that no caller
+// takes such a limit for one that allows all.
+func (l Limit) Rate() float64 {
+	if l.check() != nil {
+		return 0
+	}
+	return float64(l.Count) / l.Period.Seconds()
 }
