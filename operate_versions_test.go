@@ -65,6 +65,9 @@ func TestTwoVersionsOfAPolicy(t *testing.T) {
 		{"a slower limit more and a lower count", "50 per minute", "40 per minute; 500 per hour", ""},
 		{"a slower limit more and a burst", "50 per minute burst 10", "50 per minute; 500 per hour", "50 per minute"},
 		{"a slower limit more and a faster one less", "5 per second; 50 per minute", "50 per minute; 500 per hour", ""},
+		{"a longer period of the same rate more", "10 per second", "10 per second; 600 per minute", ""},
+		{"a shorter period of the same rate more", "600 per minute", "10 per second; 600 per minute", ""},
+		{"a larger burst of the same rate more", "50 per minute burst 10", "50 per minute; 50 per minute burst 10", ""},
 		{"two slower limits more", "5 per second", "5 per second; 50 per minute; 500 per hour", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -59,8 +59,9 @@ func (l *Limit) setPace(p pace.Pace) {
 // Rule returns the name of the rule that the limit belongs to.
 func (l *Limit) Rule() string { return l.rule }
 
-// Index returns the number of the limit in its rule. A limiter gives the slowest limit 0, and the
-// others numbers that depend on their periods.
+// Index returns the number of the limit in its rule. A limiter gives the slowest limit 0, and of
+// several with that rate the limit with the smallest burst. It gives the others numbers that depend
+// on their periods.
 func (l *Limit) Index() int { return l.index }
 
 // Count returns how many tokens flow in per period.

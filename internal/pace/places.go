@@ -10,8 +10,9 @@ import (
 // name its bucket. Their order does not matter. So versions of a policy that share a limit nearly
 // always share its bucket, even if one of them has other limits too.
 //
-// The slowest limit has 0: all versions charge it, so they can never allow more together than the
-// slowest limits of them allow. Other limits go by their periods.
+// The slowest limit has 0. Of several limits of that rate it is the limit with the smallest bucket.
+// All versions charge it, so they can never allow more together than the slowest limits of them
+// allow. Other limits go by their periods.
 func Places(limits []Limit) []int {
 	order := make([]int, len(limits))
 	for i := range order {
@@ -32,7 +33,7 @@ func Places(limits []Limit) []int {
 	return places
 }
 
-// compare compares two limits by rate, then by what their buckets hold, the largest first.
+// compare compares two limits by rate, then by what their buckets hold.
 func compare(a, b Limit) int {
 	p, q := Of(a.Count, a.Period), Of(b.Count, b.Period)
 	switch {
@@ -41,7 +42,7 @@ func compare(a, b Limit) int {
 	case q.Faster(p):
 		return -1
 	}
-	return cmp.Or(cmp.Compare(b.Full(), a.Full()), cmp.Compare(b.Period, a.Period))
+	return cmp.Or(cmp.Compare(a.Full(), b.Full()), cmp.Compare(b.Period, a.Period))
 }
 
 // periodPlace returns the place of periods that are as long as one of the usual units.

@@ -26,7 +26,8 @@ func TestPlaces(t *testing.T) {
 		{"a slower one more", []pace.Limit{second, minute, day}, []int{1, 3, 0}},
 		{"all", []pace.Limit{second, minute, hour, day}, []int{1, 3, 5, 0}},
 		{"one period twice", []pace.Limit{{Count: 20, Period: time.Second}, second, minute}, []int{2, 1, 0}},
-		{"one rate, two bursts", []pace.Limit{{Count: 10, Period: time.Second, Burst: 5}, second}, []int{1, 0}},
+		{"one rate, two bursts", []pace.Limit{{Count: 10, Period: time.Second, Burst: 5}, second}, []int{0, 1}},
+		{"one rate, another period", []pace.Limit{second, {Count: 600, Period: time.Minute}}, []int{0, 3}},
 	} {
 		assert.Equal(t, row.want, pace.Places(row.limits), row.name)
 	}
