@@ -40,6 +40,7 @@ local NEVER_TAKE = -1
 local OP, SIZE = '>dddddddd', 64
 local MAX = 2 ^ 52 -- no debt that is decided on is more
 local WORD = '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d+%.?%d*$'
+local MARK = '^([^@]*)@(%d[%d.e+-]*)$'
 local SHORT, LENGTH = '>BI6I5', 12
 local ONLY, TEXT = 1, 2 -- forms of a word
 -- The clock may go back by so many microseconds and no time passes for a bucket until it is where
@@ -75,9 +76,9 @@ function decode(word, num, den, fill)
   elseif find(word, WORD) then
     since, tokens = tonumber(sub(word, 1, 16)), tonumber(sub(word, 17))
   else
-    local mark = find(word, '@', 1, true)
-    if mark then
-      local debt, _, at, fix = decode(sub(word, 1, mark - 1), num, den, fill)
+    local plain = string.match(word, MARK)
+    if plain then
+      local debt, _, at, fix = decode(plain, num, den, fill)
       return debt, true, at or now, fix
     end
     return fill, true, now, true
@@ -201,11 +202,11 @@ local function rest()
   -- By the key, numbered from 1 in its batch: its words, how many they are, what was stored, and,
   -- of the buckets the batch asks for, whether one has changed, how many owe something
   -- and the time until the last of them is full. By the operation that is the first on a bucket:
-  -- the debt before and after the batch, the instant from which on time counts, and whether it is to
-  -- be written in any case.
+  -- the debt that was stored, the debt before and after the batch, the instant from which on time
+  -- counts, and whether it is to be written in any case.
   -- They are here for all batches, since tables cost more than the arithmetic.
   local words, count, stored, changed, known, time = {}, {}, {}, {}, {}, {}
-  local before, after, at, fix = {}, {}, {}, {}
+  local found, before, after, at, fix = {}, {}, {}, {}, {}
 
   -- read reads the words of the k-th key. It returns an error if there is one.
   local function read(k, key)
@@ -241,29 +242,35 @@ local function rest()
   -- carried returns the debt of the n-th bucket of the k-th key, with what other versions of the rule
   -- have charged to the first one instead: see Carry in package store. They may have done so if the
   -- n-th word is missing, or if the first says at which rate it was charged. Otherwise that is the
-  -- rate at which the first bucket is full when the key expires.
-  local function carried(first, size, k, name, n, debt, num, den, fill)
+  -- rate at which the first bucket is full when the key expires. It also returns the instant from
+  -- which on time counts.
+  local function carried(first, size, k, name, n, debt, since, num, den, fill)
     local word = words[k][1] or '0'
-    local rate, lacks = match(word, '@(.*)'), decode(word, num, den, 2 ^ 60)
+    local _, rate = match(word, MARK)
+    if short(word) then
+      rate = nil
+    end
+    local lacks, _, from = decode(word, num, den, 2 ^ 60)
     if lacks <= debt or lacks > 4 * fill or not rate and words[k][n] and words[k][n] ~= '0' then
-      return debt
+      return debt, since
     end
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
       if arg[a + 6] == 1 and arg[a + 7] == k then
         local own, slowest, all = num / den, arg[a + 3] / arg[a + 4], decode(word, num, 0, 2 ^ 60)
-        local token = tonumber(rate)
+        local token = rate and tonumber(rate)
         if not token then
           local left = ttl(name)
-          token = left > 0 and (left + (all - lacks) / den) / (all / num) or slowest
+          -- The key lasts up to two milliseconds longer: see save.
+          token = left > 0 and (max(left - 2000, 0) + (all - lacks) / den) / (all / num) or slowest
         end
         if own < slowest and token / own < slowest / token then
-          return max(debt, min(lacks, fill))
+          return max(debt, min(lacks, fill)), max(since, from or now)
         end
-        return debt
+        return debt, since
       end
     end
-    return debt
+    return debt, since
   end
 
   -- others returns whether the k-th key has words that the batch does not ask for.
@@ -343,10 +350,11 @@ local function rest()
       if b == i then
         local n, den, odd = arg[a + 6], arg[a + 4], nil
         debt, odd, at[i], fix[i] = open(k, n, num, den, fill)
+        at[i], found[i] = at[i] or now, debt
         if n > 1 and count[k] > 0 then
-          debt = carried(first, size, k, KEYS[key + k], n, debt, num, den, fill)
+          debt, at[i] = carried(first, size, k, KEYS[key + k], n, debt, at[i], num, den, fill)
         end
-        before[i], at[i] = debt, at[i] or now
+        before[i] = debt
       else
         debt, of = after[b], arg[WIDTH * (b - 1) + 3]
         if of ~= num then
@@ -362,13 +370,16 @@ local function rest()
       end
       reply[2 * i - 1], after[b], oks[i] = debt, left, ok
     end
-    local debts = refused and before or after
+    local debts, kept = after, found
+    if refused then
+      debts, kept = before, before
+    end
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
       local num, den, k, b = arg[a + 3], arg[a + 4], arg[a + 7], first - 1 + arg[a + 8]
       local debt = debts[b]
       if b == i then
-        if debt ~= before[i] or fix[i] then
+        if debt ~= kept[i] or fix[i] then
           local n = arg[a + 6]
           local word = '0'
           if debt > 0 and n == 1 and count[k] > 1 and others(first, size, k) then
@@ -422,6 +433,7 @@ local function rule(first, size, kind, cost, num, den, fill, n)
       last = last + 1
       if last == n then
         debt, odd = decode(word, num, den, fill)
+        odd = odd or n > 1 and word == '0' -- other versions may have charged it: see carried
       else
         odd = word ~= '0' -- a limit that the batch does not ask for
       end

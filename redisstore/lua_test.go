@@ -184,6 +184,23 @@ func TestSlowerLimitsMoreInScript(t *testing.T) {
 	}
 }
 
+// A key lasts up to two milliseconds longer than its bucket needs. That hides no version with a
+// faster limit, even if its token takes less.
+func TestExpiryOfAFastLimit(t *testing.T) {
+	fast, err := store.NewLimit("r", 0, 10_000, time.Second, 0)
+	require.NoError(t, err)
+	slower, err := store.NewLimit("r", 0, 5000, time.Second, 0)
+	require.NoError(t, err)
+	f, s := termsOf(fast), termsOf(slower)
+	for spent := range int64(40) {
+		out := runLua(t, "lua5.1", fmt.Sprintf("function script()\n%s\nend\n%s", applyScript, luaServer)+fmt.Sprintf(
+			"decide(0, {'k'},0,%d.0,%d.0,%d.0,%d.0,1,1,1)\n", spent*f.num, f.num, f.den, f.fill())+fmt.Sprintf(
+			"decide(0, {'k'},0,0,%d.0,%d.0,%d.0,1,1,2,0,0,%d.0,%d.0,%d.0,4,1,2)\n",
+			s.num, s.den, s.fill(), f.num, f.den, f.fill()))
+		assert.Equal(t, fmt.Sprint(spent*f.num), strings.Fields(strings.Split(out, "\n")[2])[2])
+	}
+}
+
 // takenIn reports whether the reply of a script says that all limits had cost tokens.
 func takenIn(reply string, limits []terms, cost int64) bool {
 	numbers := strings.Fields(reply)

@@ -1,6 +1,8 @@
 package redisstore_test
 
 import (
+	"encoding/binary"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
+	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // Instances with two versions of a policy use one key by turns. Each turn has new instances, which
@@ -61,4 +64,53 @@ func TestTwoVersionsOfAPolicyInRedis(t *testing.T) {
 			assert.LessOrEqual(t, allowed, row.most)
 		})
 	}
+}
+
+// A version with a slower limit more, which looks while the clock is behind, gives no tokens of the
+// limit that it shares with another version when the clock is where it was.
+func TestSlowerLimitMoreOnASwingingClock(t *testing.T) {
+	clock, s := newManual(t, redistest.Start(t).Client())
+	one, same, slower := limit(t, "r", 0, "60 per minute"), limit(t, "r", 3, "60 per minute"), limit(t, "r", 0, "600 per hour")
+	both := func(kind store.Kind, cost int64) []store.Op {
+		ops := append(take(slower, "a", cost), take(same, "a", cost)...)
+		for i := range ops {
+			ops[i].Kind = kind
+			ops[i].Result = store.Result{}
+		}
+		require.NoError(t, s.Apply(t.Context(), ops))
+		return ops
+	}
+	both(store.Take, 1)
+	require.True(t, apply(t, s, store.Take, one, 59).Allowed)
+	clock.step(-9 * time.Second)
+	both(store.TakeUpTo, 1)
+	clock.step(9 * time.Second)
+	assert.Zero(t, both(store.Peek, 1)[1].Result.Remaining)
+	clock.step(time.Second)
+	assert.EqualValues(t, 1, both(store.Peek, 1)[1].Result.Remaining)
+}
+
+// A word of 12 bytes says nothing of a rate, even if its last bytes look like that.
+func TestBytesOfWordsAreNoRate(t *testing.T) {
+	r := newRule(t, redistest.Start(t), "50 per day", "20 per minute", "30 per hour")
+	r.op(store.Take, 1, 0, 1)
+	now := time.Now().UnixMicro()
+	instant := binary.BigEndian.AppendUint64(nil, uint64(now)|0x90<<48)
+	ten := string(instant[1:]) + "\xa0\x00\x00@1" // a little more than ten tokens
+	state := ten + " " + fmt.Sprint(now) + "1"
+	require.NoError(t, r.client.Set(t.Context(), r.key(), state, 24*time.Hour).Err())
+	assert.Equal(t, []int64{39, 19, 30}, r.op(store.Peek, 1, 0, 1, 2))
+}
+
+// A mark that is no rate makes its word unreadable.
+func TestJunkMarks(t *testing.T) {
+	r := newRule(t, redistest.Start(t), "50 per day", "20 per minute")
+	r.op(store.Take, 1, 0, 1)
+	now := fmt.Sprint(time.Now().UnixMicro())
+	for _, mark := range []string{"@", "@nan", "@inf", "@-1", "@0x1", "@x", "@1@1", "@ 1"} {
+		require.NoError(t, r.client.Set(t.Context(), r.key(), now+"5"+mark+" "+now+"1", time.Hour).Err())
+		assert.Zero(t, r.op(store.Peek, 1, 0)[0], mark)
+	}
+	require.NoError(t, r.client.Set(t.Context(), r.key(), now+"5@3000000 "+now+"1", time.Hour).Err())
+	assert.Equal(t, []int64{45, 15}, r.op(store.Peek, 1, 0, 1))
 }

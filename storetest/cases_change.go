@@ -30,6 +30,7 @@ func changeCases() []testCase {
 		{"two rates have one burst", most, ratesShareTheBurst},
 		{"versions of a limit allow at most the larger together", most, versionsTogether},
 		{"a slower limit that is added lends no burst", index0, slowerLimitAdded},
+		{"no op of a version forgets what another has charged", index0, versionsForgetNothing},
 		{"a faster limit that is added is full", full, fasterLimitAdded},
 	}
 }
@@ -81,83 +82,6 @@ func ratesShareTheBurst(c *check) {
 		if most := 100 + tokensIn(fast, c.slack()); got > most {
 			c.fatalf("%v and %v: %d tokens at one instant, want at most %d", n, numbersOf(fast), got, most)
 		}
-	}
-}
-
-// versionsTogether uses several versions of a limit at random, with all kinds of ops that take. All
-// takes together are metered by a limit with the largest burst and the fastest rate.
-func versionsTogether(c *check) {
-	u := c.unit()
-	for seed := range uint64(seeds) {
-		c.restart()
-		rnd := rand.New(rand.NewPCG(seed, 2))
-		largest, rates := int64(0), []numbers{per(1, u), per(1, 7*u), per(3, 1000*u), per(1, year)}
-		rnd.Shuffle(len(rates), func(i, j int) { rates[i], rates[j] = rates[j], rates[i] })
-		fastest, limits := year, []*store.Limit(nil)
-		for _, n := range rates[:2+rnd.IntN(3)] {
-			n.burst = 1 + rnd.Int64N(1<<rnd.IntN(8))
-			limits = append(limits, c.limit("r", int(seed), n))
-			largest, fastest = max(largest, n.burst), min(fastest, n.period/time.Duration(n.count))
-		}
-		m := newMeter(c, c.limit("r", 0, per(1, fastest).holding(largest)))
-		for step := range c.steps(500) {
-			l := limits[rnd.IntN(len(limits))]
-			op := store.Op{Limit: l, Key: user("a"), Cost: rnd.Int64N(l.Burst() + 1)}
-			op.Kind = store.Kind(rnd.IntN(2)) // take or peek
-			if r := c.one(op); r.Allowed && op.Kind == store.Take {
-				m.charge(fmt.Sprintf("seed %d, step %d, %v", seed, step, numbersOf(l)), op.Cost)
-			}
-			if rnd.IntN(3) == 0 {
-				c.advance(time.Duration(rnd.Int64N(int64(u) / 4)))
-			}
-		}
-	}
-}
-
-// slowerLimitAdded has a version with one limit, and versions that have a slower one too. The one
-// limit meters all takes together.
-func slowerLimitAdded(c *check) {
-	u := c.unit()
-	for seed := range uint64(seeds) {
-		c.restart()
-		rnd := rand.New(rand.NewPCG(seed, 3))
-		rule, n := fmt.Sprint("r", seed), per(1, u).holding(1+rnd.Int64N(9))
-		old, same := c.limit(rule, 0, n), c.limit(rule, 1+rnd.IntN(9), n)
-		slower := c.limit(rule, 0, per(1, time.Duration(16+rnd.IntN(1000))*u).holding(20))
-		m := newMeter(c, old)
-		for step := range c.steps(300) {
-			cost := 1 + rnd.Int64N(n.burst)
-			ops := []store.Op{take(old, user("a"), cost)}
-			if (step+int(seed))%2 == 0 {
-				ops = []store.Op{take(same, user("a"), cost), take(slower, user("a"), cost)}
-				rnd.Shuffle(2, func(i, j int) { ops[i], ops[j] = ops[j], ops[i] })
-			}
-			allowed := true
-			for _, r := range c.apply(ops...) {
-				allowed = allowed && r.Allowed
-			}
-			if allowed {
-				m.charge(fmt.Sprintf("seed %d, step %d, %s", seed, step, show(ops)), cost)
-			}
-			if rnd.IntN(3) == 0 {
-				c.advance(time.Duration(rnd.Int64N(int64(u) / 4)))
-			} else if c.exact() && rnd.IntN(8) == 0 {
-				c.advance(time.Duration(rnd.Int64N(40 * int64(u))))
-			}
-		}
-	}
-}
-
-// fasterLimitAdded has spent much under a slow limit when a version with a faster one too comes.
-func fasterLimitAdded(c *check) {
-	slow, fast := c.limit("r", 0, per(100, year)), c.limit("r", 3, per(10, day))
-	c.apply(take(slow, user("a"), 80))
-	for range 2 {
-		ops := []store.Op{take(fast, user("a"), 5), take(slow, user("a"), 5)}
-		for i, r := range c.apply(ops...) {
-			c.wantAllowed("after 80 under the slow limit alone: "+show(ops[i:i+1]), r)
-		}
-		c.apply(take(slow, user("a"), 1))
 	}
 }
 

@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/storefake"
@@ -29,7 +30,18 @@ func changeMutants() []mutant {
 				s.(*buckets).careless = true
 				return s.Apply
 			},
-			cases: []string{"a slower limit that is added lends no burst"},
+			cases: []string{
+				"a slower limit that is added lends no burst", "no op of a version forgets what another has charged",
+			},
+		},
+		{
+			name: "carries for takes only", make: func(s store.Store, _ *manual) storefake.Func {
+				return func(ctx context.Context, ops []store.Op) error {
+					s.(*buckets).careless = !slices.ContainsFunc(ops, func(op store.Op) bool { return op.Kind == store.Take })
+					return s.Apply(ctx, ops)
+				}
+			},
+			cases: []string{"no op of a version forgets what another has charged"},
 		},
 		{
 			name: "carries whatever the slowest limit lacks", make: carriesAll,

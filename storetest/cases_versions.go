@@ -1,0 +1,121 @@
+package storetest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// versionsTogether uses several versions of a limit at random, with all kinds of ops that take. All
+// takes together are metered by a limit with the largest burst and the fastest rate.
+func versionsTogether(c *check) {
+	u := c.unit()
+	for seed := range uint64(seeds) {
+		c.restart()
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		largest, rates := int64(0), []numbers{per(1, u), per(1, 7*u), per(3, 1000*u), per(1, year)}
+		rnd.Shuffle(len(rates), func(i, j int) { rates[i], rates[j] = rates[j], rates[i] })
+		fastest, limits := year, []*store.Limit(nil)
+		for _, n := range rates[:2+rnd.IntN(3)] {
+			n.burst = 1 + rnd.Int64N(1<<rnd.IntN(8))
+			limits = append(limits, c.limit("r", int(seed), n))
+			largest, fastest = max(largest, n.burst), min(fastest, n.period/time.Duration(n.count))
+		}
+		m := newMeter(c, c.limit("r", 0, per(1, fastest).holding(largest)))
+		for step := range c.steps(500) {
+			l := limits[rnd.IntN(len(limits))]
+			op := store.Op{Limit: l, Key: user("a"), Cost: rnd.Int64N(l.Burst() + 1)}
+			op.Kind = store.Kind(rnd.IntN(2)) // take or peek
+			if r := c.one(op); r.Allowed && op.Kind == store.Take {
+				m.charge(fmt.Sprintf("seed %d, step %d, %v", seed, step, numbersOf(l)), op.Cost)
+			}
+			if rnd.IntN(3) == 0 {
+				c.advance(time.Duration(rnd.Int64N(int64(u) / 4)))
+			}
+		}
+	}
+}
+
+// slowerLimitAdded has a version with one limit, and versions that have a slower one too. The one
+// limit meters all takes together.
+func slowerLimitAdded(c *check) {
+	u := c.unit()
+	for seed := range uint64(seeds) {
+		c.restart()
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		rule, n := fmt.Sprint("r", seed), per(1, u).holding(1+rnd.Int64N(9))
+		old, same := c.limit(rule, 0, n), c.limit(rule, 1+rnd.IntN(9), n)
+		slower := c.limit(rule, 0, per(1, time.Duration(16+rnd.IntN(1000))*u).holding(20))
+		m := newMeter(c, old)
+		for step := range c.steps(300) {
+			cost := 1 + rnd.Int64N(n.burst)
+			ops := []store.Op{take(old, user("a"), cost)}
+			if (step+int(seed))%2 == 0 {
+				ops = []store.Op{take(same, user("a"), cost), take(slower, user("a"), cost)}
+				rnd.Shuffle(2, func(i, j int) { ops[i], ops[j] = ops[j], ops[i] })
+			}
+			allowed := true
+			for _, r := range c.apply(ops...) {
+				allowed = allowed && r.Allowed
+			}
+			if allowed {
+				m.charge(fmt.Sprintf("seed %d, step %d, %s", seed, step, show(ops)), cost)
+			}
+			if rnd.IntN(3) == 0 {
+				c.advance(time.Duration(rnd.Int64N(int64(u) / 4)))
+			} else if c.exact() && rnd.IntN(8) == 0 {
+				c.advance(time.Duration(rnd.Int64N(40 * int64(u))))
+			}
+		}
+	}
+}
+
+// versionsForgetNothing has a version that takes all there is of one limit. Then another version,
+// with a slower limit more, makes batches that take nothing from this limit. Both may have a third
+// limit.
+func versionsForgetNothing(c *check) {
+	old, same := c.limit("r", 0, per(5, day)), c.limit("r", 3, per(5, day))
+	slower, third := c.limit("r", 0, per(100, year)), c.limit("r", 8, per(50, day))
+	type made func(*store.Limit, store.Key, int64) store.Op
+	for name, touch := range map[string][2]made{
+		"takes up to": {takeUpTo, takeUpTo}, "peeks": {peek, peek}, "takes": {take, take},
+		"a take and a peek": {take, peek}, "a peek and a take up to": {peek, takeUpTo},
+	} {
+		for round := range int64(8) {
+			k, thirds, before := user(fmt.Sprint(name, round)), round&1 > 0, round>>1&1
+			batch := func(n int64, op made, limits ...*store.Limit) (ops []store.Op) {
+				if thirds {
+					limits = append(limits, third)
+				}
+				for _, l := range limits {
+					ops = append(ops, op(l, k, n))
+				}
+				return ops
+			}
+			c.apply(batch(before, take, slower, same)...)
+			c.apply(batch(5-before, take, old)...)
+			for range round >> 2 * 3 {
+				c.apply(touch[0](slower, k, 0), touch[1](same, k, 0))
+				c.apply(touch[0](slower, k, 2), touch[1](same, k, 0))
+			}
+			if r := c.apply(batch(1, take, slower, same)...); r[1].Allowed {
+				c.fatalf("5 of 5 were taken, then %s of 0 in round %d, and one more was allowed", name, round)
+			}
+		}
+	}
+}
+
+// fasterLimitAdded has spent much under a slow limit when a version with a faster one too comes.
+func fasterLimitAdded(c *check) {
+	slow, fast := c.limit("r", 0, per(100, year)), c.limit("r", 3, per(10, day))
+	c.apply(take(slow, user("a"), 80))
+	for range 2 {
+		ops := []store.Op{take(fast, user("a"), 5), take(slow, user("a"), 5)}
+		for i, r := range c.apply(ops...) {
+			c.wantAllowed("after 80 under the slow limit alone: "+show(ops[i:i+1]), r)
+		}
+		c.apply(take(slow, user("a"), 1))
+	}
+}
