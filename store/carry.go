@@ -52,7 +52,7 @@ func (b *Bucket) carry(l *Limit, slowest *Bucket, of *Limit, now time.Duration) 
 	if !b.SamePace(l) {
 		own = pace.Convert(own, b.pace, l.pace)
 	}
-	if !owed.AtMost(own) && l.pace.Tokens(owed)/4 <= l.burst {
+	if !owed.AtMost(own) && owed.NS/4 <= l.fill.NS {
 		b.set(int64(now), owed.Least(l.fill), l.pace)
 	}
 }

@@ -47,6 +47,10 @@ func TestCarry(t *testing.T) {
 			newLimit("r", 3, 100, time.Hour, 16), newLimit("r", 0, 500, day, 0), 0, 16,
 		},
 		{
+			"more than four times the burst", newLimit("r", 0, 100, time.Hour, 0), 65,
+			newLimit("r", 3, 100, time.Hour, 16), newLimit("r", 0, 500, day, 0), 0, 0,
+		},
+		{
 			"far more than the burst", newLimit("r", 0, 100, time.Hour, 0), 80,
 			newLimit("r", 3, 100, time.Hour, 16), newLimit("r", 0, 500, day, 0), 0, 0,
 		},

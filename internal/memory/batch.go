@@ -269,6 +269,8 @@ func (b *batch) write() {
 			*p.b = p.state
 			b.s.census.add(&b.s.seed, op.Limit.ID(), &op.Key, p.hash, 1)
 			p.room = false
+		default:
+			p.found = p.state // what it carried may have been refunded
 		}
 	}
 }
