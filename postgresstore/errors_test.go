@@ -70,9 +70,11 @@ func TestReasons(t *testing.T) {
 		wantReason(t, err, store.ReasonBusy)
 	})
 	t.Run("a lock that is held", func(t *testing.T) { heldLock(t, server, l) })
-	t.Run("repeatable read", func(t *testing.T) {
-		crowd(t, server.URL("default_transaction_isolation=serializable"), server)
-	})
+	for _, level := range []string{"repeatable%20read", "serializable"} {
+		t.Run(level, func(t *testing.T) {
+			crowd(t, level, server.URL("default_transaction_isolation="+level), server)
+		})
+	}
 	require.NoError(t, s.Apply(t.Context(), take(l, "a", 1)))
 }
 
@@ -114,8 +116,8 @@ func heldLock(t *testing.T, server *pgtest.Server, l *store.Limit) {
 
 // crowd takes all of some buckets by many callers of several stores, which create them at once and
 // use them in random order.
-func crowd(t *testing.T, url string, server *pgtest.Server) {
-	l := limit(t, "crowd", 0, "50 per day")
+func crowd(t *testing.T, rule, url string, server *pgtest.Server) {
+	l := limit(t, rule, 0, "50 per day")
 	got := map[string]int64{}
 	var mu sync.Mutex
 	var callers sync.WaitGroup
@@ -160,7 +162,7 @@ func TestNoDeadlocks(t *testing.T) {
 	server := pgtest.Start(t, "deadlock_timeout=10ms")
 	newStore(t, server, postgresstore.Config{})
 	for range 5 {
-		crowd(t, server.URL(), server)
+		crowd(t, "crowd", server.URL(), server)
 		server.Exec(empty)
 	}
 	assert.Zero(t, server.Int("SELECT deadlocks FROM pg_stat_database WHERE datname = 'postgres'"))

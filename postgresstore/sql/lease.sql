@@ -15,6 +15,13 @@ BEGIN
     PERFORM pg_advisory_xact_lock(locks[j]);
   END LOOP;
   now := @SCHEMA@.now_@VERSION@();
+  IF kind <> 2 AND current_setting('transaction_isolation') = 'repeatable read' THEN
+    -- All that is read below is from before the locks. If another transaction has had one of them
+    -- since then, this fails, and the statement is sent again.
+    INSERT INTO @SCHEMA@.leases (k, id, ends)
+    SELECT DISTINCT x.k, ''::bytea, now + 60000000000 FROM unnest(keys) x(k) ORDER BY x.k
+    ON CONFLICT (k, id) DO UPDATE SET ends = excluded.ends;
+  END IF;
   FOR j IN 1 .. cardinality(keys) LOOP
     held := EXISTS (SELECT FROM @SCHEMA@.leases t WHERE t.k = keys[j] AND t.id = ids[j] AND t.ends > now);
     res[j] := held::integer;
@@ -24,7 +31,7 @@ BEGIN
     ELSIF kind = 1 OR held THEN
       CONTINUE;
     ELSIF (SELECT count(*) FROM (
-      SELECT FROM @SCHEMA@.leases t WHERE t.k = keys[j] AND t.ends > now LIMIT most[j]
+      SELECT FROM @SCHEMA@.leases t WHERE t.k = keys[j] AND t.id <> '' AND t.ends > now LIMIT most[j]
     ) x) >= most[j] THEN
       denied := true;
       CONTINUE;
