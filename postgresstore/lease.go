@@ -39,6 +39,12 @@ func (s *Store) Lease(ctx context.Context, kind store.LeaseKind, leases []store.
 	values := [][]byte{
 		integer(int32(kind)), byteas(keys), byteas(ids), bigints(most), bigints(ttls), bigints(locks),
 	}
+	select { // leases of one key wait for each other, and must not have all connections
+	case s.leasing <- struct{}{}:
+		defer func() { <-s.leasing }()
+	case <-ctx.Done():
+		return newError(ctx.Err())
+	}
 	granted, err := retry(func() ([]int64, error) {
 		answer, err := s.server.query(ctx, s.sql.lease, oids, values)
 		if err != nil {

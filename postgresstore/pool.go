@@ -98,12 +98,13 @@ func (s *server) query(ctx context.Context, sql string, oids []uint32, values []
 
 // suspect replaces all connections if err, of a statement that began at an instant, says that they
 // may be dead, or lead to the wrong server. Dialed again, a name may lead to another server. If
-// another statement was answered meanwhile, a timeout was the matter of this one alone.
+// another statement was answered meanwhile, or the server itself ended this one, a timeout was the
+// matter of this one alone.
 func (s *server) suspect(err error, began int64) {
 	switch reasonOf(err) {
 	case store.ReasonConnect, store.ReasonReadOnly, store.ReasonAuth:
 	case store.ReasonTimeout:
-		if s.heard.Load() >= began || errors.Is(err, context.Canceled) {
+		if s.heard.Load() >= began || codeOf(err) != "" || errors.Is(err, context.Canceled) {
 			return
 		}
 	default:

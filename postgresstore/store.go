@@ -46,8 +46,9 @@ type Config struct {
 	// Otherwise a SHA-256 does, and a person who can read the tables can look for a known address
 	// or user. Secret must be the same for all instances.
 	Secret []byte
-	// Conns is how many connections the Store opens at most: from 2 to 32. 0 means 3. One of them
-	// is for leases. Each of the others has one statement under way at a time.
+	// Conns is how many connections the Store opens at most: from 2 to 32. 0 means 3. Decisions
+	// leave one of them to leases, and leases one to decisions. Each has one statement under way at
+	// a time.
 	Conns int
 }
 
@@ -70,6 +71,7 @@ type Store struct {
 	naming   naming
 	server   *server
 	combiner combiner
+	leasing  chan struct{}         // a place for each statement for leases that is under way
 	version  atomic.Pointer[Error] // why Verify last failed
 	sql      struct{ apply, lease string }
 }
@@ -109,7 +111,7 @@ func New(pool *pgxpool.Config, cfg Config) (*Store, error) {
 	}
 	s.sql.apply = schema.fill("SELECT @SCHEMA@.apply_@VERSION@($1, $2, $3, $4, $5)")
 	s.sql.lease = schema.fill("SELECT @SCHEMA@.lease_@VERSION@($1, $2, $3, $4, $5, $6)")
-	s.combiner.most = cfg.Conns - 1
+	s.combiner.most, s.leasing = cfg.Conns-1, make(chan struct{}, cfg.Conns-1)
 	s.combiner.run = s.run
 	s.combiner.sweep.Store(int64(time.Now().Nanosecond())) // instances begin at different blocks
 	return s, nil
