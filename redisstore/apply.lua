@@ -84,6 +84,9 @@ function decode(word, num, den, fill)
     return fill, true, now, true
   end
   local debt = fill < 2 ^ 50 and floor(tokens * num + 0.5) or ceil(tokens * num)
+  if debt <= 0 and tokens > 0 then
+    debt = 1 -- less than a tick, of a slower limit
+  end
   if debt <= 0 or since < 10 ^ 15 and now >= 10 ^ 15 then
     return fill, true, now, true -- never written
   elseif debt > MAX and tokens >= MAX then

@@ -114,3 +114,15 @@ func TestJunkMarks(t *testing.T) {
 	require.NoError(t, r.client.Set(t.Context(), r.key(), now+"5@3000000 "+now+"1", time.Hour).Err())
 	assert.Equal(t, []int64{45, 15}, r.op(store.Peek, 1, 0, 1))
 }
+
+// A part of a token that is less than the fast limit can count is no empty bucket.
+func TestLessThanATick(t *testing.T) {
+	clock, s := newManual(t, redistest.Start(t).Client())
+	slow, fast := limit(t, "r", 0, "2 per hour"), limit(t, "r", 0, "1000 per second")
+	require.True(t, apply(t, s, store.Take, slow, 2).Allowed)
+	clock.step(30*time.Minute - 500*time.Millisecond)
+	assert.EqualValues(t, 1, apply(t, s, store.Refund, slow, 1).Remaining, "a 3600th of a token is missing")
+	r := apply(t, s, store.Peek, fast, 1)
+	assert.EqualValues(t, 999, r.Remaining)
+	assert.Equal(t, time.Microsecond, r.ResetAfter)
+}
