@@ -49,6 +49,9 @@ func Wrap(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
 		describe(c)
 		p := &passage{ResponseWriter: c.Writer, c: c}
 		chain.ServeHTTP(p, c.Request)
+		if p.wrote { // sent here, so that no outer middleware can change it
+			p.WriteHeaderNow()
+		}
 		if !p.passed {
 			c.Abort()
 		}

@@ -10,12 +10,13 @@ import (
 )
 
 // A passage is the way of one request through a middleware, and the ResponseWriter that the
-// middleware is given. It writes as net/http does: the first status is sent and stands.
+// middleware is given. It writes as net/http does: the first status stands.
 type passage struct {
 	gin.ResponseWriter // of gin, outside of the middleware
 	c                  *gin.Context
 	passed             bool // the middleware has called its next handler
 	noting             bool // what is written is shown to the middleware only
+	wrote              bool // a status was written
 	inner              writer
 }
 
@@ -34,13 +35,25 @@ func passageOf(w http.ResponseWriter) *passage {
 }
 
 // WriteHeader implements [http.ResponseWriter]. It does not send informational statuses, because
-// gin's writer takes every status for the final one.
+// gin's writer takes every status for the final one. The header is sent with the first byte of the
+// body, or by Wrap: outer middleware, such as a compressor, changes fields as late as that.
 func (p *passage) WriteHeader(status int) {
-	if p.noting || status < 200 && status != http.StatusSwitchingProtocols {
+	if p.noting || p.wrote || status < 200 && status != http.StatusSwitchingProtocols {
 		return
 	}
+	p.wrote = true
 	p.ResponseWriter.WriteHeader(status)
-	p.WriteHeaderNow()
+}
+
+func (p *passage) Write(b []byte) (int, error) {
+	p.wrote = true
+	return p.ResponseWriter.Write(b)
+}
+
+// WriteString implements [io.StringWriter].
+func (p *passage) WriteString(s string) (int, error) {
+	p.wrote = true
+	return p.ResponseWriter.WriteString(s)
 }
 
 // Unwrap returns what [http.ResponseController] searches for further abilities.
@@ -55,27 +68,37 @@ type writer struct {
 	p                  *passage
 }
 
-// WriteHeaderNow implements [gin.ResponseWriter].
-func (w *writer) WriteHeaderNow() {
+// Written implements [gin.ResponseWriter].
+func (w *writer) Written() bool { return w.p.wrote || w.ResponseWriter.Written() }
+
+// show shows the middleware the status, unless it has seen one.
+func (w *writer) show() {
 	if !w.Written() {
 		w.w.WriteHeader(w.Status())
 	}
 }
 
+// WriteHeaderNow implements [gin.ResponseWriter].
+func (w *writer) WriteHeaderNow() {
+	if w.show(); w.p.wrote {
+		w.ResponseWriter.WriteHeaderNow()
+	}
+}
+
 func (w *writer) Write(b []byte) (int, error) {
-	w.WriteHeaderNow()
+	w.show()
 	return w.w.Write(b)
 }
 
 // WriteString implements [io.StringWriter].
 func (w *writer) WriteString(s string) (int, error) {
-	w.WriteHeaderNow()
+	w.show()
 	return io.WriteString(w.w, s)
 }
 
 // Flush implements [http.Flusher].
 func (w *writer) Flush() {
-	w.WriteHeaderNow()
+	w.show()
 	_ = http.NewResponseController(w.w).Flush()
 }
 
