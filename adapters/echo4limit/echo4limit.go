@@ -12,6 +12,7 @@
 // the error of a handler only after all middleware. If the rules of a request depend on the
 // response, the middleware calls the HTTPErrorHandler itself. It still returns the error, so that
 // outer middleware sees it. What echo or outer middleware then writes for the error is discarded.
+// Inside of echo's middleware Timeout, it returns nil instead.
 //
 // A handler finds the decision in the context of its request:
 //

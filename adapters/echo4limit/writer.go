@@ -2,6 +2,7 @@ package echo4limit
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"net/http"
 
@@ -44,6 +45,24 @@ func (p *passage) end() {
 	default:
 		p.c.Echo().HTTPErrorHandler(p.err, p.c)
 		p.rendered = p.wrote
+		if p.rendered && inTimeout(p.w) {
+			p.err = nil
+		}
+	}
+}
+
+// inTimeout reports whether echo's middleware Timeout is outside of w. If it gets an error, it
+// discards the response, and the client would get status 200 instead of the error.
+func inTimeout(w http.ResponseWriter) bool {
+	for {
+		if fmt.Sprintf("%T", w) == "*http.timeoutWriter" {
+			return true
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = u.Unwrap()
 	}
 }
 
