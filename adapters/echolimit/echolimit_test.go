@@ -1,6 +1,7 @@
 package echolimit_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -52,6 +53,8 @@ func TestErrorIsRenderedOnce(t *testing.T) {
 	for _, limiters := range []int{1, 2} {
 		var reports []string
 		e := newEcho()
+		var logged bytes.Buffer
+		e.Logger = slog.New(slog.NewTextHandler(&logged, nil))
 		e.HTTPErrorHandler = func(c *echo.Context, err error) {
 			_ = c.String(http.StatusConflict, "rendered "+err.Error())
 		}
@@ -72,6 +75,7 @@ func TestErrorIsRenderedOnce(t *testing.T) {
 		assert.Equal(t, http.StatusConflict, w.Code)
 		assert.Equal(t, "rendered wrong", w.Body.String())
 		assert.Equal(t, []any{true, 409, int64(14), true}, seen)
+		assert.Empty(t, logged.String())
 		assert.Equal(t, http.StatusTooManyRequests, get(e, "/x").Code)
 		assert.Empty(t, reports)
 	}

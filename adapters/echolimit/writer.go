@@ -2,6 +2,7 @@ package echolimit
 
 import (
 	"bufio"
+	"log/slog"
 	"net"
 	"net/http"
 
@@ -55,7 +56,7 @@ func (p *passage) restore(outer http.ResponseWriter) {
 	case err == nil && isSent(inner): // by a middleware inside of this one
 		inner.ResponseWriter = sent{outer}
 	case err == nil && p.rendered:
-		done := echo.NewResponse(sent{outer}, p.c.Echo().Logger)
+		done := echo.NewResponse(sent{outer}, quiet)
 		done.Status, done.Size, done.Committed = inner.Status, inner.Size, true
 		p.c.SetResponse(done)
 	default:
@@ -98,6 +99,10 @@ func (p *passage) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Unwrap returns what [http.ResponseController] searches for further abilities.
 func (p *passage) Unwrap() http.ResponseWriter { return p.w }
+
+// quiet is the logger of a response that is complete. echo would log an error if it is rendered
+// again, which echo itself does after every error.
+var quiet = slog.New(slog.DiscardHandler)
 
 // sent is the ResponseWriter of a response that is complete. What is written to it is discarded.
 type sent struct{ http.ResponseWriter }
