@@ -146,7 +146,8 @@ func Reset(ctx context.Context, l *ratelimit.Limiter, k ratelimit.Key) error {
 }
 
 // Unblock ends the blocks of k under every rule of l. What the limits have counted stays. The error
-// joins the errors of [ratelimit.Limiter.Unblock].
+// joins the errors of [ratelimit.Limiter.Unblock], and of a store that does not tell whether k is
+// blocked under a rule.
 func Unblock(ctx context.Context, l *ratelimit.Limiter, k ratelimit.Key) error {
 	var failed []error
 	for _, s := range Find(ctx, l, k) {
@@ -155,6 +156,8 @@ func Unblock(ctx context.Context, l *ratelimit.Limiter, k ratelimit.Key) error {
 			failed = append(failed, s.Err)
 		case s.Blocked.Rule != "":
 			failed = append(failed, l.Unblock(ctx, s.Rule, k))
+		case s.CanBlock && s.Decision.StoreErr != nil: // the store may have a block
+			failed = append(failed, fmt.Errorf("rule %q: %w", s.Rule, s.Decision.StoreErr))
 		}
 	}
 	return errors.Join(failed...)

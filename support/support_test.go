@@ -216,3 +216,31 @@ func ExampleFind() {
 	// emails: 15 left of 20 per hour
 	// <nil>
 }
+
+// A block that only the store knows of stays if the store is away. Unblock says so, whatever decides
+// meanwhile.
+func TestUnblockWhileTheStoreIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, policy := range []ratelimit.FailurePolicy{ratelimit.FailOpen, ratelimit.FailClosed, ratelimit.UseMemory} {
+			store := ratelimittest.NewStore(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}))
+			blocking := rule("blocking", "5 per hour")
+			blocking.Block = &ratelimit.Block{}
+			cfg := ratelimit.Config{
+				Rules: []ratelimit.Rule{blocking, rule("other", "5 per hour")}, Store: store, OnStoreFailure: policy,
+				Hooks: ratelimit.Hooks{Error: func(context.Context, error) {}},
+			}
+			one, other, bob := newLimiter(t, cfg), newLimiter(t, cfg), ratelimit.UserKey("bob")
+			require.NoError(t, one.Block(t.Context(), "blocking", bob, time.Hour))
+			store.Fail(errors.New("away"))
+			err := support.Unblock(t.Context(), other, bob)
+			require.ErrorContains(t, err, `rule "blocking"`, policy)
+			require.ErrorContains(t, err, "away", policy)
+			assert.NotContains(t, err.Error(), "other", "it blocks no key")
+
+			store.Fail(nil)
+			time.Sleep(3 * time.Second)
+			require.NoError(t, support.Unblock(t.Context(), other, bob))
+			assert.NotContains(t, summary(support.Find(t.Context(), other, bob)), "blocked")
+		}
+	})
+}
