@@ -98,8 +98,10 @@ func (p *Page) do(ctx context.Context, a *Action) error {
 	return p.cfg.Logins[a.Guard].Unlock(ctx, a.Account, a.addrs()...)
 }
 
-// record tells Config.Audit of a, and the users of the page.
+// record tells Config.Audit of a, and the users of the page. A user who leaves ends the context of
+// the request. The record must not fail by that.
 func (p *Page) record(ctx context.Context, a Action) {
+	ctx = context.WithoutCancel(ctx)
 	level, text := "info", a.Who+": "+a.text()
 	if a.Err != nil {
 		level, text = "warn", text+": failed: "+a.Err.Error()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -167,6 +168,25 @@ func TestFailuresAreRecorded(t *testing.T) {
 	assert.Contains(t, body, "connection refused")
 	require.Len(t, recorded, 1)
 	assert.ErrorContains(t, recorded[0].Err, "connection refused")
+}
+
+// A user who leaves at once is recorded, also by an Audit that needs its context, as a database does.
+func TestUserWhoLeavesIsRecorded(t *testing.T) {
+	type name struct{}
+	d := newDesk(t, Config{})
+	d.cfg.Audit = func(ctx context.Context, a Action) {
+		assert.NoError(t, ctx.Err())
+		assert.Equal(t, "value", ctx.Value(name{}))
+		d.actions = append(d.actions, a)
+	}
+	form := d.confirm(t, with(keyForm("eve"), "action", "block", "rule", "per-user", "for", "1h"))
+	ctx, leave := context.WithCancel(context.WithValue(t.Context(), name{}, "value"))
+	leave()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/act", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	d.ServeHTTP(httptest.NewRecorder(), r)
+	require.Len(t, d.actions, 1)
+	assert.Equal(t, "block", d.actions[0].Kind)
 }
 
 func TestSetMode(t *testing.T) {
