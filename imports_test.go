@@ -71,8 +71,11 @@ var mayImport = map[string][]string{
 	"login":         {".", "clientip", "store"},
 	"outbound":      {".", "internal/inflight", "internal/report", "internal/told"},
 	"rpclimit":      {".", "clientip", "store", "internal/guard", "internal/inflight", "internal/report", "internal/respond"},
-	"dashboard":     {".", "internal/key", "internal/mode", "internal/report", "internal/topk", "login", "stats", "store", "support"},
-	"tokenbudget":   {".", "store", "internal/report", "internal/respond"},
+	"dashboard": {
+		".", "internal/key", "internal/mode", "internal/refund", "internal/report", "internal/topk", "login", "stats", "store",
+		"support",
+	},
+	"tokenbudget": {".", "store", "internal/report", "internal/respond"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what

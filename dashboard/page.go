@@ -40,7 +40,7 @@ func New(limiter *ratelimit.Limiter, cfg Config) (*Page, error) {
 	cfg.Title = cmp.Or(clean(cfg.Title, maxTitle), "Limits")
 	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, defaultStreams)
 	p := &Page{limiter: limiter, cfg: cfg, crossSite: http.NewCrossOriginProtection(), start: time.Now()}
-	p.watch = newWatch(limiter.Stats().NearShare)
+	p.watch = newWatch(limiter)
 	_, _ = rand.Read(p.secret[:]) // never fails
 	p.streams.init(cfg.MaxStreams)
 	p.watch.sample = p.sample

@@ -30,6 +30,7 @@ type subject struct {
 
 // watch counts what the hooks of a limiter tell. Its memory is bounded.
 type watch struct {
+	limiter              *ratelimit.Limiter
 	nearShare            float64 // of a burst: a client that has less left is near its limit
 	asking               *topk.Window[ratelimit.Key]
 	denied, dryRun, near *topk.Window[subject]
@@ -43,12 +44,13 @@ type watch struct {
 	tried                sync.Map  // of []ratelimit.Key, by *http.Request: see try
 }
 
-func newWatch(nearShare float64) *watch {
+func newWatch(limiter *ratelimit.Limiter) *watch {
 	seed := key.NewSeed()
 	byKey := func(k ratelimit.Key) uint64 { return seed.Hash(&k) }
 	bySubject := func(s subject) uint64 { return seed.Hash(&s.key) }
 	return &watch{
-		nearShare: nearShare,
+		limiter:   limiter,
+		nearShare: limiter.Stats().NearShare,
 		visitors:  sync.Pool{New: newVisitor},
 
 		asking: topk.NewWindow(counters, span, byKey),
@@ -62,13 +64,15 @@ func newWatch(nearShare float64) *watch {
 func (w *watch) hooks() ratelimit.Hooks {
 	return ratelimit.Hooks{
 		Decided: func(r *http.Request, d ratelimit.Decision, rules iter.Seq[ratelimit.Decision]) {
-			w.decided(d, rules, w.triedBy(r)...)
+			keys, again := outerKeys(r.Context(), w.limiter)
+			w.decided(&decision{d, rules, w.triedBy(r), keys, again})
 		},
 		Taken: func(_ context.Context, d ratelimit.Decision) {
 			if d.Allowed && d.Reason != "" && d.Reason != ratelimit.ReasonStore {
 				w.wouldDeny(&d)
 			}
-			w.decided(d, func(yield func(ratelimit.Decision) bool) { yield(d) })
+			rules := func(yield func(ratelimit.Decision) bool) { yield(d) }
+			w.decided(&decision{Decision: d, rules: rules})
 		},
 		DryRun: func(r *http.Request, d ratelimit.Decision) {
 			w.wouldDeny(&d)
@@ -139,32 +143,42 @@ func (w *watch) failed(err error) {
 	w.events.add(event{at: time.Now(), level: "warn", text: err.Error()})
 }
 
-// decided counts the decision on one request and takes a sample if it is time. Rules in dry-run
-// mode would deny the request for the keys in tried.
-func (w *watch) decided(
-	d ratelimit.Decision, rules iter.Seq[ratelimit.Decision], tried ...ratelimit.Key,
-) {
+// decision is what a hook tells of one decision.
+type decision struct {
+	ratelimit.Decision
+	rules iter.Seq[ratelimit.Decision]
+	tried []ratelimit.Key // for which rules in dry-run mode would deny the request
+	known []ratelimit.Key // of the decisions of outer handlers on the same request
+	again bool            // an outer handler has allowed the same request
+}
+
+// decided counts a decision and takes a sample if it is time.
+func (w *watch) decided(d *decision) {
 	now := time.Now()
 	if next := w.next.Load(); now.UnixNano() >= next && w.next.CompareAndSwap(next, nextSlot(now)) {
-		w.sample(now, w.ruledOf(d.Rule, d.Allowed, rules))
+		w.sample(now, w.ruledOf(d.Rule, d.Allowed, d.rules))
 	}
-	if d.Allowed {
-		w.allowed.Add(1)
-	} else {
+	switch {
+	case !d.Allowed:
 		w.denials.Add(1)
-		w.denied.Add(subject{d.Key, deniedBy(&d)}, 0, now)
+		w.denied.Add(subject{d.Key, deniedBy(&d.Decision)}, 0, now)
 		w.news.tell(denialNews, d.Rule, now)
+		if d.again {
+			w.allowed.Add(-1)
+		}
+	case !d.again:
+		w.allowed.Add(1)
 	}
 	v := w.visitors.Get().(*visitor)
-	v.watch, v.now, v.n = w, now, 0
-	rules(v.visit)
-	for _, k := range tried {
+	v.watch, v.now, v.n, v.known = w, now, 0, d.known
+	d.rules(v.visit)
+	for _, k := range d.tried {
 		v.ask(k)
 	}
-	if v.n == 0 && !d.Key.IsZero() {
-		w.asking.Add(d.Key, 0, now)
+	if v.n == 0 {
+		v.ask(d.Key)
 	}
-	v.watch = nil
+	v.watch, v.known = nil, nil
 	w.visitors.Put(v)
 	w.news.deliver(now)
 }
@@ -187,6 +201,7 @@ type visitor struct {
 	now   time.Time
 	keys  [4]ratelimit.Key // of this request, which were counted
 	n     int
+	known []ratelimit.Key // of this request, which were counted before
 	visit func(ratelimit.Decision) bool
 }
 
@@ -207,7 +222,7 @@ func (v *visitor) count(r ratelimit.Decision) bool {
 
 // ask counts a key of the request, once.
 func (v *visitor) ask(k ratelimit.Key) {
-	if v.n < len(v.keys) && !k.IsZero() && !slices.Contains(v.keys[:v.n], k) {
+	if v.n < len(v.keys) && !k.IsZero() && !slices.Contains(v.keys[:v.n], k) && !slices.Contains(v.known, k) {
 		v.keys[v.n] = k
 		v.n++
 		v.watch.asking.Add(k, 0, v.now)

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"testing"
@@ -91,5 +92,27 @@ func TestDryRunIsShown(t *testing.T) {
 			p.watch.tried.Range(func(any, any) bool { left++; return true })
 			assert.Zero(t, left)
 		})
+	}
+}
+
+// A request that passes several handlers of a limiter is one request of its client, and a denied one
+// if any of them denies it. A handler of another limiter around them changes nothing.
+func TestRequestThroughSeveralHandlersCountsOnce(t *testing.T) {
+	for name, around := range map[string]func(http.Handler) http.Handler{
+		"alone":           func(h http.Handler) http.Handler { return h },
+		"another limiter": newLimiter(t).Handler,
+	} {
+		l := newLimiter(t)
+		p := newPage(t, l, Config{})
+		user := ratelimit.ByUser(func(r *http.Request) string { return r.Header.Get("User") })
+		inner := l.Limit("2 per hour", user)(l.Limit("100 per hour")(ok))
+		assert.Equal(t, 429, request(around(l.Handler(inner)), "bob", 3), name)
+		assert.Equal(t, point{allowed: 2, denied: 1}, p.watch.total(), name)
+		v := p.view(now(), false)
+		var asking []string
+		for _, c := range v.Asking.List {
+			asking = append(asking, c.Who.Text+" "+c.Least+c.Most)
+		}
+		assert.Equal(t, []string{"user:bob 3", "addr:192.0.2.1 2"}, asking, name)
 	}
 }
