@@ -170,7 +170,7 @@ func TestFailuresAreRecorded(t *testing.T) {
 	assert.ErrorContains(t, recorded[0].Err, "connection refused")
 }
 
-// A user who leaves at once is recorded, also by an Audit that needs its context, as a database does.
+// A user who leaves at once is recorded, also by an Audit that needs its context.
 func TestUserWhoLeavesIsRecorded(t *testing.T) {
 	type name struct{}
 	d := newDesk(t, Config{})

@@ -42,9 +42,9 @@ type Config struct {
 	// Who returns the name of the user who sent r, for Audit. It is required with MayAct. If it
 	// returns "", the page denies the action.
 	Who func(r *http.Request) string
-	// Audit is called after each action, whether it has failed or not. Its context has the values of
-	// the request and does not end with it, so that a user who leaves is recorded too. Nil logs the
-	// action with [log/slog].
+	// Audit is called after each action, whether it has failed or not. Its context has the values
+	// of the request and does not end with it, so that a user who leaves is recorded too. Nil logs
+	// the action with [log/slog].
 	Audit func(ctx context.Context, a Action)
 
 	// Logins are the guards of logins, by the names that the page shows. With them, the page shows

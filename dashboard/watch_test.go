@@ -95,8 +95,8 @@ func TestDryRunIsShown(t *testing.T) {
 	}
 }
 
-// A request that passes several handlers of a limiter is one request of its client, and a denied one
-// if any of them denies it. A handler of another limiter around them changes nothing.
+// A request that passes several handlers of a limiter is one request of its client, and a denied
+// one if any of them denies it. A handler of another limiter around them changes nothing.
 func TestRequestThroughSeveralHandlersCountsOnce(t *testing.T) {
 	for name, around := range map[string]func(http.Handler) http.Handler{
 		"alone":           func(h http.Handler) http.Handler { return h },

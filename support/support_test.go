@@ -217,8 +217,8 @@ func ExampleFind() {
 	// <nil>
 }
 
-// A block that only the store knows of stays if the store is away. Unblock says so, whatever decides
-// meanwhile.
+// A block that only the store knows of stays if the store is away. Unblock says so under every
+// OnStoreFailure.
 func TestUnblockWhileTheStoreIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, policy := range []ratelimit.FailurePolicy{ratelimit.FailOpen, ratelimit.FailClosed, ratelimit.UseMemory} {
