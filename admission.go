@@ -117,13 +117,8 @@ func Decisions(ctx context.Context) iter.Seq[Decision] {
 	}
 }
 
-// Of returns the decisions of a if l has made them, and nil otherwise. Package dashboard uses it.
-func (a *admission) Of(l *Limiter) iter.Seq[Decision] {
-	if a.engine != &l.engine {
-		return nil
-	}
-	return a.decisions()
-}
+// By reports whether l has allowed the request. It is for package dashboard.
+func (a *admission) By(l *Limiter) bool { return a.engine == &l.engine }
 
 // Outer implements [refund.Charge].
 func (a *admission) Outer() context.Context { return a.Context }

@@ -100,7 +100,7 @@ func TestDryRunIsShown(t *testing.T) {
 func TestRequestThroughSeveralHandlersCountsOnce(t *testing.T) {
 	for name, around := range map[string]func(http.Handler) http.Handler{
 		"alone":           func(h http.Handler) http.Handler { return h },
-		"another limiter": newLimiter(t).Handler,
+		"another limiter": newLimiter(t, ratelimit.Rule{Name: "all", Limits: ratelimit.MustParse("9 per hour")}).Handler,
 	} {
 		l := newLimiter(t)
 		p := newPage(t, l, Config{})
