@@ -47,6 +47,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/labels"
+	"github.com/ratelimit-go/ratelimit/internal/mode"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/turns"
 	"github.com/ratelimit-go/ratelimit/internal/verdict"
@@ -163,12 +164,12 @@ func (l *Limiter) Stats() stats.Snapshot {
 		}
 	}
 	inFlight, waiting := l.inFlight.ByRule(), l.waiting.ByRule() // two for each request that waits
-	all := l.table.Load().byName.All()
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		r := all[name]
+	t := l.table.Load()
+	for _, name := range slices.Sorted(maps.Keys(t.byName.All())) {
+		r := t.byName.Find(name)
 		rs := stats.Rule{
-			Name: r.Name, Limits: r.Limits.String(), Mode: string(r.Mode), CanBlock: r.block != nil,
-			InFlight: inFlight[r.Name], Waiting: waiting[r.Name] / 2, MaxInFlight: int64(r.InFlight),
+			Name: name, Limits: r.Limits.String(), Mode: mode.Shown(string(r.Mode), t.off), CanBlock: r.block != nil,
+			InFlight: inFlight[name], Waiting: waiting[name] / 2, MaxInFlight: int64(r.InFlight),
 		}
 		r.tally.Fill(&rs)
 		s.Rules = append(s.Rules, rs)

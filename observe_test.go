@@ -52,6 +52,10 @@ func TestStatsTellTheConfiguration(t *testing.T) {
 	}, ruleStats(t, l, "blocking"))
 	assert.Equal(t, int64(3), ruleStats(t, l, "places").MaxInFlight)
 	assert.False(t, ruleStats(t, l, "limit").CanBlock)
+	l.SetEnabled(false)
+	assert.Equal(t, "off", ruleStats(t, l, "limit").Mode, "so the alert on rules that are off fires")
+	l.SetEnabled(true)
+	assert.Equal(t, "enforce", ruleStats(t, l, "limit").Mode)
 }
 
 // seen is what clients and hooks have seen.

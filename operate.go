@@ -195,8 +195,8 @@ func (l *Limiter) SetMode(rule string, mode Mode) error {
 	}).err()
 }
 
-// SetEnabled switches the whole limiter off or on, from the next request on. While it is off, every
-// request passes unchecked, and Take, Peek and Wait allow everything. It is for this process only.
+// SetEnabled switches the whole limiter off or on in this process, from the next request on. While
+// it is off, every request passes unchecked, Take, Peek and Wait allow everything, and Stats says so.
 func (l *Limiter) SetEnabled(on bool) {
 	l.change(func(s *source) mistakes { s.off = !on; return nil }) // no mistakes are new
 }

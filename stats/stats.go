@@ -40,7 +40,7 @@ type Snapshot struct {
 type Rule struct {
 	Name   string // of the rule or budget
 	Limits string // as text, such as "100 per minute; 1000 per day"
-	Mode   string // as text, such as "enforce"
+	Mode   string // as text, such as "enforce", or "off" while the whole limiter is switched off
 
 	// CanBlock reports that keys can be blocked under the rule, because it has a Block.
 	CanBlock bool

@@ -27,6 +27,14 @@ func Percent(percent int) string {
 	return prefix + strconv.Itoa(percent) + "%"
 }
 
+// Shown returns the mode to show: Off if the whole limiter is switched off.
+func Shown(text string, off bool) string {
+	if off {
+		return Off
+	}
+	return text
+}
+
 // Parse returns Enforce, DryRun or Off, and for which percentage of keys a DryRun is enforced. The
 // empty text is Enforce.
 func Parse(text string) (base string, percent int, ok bool) {
