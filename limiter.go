@@ -163,13 +163,13 @@ func (l *Limiter) Stats() stats.Snapshot {
 			s.Memory = l.local().tables.Stats()
 		}
 	}
-	inFlight, waiting := l.inFlight.ByRule(), l.waiting.ByRule() // two for each request that waits
-	t := l.table.Load()
+	t, inFlight, waiting := l.table.Load(), l.inFlight.ByRule(), l.waiting.ByRule()
 	for _, name := range slices.Sorted(maps.Keys(t.byName.All())) {
 		r := t.byName.Find(name)
 		rs := stats.Rule{
-			Name: name, Limits: r.Limits.String(), Mode: mode.Shown(string(r.Mode), t.off), CanBlock: r.block != nil,
-			InFlight: inFlight[name], Waiting: waiting[name] / 2, MaxInFlight: int64(r.InFlight),
+			Name: name, Limits: r.Limits.String(), Mode: mode.Shown(string(r.Mode), t.off),
+			InFlight: inFlight[name], MaxInFlight: int64(r.InFlight), CanBlock: r.block != nil,
+			Waiting: waiting[name] / 2, // two for each request that waits
 		}
 		r.tally.Fill(&rs)
 		s.Rules = append(s.Rules, rs)

@@ -196,7 +196,7 @@ func (l *Limiter) SetMode(rule string, mode Mode) error {
 }
 
 // SetEnabled switches the whole limiter off or on in this process, from the next request on. While
-// it is off, every request passes unchecked, Take, Peek and Wait allow everything, and Stats says so.
+// it is off, every request passes unchecked, Take, Peek and Wait allow everything. Stats says so.
 func (l *Limiter) SetEnabled(on bool) {
 	l.change(func(s *source) mistakes { s.off = !on; return nil }) // no mistakes are new
 }
