@@ -46,20 +46,23 @@ func noteErrors(ctx context.Context, next graphql.ResponseHandler) *graphql.Resp
 	return resp
 }
 
-// charge makes the complexity of an operation its cost under the rule "complexity". The rule has
+// A charger makes the complexity of an operation its cost under the rule "complexity". The rule has
 // taken one token. If the bucket lacks the rest, the operation is denied and the rest is not taken.
-func charge(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	stats := extension.GetComplexityStats(ctx)
+// Do not compare with Decision.Remaining instead: other requests of the client run meanwhile.
+type charger struct{ limiter *ratelimit.Limiter }
+
+func (c charger) charge(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	rest := int64(extension.GetComplexityStats(ctx).Complexity) - 1
 	for d := range ratelimit.Decisions(ctx) {
-		if d.Rule == "complexity" && int64(stats.Complexity) > d.Remaining+1 {
+		if d.Rule != "complexity" || rest < 1 {
+			continue
+		}
+		if d, err := c.limiter.Take(ctx, d.Rule, d.Key, rest); err != nil || !d.Allowed {
 			return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{{
 				Message:    "too many requests",
 				Extensions: map[string]any{"code": "RATE_LIMITED"},
 			}}})
 		}
-	}
-	if err := ratelimit.SetCost(ctx, "complexity", int64(stats.Complexity)); err != nil {
-		graphql.AddError(ctx, err)
 	}
 	return next(ctx)
 }
@@ -76,7 +79,7 @@ func newGraphQL() (http.Handler, error) {
 	server := handler.New(schema{}) // in your program: NewExecutableSchema of the generated code
 	server.AddTransport(transport.POST{})
 	server.Use(extension.FixedComplexityLimit(150))
-	server.AroundOperations(charge)
+	server.AroundOperations(charger{limiter}.charge)
 	server.AroundResponses(noteErrors)
 	mux := http.NewServeMux()
 	mux.Handle("POST /graphql", server)

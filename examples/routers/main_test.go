@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -90,6 +92,22 @@ func TestComplexityIsTheCost(t *testing.T) {
 	status, body := send("POST", "/graphql", query(1))
 	assert.Equal(t, http.StatusTooManyRequests, status)
 	assert.Contains(t, body, "violated-policies")
+}
+
+// Queries that run at the same time share the budget.
+func TestComplexityOfQueriesAtTheSameTime(t *testing.T) {
+	send := sender(t, "gqlgen")
+	var served atomic.Int64
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, body := send("POST", "/graphql", query(60)); strings.Contains(body, "item 59") {
+				served.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	assert.LessOrEqual(t, served.Load(), int64(3), "of 60 each, 200 in all")
 }
 
 // A response with status 200 and errors in its body counts as a failure.
