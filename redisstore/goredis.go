@@ -3,8 +3,10 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,15 +16,19 @@ import (
 // goRedis is a client of go-redis as a Scripter.
 type goRedis struct {
 	redis.UniversalClient
-	links *sync.Map // from *redis.Client to *link
+	links *sync.Map // from weak.Pointer[redis.Client] to *link
 }
 
-// newGoRedis makes links of all clients of servers that client has or will have.
+// newGoRedis makes links of all clients of servers that client has or will have. The servers of a
+// Cluster or a Ring may change for years, so it forgets those that are gone.
 func newGoRedis(client redis.UniversalClient) goRedis {
-	c := goRedis{client, new(sync.Map)}
+	links := new(sync.Map)
+	c := goRedis{client, links}
 	add := func(node *redis.Client) {
-		if _, ok := c.links.Load(node); !ok {
-			c.links.Store(node, newLink(node))
+		known := weak.Make(node)
+		if _, ok := links.Load(known); !ok {
+			links.Store(known, newLink(node))
+			runtime.AddCleanup(node, func(gone weak.Pointer[redis.Client]) { links.Delete(gone) }, known)
 		}
 	}
 	switch client := client.(type) {
@@ -66,7 +72,7 @@ func (c goRedis) node(name string) *redis.Client {
 
 // link returns the link of the server that has a key, or nil.
 func (c goRedis) link(name string) *link {
-	l, _ := c.links.Load(c.node(name))
+	l, _ := c.links.Load(weak.Make(c.node(name)))
 	known, _ := l.(*link)
 	return known
 }
