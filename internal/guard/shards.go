@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,11 @@ type shard struct {
 	asked atomic.Int64 // when a call last wanted to pass
 }
 
+// forgotten reports whether no call has wanted to pass for a while.
+func (s *shard) forgotten(now time.Duration) bool {
+	return now-time.Duration(s.asked.Load()) > shardForgotten
+}
+
 // A passage is a call that may pass.
 type passage struct {
 	at   *shard
@@ -41,8 +47,9 @@ type passage struct {
 	more []passage // if the batch is on several servers
 }
 
-// get returns the shard with this name. Without a name it is the whole store.
-func (s *shards) get(name string) *shard {
+// get returns the shard with this name. Without a name, or if there is no room for more names, it is
+// the whole store.
+func (s *shards) get(now time.Duration, name string) *shard {
 	if name == "" {
 		return &s.whole
 	}
@@ -57,6 +64,9 @@ func (s *shards) get(name string) *shard {
 	if at = s.named[name]; at != nil {
 		return at
 	}
+	if len(s.named) >= maxShards { // servers come and go, with other addresses each time
+		maps.DeleteFunc(s.named, func(_ string, at *shard) bool { return at.forgotten(now) })
+	}
 	if len(s.named) >= maxShards {
 		return &s.whole
 	}
@@ -64,6 +74,7 @@ func (s *shards) get(name string) *shard {
 		s.named = map[string]*shard{}
 	}
 	at = &shard{name: name}
+	at.asked.Store(int64(now))
 	at.random = s.whole.random
 	s.named[name] = at
 	return at
@@ -77,7 +88,7 @@ func (s *shards) allow(now time.Duration, followUp bool, n int, key func(i int) 
 	}
 	var all passage
 	for i := range n {
-		at := s.get(s.of(key(i)))
+		at := s.get(now, s.of(key(i)))
 		if all.has(at) {
 			continue
 		}
@@ -198,7 +209,7 @@ func (s *shards) state(now time.Duration) store.State {
 func (s *shards) worst(now time.Duration) store.State {
 	worst := s.whole.storeState()
 	for _, at := range s.named {
-		if now-time.Duration(at.asked.Load()) > shardForgotten {
+		if at.forgotten(now) {
 			continue
 		}
 		switch state := at.storeState(); {

@@ -170,8 +170,22 @@ func TestServerThatIsGoneIsForgotten(t *testing.T) {
 func TestNumberOfBreakersIsBounded(t *testing.T) {
 	s := shards{of: func(k store.Key) string { return k.String() }}
 	for i := range 2 * maxShards {
-		_ = s.get(fmt.Sprint(i))
+		_ = s.get(0, fmt.Sprint(i))
 	}
 	assert.Len(t, s.named, maxShards)
-	assert.Same(t, &s.whole, s.get("one more"))
+	assert.Same(t, &s.whole, s.get(shardForgotten, "one more"))
+}
+
+// Servers that are gone leave their places to others, so each server keeps a breaker of its own.
+func TestServersThatAreGoneLeaveTheirPlaces(t *testing.T) {
+	s := shards{of: func(k store.Key) string { return k.String() }}
+	for i := range maxShards {
+		_ = s.get(0, fmt.Sprint(i))
+	}
+	used := s.get(0, "7")
+	_, _ = s.enter(used, shardForgotten, false)
+	fresh := s.get(shardForgotten+1, "one more")
+	assert.Equal(t, "one more", fresh.name)
+	assert.Same(t, used, s.get(shardForgotten+1, "7"))
+	assert.Len(t, s.named, 2)
 }
