@@ -20,7 +20,7 @@ type goRedis struct {
 }
 
 // newGoRedis makes links of all clients of servers that client has or will have. The servers of a
-// Cluster or a Ring may change for years, so it forgets those that are gone.
+// Cluster or a Ring may change for years, so a link ends with its client.
 func newGoRedis(client redis.UniversalClient) goRedis {
 	links := new(sync.Map)
 	c := goRedis{client, links}

@@ -47,8 +47,8 @@ type passage struct {
 	more []passage // if the batch is on several servers
 }
 
-// get returns the shard with this name. Without a name, or if there is no room for more names, it is
-// the whole store.
+// get returns the shard with this name. Without a name, or without room for more names, it is the
+// whole store.
 func (s *shards) get(now time.Duration, name string) *shard {
 	if name == "" {
 		return &s.whole
