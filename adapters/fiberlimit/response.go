@@ -85,11 +85,13 @@ func (p *passage) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (p *passage) show() {
 	p.load(true)
 	p.noting = true
-	out := &p.ctx.Response
-	if p.ctx.Hijacked() {
+	out, hijacked := &p.ctx.Response, p.ctx.Hijacked()
+	if !hijacked || out.StatusCode() != http.StatusOK { // which is only fiber's default then
+		p.shown.WriteHeader(out.StatusCode())
+	}
+	if hijacked {
 		_, _, _ = http.NewResponseController(p.shown).Hijack()
 	}
-	p.shown.WriteHeader(out.StatusCode())
 	if !out.IsBodyStream() {
 		_, _ = p.shown.Write(out.Body())
 	} else {
