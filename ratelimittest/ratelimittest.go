@@ -59,6 +59,7 @@ func (c *Client) Request(method, target string) *http.Request {
 	r := httptest.NewRequest(method, target, nil)
 	r.RemoteAddr = netip.AddrPortFrom(c.Addr, 40000).String()
 	for name, values := range c.Header {
+		name = http.CanonicalHeaderKey(name) // as a server reads it
 		r.Header[name] = append(r.Header[name], values...)
 	}
 	return r

@@ -46,7 +46,7 @@ func TestClientsAreDifferent(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		c := ratelimittest.NewClient()
-		c.Header.Add("X-Tenant", "acme")
+		c.Header["x-TENANT"] = []string{"acme"}
 		r := c.Request("POST", "/items?q=1")
 		assert.False(t, seen[r.RemoteAddr])
 		seen[r.RemoteAddr] = true
