@@ -67,12 +67,14 @@ func (w *watch) hooks() ratelimit.Hooks {
 			keys, again := outerKeys(r.Context(), w.limiter)
 			w.decided(&decision{d, rules, w.triedBy(r), keys, again})
 		},
-		Taken: func(_ context.Context, d ratelimit.Decision) {
+		Taken: func(ctx context.Context, d ratelimit.Decision) {
 			if d.Allowed && d.Reason != "" && d.Reason != ratelimit.ReasonStore {
 				w.wouldDeny(&d)
 			}
 			rules := func(yield func(ratelimit.Decision) bool) { yield(d) }
-			w.decided(&decision{Decision: d, rules: rules})
+			keys, again := outerKeys(ctx, w.limiter)
+			again = again && d.Allowed // what a handler does after a denial is not known
+			w.decided(&decision{Decision: d, rules: rules, known: keys, again: again})
 		},
 		DryRun: func(r *http.Request, d ratelimit.Decision) {
 			w.wouldDeny(&d)

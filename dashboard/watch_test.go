@@ -108,11 +108,30 @@ func TestRequestThroughSeveralHandlersCountsOnce(t *testing.T) {
 		inner := l.Limit("2 per hour", user)(l.Limit("100 per hour")(ok))
 		assert.Equal(t, 429, request(around(l.Handler(inner)), "bob", 3), name)
 		assert.Equal(t, point{allowed: 2, denied: 1}, p.watch.total(), name)
-		v := p.view(now(), false)
-		var asking []string
-		for _, c := range v.Asking.List {
-			asking = append(asking, c.Who.Text+" "+c.Least+c.Most)
-		}
-		assert.Equal(t, []string{"user:bob 3", "addr:192.0.2.1 2"}, asking, name)
+		assert.Equal(t, []string{"user:bob 3", "addr:192.0.2.1 2"}, asked(p), name)
 	}
+}
+
+// A Take of a handler belongs to its request. If it is denied, that is a denial beside.
+func TestTakeInARequestCountsOnce(t *testing.T) {
+	l := newLimiter(t, ratelimit.Rule{Name: "emails", Limits: ratelimit.MustParse("9 per hour")})
+	p := newPage(t, l, Config{})
+	h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := l.Take(r.Context(), "emails", ratelimit.UserKey("bob"), 5)
+		assert.NoError(t, err)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	request(h, "bob", 1)
+	assert.Equal(t, point{allowed: 1}, p.watch.total())
+	assert.ElementsMatch(t, []string{"user:bob 1", "addr:192.0.2.1 1"}, asked(p))
+	request(h, "bob", 1)
+	assert.Equal(t, point{allowed: 2, denied: 1}, p.watch.total())
+}
+
+// asked returns the keys with the most requests, and how many.
+func asked(p *Page) (list []string) {
+	for _, c := range p.view(now(), false).Asking.List {
+		list = append(list, c.Who.Text+" "+c.Least+c.Most)
+	}
+	return list
 }
