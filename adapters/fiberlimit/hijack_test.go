@@ -12,8 +12,8 @@ import (
 	"github.com/ratelimit-go/ratelimit/adapters/fiberlimit"
 )
 
-// fasthttp sends a response before it hands a connection over. The limiter sees its status, and 101
-// if there is none.
+// fasthttp sends a response before it hands a connection over. The limiter sees its status, or 101
+// without a response.
 func TestStatusOfAHijackedConnection(t *testing.T) {
 	statuses := make(chan int, 1)
 	rule := failures("9 per minute")
