@@ -60,7 +60,8 @@ type Config struct {
 	// per day". Beyond it a success is not remembered.
 	NewPairs ratelimit.Limits
 	// Block blocks pairs that keep failing, or keep asking while they are denied. Nil means a block
-	// of 15 minutes after 10 such attempts within an hour, twice as long each time, up to a day.
+	// of 15 minutes after 10 such attempts within an hour, twice as long each time, up to a day. A
+	// Block with After and without a When counts failures too.
 	Block *ratelimit.Block
 	// Remember is how long a pair is known after a success, from a second to a year. Zero means 30
 	// days.
@@ -111,19 +112,20 @@ func (c Config) filled() (*settings, mistakes) {
 
 // block returns a copy of c.Block, or the default.
 func (c *settings) block() *ratelimit.Block {
+	block := ratelimit.Block{After: ratelimit.Per(10, time.Hour), For: 15 * time.Minute, Max: day}
 	if c.Block != nil {
-		block := *c.Block
+		block = *c.Block
+	}
+	if block.When != nil || block.After == (ratelimit.Limit{}) {
 		return &block
 	}
-	return &ratelimit.Block{
-		After: ratelimit.Limit{Count: 10, Period: time.Hour}, For: 15 * time.Minute, Max: day,
-		When: func(res ratelimit.Response) bool {
-			// A handler inside may have denied the request, and so refunded it. Then no limit has
-			// counted it, and SetCost, which changes nothing here, finds no charge.
-			charged := ratelimit.SetCost(res.Request.Context(), c.pair(), 1) == nil
-			return charged && attemptOf(res.Request).failed(c, res)
-		},
+	block.When = func(res ratelimit.Response) bool {
+		// A handler inside may have denied the request, and so refunded it. Then no limit has
+		// counted it, and SetCost, which changes nothing here, finds no charge.
+		charged := ratelimit.SetCost(res.Request.Context(), c.pair(), 1) == nil
+		return charged && attemptOf(res.Request).failed(c, res)
 	}
+	return &block
 }
 
 // limits returns a copy of ls, or the default in text.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -111,6 +112,19 @@ func TestBlockWithoutALimitOfPairs(t *testing.T) {
 		require.Equal(t, 200, s.try("10.0.0.1", "alice", "secret"))
 		for i := range 10 {
 			assert.Equal(t, i < 5, s.try("10.0.0.1", "alice", "oops") == 401)
+		}
+	})
+}
+
+// A Block of one's own blocks an attacker who waits for each token, as the default does.
+func TestBlockWithoutAWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newRoute(t, newLimiter(t, ratelimit.Config{}), login.Config{
+			PerPair: ratelimit.MustParse("5 per hour"), Block: &ratelimit.Block{After: ratelimit.Per(10, 24*hour), For: day},
+		})
+		for i := range 20 {
+			assert.Equal(t, i < 10, s.try("10.0.0.1", "alice", "oops") == 401, "guess %d", i)
+			time.Sleep(12 * time.Minute)
 		}
 	})
 }
