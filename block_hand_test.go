@@ -123,8 +123,8 @@ func TestBlocksAfterResetAndSetPolicy(t *testing.T) {
 	})
 }
 
-// A block of a rule that has no Block any more, or that is gone, blocks nobody. It goes on if the
-// rule has one again.
+// A block of a rule that has no Block any more, or that is gone, blocks no client. It goes on if
+// the rule has a Block again.
 func TestBlockedAfterANewPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{blocking(ratelimit.Block{})}})

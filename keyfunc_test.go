@@ -282,8 +282,8 @@ func TestKeyersReadNoForm(t *testing.T) {
 	assert.Equal(t, []int{200, 200, 429}, codes(h, post("user=a&user=b"), post("user=b&user=a"), post("user=e")))
 }
 
-// A KeyFunc of docs/abuse.md asks a Source itself. On a unix socket it finds no address, which is no
-// error, and ends no search for another key.
+// A KeyFunc of docs/abuse.md asks a Source itself. On a unix socket it finds no address. That is no
+// error, and FirstOf goes on to the next key.
 func TestKeyFuncWithoutAnAddress(t *testing.T) {
 	var errs []error
 	network := ratelimit.KeyFunc(func(r *http.Request) (ratelimit.Key, error) {

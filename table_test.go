@@ -169,8 +169,8 @@ func TestDoubtfulRequestsAreLimited(t *testing.T) {
 	}
 }
 
-// A server takes an extension for the format of the response, and runs a script whatever follows it
-// in the path.
+// A server takes an extension for the format of the response, and runs a script with any text
+// behind it in the path.
 func TestExtensionsAndScriptsAreLimited(t *testing.T) {
 	routes := map[string][]ratelimit.Rule{}
 	for _, pattern := range []string{

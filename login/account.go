@@ -215,8 +215,8 @@ type readAgain struct {
 	io.Closer
 }
 
-// accountKey returns the key of an account as a client typed it. Some letters, such as a long s, are
-// in lower case already, and another letter is their upper case: hence both.
+// accountKey returns the key of an account as a client typed it. Some letters, such as a long s,
+// are in lower case already, and have the upper case of another letter: hence both.
 func accountKey(account string) ratelimit.Key {
 	return ratelimit.UserKey(strings.ToLower(strings.ToUpper(strings.TrimSpace(account))))
 }

@@ -93,9 +93,10 @@ func (c Config) filled() (*settings, mistakes) {
 		m.add("Remember", fmt.Errorf("%v: want a second to a year, or 0 for 30 days", c.Remember))
 		c.Remember = 0
 	}
-	if slices.Equal(c.PerPair, ratelimit.MustParse("unlimited")) && (c.Block == nil || c.Block.When == nil) {
-		m.add("PerPair", errors.New("unlimited, so that no limit and no Block stops guesses by a known pair: "+
-			"want a limit, or a Block with a When"))
+	blocks := c.Block != nil && c.Block.When != nil
+	if slices.Equal(c.PerPair, ratelimit.MustParse("unlimited")) && !blocks {
+		m.add("PerPair", errors.New("unlimited, so that no limit and no Block stops guesses by a known "+
+			"pair: want a limit, or a Block with a When"))
 	}
 	c.Name = cmp.Or(c.Name, "login")
 	c.Remember = cmp.Or(c.Remember, 30*day)

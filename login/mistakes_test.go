@@ -116,7 +116,7 @@ func TestBlockWithoutALimitOfPairs(t *testing.T) {
 	})
 }
 
-// A Block of one's own blocks an attacker who waits for each token, as the default does.
+// A Block without a When blocks an attacker who waits for each token, as the default does.
 func TestBlockWithoutAWhen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newRoute(t, newLimiter(t, ratelimit.Config{}), login.Config{

@@ -27,8 +27,8 @@ type Config struct {
 	// MaxInFlight, at least 1.
 	MinInFlight int
 	// TargetLatency makes the limit adaptive: it is how long 95 % of the requests should take at
-	// most, 10 µs at least. Zero means that the limit stays at its maximum. The package comment says
-	// how to choose.
+	// most, at least 10 µs. Zero means that the limit stays at its maximum. The package comment
+	// says how to choose.
 	TargetLatency time.Duration
 	// Priority, if not nil, returns how important a request is. Nil means that all requests are
 	// Normal. If Priority panics, the request is Normal, and OnError receives the panic. Do not

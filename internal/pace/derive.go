@@ -116,7 +116,7 @@ func FromRate(tokensPerSecond float64, burst int64) (Limit, error) {
 }
 
 // Rate returns the rate of l in tokens per second. It is 0 if l is not valid, so that no caller
-// takes such a limit for one that allows all.
+// takes l for a limit that allows all.
 func (l Limit) Rate() float64 {
 	if l.check() != nil {
 		return 0

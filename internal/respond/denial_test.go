@@ -26,7 +26,7 @@ func denyOnce(w http.ResponseWriter, r *http.Request, p *Problem, wait time.Dura
 	return d.Answer(w, r, p, wait, []byte(extra), buf)
 }
 
-// No cache stores a denial, whatever an outer handler says to some of them.
+// No cache stores a denial, even if an outer handler lets some caches store all responses.
 func TestDenialIsStoredByNoCache(t *testing.T) {
 	w := httptest.NewRecorder()
 	for _, name := range []string{

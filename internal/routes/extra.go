@@ -98,7 +98,8 @@ func endOfScript(path string) int {
 			return 0
 		}
 		name := path[begin : begin+n]
-		if dot := strings.LastIndexByte(name, '.'); dot > 0 && slices.Contains(scripts[:], strings.ToLower(name[dot:])) {
+		dot := strings.LastIndexByte(name, '.')
+		if dot > 0 && slices.Contains(scripts[:], strings.ToLower(name[dot:])) {
 			return begin + n
 		}
 		begin += n + 1
