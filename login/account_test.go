@@ -157,11 +157,19 @@ func TestBodiesThatAreDecoded(t *testing.T) {
 		{login.JSONField("user"), "application/json", `{"user":"bob"}`, "bob"},
 	} {
 		for _, tc := range []struct{ encoding, params, want string }{
-			{"", "", "bob"}, {"identity", "", "bob"}, {"", "; charset=UTF-8", "bob"}, {"", "; charset=us-ascii", "bob"},
+			{"", "", "bob"},
+			{"identity", "", "bob"},
+			{"", "; charset=UTF-8", "bob"},
+			{"", "; charset=us-ascii", "bob"},
 			{"", "; CharSet=utf8", "bob"},
-			{"gzip", "", ""}, {"identity, gzip", "", ""}, {"br", "", ""},
-			{"", "; charset=utf-7", ""}, {"", "; charset=utf-16le", ""}, {"", "; charset=ISO-8859-1", ""},
-			{"", "; charset=ibm037; x", ""}, {"", "; charset=utf-8; charset=utf-7", ""},
+			{"gzip", "", ""},
+			{"identity, gzip", "", ""},
+			{"br", "", ""},
+			{"", "; charset=utf-7", ""},
+			{"", "; charset=utf-16le", ""},
+			{"", "; charset=ISO-8859-1", ""},
+			{"", "; charset=ibm037; x", ""},
+			{"", "; charset=utf-8; charset=utf-7", ""},
 			{"", "; x", field.typeWithoutValue},
 		} {
 			r := posted("10.0.0.1", "", field.mediaType+tc.params, field.body)

@@ -24,11 +24,13 @@ func TestPolicyMistakes(t *testing.T) {
 		{"For as long as Max", Policy{AfterCount: 1, For: hour, Max: hour}, nil},
 		{"For longer than the usual Max", Policy{AfterCount: 1, For: 2 * hour}, nil},
 		{
-			"For without After", Policy{For: hour},
+			"For without After",
+			Policy{For: hour},
 			[]string{"After: no number of violations that blocks, so that its times mean nothing: want for example Per(10, time.Minute)"},
 		},
 		{
-			"After without a unit", Policy{AfterCount: 10, AfterPeriod: 60},
+			"After without a unit",
+			Policy{AfterCount: 10, AfterPeriod: 60},
 			[]string{"After: 10 per 60ns blocks no key: want a period with a unit, such as time.Minute"},
 		},
 		{"For too short", Policy{For: ms}, []string{"For: 1ms" + block}},
