@@ -50,6 +50,12 @@ func Header(name string, p Proxies) Source {
 	if !isToken(name) {
 		s = s.mistaken("header name %q: want a field name such as CF-Connecting-IP", name)
 	}
+	switch s.field.name {
+	case "X-Forwarded-For":
+		s = s.mistaken("Header(%q): the field holds several addresses: want ForwardedFor", name)
+	case "Forwarded":
+		s = s.mistaken("Header(%q): the field holds no plain address: want Forwarded", name)
+	}
 	if p.hops > 1 {
 		s = s.mistaken("Header with TrustedHops(%d): the field holds one address: "+
 			"want TrustedProxies or TrustedHops(1)", p.hops)

@@ -194,6 +194,12 @@ func TestMistakes(t *testing.T) {
 	}{
 		"bad header name": {clientip.Header("a b", trusted), []string{`header name "a b"` + badName}},
 		"no header name":  {clientip.Header("", trusted), []string{`header name ""` + badName}},
+		"a list": {clientip.Header("x-forwarded-for", trusted), []string{
+			`Header("x-forwarded-for"): the field holds several addresses: want ForwardedFor`,
+		}},
+		"parameters": {clientip.Header("Forwarded", trusted), []string{
+			`Header("Forwarded"): the field holds no plain address: want Forwarded`,
+		}},
 		"two hops for one address": {clientip.Header("X-Ip", clientip.TrustedHops(2)), []string{
 			"Header with TrustedHops(2): the field holds one address: want TrustedProxies or TrustedHops(1)",
 		}},

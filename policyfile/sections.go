@@ -59,7 +59,9 @@ func (c *compiler) proxies(field string, spec *clientIP) bool {
 	if spec.TrustedHops > 0 {
 		c.addErr(field+".trusted_hops", clientip.ForwardedFor(clientip.TrustedHops(spec.TrustedHops)).Err())
 	}
-	if spec.Header != "" {
+	switch strings.ToLower(spec.Header) {
+	case "", "x-forwarded-for", "forwarded":
+	default:
 		c.addErr(field+".header", clientip.Header(spec.Header, loopback).Err())
 	}
 	if spec.IPv6Prefix > 0 {
