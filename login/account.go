@@ -51,10 +51,12 @@ func FormField(name string) func(*http.Request) string {
 
 // parses parses the form of r, and reports whether it is within the bounds, and all decoders read
 // the same. net/http ignores the parts that it cannot read, such as those with a semicolon. Others
-// do not.
+// do not. If there are such parts, the handler finds r unparsed, and so the error of net/http.
 func parses(r *http.Request) bool {
+	form, multi, head := r.Form, r.MultipartForm, []byte(nil)
 	if r.Body != nil && isForm(r) {
-		head, ok := readHead(r)
+		var ok bool
+		head, ok = readHead(r)
 		if !ok || !isPlain(r) || !fewFields(string(head)) || bytes.Count(head, []byte("\n--")) > maxFields {
 			return false
 		}
@@ -63,7 +65,14 @@ func parses(r *http.Request) bool {
 	if err == nil {
 		err = r.ParseMultipartForm(maxBody)
 	}
-	return err == nil || errors.Is(err, http.ErrNotMultipart)
+	if err == nil || errors.Is(err, http.ErrNotMultipart) {
+		return true
+	}
+	r.Form, r.PostForm, r.MultipartForm = form, nil, multi
+	if head != nil {
+		r.Body = &readAgain{bytes.NewReader(head), r.Body}
+	}
+	return false
 }
 
 // plainName returns what some decoders make of the name of a field, as PHP does: without leading

@@ -114,3 +114,25 @@ func TestHandlerFindsTheForm(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "b", string(body))
 }
+
+// A handler finds the error of a form that cannot be read to its end, as it does without a Guard.
+func TestHandlerFindsTheErrorOfAForm(t *testing.T) {
+	parse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		plain, multi := r.ParseForm(), r.ParseMultipartForm(1<<20)
+		fmt.Fprintf(w, "%v, %v, %v, %v", plain, multi, r.PostForm, r.MultipartForm != nil)
+	})
+	guarded := newGuard(t, newLimiter(t, ratelimit.Config{}), login.Config{Account: login.FormField("email")}).Handler(parse)
+	const form, multi = "application/x-www-form-urlencoded", "multipart/form-data; boundary=B"
+	for _, tc := range []struct{ name, query, mediaType, body string }{
+		{"a semicolon", "", form, "email=a&x=1;y=2"},
+		{"no encoding", "", form, "email=a&%zz=2"},
+		{"a semicolon in the query", "?a;b", form, "email=a"},
+		{"a semicolon in the query of another body", "?a;b", "application/json", "{}"},
+		{"multipart that is cut off", "", multi, "--B\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\na"},
+		{"a good form", "?q=1", form, "email=a"},
+	} {
+		want := serve(parse, posted("10.0.0.1", tc.query, tc.mediaType, tc.body)).Body.String()
+		got := serve(guarded, posted("10.0.0.1", tc.query, tc.mediaType, tc.body)).Body.String()
+		assert.Equal(t, want, got, tc.name)
+	}
+}
