@@ -108,19 +108,11 @@ func Global(name string) Keyer { return keyer.Global(ValueKey("global", name)) }
 
 // FirstOf is the first key that the request has, such as the user or else the address. An error
 // other than [ErrNoKey] ends the search.
-func FirstOf(keyers ...Keyer) Keyer { return keyer.FirstOf(parts(keyers)) }
+func FirstOf(keyers ...Keyer) Keyer { return keyer.FirstOf(keyers) }
 
 // AllOf is all keys together, such as each user on each route. If the request lacks one of them, it
 // lacks the combination.
-func AllOf(keyers ...Keyer) Keyer { return keyer.AllOf(parts(keyers)) }
-
-func parts(keyers []Keyer) []keyer.Keyer {
-	parts := make([]keyer.Keyer, len(keyers))
-	for i, k := range keyers {
-		parts[i] = k
-	}
-	return parts
-}
+func AllOf(keyers ...Keyer) Keyer { return keyer.AllOf(keyers) }
 
 // A List is a set of clients, by address and by [Key], that can be replaced while requests are
 // served. It is for [Config].Allow and [Config].Deny and, by its method Contains, for the Skip of a

@@ -205,7 +205,8 @@ func (r *Rule) check(m *mistakes, field string) {
 	}
 	if r.Block != nil {
 		r.Block.check(m, field+".Block")
-		if r.Block.After != (Limit{}) && r.Block.When == nil && len(r.Limits) == 0 && r.LimitsFor == nil {
+		counts := r.Block.After != (Limit{}) && r.Block.When == nil
+		if counts && r.InFlight > 0 && len(r.Limits) == 0 && r.LimitsFor == nil {
 			m.addf(field+".Block", "no Limits that a key could exceed, and no When: want one of them")
 		}
 		if r.Block.After != (Limit{}) && keyer.SharesBlock(r.Key) {

@@ -9,7 +9,16 @@ import (
 )
 
 // FirstOf is the first key that the request has. An error other than [ErrNoKey] ends the search.
-func FirstOf(keyers []Keyer) Keyer { return firstOf(keyers) }
+func FirstOf[K Keyer](keyers []K) Keyer { return firstOf(parts(keyers)) }
+
+// parts returns keyers of a type of another package.
+func parts[K Keyer](keyers []K) []Keyer {
+	parts := make([]Keyer, len(keyers))
+	for i, k := range keyers {
+		parts[i] = k
+	}
+	return parts
+}
 
 type firstOf []Keyer
 
@@ -31,7 +40,7 @@ func (f firstOf) Key(r *http.Request) (key.Key, error) {
 }
 
 // AllOf is all keys together. If the request lacks one of them, it lacks the combination.
-func AllOf(keyers []Keyer) Keyer { return allOf(keyers) }
+func AllOf[K Keyer](keyers []K) Keyer { return allOf(parts(keyers)) }
 
 type allOf []Keyer
 
