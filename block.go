@@ -58,7 +58,7 @@ func (e *engine) applyBlocks(ctx context.Context, c *call) error {
 	}
 	if c.Denied.Reason == "" && c.Decided() {
 		for _, s := range c.suspects {
-			if c.exceeds(s) {
+			if !c.again && c.exceeds(s) {
 				c.block(s, e.violate(ctx, s.rule, s.key))
 			}
 		}

@@ -50,6 +50,7 @@ type call struct {
 	dryRuns  []dryRun
 	applied  []*rule
 	waits    bool           // a rule may hold the request
+	again    bool           // Limiter.Wait tries again, so a denial is no violation
 	holds    []verdict.Hold // limits that hold this one
 	permits  []inflight.Permit
 	suspects []suspect
@@ -100,7 +101,7 @@ func (e *engine) newCall() *call {
 // free makes c available for another decision. It clears only what is tested for being empty.
 func (e *engine) free(c *call) {
 	c.Ops, c.From, c.own = c.Ops[:0], c.From[:0], verdict.Outcome{}
-	c.settling, c.dryRuns, c.waits = c.settling[:0], c.dryRuns[:0], false
+	c.settling, c.dryRuns, c.waits, c.again = c.settling[:0], c.dryRuns[:0], false, false
 	c.permits, c.suspects, c.parts = c.permits[:0], c.suspects[:0], c.parts[:0]
 	c.applied, c.Counted = c.applied[:0], false
 	e.calls.Put(c)

@@ -173,6 +173,7 @@ func (l *Limiter) applyAll(ctx context.Context, changes []Change, ds []Decision,
 			return err
 		}
 	}
+	c.again = wait && c.parts[0].rule.MaxWait == 0
 	if c.Denied.Reason != "" { // of a single change
 		l.unasked(c)
 	} else if err := l.applyBlocks(ctx, c); errors.Is(err, store.ErrInvalidOp) {

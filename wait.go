@@ -164,7 +164,8 @@ func (e *DeniedError) Error() string {
 
 // Wait takes cost tokens like [Limiter.Take], and waits until they are there. If the rule has a
 // MaxWait, callers and held requests of all instances go on in the order in which they came.
-// Without a MaxWait, Wait tries again after each RetryAfter, and callers can overtake each other.
+// Without a MaxWait, Wait tries again after each RetryAfter, and callers can overtake each other. A
+// try is then no violation of a [Block].
 //
 // If the deadline of ctx or MaxWait would pass before, or waiting does not help, Wait returns a
 // [*DeniedError] at once. If ctx has ended or ends while it waits, it returns the error of ctx. Its

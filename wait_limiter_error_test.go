@@ -149,6 +149,32 @@ func TestWaitWhileTheStoreFails(t *testing.T) {
 	}
 }
 
+// Callers that wait as they are told exceed nothing, so a Block does not block their key. A Take
+// that is denied is a violation.
+func TestWaitIsNoViolation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rule("r", "1 per second")
+		r.Block = &ratelimit.Block{After: ratelimit.Per(3, time.Hour)}
+		l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{r}})
+		begin := time.Now()
+		for range 10 {
+			require.NoError(t, l.Wait(t.Context(), "r", client(), 1))
+		}
+		require.Equal(t, 9*time.Second, time.Since(begin))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		for range 10 {
+			require.ErrorContains(t, l.Wait(ctx, "r", client(), 1), "denied: limit")
+		}
+		for i := range 3 {
+			d, err := l.Take(t.Context(), "r", client(), 1)
+			require.NoError(t, err)
+			require.False(t, d.Allowed)
+			require.Len(t, l.Blocked(), i/2)
+		}
+	})
+}
+
 // Without a MaxWait, Wait waits for the end of a block too. With a MaxWait, a blocked key is denied
 // at once.
 func TestWaitOfABlockedKey(t *testing.T) {
