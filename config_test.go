@@ -228,6 +228,16 @@ func TestClockOfTheConfigThatIsSetBack(t *testing.T) {
 }
 
 // The memory of denials, the breaker and local memory go by the clock too. Only timeouts do not.
+// A clock of a log has no time before the first line. Then tokens flow in as ever.
+func TestClockOfTheConfigThatHadNoTime(t *testing.T) {
+	clock := new(fakeClock)
+	h := newLimiter(t, ratelimit.Config{Clock: clock.read, Rules: []ratelimit.Rule{rule("r", "2 per hour")}}).Handler(ok)
+	clock.now = time.Unix(1e9, 0)
+	assert.Equal(t, []int{200, 200, 429}, codes(h, with(), with(), with()))
+	clock.now = clock.now.Add(30 * time.Minute)
+	assert.Equal(t, []int{200, 429}, codes(h, with(), with()))
+}
+
 func TestClockOfTheConfigWithAStoreThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := &fakeClock{time.Unix(1e9, 0)}

@@ -2,12 +2,13 @@ package ratelimit
 
 import (
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/memory"
 	"github.com/ratelimit-go/ratelimit/stats"
 )
 
 // SetBlocksKnown makes n the number of blocks that l remembers.
 func SetBlocksKnown(l *Limiter, n int) {
-	l.known = blocks.NewKnown(n, l.cfg.Store != nil, l.monotonic())
+	l.known = blocks.NewKnown(n, l.cfg.Store != nil, memory.Since(l.cfg.Clock))
 }
 
 // PermitsHeld returns how many requests of l are in flight, and of how many keys.

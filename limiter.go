@@ -39,7 +39,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
@@ -47,6 +46,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/labels"
+	"github.com/ratelimit-go/ratelimit/internal/memory"
 	"github.com/ratelimit-go/ratelimit/internal/mode"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/turns"
@@ -86,7 +86,7 @@ func New(cfg Config) (*Limiter, error) {
 	if m = append(m, l.change(use)...); len(m) > 0 {
 		return nil, m.err()
 	}
-	clock := l.monotonic()
+	clock := memory.Since(cfg.Clock)
 	switch s := cfg.Store.(type) {
 	case nil:
 		l.memory = NewMemoryStore(MemoryConfig{Clock: cfg.Clock})
@@ -110,15 +110,6 @@ func (l *Limiter) Label(k Key) string {
 		return text
 	}
 	return k.String()
-}
-
-// monotonic returns Config.Clock as times since now, or nil if it is nil.
-func (e *engine) monotonic() func() time.Duration {
-	if e.cfg.Clock == nil {
-		return nil
-	}
-	start := e.cfg.Clock()
-	return func() time.Duration { return e.cfg.Clock().Sub(start) }
 }
 
 // leasesOf returns how the permits of all instances are counted, or nil if the store cannot do it.

@@ -46,12 +46,7 @@ func NewMemoryStore(cfg MemoryConfig) *MemoryStore {
 		panic(fmt.Sprintf("ratelimit: MemoryConfig.MaxKeys is %d: want a positive number, or 0 for %d",
 			cfg.MaxKeys, memory.DefaultMaxKeys))
 	}
-	var clock func() time.Duration
-	if cfg.Clock != nil {
-		start := cfg.Clock()
-		clock = func() time.Duration { return cfg.Clock().Sub(start) }
-	}
-	return &MemoryStore{memory.New(cmp.Or(cfg.MaxKeys, memory.DefaultMaxKeys), clock)}
+	return &MemoryStore{memory.New(cmp.Or(cfg.MaxKeys, memory.DefaultMaxKeys), memory.Since(cfg.Clock))}
 }
 
 // Apply implements [Store]. It ignores ctx, because it waits only for other calls of Apply. Its
