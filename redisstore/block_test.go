@@ -17,6 +17,7 @@ import (
 // Two instances on one server count violations together. They block a key once, twice as long each
 // time, and know of each other's blocks.
 func TestBlockInRedis(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	var mu sync.Mutex
 	var blocked []time.Duration // how long each block lasts

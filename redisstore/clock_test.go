@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 	"github.com/ratelimit-go/ratelimit/store"
@@ -66,7 +67,7 @@ func TestSwingingClockMakesNoTokens(t *testing.T) {
 			clock, s := newManual(t, redistest.Start(t).Client())
 			l := limit(t, "r", 0, "10 per minute burst 11") // the last one ahead
 			allowed := 0
-			for range 1000 {
+			for range testsize.Of(1000, 300) {
 				for _, d := range []time.Duration{swing, -swing} {
 					clock.step(d)
 					if apply(t, s, store.Take, l, 1).Allowed {
@@ -118,7 +119,7 @@ func TestCorrectedClockLocksNoKeyOut(t *testing.T) {
 // kept, so it does not know how late it has been. The oracle counts in rational numbers.
 func TestVersionsOnASwingingClock(t *testing.T) {
 	client := redistest.Start(t).Client()
-	for seed := range uint64(10) {
+	for seed := range uint64(testsize.Of(10, 3)) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		client.FlushAll(t.Context())
 		clock, s := newManual(t, client)
@@ -235,7 +236,7 @@ func TestIndexesWithGapsAreExact(t *testing.T) {
 		limit(t, "r", 7, "30 per hour"),
 	}
 	rnd := rand.New(rand.NewPCG(1, 5))
-	for step := range 3000 {
+	for step := range testsize.Of(3000, 1000) {
 		clock.step(time.Duration(rnd.Int64N(1 << rnd.IntN(41))))
 		var ops []store.Op
 		for _, i := range rnd.Perm(len(limits))[:1+rnd.IntN(len(limits))] {
@@ -265,7 +266,7 @@ func TestPartsOfTokensAreExact(t *testing.T) {
 		exact := storetest.NewExact(func() time.Time { return time.UnixMicro(clock.us) })
 		rnd := rand.New(rand.NewPCG(1, 6))
 		token := int64(l.Period()) / l.Count()
-		for step := range 500 {
+		for step := range testsize.Of(500, 150) {
 			clock.step(time.Duration(rnd.Int64N(1 << rnd.IntN(1+bits.Len64(uint64(2*token+2000))))))
 			op := take(l, text, 1+rnd.Int64N(1<<rnd.IntN(1+bits.Len64(uint64(l.Burst())))))[0]
 			op.Kind = [...]store.Kind{store.TakeUpTo, store.Take, store.Refund, store.Peek}[rnd.IntN(4)]

@@ -17,6 +17,7 @@ import (
 )
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.StartCluster(t, 3)
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr()}, ContextTimeoutEnabled: true})
 	defer client.Close()
@@ -39,6 +40,7 @@ func TestRing(t *testing.T) {
 
 // If a server hangs until the deadline, what another server has charged is refunded.
 func TestRingWithAServerThatHangs(t *testing.T) {
+	t.Parallel()
 	well, hangs := redistest.Start(t), redistest.Start(t)
 	client := redis.NewRing(&redis.RingOptions{
 		Addrs:                 map[string]string{"a": well.Addr(), "b": hangs.Addr()},

@@ -95,6 +95,7 @@ func TestSetCostInRedis(t *testing.T) {
 
 // Requests at two instances wait in one queue.
 func TestMaxWaitInRedis(t *testing.T) {
+	t.Parallel()
 	const each = 100 * time.Millisecond
 	ls := instances(t, 2, ratelimit.Config{Rules: []ratelimit.Rule{{
 		Name: "queue", Limits: ratelimit.Limits{{Count: 1, Period: each}}, Key: byUser, MaxWait: 6 * each,

@@ -24,6 +24,7 @@ func TestErrorInJSON(t *testing.T) {
 }
 
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	l := limit(t, "r", 0, "5 per minute")
 	apply := func(client redis.UniversalClient) error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

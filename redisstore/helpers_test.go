@@ -2,8 +2,11 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -20,6 +23,20 @@ func newStore(t testing.TB, client redis.UniversalClient, cfg redisstore.Config)
 	s, err := redisstore.New(client, cfg)
 	require.NoError(t, err)
 	return s
+}
+
+var prefixes atomic.Int64
+
+// prefix returns a prefix that no other store has, so that stores on one server share nothing.
+func prefix() string { return fmt.Sprint("s", prefixes.Add(1)) }
+
+// inParallel runs a case of storetest beside other cases, because most of them wait. The case that
+// stops the server runs alone, before them.
+func inParallel(t *testing.T, f func(t *testing.T)) {
+	if !strings.Contains(t.Name(), "stalled_store") {
+		t.Parallel()
+	}
+	f(t)
 }
 
 func limit(t testing.TB, rule string, index int, text string) *store.Limit {

@@ -19,6 +19,7 @@ import (
 // While the server is killed and started again under load, every request is answered. Soon
 // afterwards the limiter calls the store again.
 func TestServerKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	for name, policy := range map[string]ratelimit.FailurePolicy{"open": ratelimit.FailOpen, "memory": ratelimit.UseMemory} {
 		t.Run(name, func(t *testing.T) {

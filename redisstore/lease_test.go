@@ -23,29 +23,31 @@ import (
 )
 
 func TestLeaseConformance(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	storetest.RunLeases(t, storetest.Harness{
 		New: func(t testing.TB) store.Store {
-			server.Do("flushall")
-			return newStore(t, server.Client(), redisstore.Config{})
+			return newStore(t, server.Client(), redisstore.Config{Prefix: prefix()})
 		},
+		Around:     inParallel,
 		Resolution: 20 * time.Millisecond,
 	})
 }
 
 func TestLeaseConformanceOnARing(t *testing.T) {
+	t.Parallel()
 	servers := []*redistest.Server{redistest.Start(t), redistest.Start(t)}
 	storetest.RunLeases(t, storetest.Harness{
 		New: func(t testing.TB) store.Store {
 			addrs := map[string]string{}
 			for i, s := range servers {
-				s.Do("flushall")
 				addrs[string(rune('a'+i))] = s.Addr()
 			}
 			client := redis.NewRing(&redis.RingOptions{Addrs: addrs, ContextTimeoutEnabled: true})
 			t.Cleanup(func() { _ = client.Close() })
-			return newStore(t, client, redisstore.Config{})
+			return newStore(t, client, redisstore.Config{Prefix: prefix()})
 		},
+		Around:     inParallel,
 		Resolution: 20 * time.Millisecond,
 	})
 }
@@ -102,6 +104,7 @@ func TestLeasesOfTwoInstances(t *testing.T) {
 // A live instance renews its leases for as long as its requests are in flight. The leases of a dead
 // instance end after LeaseTTL.
 func TestLeasesOfADeadInstance(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := server.Client()
 	dying := dropAll{Store: newStore(t, client, redisstore.Config{}), dead: new(atomic.Bool)}
@@ -142,11 +145,13 @@ func (s dropAll) Lease(ctx context.Context, kind store.LeaseKind, leases []store
 // While the server is killed and started again under load, each instance keeps to InFlight by
 // itself, or denies. When the server is up again, the instances keep to it together.
 func TestLeasesWhileTheServerIsKilled(t *testing.T) {
+	t.Parallel()
 	const most = 3
 	for name, policy := range map[string]ratelimit.FailurePolicy{
 		"open": ratelimit.FailOpen, "memory": ratelimit.UseMemory, "closed": ratelimit.FailClosed,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			client := server.Client()
 			var now, highest [2]atomic.Int64
@@ -209,6 +214,7 @@ func TestLeasesWhileTheServerIsKilled(t *testing.T) {
 
 // The set of leases has the tag of the buckets of its key. It expires with its last lease.
 func TestLeaseNames(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := server.Client()
 	s := newStore(t, client, redisstore.Config{Prefix: "shop"})

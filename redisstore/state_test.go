@@ -133,6 +133,7 @@ func TestFastLimitBesideASlowOne(t *testing.T) {
 }
 
 func TestStates(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	for name, tc := range map[string]struct {
 		limits []string

@@ -17,12 +17,13 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	storetest.Run(t, storetest.Harness{
 		New: func(t testing.TB) store.Store {
-			server.Do("flushall")
-			return newStore(t, server.Client(), redisstore.Config{})
+			return newStore(t, server.Client(), redisstore.Config{Prefix: prefix()})
 		},
+		Around:     inParallel,
 		Resolution: 5 * time.Millisecond,
 		Stall: func() func() {
 			server.Pause()

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -22,7 +23,7 @@ func tokenTime(l *store.Limit) *big.Rat {
 func TestTicks(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	exact, coarse := 0, 0
-	for exact < 10_000 || coarse < 1000 {
+	for exact < testsize.Of(10_000, 2000) || coarse < testsize.Of(1000, 200) {
 		count, period := 1+rnd.Int64N(1<<rnd.IntN(32)), time.Duration(1+rnd.Int64N(1<<rnd.IntN(62)))
 		l, err := store.NewLimit("r", 0, count, period, 1+rnd.Int64N(1<<rnd.IntN(49)))
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 // Instances with two versions of a policy use one key by turns. Each turn has new instances, which
 // remember no denial.
 func TestTwoVersionsOfAPolicyInRedis(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		texts []string
 		wait  time.Duration
@@ -37,6 +38,7 @@ func TestTwoVersionsOfAPolicyInRedis(t *testing.T) {
 		"a wait":                              {[]string{"20 per hour", "20 per hour"}, 6 * time.Minute, 22},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			s := newStore(t, server.Client(), redisstore.Config{})
 			allowed := 0

@@ -52,7 +52,7 @@ func TestServerIsKilled(t *testing.T) {
 // The connection to the server recovers while 50 instances wait for it. Each instance sends one
 // probe, not one per caller, and not all instances at the same time.
 func TestManyInstancesOnReturn(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	const instances, callers = 50, 2
 	server := redistest.Start(t)
 	w := newWire(t, server.Addr())
@@ -113,7 +113,7 @@ func TestManyInstancesOnReturn(t *testing.T) {
 // The connection to the server comes and goes five times per second. The state of the store changes
 // at most a few times per second, and each change is reported once.
 func TestFlappingServer(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	w := newWire(t, redistest.Start(t).Addr())
 	i := newInstance(t, w.client(), "", ratelimit.Config{})
 	l := startLoad(i, 4, "a", 2*time.Millisecond)

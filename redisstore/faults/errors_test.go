@@ -69,7 +69,7 @@ func TestScriptIsForgotten(t *testing.T) {
 
 // For every error that a server answers, the policy decides, and the reason is reported.
 func TestErrorsOfTheServer(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	table := map[string]struct {
 		options []string
 		inject  func(t *testing.T, s *redistest.Server)
@@ -114,6 +114,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 	}
 	for name, fault := range table {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t, fault.options...)
 			if fault.reason == store.ReasonCluster {
 				server.Do("cluster", "addslotsrange", 0, 16383)
@@ -129,6 +130,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 		})
 	}
 	t.Run("MISCONF", func(t *testing.T) {
+		t.Parallel()
 		// A directory with the name of the dump makes the dump fail.
 		dir := t.TempDir()
 		server := redistest.Start(t, "--dir", dir)
@@ -143,6 +145,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 		t.Logf("back after %v", i.back(t))
 	})
 	t.Run("LOADING", func(t *testing.T) {
+		t.Parallel()
 		server := redistest.Start(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
 		i := newInstance(t, server.Client(), "", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed, StoreTimeout: 10 * time.Second})
 		i.back(t)
@@ -162,6 +165,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 		t.Logf("back after %v", i.back(t))
 	})
 	t.Run("MOVED and CROSSSLOT", func(t *testing.T) {
+		t.Parallel()
 		// A plain client in a Cluster calls the wrong server, or one server for several slots.
 		client := redistest.StartCluster(t, 3)[0].Client()
 		i := newInstance(t, client, "", ratelimit.Config{Rules: []ratelimit.Rule{

@@ -98,7 +98,7 @@ func failover(t *testing.T, i *instance, burst, rate float64, kill func()) {
 
 // Three Sentinels promote the replica, and the client follows.
 func TestFailoverBySentinel(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	primary := redistest.Start(t)
 	primary.StartReplica()
 	client := redis.NewFailoverClient(&redis.FailoverOptions{
@@ -143,7 +143,7 @@ func bucketOf(t *testing.T, i *instance, user string, servers []*redistest.Serve
 
 // In a Cluster of six, the primary that has the bucket is killed.
 func TestFailoverInACluster(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	primaries, _, client := startClusterOfSix(t)
 	i := newInstance(t, client, "20 per second burst 50", ratelimit.Config{OnStoreFailure: ratelimit.FailClosed, StoreTimeout: time.Second})
 	_, owner := bucketOf(t, i, "a", primaries)
@@ -154,7 +154,7 @@ func TestFailoverInACluster(t *testing.T) {
 // bucket is lost. With two rules on a key, a server has only one of the buckets for a moment. Then
 // the policy may decide.
 func TestClusterSlotMoves(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	nodes := redistest.StartCluster(t, 3)
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr()}, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })

@@ -28,19 +28,22 @@ const (
 	soon = 20 * time.Second
 )
 
-// noLeaks fails t if it leaves goroutines behind. A client that could not connect notices only
-// after a second that it was closed.
+// noLeaks fails t if it leaves goroutines behind. TestMain does this for tests that run in
+// parallel, all at once.
 func noLeaks(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		var err error
-		for deadline := time.Now().Add(soon); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-			if err = goleak.Find(before); err == nil {
-				return
-			}
+	t.Cleanup(func() { assert.NoError(t, leaks(before)) })
+}
+
+// leaks returns an error if goroutines that were not there before are left. A client that could not
+// connect notices only after a second that it was closed.
+func leaks(before goleak.Option) (err error) {
+	for deadline := time.Now().Add(soon); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err = goleak.Find(before); err == nil {
+			return nil
 		}
-		assert.NoError(t, err)
-	})
+	}
+	return err
 }
 
 // An observed store counts its calls.

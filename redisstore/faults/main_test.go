@@ -2,10 +2,12 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 )
 
 // silent is the logger of the client: these tests break connections on purpose.
@@ -19,5 +21,11 @@ func TestMain(m *testing.M) {
 		childMain()
 		return
 	}
-	os.Exit(m.Run())
+	before := goleak.IgnoreCurrent()
+	code := m.Run()
+	if err := leaks(before); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }

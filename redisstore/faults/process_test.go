@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -57,7 +58,8 @@ func TestManyProcessesOnOneKey(t *testing.T) {
 	limit := nameLimit(t, 0, limits)
 	rest := func() int64 { return left(t, observer.store, "a", limit) } // without the cache of the instance
 	least := int64(burst)
-	for time.Since(late) < 3*time.Second {
+	length := time.Duration(testsize.Of(3, 2)) * time.Second
+	for time.Since(late) < length {
 		time.Sleep(20 * time.Millisecond)
 		if time.Since(late) > time.Second {
 			least = min(least, rest())
@@ -109,7 +111,7 @@ func TestOnlyMemoryIsLeft(t *testing.T) {
 	client := server.Client()
 	require.Eventually(t, func() bool { return client.DBSize(t.Context()).Val() >= 2 }, soon, 10*time.Millisecond)
 	server.Kill()
-	time.Sleep(3 * time.Second)
+	time.Sleep(time.Duration(testsize.Of(3000, 1500)) * time.Millisecond)
 	got := map[int]int64{}
 	for _, children := range groups {
 		for _, c := range children {

@@ -136,6 +136,7 @@ func TestRoundTripNearTheDeadline(t *testing.T) {
 		"24 ms, a pool and no more": {24 * time.Millisecond, func(o *redis.Options) { o.PoolSize, o.MaxActiveConns = 2, 2 }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			if tc.locked {
 				server.Do("acl", "setuser", "default", ">pw")
@@ -182,7 +183,7 @@ func TestNetworkForgetsConnections(t *testing.T) {
 // A single server in cluster mode, and a client that does not know: a script for keys of several
 // slots is rejected, and no caller sees that.
 func TestOneServerInClusterMode(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	server := redistest.Start(t, "--cluster-enabled", "yes")
 	server.Do("cluster", "addslotsrange", 0, 16383)
 	clusterUp(t, server)
@@ -286,7 +287,7 @@ func TestOneShardIsAway(t *testing.T) {
 			t.Cleanup(servers[0].Resume)
 			lost, others := startLoad(i, 4, on[0], time.Millisecond), startLoad(i, 4, on[1], time.Millisecond)
 			third := startLoad(i, 4, on[2], time.Millisecond)
-			time.Sleep(2 * time.Second)
+			time.Sleep(time.Second)
 			l, o, th := lost.stop(), others.stop(), third.stop()
 			t.Logf("the lost server: %d decisions, %d by the policy; the others: %d, %d by the policy, p99 %v",
 				l.total(), l.closed, o.total()+th.total(), o.closed+th.closed, o.percentile(.99))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 	"github.com/ratelimit-go/ratelimit/redisstore/rueidisstore"
@@ -56,6 +57,7 @@ func TestRoundTripNearTheDeadlineByRueidis(t *testing.T) {
 		"24 ms, a client of rueidis.NewClient": {24 * time.Millisecond, none, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			server.Do("acl", "setuser", "limiter", "on", ">pw", "~*", "+@all")
 			route := redistest.NewRoute(t, server.Addr())
@@ -102,7 +104,7 @@ func TestClusterNearTheDeadlineByRueidis(t *testing.T) {
 			return d.DialContext(ctx, "tcp", routes[addr].Addr())
 		}
 	})
-	const users = 60
+	users := testsize.Of(60, 24)
 	on := map[int][]string{} // users by server
 	for n := range users {
 		user, begin := strconv.Itoa(n), time.Now()

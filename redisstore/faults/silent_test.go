@@ -85,7 +85,7 @@ func TestServerStopsAnswering(t *testing.T) {
 
 // The server answers late. It decides within the deadline. After the deadline the policy does.
 func TestSlowServer(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	server := redistest.Start(t)
 	w := newWire(t, server.Addr())
 	patient := newInstance(t, w.client(), "", ratelimit.Config{StoreTimeout: 5 * time.Second})

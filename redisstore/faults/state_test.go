@@ -64,7 +64,7 @@ func left(t testing.TB, s store.Store, user string, l *store.Limit) int64 {
 // The fields of a response agree with the decision, which is one answer of the store. After the
 // RetryAfter of a denial the request is allowed.
 func TestFieldsAgreeWithTheDecision(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	i := newInstance(t, redistest.Start(t).Client(), "5 per second burst 3", ratelimit.Config{
 		StoreTimeout: 10 * time.Second,
 		DenyHandler: func(w http.ResponseWriter, _ *http.Request, d ratelimit.Decision) {
@@ -229,7 +229,7 @@ func TestStateOfAnotherVersion(t *testing.T) {
 // A client that never stops costs the server nothing until its wait is over. Then it is allowed at
 // once.
 func TestHotLoopOfDenials(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	server := redistest.Start(t)
 	i := newInstance(t, server.Client(), "1 per second burst 5", ratelimit.Config{StoreTimeout: 10 * time.Second})
 	assert.EqualValues(t, 5, i.takeAll(t, "a"))

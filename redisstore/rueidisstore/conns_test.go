@@ -115,6 +115,7 @@ func TestClientCannotConnect(t *testing.T) {
 // A server that stalls for no longer than a deadline loses no connection, because other calls wait
 // for it too.
 func TestStallEndsNoConnection(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.StartCluster(t, 1)
 	var dials atomic.Int64
 	client, err := rueidisstore.NewClient(rueidis.ClientOption{

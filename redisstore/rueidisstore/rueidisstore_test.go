@@ -23,14 +23,14 @@ import (
 
 // newStore returns a store with one connection, so a test knows which connection the next decision
 // uses.
-func newStore(t testing.TB, addr string) *redisstore.Store {
+func newStore(t testing.TB, addr, prefix string) *redisstore.Store {
 	t.Helper()
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{addr}, DisableCache: true, PipelineMultiplex: -1, Dialer: net.Dialer{Timeout: time.Second},
 	})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	s, err := rueidisstore.New(client, redisstore.Config{})
+	s, err := rueidisstore.New(client, redisstore.Config{Prefix: prefix})
 	require.NoError(t, err)
 	return s
 }
@@ -44,12 +44,15 @@ func take(t testing.TB, user, limit string) []store.Op {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
+	var stores atomic.Int64 // each with a prefix of its own
 	storetest.Run(t, storetest.Harness{
 		New: func(t testing.TB) store.Store {
-			server.Do("flushall")
-			return newStore(t, server.Addr())
+			return newStore(t, server.Addr(), fmt.Sprint("s", stores.Add(1)))
 		},
+		// Most cases wait.
+		Around:     func(t *testing.T, f func(t *testing.T)) { t.Parallel(); f(t) },
 		Resolution: 5 * time.Millisecond,
 	})
 }
@@ -67,7 +70,7 @@ func TestMistakes(t *testing.T) {
 // A decision is one command. The text of the script is sent only to a server that does not know it.
 func TestOneRoundTrip(t *testing.T) {
 	server := redistest.Start(t)
-	s := newStore(t, server.Addr())
+	s := newStore(t, server.Addr(), "")
 	for range 5 {
 		require.NoError(t, s.Apply(t.Context(), take(t, "a", "100 per hour")))
 	}
@@ -83,7 +86,7 @@ func TestClientsShareLimits(t *testing.T) {
 	server := redistest.Start(t)
 	other, err := redisstore.New(server.Client(), redisstore.Config{})
 	require.NoError(t, err)
-	for i, s := range []store.Store{other, newStore(t, server.Addr()), other} {
+	for i, s := range []store.Store{other, newStore(t, server.Addr(), ""), other} {
 		ops := take(t, "a", "5 per hour")
 		require.NoError(t, s.Apply(t.Context(), ops))
 		assert.Equal(t, int64(4-i), ops[0].Result.Remaining)
@@ -98,6 +101,7 @@ func wantReason(t *testing.T, err error, want store.Reason) {
 }
 
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	apply := func(s *redisstore.Store) error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -105,7 +109,7 @@ func TestReasons(t *testing.T) {
 	}
 	t.Run("timeout", func(t *testing.T) {
 		server := redistest.Start(t)
-		s := newStore(t, server.Addr())
+		s := newStore(t, server.Addr(), "")
 		require.NoError(t, apply(s))
 		server.Pause()
 		begin := time.Now()
@@ -116,7 +120,7 @@ func TestReasons(t *testing.T) {
 	})
 	t.Run("connect", func(t *testing.T) {
 		server := redistest.Start(t)
-		s := newStore(t, server.Addr())
+		s := newStore(t, server.Addr(), "")
 		require.NoError(t, apply(s))
 		server.Kill()
 		require.Error(t, apply(s))
@@ -125,15 +129,15 @@ func TestReasons(t *testing.T) {
 		require.Eventually(t, func() bool { return apply(s) == nil }, 5*time.Second, 10*time.Millisecond)
 	})
 	t.Run("readonly", func(t *testing.T) {
-		wantReason(t, apply(newStore(t, redistest.Start(t).StartReplica().Addr())), store.ReasonReadOnly)
+		wantReason(t, apply(newStore(t, redistest.Start(t).StartReplica().Addr(), "")), store.ReasonReadOnly)
 	})
 	t.Run("memory", func(t *testing.T) {
 		server := redistest.Start(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
-		wantReason(t, apply(newStore(t, server.Addr())), store.ReasonMemory)
+		wantReason(t, apply(newStore(t, server.Addr(), "")), store.ReasonMemory)
 	})
 	t.Run("key", func(t *testing.T) {
 		server := redistest.Start(t)
-		s := newStore(t, server.Addr())
+		s := newStore(t, server.Addr(), "")
 		require.NoError(t, apply(s))
 		key := server.Client().Keys(t.Context(), "*").Val()[0]
 		server.Do("del", key)
@@ -146,7 +150,7 @@ func TestReasons(t *testing.T) {
 func TestLostAnswerIsNotRetried(t *testing.T) {
 	server := redistest.Start(t)
 	var lose atomic.Bool
-	s := newStore(t, proxy(t, server.Addr(), &lose))
+	s := newStore(t, proxy(t, server.Addr(), &lose), "")
 	require.NoError(t, s.Apply(t.Context(), take(t, "a", "10 per hour")))
 	lose.Store(true)
 	wantReason(t, s.Apply(t.Context(), take(t, "a", "10 per hour")), store.ReasonConnect)
@@ -193,8 +197,9 @@ func proxy(t *testing.T, server string, lose *atomic.Bool) string {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.StartCluster(t, 3)
-	s := newStore(t, nodes[0].Addr())
+	s := newStore(t, nodes[0].Addr(), "")
 	for i := range 20 {
 		user, tenant := fmt.Sprint("u", i), fmt.Sprint("t", i)
 		for n := range int64(3) {
