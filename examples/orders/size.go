@@ -20,7 +20,7 @@ var (
 		calm: 2500 * time.Millisecond, attack: 5 * time.Second, after: 5 * time.Second,
 	}
 	small = size{
-		data:   dataset{users: 200, items: 500, orders: 2_000, iterations: 1_000},
+		data:   dataset{users: 200, items: 200, orders: 500, iterations: 1_000},
 		honest: 80, strength: 0.6, patience: time.Minute,
 		calm: 100 * time.Millisecond, attack: 400 * time.Millisecond, after: 400 * time.Millisecond,
 	}
