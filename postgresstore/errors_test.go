@@ -82,11 +82,12 @@ func TestReasons(t *testing.T) {
 func heldLock(t *testing.T, server *pgtest.Server, l *store.Limit) {
 	for name, tc := range map[string]struct {
 		param string
+		hold  string // for how long another transaction has the lock: longer than the call may take
 		want  store.Reason
 	}{
-		"statement_timeout": {"statement_timeout=200", store.ReasonTimeout},
-		"lock_timeout":      {"lock_timeout=200", store.ReasonBusy},
-		"deadline":          {"application_name=x", store.ReasonTimeout},
+		"statement_timeout": {"statement_timeout=200", "1s", store.ReasonTimeout},
+		"lock_timeout":      {"lock_timeout=200", "1s", store.ReasonBusy},
+		"deadline":          {"application_name=x", "2s", store.ReasonTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := connect(t, server.URL(tc.param), postgresstore.Config{})
@@ -96,7 +97,7 @@ func heldLock(t *testing.T, server *pgtest.Server, l *store.Limit) {
 				_, err := holder.Exec(t.Context(), tx)
 				require.NoError(t, err)
 			}
-			begin("SET idle_in_transaction_session_timeout = '2s'; BEGIN; SELECT FROM ratelimit.buckets FOR UPDATE")
+			begin("SET idle_in_transaction_session_timeout = '" + tc.hold + "'; BEGIN; SELECT FROM ratelimit.buckets FOR UPDATE")
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			wantReason(t, s.Apply(ctx, take(l, name, 1)), tc.want)

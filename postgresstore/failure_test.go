@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/postgresstore"
 	"github.com/ratelimit-go/ratelimit/postgresstore/internal/pgtest"
 	"github.com/ratelimit-go/ratelimit/store"
@@ -118,16 +119,17 @@ func (i *instance) report(t *testing.T, what string, back time.Duration) {
 func TestServerStoppedAndKilled(t *testing.T) {
 	server := pgtest.Start(t)
 	i := load(t, newStore(t, server, postgresstore.Config{}))
+	length := time.Duration(testsize.Of(1000, 400)) * time.Millisecond
 
 	server.Pause()
 	i.down(t)
-	time.Sleep(time.Second)
+	time.Sleep(length)
 	server.Resume()
 	i.report(t, "stopped", i.back(t))
 
 	server.Kill()
 	i.down(t)
-	time.Sleep(time.Second)
+	time.Sleep(length)
 	server.Restart() // until the server has recovered and answers
 	i.report(t, "killed", i.back(t))
 

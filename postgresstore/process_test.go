@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/postgresstore"
 	"github.com/ratelimit-go/ratelimit/postgresstore/internal/pgtest"
 )
@@ -25,7 +26,7 @@ import (
 // childEnv is the connection string of a process of this program that is an instance, not a test.
 const childEnv = "RATELIMIT_POSTGRES_CHILD"
 
-var hot = flag.Duration("hot", 5*time.Second, "how long several processes share one key")
+var hot = flag.Duration("hot", 0, "how long several processes share one key; zero means some seconds")
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(childEnv); url != "" {
@@ -97,6 +98,9 @@ func child(url string) error {
 // Four processes of 16 goroutines share one key. They get what the limit allows, and nothing more.
 // A run of 30 seconds: go test -run OneKey -hot 30s -v
 func TestOneKeyAcrossProcesses(t *testing.T) {
+	if *hot == 0 {
+		*hot = time.Duration(testsize.Of(5, 3)) * time.Second
+	}
 	server := pgtest.Start(t)
 	newStore(t, server, postgresstore.Config{})
 	type process struct {

@@ -1,6 +1,9 @@
 package postgresstore_test
 
 import (
+	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,12 +19,9 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	storetest.Run(t, storetest.Harness{
-		New: func(t testing.TB) store.Store {
-			s := newStore(t, server, postgresstore.Config{})
-			server.Exec(empty)
-			return s
-		},
-		Resolution: 2 * time.Millisecond,
+		New:        stores(t, server),
+		Around:     inParallel,
+		Resolution: 5 * time.Millisecond,
 		Stall: func() func() {
 			server.Pause()
 			return server.Resume
@@ -33,11 +33,27 @@ func TestLeaseConformance(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	storetest.RunLeases(t, storetest.Harness{
-		New: func(t testing.TB) store.Store {
-			s := newStore(t, server, postgresstore.Config{})
-			server.Exec(empty)
-			return s
-		},
+		New:        stores(t, server),
+		Around:     inParallel,
 		Resolution: 20 * time.Millisecond,
 	})
+}
+
+// stores makes the schema, and returns a function that returns stores in it. No store has the names
+// of another one, because each has a secret of its own.
+func stores(t *testing.T, server *pgtest.Server) func(t testing.TB) store.Store {
+	newStore(t, server, postgresstore.Config{})
+	var n atomic.Int64
+	return func(t testing.TB) store.Store {
+		return connect(t, server.URL(), postgresstore.Config{Secret: fmt.Append(nil, "secret ", n.Add(1))})
+	}
+}
+
+// inParallel runs a case of storetest beside other cases, because most of them wait. The case that
+// stops the server runs alone, before them.
+func inParallel(t *testing.T, f func(t *testing.T)) {
+	if !strings.Contains(t.Name(), "stalled_store") {
+		t.Parallel()
+	}
+	f(t)
 }

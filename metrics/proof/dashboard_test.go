@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,6 +25,8 @@ type grafana struct {
 		Title   string
 		Targets []struct{ Expr string }
 	}
+
+	mu    sync.Mutex
 	shown map[string]bool // by expression
 }
 
@@ -48,7 +51,9 @@ func (d *grafana) ask(t *testing.T, p *prometheus) {
 			expr := inGrafana.Replace(target.Expr)
 			require.NotContains(t, expr, "$", panel.Title)
 			if len(p.query(expr)) > 0 {
+				d.mu.Lock()
 				d.shown[target.Expr] = true
+				d.mu.Unlock()
 			}
 		}
 	}

@@ -20,7 +20,13 @@ import (
 func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 	d := readDashboard(t)
 	perClient := testsize.Of(10_000, 3_000) // the race detector makes a request six times as slow
+	t.Cleanup(func() {
+		if !t.Failed() {
+			d.allShown(t)
+		}
+	})
 	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, policy(t))
 		p := startPrometheus(t, map[string]string{"shop": s.addr + "/metrics", "otel": s.addr + "/otel"})
 		p.await(2) // rates count from the first scrape on
@@ -33,6 +39,7 @@ func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 		pageIsValid(t, s)
 	})
 	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
 		addr, stop := startRedis(t)
 		c := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, DialerRetries: 1})
 		t.Cleanup(func() { _ = c.Close() })
@@ -57,9 +64,6 @@ func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 		alertsWork(t, p)
 		pageIsValid(t, s)
 	})
-	if !t.Failed() {
-		d.allShown(t)
-	}
 }
 
 // compare compares what Prometheus says with what the clients saw.

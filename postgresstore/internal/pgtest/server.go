@@ -55,7 +55,7 @@ func Start(tb testing.TB, options ...string) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, options: options, dir: dataDir(tb)}
 	run(tb, find(tb, "initdb"), "--pgdata", s.dir, "--no-sync", "--auth=trust", "--username=postgres",
-		"--encoding=UTF8", "--locale=C")
+		"--encoding=UTF8", "--locale=C", "--wal-segsize=1")
 	s.start()
 	return s
 }
