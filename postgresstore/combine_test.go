@@ -42,7 +42,7 @@ func together(t *testing.T, s *Store, batches ...[]store.Op) {
 // Batches of one statement are decided one after another, each all or nothing.
 func TestBatchesOfOneStatement(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	s, err := New(pgtest.Pool(t, server.URL()), Config{})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)

@@ -171,7 +171,7 @@ func TestNoDeadlocks(t *testing.T) {
 
 func TestCanceledContext(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, pgtest.Start(t), postgresstore.Config{})
+	s := newStore(t, pgtest.Database(t), postgresstore.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.Apply(ctx, take(limit(t, "r", 0, "1 per hour"), "a", 1)), context.Canceled)
@@ -189,7 +189,7 @@ func TestCanceledContext(t *testing.T) {
 // pool empty.
 func TestDialOutlivesDeadline(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	newStore(t, server, postgresstore.Config{})
 	cfg := pgtest.Pool(t, server.URL())
 	cfg.BeforeConnect = func(context.Context, *pgx.ConnConfig) error {

@@ -51,7 +51,7 @@ func (c *clock) harness() storetest.Harness {
 // Where the clock moves only on demand, every answer is right to the nanosecond, for years.
 func TestConformanceToTheNanosecond(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	c := newClock(t, server, newStore(t, server, postgresstore.Config{}))
 	storetest.Run(t, c.harness())
 	storetest.RunLeases(t, c.harness())
@@ -61,7 +61,7 @@ func TestConformanceToTheNanosecond(t *testing.T) {
 // back further, it was corrected.
 func TestConformanceWithAClockSetBack(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	c := newClock(t, server, newStore(t, server, postgresstore.Config{}))
 	h := c.harness()
 	h.Resolution = time.Millisecond

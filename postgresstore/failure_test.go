@@ -140,7 +140,6 @@ func TestServerStoppedAndKilled(t *testing.T) {
 
 // The standby becomes the primary. Until then no client is denied.
 func TestFailover(t *testing.T) {
-	t.Parallel()
 	for name, logged := range map[string]bool{"unlogged": false, "logged": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

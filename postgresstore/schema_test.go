@@ -31,7 +31,7 @@ func TestNewSendsNothing(t *testing.T) {
 // it too, once Verify has found it.
 func TestWrongVersions(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	s := connect(t, server.URL(), postgresstore.Config{})
 	rules := []ratelimit.Rule{{Name: "r", Limits: ratelimit.MustParse("1 per hour"), Key: ratelimit.ByClientIP()}}
 	want := func(text, todo string) {
@@ -71,7 +71,7 @@ func TestWrongVersions(t *testing.T) {
 // All instances may migrate at once, and the printed SQL does the same, again and again.
 func TestMigrateIsRepeatable(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	var all sync.WaitGroup
 	for range 4 {
 		s := connect(t, server.URL(), postgresstore.Config{Schema: "shop_1"})
@@ -97,7 +97,7 @@ func TestMigrateIsRepeatable(t *testing.T) {
 // A user needs these rights, and no more.
 func TestGrants(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	newStore(t, server, postgresstore.Config{})
 	server.Exec("CREATE USER shop; GRANT USAGE ON SCHEMA ratelimit TO shop; " +
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ratelimit.buckets, ratelimit.leases TO shop; " +
@@ -115,7 +115,7 @@ func TestGrants(t *testing.T) {
 // Names in the tables are hashes, and a secret changes them.
 func TestSecret(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	l := limit(t, "r", 0, "5 per minute")
 	for _, secret := range []string{"", "one", "two"} {
 		ops := take(l, "alice", 1)

@@ -17,7 +17,7 @@ import (
 // The README says how many bytes a key takes, with the index and the room for updates.
 func TestBytesPerKey(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	for limits, most := range map[int]int64{1: 280, 3: 400} {
 		s := newStore(t, server, postgresstore.Config{})
 		server.Exec(empty)

@@ -16,7 +16,6 @@ import (
 const empty = "TRUNCATE ratelimit.buckets, ratelimit.leases"
 
 func TestConformance(t *testing.T) {
-	t.Parallel()
 	server := pgtest.Start(t)
 	storetest.Run(t, storetest.Harness{
 		New:        stores(t, server),
@@ -30,8 +29,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestLeaseConformance(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	storetest.RunLeases(t, storetest.Harness{
 		New:        stores(t, server),
 		Around:     inParallel,

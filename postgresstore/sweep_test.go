@@ -48,7 +48,7 @@ func TestTableStaysBounded(t *testing.T) {
 // scan a range of places.
 func TestIdleTableIsSwept(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	for _, since := range []string{"140000", "990000"} {
 		s := newStore(t, server, postgresstore.Config{})
 		sql, err := postgresstore.Schema(postgresstore.Config{})

@@ -25,7 +25,7 @@ import (
 // Each call reserves 30 tokens and uses up to 3 more, so the overrun is at most 3 for each call in
 // flight. When all calls are settled, the bucket holds exactly what was not used.
 func TestTokenBudgetOfTwoInstances(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Database(t)
 	for name, output := range map[string]func(n int) int{
 		"calls that use less or more": func(n int) int { return n % 34 },
 		"calls that use more":         func(n int) int { return 30 + n%4 },

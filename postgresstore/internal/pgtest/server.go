@@ -21,12 +21,13 @@ import (
 // Server is a PostgreSQL that belongs to one test. It trusts everybody who connects from this
 // machine, and has a superuser postgres.
 type Server struct {
-	tb      testing.TB
-	dir     string // its data
-	port    string
-	options []string
-	cmd     *exec.Cmd
-	out     bytes.Buffer
+	tb       testing.TB
+	dir      string // its data
+	port     string
+	database string
+	options  []string
+	cmd      *exec.Cmd
+	out      *bytes.Buffer
 }
 
 // find returns the path of a program of PostgreSQL: from the directory POSTGRES_BIN if that is set,
@@ -53,32 +54,49 @@ func find(tb testing.TB, program string) string {
 // ends with the test.
 func Start(tb testing.TB, options ...string) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, options: options, dir: dataDir(tb)}
-	run(tb, find(tb, "initdb"), "--pgdata", s.dir, "--no-sync", "--auth=trust", "--username=postgres",
-		"--encoding=UTF8", "--locale=C", "--wal-segsize=1")
+	s := newServer(tb, dataDir(tb), options)
+	tb.Cleanup(s.Kill)
+	s.init()
 	s.start()
 	return s
 }
 
-// dataDir returns an empty directory that belongs to the user of the server. It is not below
-// tb.TempDir, whose parents another user may not enter.
+func newServer(tb testing.TB, dir string, options []string) *Server {
+	return &Server{tb: tb, dir: dir, database: "postgres", options: options, out: new(bytes.Buffer)}
+}
+
+// dataDir returns a directory as makeDir does, which ends with the test.
 func dataDir(tb testing.TB) string {
+	tb.Helper()
+	dir := makeDir(tb)
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// makeDir returns an empty directory that belongs to the user of the server. It is not below
+// tb.TempDir, whose parents another user may not enter.
+func makeDir(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "pgtest")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if err := giveAway(dir); err != nil {
 		tb.Fatal(err)
 	}
 	return dir
 }
 
-// start chooses a port and launches the server, which ends with the test.
+// init makes a new cluster.
+func (s *Server) init() {
+	s.tb.Helper()
+	run(s.tb, find(s.tb, "initdb"), "--pgdata", s.dir, "--no-sync", "--auth=trust", "--username=postgres",
+		"--encoding=UTF8", "--locale=C", "--wal-segsize=1")
+}
+
+// start chooses a port and launches the server.
 func (s *Server) start() {
 	s.tb.Helper()
-	s.tb.Cleanup(s.Kill)
 	for try := 0; ; try++ { // another program may take the free port first
 		s.port = freePort(s.tb)
 		err := s.launch()
@@ -136,7 +154,7 @@ func (s *Server) spawn() {
 	}
 	s.out.Reset()
 	s.cmd = command(find(s.tb, "postgres"), args...)
-	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		s.cmd = nil
 		s.tb.Fatal(err)
@@ -147,10 +165,10 @@ func (s *Server) spawn() {
 func (s *Server) Addr() string { return "127.0.0.1:" + s.port }
 
 // URL returns the connection string of the superuser. Params are added, such as "user=bob".
-func (s *Server) URL(params ...string) string { return url(s.Addr(), params) }
+func (s *Server) URL(params ...string) string { return url(s.Addr(), s.database, params) }
 
-func url(addr string, params []string) string {
-	all := append([]string{"sslmode=disable", "user=postgres", "dbname=postgres"}, params...)
+func url(addr, database string, params []string) string {
+	all := append([]string{"sslmode=disable", "user=postgres", "dbname=" + database}, params...)
 	return "postgres://" + addr + "/?" + strings.Join(all, "&")
 }
 

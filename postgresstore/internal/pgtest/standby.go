@@ -12,7 +12,8 @@ import (
 // StartStandby starts a standby that follows s by streaming replication. It ends with the test.
 func (s *Server) StartStandby() *Server {
 	s.tb.Helper()
-	r := &Server{tb: s.tb, options: s.options, dir: dataDir(s.tb)}
+	r := newServer(s.tb, dataDir(s.tb), s.options)
+	s.tb.Cleanup(r.Kill)
 	s.backup(r.dir)
 	host, port, _ := net.SplitHostPort(s.Addr())
 	write(s.tb, filepath.Join(r.dir, "standby.signal"), "")
@@ -95,7 +96,7 @@ default_pool_size = `+size+`
 	for range 500 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			_ = c.Close()
-			return url(addr, nil)
+			return url(addr, "postgres", nil)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
