@@ -2,10 +2,10 @@
 //
 //	usage: testall [-root DIR] [-race] [-list] [DIR...]
 //
-// Each module is tested alone with plain go test. Modules that start Redis servers spend their
-// time waiting. They run one after another beside the other modules, two of which run at once and
-// at a lower priority. What a package says is printed when the package is done, in one piece. The
-// last line is "total: N passed, N failed, N skipped".
+// Each module is tested alone with plain go test. The modules are divided into lanes, which run
+// side by side: modules with tight bounds for time, modules that wait, and modules that compute, at
+// a lower priority. What a package says is printed when the package is done, in one piece. The last
+// line is "total: N passed, N failed, N skipped".
 package main
 
 import (
@@ -86,7 +86,7 @@ func run(out io.Writer, root string, race bool, modules []repo.Module) bool {
 }
 
 func announce(out io.Writer, race bool, lanes []lane) {
-	fmt.Fprintf(out, "make test: in each module: %s\n", strings.Join(goTest(race, false), " "))
+	fmt.Fprintf(out, "make test: in each module: %s\n", strings.Join(goTest(race, 0), " "))
 	for i, lane := range lanes {
 		dirs := make([]string, len(lane.modules))
 		for j, m := range lane.modules {

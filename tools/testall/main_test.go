@@ -27,6 +27,7 @@ func TestRun(t *testing.T) {
 	root := t.TempDir()
 	module(t, root, "good", "func TestGood(t *testing.T) { t.Run(\"sub\", func(t *testing.T) { t.Skip() }) }")
 	module(t, root, "redisstore", "func TestBad(t *testing.T) { t.Error(\"the reason\") }")
+	module(t, root, "metrics/proof", "func TestGood(t *testing.T) {}")
 	module(t, root, "broken", "func TestBroken(t *testing.T) { undefined() }")
 
 	modules, err := chosen(root, nil)
@@ -35,15 +36,16 @@ func TestRun(t *testing.T) {
 	require.False(t, run(&out, root, false, modules))
 
 	text := out.String()
-	assert.Contains(t, text, "make test: in each module: go test -mod=readonly -vet=off -shuffle=on ./...\n")
-	assert.Contains(t, text, "lane 1, mostly waiting for servers: redisstore\n")
-	assert.Contains(t, text, "lane 2, computing, at low priority: broken, good\n")
+	assert.Contains(t, text, "make test: in each module: go test -mod=readonly -vet=off -shuffle=on -parallel=4 ./...\n")
+	assert.Contains(t, text, "lane 1, tight bounds for time: redisstore\n")
+	assert.Contains(t, text, "lane 2, mostly waiting, wide bounds: metrics/proof\n")
+	assert.Contains(t, text, "lane 3, computing: broken, good\n")
 	assert.Regexp(t, `(?m)^ok  \texample.com/good\t`, text)
 	assert.Regexp(t, `(?m)^-- good: 1 passed, 0 failed, 1 skipped in \d+s, \d+s of processor time$`, text)
 	assert.Contains(t, text, "a_test.go:5: the reason\n")
 	assert.Contains(t, text, "undefined: undefined")
-	assert.Regexp(t, `make test: 3 modules, 3 packages, 1 passed, 2 failed, 1 skipped in \d+s\n`+
-		`total: 1 passed, 2 failed, 1 skipped\n$`, text)
+	assert.Regexp(t, `make test: 4 modules, 4 packages, 2 passed, 2 failed, 1 skipped in \d+s\n`+
+		`total: 2 passed, 2 failed, 1 skipped\n$`, text)
 }
 
 func TestRunInAModuleThatIsNotOne(t *testing.T) {
@@ -70,8 +72,9 @@ func TestChosen(t *testing.T) {
 }
 
 func TestRaceIsOneFlagMore(t *testing.T) {
-	assert.Equal(t, []string{"go", "test", "-mod=readonly", "-vet=off", "-race", "-shuffle=on", "./..."}, goTest(true, false))
-	assert.Subset(t, goTest(true, true), goTest(true, false))
+	want := []string{"go", "test", "-mod=readonly", "-vet=off", "-race", "-shuffle=on", "-parallel=4", "./..."}
+	assert.Equal(t, want, goTest(true, 0))
+	assert.Subset(t, goTest(true, 10), goTest(true, 0))
 }
 
 // Without an option of the user no test binary sleeps at its end.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/ratelimit-go/ratelimit/tools/internal/repo"
@@ -10,24 +12,30 @@ import (
 // lane is a list of modules that are tested in this order. Lanes run side by side.
 type lane struct {
 	why     string
-	nice    bool // run at a lower priority than the other lanes
+	nice    int // how much lower the priority of the lane is
 	modules []repo.Module
 }
 
-// plan divides modules into lanes. Tests with real servers measure waits, so that no two of them
-// may run at once, and computations beside them must give way.
+// plan divides modules into lanes. No two modules whose tests have tight bounds for time may run at
+// once, and all other modules must give way.
 func plan(modules []repo.Module) []lane {
-	waiting := lane{why: "mostly waiting for servers"}
-	computing := lane{why: "computing, at low priority", nice: true}
+	all := []lane{
+		{why: "tight bounds for time"},
+		{why: "mostly waiting, wide bounds", nice: 5},
+		{why: "computing", nice: 10},
+	}
 	for _, m := range modules {
-		if waits(m.Dir) {
-			waiting.modules = append(waiting.modules, m)
-		} else {
-			computing.modules = append(computing.modules, m)
+		l := &all[2]
+		switch {
+		case tight(m.Dir):
+			l = &all[0]
+		case waits(m.Dir):
+			l = &all[1]
 		}
+		l.modules = append(l.modules, m)
 	}
 	var lanes []lane
-	for _, l := range []lane{waiting, computing} {
+	for _, l := range all {
 		if len(l.modules) > 0 {
 			lanes = append(lanes, l)
 		}
@@ -35,26 +43,31 @@ func plan(modules []repo.Module) []lane {
 	return lanes
 }
 
-// waits reports whether the tests of the module in dir start servers or browsers.
-func waits(dir string) bool {
+// tight reports whether the tests of the module in dir break servers or drive a browser, and
+// measure how soon something happens.
+func tight(dir string) bool {
 	switch dir {
-	case "examples/redis", "metrics/proof", "postgresstore",
-		"proof/clients", "proof/dashboard", "proof/outbound":
+	case "examples/redis", "postgresstore", "proof/clients", "proof/dashboard":
 		return true
 	}
 	return strings.HasPrefix(dir, "redisstore")
 }
 
+// waits reports whether the tests of the module in dir wait for servers, and allow for a machine
+// that is busy.
+func waits(dir string) bool { return dir == "metrics/proof" || dir == "proof/outbound" }
+
 // goTest returns the command that tests the module in the current directory. make lint runs vet, so
-// that it is not run again: with the race detector it would analyze all packages anew.
-func goTest(race, nice bool) []string {
-	command := []string{"go", "test", "-mod=readonly", "-vet=off", "-shuffle=on", "./..."}
+// that it is not run again: with the race detector it would analyze all packages anew. Tests that
+// call t.Parallel mostly wait, so four of them run at once on two processors.
+func goTest(race bool, nice int) []string {
+	command := []string{"go", "test", "-mod=readonly", "-vet=off", "-shuffle=on", "-parallel=4", "./..."}
 	if race {
-		command = append(command[:4:4], "-race", "-shuffle=on", "./...")
+		command = slices.Insert(command, 4, "-race")
 	}
-	if nice {
+	if nice > 0 {
 		if path, err := exec.LookPath("nice"); err == nil {
-			command = append([]string{path, "-n", "10"}, command...)
+			command = append([]string{path, "-n", fmt.Sprint(nice)}, command...)
 		}
 	}
 	return command
