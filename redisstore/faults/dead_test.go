@@ -17,7 +17,7 @@ import (
 
 // The server is killed. After five failures the limiter sends only probes, and no request waits.
 func TestServerIsKilled(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	server := redistest.Start(t)
 	i := newInstance(t, server.Client(), "", ratelimit.Config{StoreTimeout: time.Second})
 	i.back(t)

@@ -23,7 +23,7 @@ import (
 // As in a failover, the server becomes a replica while connections are open, and then a primary
 // again.
 func TestServerBecomesAReplica(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	server, other := redistest.Start(t), redistest.Start(t)
 	i := newInstance(t, server.Client(), "", ratelimit.Config{StoreTimeout: 10 * time.Second})
 	i.back(t)
@@ -44,7 +44,7 @@ func TestServerBecomesAReplica(t *testing.T) {
 
 // The server forgets the script again and again. No caller sees it.
 func TestScriptIsForgotten(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	server := redistest.Start(t)
 	i := newInstance(t, server.Client(), "", ratelimit.Config{StoreTimeout: 10 * time.Second})
 	l := startLoad(i, 8, "a", time.Millisecond)

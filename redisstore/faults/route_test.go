@@ -91,6 +91,7 @@ func TestNameIsPointedElsewhere(t *testing.T) {
 		"no EVALSHA": {func(old, _ *redistest.Server) { old.Do("acl", "setuser", "default", "-evalsha", "-eval") }, store.ReasonAuth},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			old, next := redistest.Start(t), redistest.Start(t)
 			route := redistest.NewRoute(t, old.Addr())
 			client := usual(t, route.Addr())

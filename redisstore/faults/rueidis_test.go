@@ -145,7 +145,7 @@ func TestClusterNearTheDeadlineByRueidis(t *testing.T) {
 	nodes[0].Pause()
 	t.Cleanup(nodes[0].Resume)
 	routes[nodes[0].Addr()].Cut()
-	time.Sleep(3 * time.Second)
+	time.Sleep(time.Duration(testsize.Of(3000, 1500)) * time.Millisecond)
 	l, o := stop(lost), stop(others)
 	t.Logf("a server hangs: of %d decisions on its keys %d by the policy, the longest %v; of %d others %d, the longest %v",
 		l.total(), l.open, l.percentile(1), o.total(), o.open, o.percentile(1))

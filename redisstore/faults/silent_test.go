@@ -22,7 +22,7 @@ import (
 // The server is stopped, and its connections stay open. No request waits longer than the deadline,
 // and the policy makes every decision.
 func TestServerStopsAnswering(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	const callers, pause = 4, 5 * time.Millisecond
 	server := redistest.Start(t)
 	policies := map[string]ratelimit.FailurePolicy{
@@ -127,7 +127,7 @@ func TestSlowServer(t *testing.T) {
 // Packets get lost in one direction. If answers are lost, the takes are charged. If requests are
 // lost, nothing is.
 func TestOneWayPartition(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	server := redistest.Start(t)
 	direct := newInstance(t, server.Client(), "1000 per day", ratelimit.Config{StoreTimeout: 5 * time.Second})
 	for _, direction := range []string{"upstream", "downstream"} {
