@@ -76,6 +76,9 @@ var mayImport = map[string][]string{
 		"support",
 	},
 	"tokenbudget": {".", "store", "internal/report", "internal/respond"},
+
+	// For tests of stores
+	"internal/budgettest": {".", "store", "tokenbudget"},
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what
@@ -97,6 +100,7 @@ var testsMayImport = map[string][]string{
 	"ratelimittest":   {"."},
 	"support":         {"ratelimittest"},
 	"dashboard":       {"ratelimittest"},
+	"tokenbudget":     {"internal/budgettest"},
 }
 
 // TestImportsPointDown fails on an import that the tables above do not have, on a package that

@@ -4,15 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/tokenbudget"
@@ -119,55 +116,6 @@ func parallel(n int, g *tokenbudget.Guard, body string, tokens int) (allowed, de
 	}
 	done.Wait()
 	return int(ok.Load()), n - int(ok.Load())
-}
-
-// TestTwoHundredStreams sends 200 streamed calls at once to a real server. Each reserves 30 tokens
-// and uses up to 3 more, so the overrun is at most 3 for each call in flight. Afterwards the bucket
-// holds exactly what was not used.
-func TestTwoHundredStreams(t *testing.T) {
-	const calls, reserved, more, budget = 200, 30, 3, 3000
-	cfg := single(fmt.Sprintf("%d per minute", budget))
-	var used, allowed, served atomic.Int64
-	cfg.Settled = func(_ *http.Request, c tokenbudget.Charge) {
-		assert.Equal(t, tokenbudget.ByUsage, c.Basis)
-		assert.Equal(t, int64(reserved), c.Reserved)
-		used.Add(c.Tokens)
-		allowed.Add(1)
-	}
-	g := newGuard(t, cfg)
-	server := httptest.NewServer(g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		out := int(served.Add(1)) % (reserved + more + 1)
-		for range out {
-			_, _ = io.WriteString(w, events(`{"choices":[{"delta":{"content":"a"}}]}`))
-			w.(http.Flusher).Flush()
-		}
-		_, _ = io.WriteString(w, events(
-			fmt.Sprintf(`{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":%d}}`, out), "[DONE]"))
-	})))
-	defer server.Close()
-	var wg sync.WaitGroup
-	for range calls {
-		wg.Go(func() {
-			body := strings.NewReader(`{"max_tokens":23}    `) // 21 bytes
-			r, _ := http.NewRequest(http.MethodPost, server.URL, body)
-			r.Header.Set("X-User", "a")
-			resp, err := http.DefaultClient.Do(r)
-			if !assert.NoError(t, err) {
-				return
-			}
-			_, err = io.Copy(io.Discard, resp.Body)
-			assert.NoError(t, err)
-			_ = resp.Body.Close()
-		})
-	}
-	wg.Wait()
-	server.Close() // waits for the handlers
-	t.Logf("%d calls used %d of %d tokens", allowed.Load(), used.Load(), budget)
-	require.Positive(t, allowed.Load())
-	assert.LessOrEqual(t, used.Load(), int64(budget+more*calls))
-	assert.Greater(t, used.Load(), int64(budget/3))
-	assert.Equal(t, 2*budget-used.Load(), level(t, g, "user per 1m0s", "a"))
 }
 
 // TestAllOrNothing denies by the budget of the model, and the budget of the user keeps its tokens.

@@ -1,0 +1,15 @@
+package tokenbudget_test
+
+import (
+	"testing"
+
+	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/budgettest"
+	"github.com/ratelimit-go/ratelimit/store"
+)
+
+// The same test runs on servers in redisstore and postgresstore.
+func TestTwoInstances(t *testing.T) {
+	shared := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{})
+	budgettest.TwoInstances(t, func(testing.TB) store.Store { return shared })
+}
