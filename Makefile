@@ -32,7 +32,7 @@ each = bad=; \
 	for module in $(MODULES); do echo "-- $@ $$module"; (cd "$$module" && $(1)) || bad="$$bad $$module"; done; \
 	test -z "$$bad" || { echo "make $@: failed in$$bad" >&2; exit 1; }
 
-.PHONY: help check test redis clients prometheus node postgres postgres-versions lint gofumpt vet staticcheck \
+.PHONY: help check test full redis clients prometheus node postgres postgres-versions lint gofumpt vet staticcheck \
 	tidy-diff cross imports prose layout fmt fuzz bench benchdiff compare compare-redis compare-postgres mutate cover api \
 	apidiff docs vuln examples ci
 
@@ -125,6 +125,12 @@ cover: ## list the functions not covered in full; fail under COVER_MIN percent
 		$$1 == "total:" { total = $$NF + 0 } \
 		END { if (total < min) { print "make cover: want at least " min "%"; exit 1 } }'
 
+# The modules with tests that are smaller with the race detector. cover runs the root in full.
+FULL = $(strip $(foreach m,$(filter-out .,$(MODULES)),$(if $(shell grep -rl --include='*_test.go' internal/testsize $m),$m)))
+
+full: ## test modules in full size whose tests are smaller with the race detector
+	@$(MAKE) --no-print-directory test RACE= MODULES='$(FULL)'
+
 # Under Go 1.26 a duration can end in "context deadline exceeded" though nothing was found:
 # go.dev/issue/75804. A number of inputs cannot, so ci gives a number.
 fuzz: ## run every fuzz target for FUZZTIME, a duration or a number of inputs as in 50000x
@@ -168,7 +174,7 @@ vuln: ## look for known vulnerabilities in what the modules use
 # The steps in the second loop inform and cannot fail. test comes last, so that the last lines are
 # the totals of all tests.
 ci: redis clients prometheus node postgres ## all that must pass; .ci/run runs it
-	@for step in lint docs examples cover 'fuzz FUZZTIME=50000x' postgres-versions; do \
+	@for step in lint docs examples cover full 'fuzz FUZZTIME=50000x' postgres-versions; do \
 		printf '\n==== make %s\n' "$$step"; \
 		$(MAKE) --no-print-directory $$step || exit 1; \
 	done

@@ -35,7 +35,7 @@ func Database(tb testing.TB) *Server {
 	return &s
 }
 
-// StopShared ends the server of [Database], if there is one.
+// StopShared ends the server of [Database], if a test has started it.
 func StopShared() {
 	if s := shared.server; s != nil {
 		s.Kill()
