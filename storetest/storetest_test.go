@@ -17,14 +17,6 @@ func TestExact(t *testing.T) {
 	storetest.Run(t, harness(func(m *manual) store.Store { return storetest.NewExact(m.Now) }))
 }
 
-func TestExactReadsTheSystemClock(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, storetest.Harness{
-		New:    func(testing.TB) store.Store { return storetest.NewExact(nil) },
-		Around: synctest.Test,
-	})
-}
-
 func TestReference(t *testing.T) {
 	t.Parallel()
 	h := harness(func(m *manual) store.Store { return storetest.NewReference(m.Now) })
@@ -32,19 +24,26 @@ func TestReference(t *testing.T) {
 	storetest.Run(t, h)
 }
 
-func TestReferenceReadsTheSystemClock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := limit("r", 0, 1, time.Minute, 1)
-		s := storetest.NewReference(nil)
-		ops := []store.Op{{Limit: l, Key: user("a"), Cost: 1}}
-		for _, want := range []bool{true, false} {
-			assert.NoError(t, s.Apply(t.Context(), ops))
-			assert.Equal(t, want, ops[0].Result.Allowed)
-		}
-		time.Sleep(time.Minute)
-		assert.NoError(t, s.Apply(t.Context(), ops))
-		assert.True(t, ops[0].Result.Allowed)
-	})
+func TestSystemClock(t *testing.T) {
+	for name, newStore := range map[string]func() store.Store{
+		"Exact":     func() store.Store { return storetest.NewExact(nil) },
+		"Reference": func() store.Store { return storetest.NewReference(nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := limit("r", 0, 1, time.Minute, 1)
+				s := newStore()
+				ops := []store.Op{{Limit: l, Key: user("a"), Cost: 1}}
+				for _, want := range []bool{true, false} {
+					assert.NoError(t, s.Apply(t.Context(), ops))
+					assert.Equal(t, want, ops[0].Result.Allowed)
+				}
+				time.Sleep(time.Minute)
+				assert.NoError(t, s.Apply(t.Context(), ops))
+				assert.True(t, ops[0].Result.Allowed)
+			})
+		})
+	}
 }
 
 func TestMemoryStore(t *testing.T) {

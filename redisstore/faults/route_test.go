@@ -288,7 +288,7 @@ func TestOneShardIsAway(t *testing.T) {
 			t.Cleanup(servers[0].Resume)
 			lost, others := startLoad(i, 4, on[0], time.Millisecond), startLoad(i, 4, on[1], time.Millisecond)
 			third := startLoad(i, 4, on[2], time.Millisecond)
-			time.Sleep(time.Second)
+			time.Sleep(2 * time.Second)
 			l, o, th := lost.stop(), others.stop(), third.stop()
 			t.Logf("the lost server: %d decisions, %d by the policy; the others: %d, %d by the policy, p99 %v",
 				l.total(), l.closed, o.total()+th.total(), o.closed+th.closed, o.percentile(.99))
