@@ -119,7 +119,7 @@ func TestCorrectedClockLocksNoKeyOut(t *testing.T) {
 // kept, so it does not know how late it has been. The oracle counts in rational numbers.
 func TestVersionsOnASwingingClock(t *testing.T) {
 	client := redistest.Start(t).Client()
-	for seed := range uint64(testsize.Of(10, 3)) {
+	for seed := range uint64(testsize.Of(10, 5)) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		client.FlushAll(t.Context())
 		clock, s := newManual(t, client)
