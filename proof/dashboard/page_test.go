@@ -169,6 +169,7 @@ func TestNoRequestLeavesThePrefix(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newScene(t)
 			b := newTab(t)
 			prefix, h := mount(s.Page)
