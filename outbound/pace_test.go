@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/outbound"
 )
 
@@ -74,47 +75,50 @@ func TestPace(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		handler func() http.Handler
-		allowed float64 // in ten minutes
+		rate    float64 // how many the server allows per minute
+		burst   float64 // and how many besides
 		share   float64 // to use at least; 0 means 95 %
 	}{
-		{"fixed window, seconds since 1970 rounded up", fixed(legacy(math.Ceil)), 1000, 0},
-		{"fixed window, seconds since 1970 rounded down", fixed(legacy(math.Floor)), 1000, 0},
-		{"fixed window, GitHub", fixed(gitHub), 1000, 0},
-		{"fixed window, draft 6", fixed(draft6), 1000, 0},
-		{"fixed window, draft 7", fixed(draft7), 1000, 0},
-		{"fixed window, draft 8", fixed(draft8), 1000, 0},
-		{"fixed window, durations", fixed(durations), 1000, 0},
-		{"aligned window, seconds since 1970 rounded up", aligned(legacy(math.Ceil)), 1000, 0},
-		{"aligned window, seconds since 1970 rounded down", aligned(legacy(math.Floor)), 1000, 0},
-		{"aligned window, draft 6", aligned(draft6), 1000, 0},
-		{"sliding window, seconds since 1970 rounded down", sliding(100, legacy(math.Floor)), 1000, 0},
-		{"sliding window, seconds since 1970 rounded up", sliding(100, legacy(math.Ceil)), 1000, 0},
-		{"large sliding window", sliding(1000, legacy(math.Floor)), 10000, 0},
-		{"bucket, draft 8", library(t, "100 per minute", ratelimit.DraftHeaders), 1100, 0},
-		{"bucket with a small burst, draft 8", library(t, "100 per minute burst 5", ratelimit.DraftHeaders), 1005, 0},
-		{"two buckets, draft 8", library(t, "3 per second; 100 per minute", ratelimit.DraftHeaders), 1100, 0},
-		{"fast bucket, draft 8", library(t, "20 per second", ratelimit.DraftHeaders), 12020, 0},
-		{"fixed window, seconds rounded down", fixed(downDelta), 1000, 0},
-		{"bucket, draft 7", library(t, "100 per minute", ratelimit.Draft7Headers), 1100, 0.98},
+		{"fixed window, seconds since 1970 rounded up", fixed(legacy(math.Ceil)), 100, 0, 0},
+		{"fixed window, seconds since 1970 rounded down", fixed(legacy(math.Floor)), 100, 0, 0},
+		{"fixed window, GitHub", fixed(gitHub), 100, 0, 0},
+		{"fixed window, draft 6", fixed(draft6), 100, 0, 0},
+		{"fixed window, draft 7", fixed(draft7), 100, 0, 0},
+		{"fixed window, draft 8", fixed(draft8), 100, 0, 0},
+		{"fixed window, durations", fixed(durations), 100, 0, 0},
+		{"aligned window, seconds since 1970 rounded up", aligned(legacy(math.Ceil)), 100, 100, 0},
+		{"aligned window, seconds since 1970 rounded down", aligned(legacy(math.Floor)), 100, 100, 0},
+		{"aligned window, draft 6", aligned(draft6), 100, 100, 0},
+		{"sliding window, seconds since 1970 rounded down", sliding(100, legacy(math.Floor)), 100, 0, 0},
+		{"sliding window, seconds since 1970 rounded up", sliding(100, legacy(math.Ceil)), 100, 0, 0},
+		{"large sliding window", sliding(1000, legacy(math.Floor)), 1000, 0, 0},
+		{"bucket, draft 8", library(t, "100 per minute", ratelimit.DraftHeaders), 100, 100, 0},
+		{"bucket with a small burst, draft 8", library(t, "100 per minute burst 5", ratelimit.DraftHeaders), 100, 5, 0},
+		{"two buckets, draft 8", library(t, "3 per second; 100 per minute", ratelimit.DraftHeaders), 100, 100, 0},
+		{"fast bucket, draft 8", library(t, "20 per second", ratelimit.DraftHeaders), 1200, 20, 0},
+		{"fixed window, seconds rounded down", fixed(downDelta), 100, 0, 0},
+		{"bucket, draft 7", library(t, "100 per minute", ratelimit.Draft7Headers), 100, 100, 0.98},
 		// The fields have no window, so the client finds it out.
-		{"bucket, draft 6", library(t, "100 per minute", ratelimit.Draft6Headers), 1100, 0.98},
-		{"bucket, seconds since 1970", library(t, "100 per minute", ratelimit.LegacyHeaders), 1100, 0.98},
-		{"short bucket, draft 6", library(t, "40 per 5 seconds", ratelimit.Draft6Headers), 4840, 0.98},
-		{"short bucket, seconds since 1970", library(t, "40 per 5 seconds", ratelimit.LegacyHeaders), 4840, 0.98},
-		{"small bucket, draft 6", library(t, "100 per minute burst 10", ratelimit.Draft6Headers), 1010, 0.95},
-		{"small bucket, seconds since 1970", library(t, "100 per minute burst 10", ratelimit.LegacyHeaders), 1010, 0.95},
-		{"long bucket, draft 6", library(t, "600 per hour", ratelimit.Draft6Headers), 700, 0.98},
-		{"bucket that tells when it is full, rounded up", full(up), 1100, 0.98},
-		{"bucket that tells when it is full, rounded down", full(down), 1100, 0.98},
+		{"bucket, draft 6", library(t, "100 per minute", ratelimit.Draft6Headers), 100, 100, 0.98},
+		{"bucket, seconds since 1970", library(t, "100 per minute", ratelimit.LegacyHeaders), 100, 100, 0.98},
+		{"short bucket, draft 6", library(t, "40 per 5 seconds", ratelimit.Draft6Headers), 480, 40, 0.98},
+		{"short bucket, seconds since 1970", library(t, "40 per 5 seconds", ratelimit.LegacyHeaders), 480, 40, 0.98},
+		{"small bucket, draft 6", library(t, "100 per minute burst 10", ratelimit.Draft6Headers), 100, 10, 0.95},
+		{"small bucket, seconds since 1970", library(t, "100 per minute burst 10", ratelimit.LegacyHeaders), 100, 10, 0.95},
+		{"long bucket, draft 6", library(t, "600 per hour", ratelimit.Draft6Headers), 10, 600, 0.98},
+		{"bucket that tells when it is full, rounded up", full(up), 100, 100, 0.98},
+		{"bucket that tells when it is full, rounded down", full(down), 100, 100, 0.98},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(17*time.Second + 123456*time.Microsecond)
 				s := &server{handler: tc.handler(), latency: time.Millisecond, jitter: 20 * time.Millisecond}
-				got := push(t, s, outbound.Config{}, 20, 10*time.Minute)
-				t.Logf("%d of %.0f, %d denied", got, tc.allowed, s.late)
+				minutes := testsize.Of(10, 5)
+				got := push(t, s, outbound.Config{}, 20, time.Duration(minutes)*time.Minute)
+				allowed := tc.burst + tc.rate*float64(minutes)
+				t.Logf("%d of %.0f, %d denied", got, allowed, s.late)
 				assert.Zero(t, s.late, "denials after the first answer")
-				assert.GreaterOrEqual(t, float64(got), cmp.Or(tc.share, 0.95)*tc.allowed)
+				assert.GreaterOrEqual(t, float64(got), cmp.Or(tc.share, 0.95)*allowed)
 			})
 		})
 	}
