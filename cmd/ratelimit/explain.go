@@ -24,7 +24,7 @@ func runExplain(std *streams, args []string) error {
 	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
 	from := flags.String("from", "192.0.2.1", "the `address` that the connection comes from")
 	user := flags.String("user", "", "the `name` of the user that is signed in")
-	host := flags.String("host", "", "the `name` of the host that is asked")
+	host := flags.String("host", "host.invalid", "the `name` of the host that is asked")
 	header := http.Header{}
 	flags.Func("header", "a header field, as `\"Name: value\"` (may be repeated)", func(text string) error {
 		name, value, ok := strings.Cut(text, ":")

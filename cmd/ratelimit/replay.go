@@ -40,6 +40,7 @@ func (f *replayFlags) set(flags *flag.FlagSet) {
 			return nil
 		})
 	flags.BoolVar(&f.options.Enforce, "enforce", false, "enforce rules whose mode is dry-run or a percentage")
+	flags.StringVar(&f.options.Host, "host", "", "the `name` of the host of lines that name none")
 	flags.StringVar(&f.against, "against", "", "another policy `file` to compare with")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.svg, "svg", "", "draw requests and denials over time into this `file`")

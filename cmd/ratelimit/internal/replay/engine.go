@@ -41,6 +41,9 @@ type Options struct {
 	ClientFromLog bool
 	// Enforce enforces all rules that are not off, in any mode.
 	Enforce bool
+	// Host is the host of requests for which the log names none. Without it, such a request meets
+	// the rules of all hosts.
+	Host string
 }
 
 // An Engine decides on entries by their time. Its methods are for one goroutine.
@@ -54,6 +57,7 @@ type Engine struct {
 	now     time.Time // of the clock
 	started bool
 	hold    bool                     // whether anything depends on the ends of requests
+	hosts   bool                     // whether a route of the limiter has a host
 	flights earliest.Queue[*carrier] // whose handlers have not returned
 	idle    []*carrier
 	held    int // bytes of the lines in flight
@@ -74,6 +78,8 @@ func New(policy Policy, opts Options) (*Engine, error) {
 // build makes the limiter. It begins at the current time of the clock.
 func (e *Engine) build() (err error) {
 	e.notes, e.blocks, e.denials = nil, 0, map[string]int64{}
+	patterns := slices.AppendSeq(slices.Clone(e.policy.Config.ExemptRoutes), maps.Keys(e.policy.Config.Routes))
+	e.hosts = slices.ContainsFunc(patterns, hasHost)
 	if e.limiter, err = ratelimit.New(e.adapt(e.policy.Config)); err != nil {
 		return err
 	}
@@ -134,7 +140,10 @@ func (e *Engine) Serve(entry *accesslog.Entry) (Result, error) {
 	e.forward(entry.Time)
 	v := newVisit(entry)
 	v.result.Applied = e.applied[:0]
-	r := request(v, e.opts.ClientFromLog)
+	r := request(v, e.opts)
+	if r.Host == "" && e.hosts {
+		e.note("Some lines name no host, so they meet the routes of every host: see -host.")
+	}
 	if client, err := e.limiter.ClientIP().Client(r); err == nil {
 		v.result.Client = ratelimit.PrefixKey(client)
 	}

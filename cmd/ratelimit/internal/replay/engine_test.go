@@ -56,6 +56,33 @@ func rules(rules ...ratelimit.Rule) replay.Policy {
 	return replay.Policy{Config: ratelimit.Config{Rules: rules}}
 }
 
+// A log that names no host does not say which routes of a host its requests meet.
+func TestLinesWithoutAHost(t *testing.T) {
+	t.Parallel()
+	one := []ratelimit.Rule{{Name: "api", Limits: ratelimit.MustParse("1 per minute")}}
+	policy := replay.Policy{Config: ratelimit.Config{Routes: map[string][]ratelimit.Rule{"GET api.example/": one}}}
+	const note = "Some lines name no host, so they meet the routes of every host: see -host."
+	for _, row := range []struct {
+		host, inLog string
+		denied      []bool
+		notes       []string
+	}{
+		{"", "", []bool{false, true}, []string{note}},
+		{"api.example", "", []bool{false, true}, nil},
+		{"other.example", "", []bool{false, false}, nil},
+		{"other.example", "api.example", []bool{false, true}, nil},
+	} {
+		e := newEngine(t, policy, replay.Options{Host: row.host})
+		a, b := entry(t, 0, "GET", "/", 200), entry(t, time.Second, "GET", "/", 200)
+		a.Host, b.Host = row.inLog, row.inLog
+		assert.Equal(t, row.denied, deny(t, e, a, b), row)
+		assert.Equal(t, row.notes, e.Notes(), row)
+	}
+	plain := newEngine(t, rules(one...), replay.Options{})
+	deny(t, plain, entry(t, 0, "GET", "/", 200))
+	assert.Empty(t, plain.Notes(), "no route has a host")
+}
+
 func TestMistakesAreReportedBeforeTheFirstEntry(t *testing.T) {
 	t.Parallel()
 	_, err := replay.New(rules(ratelimit.Rule{Name: "a"}), replay.Options{})

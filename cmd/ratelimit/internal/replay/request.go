@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/netip"
@@ -58,19 +59,19 @@ func accountOf(r *http.Request) string {
 // forwarding are the fields in which proxies report the client.
 var forwarding = []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip"}
 
-// request makes the request of an entry. With fromLog, its peer is the client of the log, and no
-// field reports another one.
-func request(v *visit, fromLog bool) *http.Request {
+// request makes the request of an entry. With ClientFromLog, its peer is the client of the log, and
+// no field reports another one.
+func request(v *visit, o Options) *http.Request {
 	e := v.entry
 	peer, fields := e.Peer, e.Header
-	if fromLog {
+	if o.ClientFromLog {
 		peer, fields = e.Client, without(fields, forwarding)
 	}
 	if fields == nil {
 		fields = http.Header{}
 	}
 	r := blank.WithContext(v)
-	r.Method, r.URL, r.RequestURI, r.Host = e.Method, e.URL, e.Target, e.Host
+	r.Method, r.URL, r.RequestURI, r.Host = e.Method, e.URL, e.Target, cmp.Or(e.Host, o.Host)
 	r.Header, r.Proto, r.RemoteAddr = fields, e.Proto, netip.AddrPortFrom(peer, 0).String()
 	return r
 }
@@ -79,7 +80,7 @@ func request(v *visit, fromLog bool) *http.Request {
 var blank = &http.Request{ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
 
 // Request returns the request of an entry, with the peer and the header fields of the entry.
-func Request(e *accesslog.Entry) *http.Request { return request(newVisit(e), false) }
+func Request(e *accesslog.Entry) *http.Request { return request(newVisit(e), Options{}) }
 
 // without returns h without the given fields. It does not change h.
 func without(h http.Header, fields []string) http.Header {

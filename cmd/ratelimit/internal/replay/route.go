@@ -36,6 +36,14 @@ func (e *Engine) route(
 	}), nil
 }
 
+// hasHost reports whether a pattern is for one host alone.
+func hasHost(pattern string) bool {
+	if _, rest, found := strings.Cut(pattern, " "); found {
+		pattern = strings.TrimLeft(rest, " \t")
+	}
+	return !strings.HasPrefix(pattern, "/")
+}
+
 // register is ServeMux.Handle with an error instead of a panic.
 func register(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	defer func() {
