@@ -2,8 +2,10 @@ package ratelimit
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/ratelimit-go/ratelimit/internal/refund"
@@ -119,6 +121,20 @@ func Decisions(ctx context.Context) iter.Seq[Decision] {
 
 // By reports whether l has allowed the request. It is for package dashboard.
 func (a *admission) By(l *Limiter) bool { return a.engine == &l.engine }
+
+// tellTwice reports a rule of set that has charged r before, because a handler is wrapped twice.
+// The requests that a handler makes of r, as for a batch, have a URL of their own.
+func (e *engine) tellTwice(r *http.Request, set *ruleSet) {
+	for a := admissionOf(r.Context()); a != nil; a = admissionOf(a.Context) {
+		for d := range a.decisions() {
+			named := func(r *rule) bool { return r.Name == d.Rule }
+			if a.engine == e && a.request.URL == r.URL && slices.ContainsFunc(set.rules, named) {
+				e.reporter.Once(r.Context(), "twice", fmt.Errorf("ratelimit: rule %q: a request passes it "+
+					"twice, and costs twice as much: wrap a handler, or the mux, but not both", d.Rule))
+			}
+		}
+	}
+}
 
 // Outer implements [refund.Charge].
 func (a *admission) Outer() context.Context { return a.Context }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -87,4 +88,30 @@ func TestWrongDeploymentIsLogged(t *testing.T) {
 		serve(h, with("X-Forwarded-For", "192.0.2.1"))
 	}
 	assert.Equal(t, 1, strings.Count(log.String(), "X-Forwarded-For is present"))
+}
+
+// A handler that is wrapped twice is reported once. Decorators within a Handler, other limiters,
+// and the requests of a batch are no mistake.
+func TestHandlerThatIsWrappedTwice(t *testing.T) {
+	var errs []string
+	hooks := ratelimit.Hooks{Error: func(_ context.Context, err error) { errs = append(errs, err.Error()) }}
+	all, route := rule("all", "1000 per hour"), rule("route", "1000 per hour")
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{all}, Hooks: hooks})
+	other := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{all}, Hooks: hooks})
+	decorate := l.With(route)
+	inner := decorate(ok)
+	batch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for range 3 {
+			serve(l.Handler(inner), httptest.NewRequest("GET", "/part", nil).WithContext(r.Context()))
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+	for _, h := range []http.Handler{l.Handler(other.Handler(inner)), l.Handler(batch)} {
+		require.Equal(t, []int{200, 200}, codes(h, with(), with()))
+	}
+	require.Empty(t, errs)
+	require.Equal(t, []int{200, 200, 200}, codes(l.Handler(decorate(decorate(inner))), with(), with(), with()))
+	require.Equal(t, []int{200}, codes(l.Handler(l.Handler(ok)), with()))
+	assert.Equal(t, []string{`ratelimit: rule "route": a request passes it twice, and costs twice as much: ` +
+		"wrap a handler, or the mux, but not both"}, errs)
 }

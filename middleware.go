@@ -37,7 +37,9 @@ func (l *Limiter) Handler(next http.Handler) http.Handler {
 // serve is the life of a request. Each step is a call; a control that no rule uses costs one
 // comparison.
 func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler, t *table, set *ruleSet) {
-	e.watch.See(r, t.sources)
+	if e.watch.See(r, t.sources) {
+		e.tellTwice(r, set)
+	}
 	switch {
 	case t.off:
 		next.ServeHTTP(w, r)

@@ -56,11 +56,14 @@ func New(config clientip.Source, once func(ctx context.Context, what any, err er
 	}
 }
 
-// See looks at r, whose client is found by sources. After the first requests it loads a word only.
-func (w *Watch) See(r *http.Request, sources []clientip.Source) {
-	if !w.done.Load() {
-		w.look(r, sources)
+// See looks at r, whose client is found by sources, and reports whether r is one of the first
+// requests. After these it loads a word only.
+func (w *Watch) See(r *http.Request, sources []clientip.Source) bool {
+	if w.done.Load() {
+		return false
 	}
+	w.look(r, sources)
+	return true
 }
 
 // Begun reports whether there was a request.

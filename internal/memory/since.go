@@ -20,7 +20,8 @@ func Since(clock func() time.Time) func() time.Duration {
 		now := clock()
 		d := now.Sub(*start.Load())
 		if d == math.MaxInt64 || d == math.MinInt64 {
-			start.Store(&now)
+			fresh := now // now itself would be allocated each time
+			start.Store(&fresh)
 			return 0
 		}
 		return d
