@@ -24,8 +24,7 @@ func addBlock(v *verdict.Verdict, r *rule, ops ...store.Op) {
 	}
 }
 
-// suspect reports whether k is known to be blocked under r, and if so makes c a denial. If not, c
-// asks the store.
+// suspect makes c a denial if k is known to be blocked under r, and reports that. If not, c asks.
 func (c *call) suspect(e *engine, r *rule, k Key) bool {
 	wait, ask := e.known.Find(r.block.ID(k))
 	if wait > 0 {
@@ -70,8 +69,7 @@ func (e *engine) applyBlocks(ctx context.Context, c *call) error {
 	return nil
 }
 
-// applyAsking is apply, which also asks whether the suspects are blocked, unless all blocks are
-// known.
+// applyAsking is apply, and asks whether the suspects are blocked, unless all blocks are known.
 func (e *engine) applyAsking(ctx context.Context, c *call) error {
 	if e.known.Complete() && !slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.ask }) {
 		return e.apply(ctx, &c.Verdict)

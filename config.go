@@ -106,8 +106,7 @@ type Hooks struct {
 	// Taken is called for each decision of [Limiter.Take] and [Limiter.Wait], and for each Take of
 	// [Limiter.Apply].
 	Taken func(ctx context.Context, d Decision)
-	// Blocked is called once for each block that [Rule].Block begins, in the process that begins
-	// it.
+	// Blocked is called once for each block that [Rule].Block begins, where it begins.
 	Blocked func(ctx context.Context, b Blocked)
 	// StoreState is called once for each change of the state of Store. Nil logs with [log/slog]
 	// that it is down, why and what decides now, and that it is up again.
@@ -145,8 +144,7 @@ func (p *Policy) clone() Policy {
 	return c
 }
 
-// cloneRules returns copies of rules that share nothing with them, because they are compiled again
-// at each change.
+// cloneRules returns copies that share nothing with rules, because each change compiles them again.
 func cloneRules(rules []Rule) []Rule {
 	rules = slices.Clone(rules)
 	for i := range rules {

@@ -31,8 +31,7 @@ func (e *engine) apply(ctx context.Context, v *verdict.Verdict) error {
 	return nil
 }
 
-// tellOverflow reports that the store has begun to have no room for keys. It says nothing while
-// that goes on.
+// tellOverflow reports that the store begins to have no room for keys, and not that it goes on.
 func (e *engine) tellOverflow(ctx context.Context, v *verdict.Verdict) {
 	for i := range v.Ops {
 		if v.Ops[i].Result.Overflow && v.Decided() && e.overflow.Begins(e.now()) {

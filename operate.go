@@ -122,8 +122,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 		return m
 	}
 	c := l.compiler(&s)
-	// Old decorators come first, so that the error about a name that two rules have is at the new
-	// one.
+	// Old decorators come first, so that the mistake of a second rule with one name is at the new.
 	before := len(l.source.rules)
 	sets := c.ruleSets(s.rules[:before])
 	t := c.table()

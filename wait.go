@@ -90,8 +90,7 @@ func (e *engine) denyLate(ctx context.Context, c *call) {
 	}
 }
 
-// sleep waits for the turn of a request, and reports whether it may go on. If not, it refunds the
-// tokens.
+// sleep waits for the turn of a request. If it reports that it may not go on, the tokens are back.
 func (e *engine) sleep(ctx context.Context, c *call, wait time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 		e.refund(ctx, verdict.Charged{Ops: c.Ops, From: c.From})

@@ -78,7 +78,8 @@ func New(policy Policy, opts Options) (*Engine, error) {
 // build makes the limiter. It begins at the current time of the clock.
 func (e *Engine) build() (err error) {
 	e.notes, e.blocks, e.denials = nil, 0, map[string]int64{}
-	patterns := slices.AppendSeq(slices.Clone(e.policy.Config.ExemptRoutes), maps.Keys(e.policy.Config.Routes))
+	cfg := &e.policy.Config
+	patterns := slices.AppendSeq(slices.Clone(cfg.ExemptRoutes), maps.Keys(cfg.Routes))
 	e.hosts = slices.ContainsFunc(patterns, hasHost)
 	if e.limiter, err = ratelimit.New(e.adapt(e.policy.Config)); err != nil {
 		return err
