@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,30 +26,37 @@ var errGone = connect.NewError(connect.CodeUnavailable, errors.New("the database
 // ends are ways in which a client ends a call itself. The last one tells the outcome.
 var ends = []struct {
 	name   string
-	do     func(t *testing.T, addr string, options ...connect.ClientOption)
+	do     func(t *testing.T, addr string, begun <-chan struct{}, options ...connect.ClientOption)
 	counts bool
 }{
-	{"unary: cancel", func(t *testing.T, addr string, options ...connect.ClientOption) {
+	{"unary: cancel", func(t *testing.T, addr string, begun <-chan struct{}, options ...connect.ClientOption) {
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(20*time.Millisecond, cancel)
+		go func() { <-begun; cancel() }()
 		_, _ = emptyClient(t, addr, options...).CallUnary(ctx, connect.NewRequest(&testgrpc.Empty{}))
 	}, true},
-	{"unary: deadline", func(t *testing.T, addr string, options ...connect.ClientOption) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		_, _ = emptyClient(t, addr, options...).CallUnary(ctx, connect.NewRequest(&testgrpc.Empty{}))
+	{"unary: deadline", func(t *testing.T, addr string, begun <-chan struct{}, options ...connect.ClientOption) {
+		for wait := 20 * time.Millisecond; ; wait *= 2 { // a busy machine begins no call in time
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
+			_, _ = emptyClient(t, addr, options...).CallUnary(ctx, connect.NewRequest(&testgrpc.Empty{}))
+			cancel()
+			select {
+			case <-begun:
+				return
+			default:
+			}
+		}
 	}, true},
-	{"stream: cancel", func(t *testing.T, addr string, options ...connect.ClientOption) {
+	{"stream: cancel", func(t *testing.T, addr string, _ <-chan struct{}, options ...connect.ClientOption) {
 		s := open(t, addr, options...)
 		require.NoError(t, ping(s))
 		_ = s.CloseResponse()
 	}, true},
-	{"stream: a message that is too large", func(t *testing.T, addr string, options ...connect.ClientOption) {
+	{"stream: a message that is too large", func(t *testing.T, addr string, _ <-chan struct{}, options ...connect.ClientOption) {
 		s := open(t, addr, options...)
 		require.NoError(t, ping(s))
 		_ = s.Send(&request{Payload: &testgrpc.Payload{Body: make([]byte, 2000)}})
 	}, true},
-	{"stream: half closed", func(t *testing.T, addr string, options ...connect.ClientOption) {
+	{"stream: half closed", func(t *testing.T, addr string, _ <-chan struct{}, options ...connect.ClientOption) {
 		s := open(t, addr, options...)
 		require.NoError(t, ping(s))
 		_ = s.CloseRequest()
@@ -64,8 +72,13 @@ func emptyClient(
 // Under rules that count failed logins only, a client that ends a call itself pays for it: by a
 // rule of the interceptor, and by a rule of the Handler.
 func TestClientEndsTheCall(t *testing.T) {
+	var begun chan struct{} // of each case; closed when the handler of a unary call has begun
 	svc := &service{
-		empty: func(ctx context.Context) error { <-ctx.Done(); return errGone },
+		empty: func(ctx context.Context) error {
+			close(begun)
+			<-ctx.Done()
+			return errGone
+		},
 		duplex: func(_ context.Context, s *stream) error {
 			for {
 				switch _, err := s.Receive(); {
@@ -99,12 +112,14 @@ func TestClientEndsTheCall(t *testing.T) {
 					}
 					h := connectlimit.Watch(l.Handler(svc.handler(
 						connect.WithInterceptors(connectlimit.NewInterceptor(g)), connect.WithReadMaxBytes(1000))))
-					settled := make(chan struct{})
+					var calls sync.WaitGroup
+					begun = make(chan struct{})
 					end.do(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						defer close(settled)
+						calls.Add(1)
+						defer calls.Done()
 						h.ServeHTTP(w, r)
-					})), options...)
-					<-settled
+					})), begun, options...)
+					calls.Wait()
 					assert.Equal(t, end.counts, spent(t, l, "outer"), "outer")
 					assert.Equal(t, end.counts && g != nil, spent(t, l, "inner"), "inner")
 				})

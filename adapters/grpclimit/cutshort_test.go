@@ -28,7 +28,12 @@ var errGone = status.Error(codes.Unavailable, "the database has canceled the que
 
 // Under a rule that counts failed logins only, a client that ends a call itself pays for it.
 func TestClientEndsTheCall(t *testing.T) {
-	guess := func(ctx context.Context) error { <-ctx.Done(); return errGone }
+	var begun chan struct{} // of each case; closed when the handler of a unary call has begun
+	guess := func(ctx context.Context) error {
+		close(begun)
+		<-ctx.Done()
+		return errGone
+	}
 	listen := func(s testgrpc.TestService_FullDuplexCallServer) error {
 		for {
 			switch _, err := s.Recv(); {
@@ -57,13 +62,20 @@ func TestClientEndsTheCall(t *testing.T) {
 		counts bool
 	}{
 		{"unary: cancel", func(_ *testing.T, ctx context.Context, cancel func(), conn *grpc.ClientConn) {
-			time.AfterFunc(20*time.Millisecond, cancel)
+			go func() { <-begun; cancel() }()
 			_, _ = testgrpc.NewTestServiceClient(conn).EmptyCall(ctx, &testgrpc.Empty{})
 		}, true},
 		{"unary: deadline", func(_ *testing.T, ctx context.Context, _ func(), conn *grpc.ClientConn) {
-			short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
-			defer cancel()
-			_, _ = testgrpc.NewTestServiceClient(conn).EmptyCall(short, &testgrpc.Empty{})
+			for wait := 20 * time.Millisecond; ; wait *= 2 { // a busy machine begins no call in time
+				short, cancel := context.WithTimeout(ctx, wait)
+				_, _ = testgrpc.NewTestServiceClient(conn).EmptyCall(short, &testgrpc.Empty{})
+				cancel()
+				select {
+				case <-begun:
+					return
+				default:
+				}
+			}
 		}, true},
 		{"stream: cancel", func(t *testing.T, ctx context.Context, cancel func(), conn *grpc.ClientConn) {
 			answered(t, ctx, testgrpc.NewTestServiceClient(conn))
@@ -86,6 +98,7 @@ func TestClientEndsTheCall(t *testing.T) {
 			g := guard(t, rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{{
 				Name: "calls", Key: rpclimit.Global("all"), CountOnly: rpclimit.CodeIn(codes.Unauthenticated),
 			}}})
+			begun = make(chan struct{})
 			settled := make(chan struct{})
 			addr := start(t, &service{empty: guess, duplex: listen}, append([]grpc.ServerOption{
 				grpc.MaxRecvMsgSize(1000),
