@@ -73,7 +73,7 @@ func run(out io.Writer, root string, race bool, modules []repo.Module) bool {
 	for _, lane := range lanes {
 		wait.Go(func() {
 			for _, m := range lane.modules {
-				result := testModule(screen, root, m, goTest(race, lane.nice))
+				result := testModule(screen, root, m, goTest(race, lane))
 				screen.Lock()
 				all.add(result)
 				screen.Unlock()
@@ -86,7 +86,7 @@ func run(out io.Writer, root string, race bool, modules []repo.Module) bool {
 }
 
 func announce(out io.Writer, race bool, lanes []lane) {
-	fmt.Fprintf(out, "make test: in each module: %s\n", strings.Join(goTest(race, 0), " "))
+	fmt.Fprintf(out, "make test: in each module: %s\n", strings.Join(goTest(race, lane{}), " "))
 	for i, lane := range lanes {
 		dirs := make([]string, len(lane.modules))
 		for j, m := range lane.modules {

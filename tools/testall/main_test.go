@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 	require.False(t, run(&out, root, false, modules))
 
 	text := out.String()
-	assert.Contains(t, text, "make test: in each module: go test -mod=readonly -vet=off -shuffle=on -parallel=4 ./...\n")
+	assert.Contains(t, text, "make test: in each module: go test -mod=readonly -vet=off -shuffle=on ./...\n")
 	assert.Contains(t, text, "lane 1, tight bounds for time: redisstore\n")
 	assert.Contains(t, text, "lane 2, mostly waiting, wide bounds: metrics/proof\n")
 	assert.Contains(t, text, "lane 3, computing: broken, good\n")
@@ -72,9 +72,10 @@ func TestChosen(t *testing.T) {
 }
 
 func TestRaceIsOneFlagMore(t *testing.T) {
-	want := []string{"go", "test", "-mod=readonly", "-vet=off", "-race", "-shuffle=on", "-parallel=4", "./..."}
-	assert.Equal(t, want, goTest(true, 0))
-	assert.Subset(t, goTest(true, 10), goTest(true, 0))
+	assert.Equal(t, []string{"go", "test", "-mod=readonly", "-vet=off", "-race", "-shuffle=on", "./..."}, goTest(true, lane{}))
+	assert.Subset(t, goTest(true, lane{nice: 10}), goTest(true, lane{}))
+	waiting := goTest(false, lane{nice: 5, waiting: true})
+	assert.Equal(t, []string{"-parallel=4", "./..."}, waiting[len(waiting)-2:])
 }
 
 // Without an option of the user no test binary sleeps at its end.

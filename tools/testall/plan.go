@@ -12,7 +12,8 @@ import (
 // lane is a list of modules that are tested in this order. Lanes run side by side.
 type lane struct {
 	why     string
-	nice    int // how much lower the priority of the lane is
+	nice    int  // how much lower the priority of the lane is
+	waiting bool // most tests that call t.Parallel wait
 	modules []repo.Module
 }
 
@@ -20,8 +21,8 @@ type lane struct {
 // once, and all other modules must give way.
 func plan(modules []repo.Module) []lane {
 	all := []lane{
-		{why: "tight bounds for time"},
-		{why: "mostly waiting, wide bounds", nice: 5},
+		{why: "tight bounds for time", waiting: true},
+		{why: "mostly waiting, wide bounds", nice: 5, waiting: true},
 		{why: "computing", nice: 10},
 	}
 	for _, m := range modules {
@@ -58,16 +59,18 @@ func tight(dir string) bool {
 func waits(dir string) bool { return dir == "metrics/proof" || dir == "proof/outbound" }
 
 // goTest returns the command that tests the module in the current directory. make lint runs vet, so
-// that it is not run again: with the race detector it would analyze all packages anew. Tests that
-// call t.Parallel mostly wait, so four of them run at once on two processors.
-func goTest(race bool, nice int) []string {
-	command := []string{"go", "test", "-mod=readonly", "-vet=off", "-shuffle=on", "-parallel=4", "./..."}
+// that it is not run again: with the race detector it would analyze all packages anew.
+func goTest(race bool, l lane) []string {
+	command := []string{"go", "test", "-mod=readonly", "-vet=off", "-shuffle=on", "./..."}
 	if race {
 		command = slices.Insert(command, 4, "-race")
 	}
-	if nice > 0 {
+	if l.waiting {
+		command = slices.Insert(command, len(command)-1, "-parallel=4") // also on two processors
+	}
+	if l.nice > 0 {
 		if path, err := exec.LookPath("nice"); err == nil {
-			command = append([]string{path, "-n", fmt.Sprint(nice)}, command...)
+			command = append([]string{path, "-n", fmt.Sprint(l.nice)}, command...)
 		}
 	}
 	return command
