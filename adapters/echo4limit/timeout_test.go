@@ -14,6 +14,7 @@ import (
 
 // Inside of echo's Timeout, the client gets the error that the limiter has seen.
 func TestErrorInsideOfTimeout(t *testing.T) {
+	//lint:ignore SA1019 services still use it; its successor answers nothing itself
 	timeout := middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: time.Minute})
 	for name, handler := range map[string]echo.HTTPErrorHandler{
 		"echo's handler": nil,
