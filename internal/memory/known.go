@@ -78,14 +78,15 @@ func (sh *shard) applyFew(ops []store.Op, hash uint64, now time.Duration) bool {
 	at, n, denied := -1, 0, false
 	for n < len(ops) {
 		op := &ops[n]
+		id := op.Limit.ID()
 		// The buckets of one rule and key nearly always lie side by side.
-		if at++; n == 0 || at == len(sh.slots) || !sh.slots[at].is(op.Limit.ID(), &op.Key) {
-			if at = sh.index(op.Limit.ID(), &op.Key, hash); at < 0 {
+		if at++; n == 0 || at == len(sh.slots) || !sh.slots[at].is(id, &op.Key) {
+			if at = sh.index(id, &op.Key, hash); at < 0 {
 				break
 			}
 		}
 		b := &sh.slots[at].Bucket
-		if op.Limit.Index() == 0 && !b.SamePace(op.Limit) {
+		if id&0xff == 1 && !b.SamePace(op.Limit) { // of index 0
 			break // other buckets may have to carry what this one lacks
 		}
 		buckets[n], before[n] = b, *b

@@ -21,21 +21,33 @@ type doubled struct{}
 // once what to write. Only the handler right inside is known to be a proxy: behind a ServeMux or
 // other middleware it is not.
 func reportDoubled(next http.Handler, once Once) http.Handler {
-	var seen atomic.Int64
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r)
-		if seen.Load() >= watched {
+	return &doubledWatch{next: next, once: once}
+}
+
+// A doubledWatch is the handler of reportDoubled. It is no http.HandlerFunc, which would be one
+// more call for each request.
+type doubledWatch struct {
+	next http.Handler
+	once Once
+	seen atomic.Int64 // responses
+}
+
+func (d *doubledWatch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.next.ServeHTTP(w, r)
+	if d.seen.Load() < watched {
+		d.look(w.Header(), r)
+	}
+}
+
+func (d *doubledWatch) look(h http.Header, r *http.Request) {
+	d.seen.Add(1)
+	for _, name := range fieldNames {
+		if lines := h[name]; len(lines) > 1 {
+			d.seen.Store(watched)
+			d.once(r.Context(), doubled{}, fmt.Errorf("ratelimit: a response has %d lines of %s, "+
+				"because an inner handler sends this field too: clients may read either; "+
+				"write MergeHeaders: true in the Config", len(lines), name))
 			return
 		}
-		seen.Add(1)
-		for _, name := range fieldNames {
-			if lines := w.Header()[name]; len(lines) > 1 {
-				seen.Store(watched)
-				once(r.Context(), doubled{}, fmt.Errorf("ratelimit: a response has %d lines of %s, "+
-					"because an inner handler sends this field too: clients may read either; "+
-					"write MergeHeaders: true in the Config", len(lines), name))
-				return
-			}
-		}
-	})
+	}
 }
