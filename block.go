@@ -24,7 +24,7 @@ func addBlock(v *verdict.Verdict, r *rule, ops ...store.Op) {
 	}
 }
 
-// suspect makes c a denial if k is known to be blocked under r, and reports that. If not, c asks.
+// suspect makes c a denial and returns true if k is known to be blocked. If not, c asks the store.
 func (c *call) suspect(e *engine, r *rule, k Key) bool {
 	wait, ask := e.known.Find(r.block.ID(k))
 	if wait > 0 {

@@ -77,8 +77,7 @@ var mayImport = map[string][]string{
 	},
 	"tokenbudget": {".", "store", "internal/report", "internal/respond"},
 
-	// For tests of stores
-	"internal/budgettest": {".", "store", "tokenbudget"},
+	"tokenbudget/budgettest": {".", "store", "tokenbudget"}, // for tests of stores
 }
 
 // testsMayImport has what the tests of a package may import, beside the package itself and what
@@ -100,7 +99,7 @@ var testsMayImport = map[string][]string{
 	"ratelimittest":   {"."},
 	"support":         {"ratelimittest"},
 	"dashboard":       {"ratelimittest"},
-	"tokenbudget":     {"internal/budgettest"},
+	"tokenbudget":     {"tokenbudget/budgettest"},
 }
 
 // TestImportsPointDown fails on an import that the tables above do not have, on a package that

@@ -55,7 +55,7 @@ func unlimited() Limit { return Limit{Count: math.MaxInt64, Period: 1} }
 
 func (l Limit) isUnlimited() bool { return l == unlimited() }
 
-// Rate returns the rate of l in tokens per second: [rate.Inf] if l is unlimited, 0 if not valid.
+// Rate returns the tokens per second: [rate.Inf] if l is unlimited, and 0 if l is not valid.
 func (l Limit) Rate() rate.Limit {
 	if l.isUnlimited() {
 		return rate.Inf

@@ -34,7 +34,7 @@ func (l *Limiter) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// serve is the life of a request. Each step is a call. A control without a rule is a comparison.
+// serve is the life of a request, a call for each step. A control that is not used costs little.
 func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler, t *table, set *ruleSet) {
 	if e.watch.See(r, t.sources) {
 		e.tellTwice(r, set)

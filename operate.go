@@ -122,7 +122,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 		return m
 	}
 	c := l.compiler(&s)
-	// Old decorators come first, so that the mistake of a second rule with one name is at the new.
+	// Old decorators come first: of two rules with one name, the new rule is the mistake.
 	before := len(l.source.rules)
 	sets := c.ruleSets(s.rules[:before])
 	t := c.table()
@@ -195,7 +195,7 @@ func (l *Limiter) SetMode(rule string, mode Mode) error {
 }
 
 // SetEnabled switches the whole limiter off or on in this process, from the next request on. While
-// it is off, every request passes unchecked, Take, Peek and Wait allow everything. Stats says so.
+// it is off, every request passes unchecked, and Take, Peek and Wait allow everything.
 func (l *Limiter) SetEnabled(on bool) {
 	l.change(func(s *source) mistakes { s.off = !on; return nil }) // no mistakes are new
 }

@@ -90,7 +90,7 @@ func (e *engine) denyLate(ctx context.Context, c *call) {
 	}
 }
 
-// sleep waits for the turn of a request. If it reports that it may not go on, the tokens are back.
+// sleep waits for the turn of a request, and reports whether it came. If not, tokens are refunded.
 func (e *engine) sleep(ctx context.Context, c *call, wait time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 		e.refund(ctx, verdict.Charged{Ops: c.Ops, From: c.From})

@@ -3,7 +3,7 @@ package postgresstore_test
 import (
 	"testing"
 
-	"github.com/ratelimit-go/ratelimit/internal/budgettest"
+	"github.com/ratelimit-go/ratelimit/tokenbudget/budgettest"
 	"github.com/ratelimit-go/ratelimit/postgresstore"
 	"github.com/ratelimit-go/ratelimit/postgresstore/internal/pgtest"
 	"github.com/ratelimit-go/ratelimit/store"

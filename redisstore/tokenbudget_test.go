@@ -3,7 +3,7 @@ package redisstore_test
 import (
 	"testing"
 
-	"github.com/ratelimit-go/ratelimit/internal/budgettest"
+	"github.com/ratelimit-go/ratelimit/tokenbudget/budgettest"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 	"github.com/ratelimit-go/ratelimit/store"

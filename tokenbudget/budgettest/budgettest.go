@@ -1,4 +1,5 @@
-// Package budgettest has a test of token budgets that stores run.
+// Package budgettest has a test of token budgets for stores that several instances share. Stores of
+// this repository run it, and so can yours.
 package budgettest
 
 import (
