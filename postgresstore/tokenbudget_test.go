@@ -3,10 +3,10 @@ package postgresstore_test
 import (
 	"testing"
 
-	"github.com/ratelimit-go/ratelimit/tokenbudget/budgettest"
 	"github.com/ratelimit-go/ratelimit/postgresstore"
 	"github.com/ratelimit-go/ratelimit/postgresstore/internal/pgtest"
 	"github.com/ratelimit-go/ratelimit/store"
+	"github.com/ratelimit-go/ratelimit/tokenbudget/budgettest"
 )
 
 func TestTokenBudgetOfTwoInstances(t *testing.T) {

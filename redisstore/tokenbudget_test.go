@@ -3,10 +3,10 @@ package redisstore_test
 import (
 	"testing"
 
-	"github.com/ratelimit-go/ratelimit/tokenbudget/budgettest"
 	"github.com/ratelimit-go/ratelimit/redisstore"
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 	"github.com/ratelimit-go/ratelimit/store"
+	"github.com/ratelimit-go/ratelimit/tokenbudget/budgettest"
 )
 
 func TestTokenBudgetOfTwoInstances(t *testing.T) {

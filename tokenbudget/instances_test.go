@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/ratelimit-go/ratelimit"
-	"github.com/ratelimit-go/ratelimit/tokenbudget/budgettest"
 	"github.com/ratelimit-go/ratelimit/store"
+	"github.com/ratelimit-go/ratelimit/tokenbudget/budgettest"
 )
 
 // The same test runs on servers in redisstore and postgresstore.
