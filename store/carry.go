@@ -6,9 +6,6 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/pace"
 )
 
-// SamePace reports whether b was charged last at the rate of l, or never.
-func (b *Bucket) SamePace(l *Limit) bool { return b.pace == l.pace || b.pace == pace.Pace{} }
-
 // Carry lets a batch count what versions of a rule with fewer limits have charged. Call it before
 // any op of the batch is applied, and keep what it changes even if the batch is denied. bucket
 // returns the bucket of an op, or nil for a bucket to leave alone.
@@ -20,7 +17,7 @@ func (b *Bucket) SamePace(l *Limit) bool { return b.pace == l.pace || b.pace == 
 // times what the bucket of this limit holds. Then Carry makes the bucket of the limit lack at least
 // what bucket 0 lacks.
 //
-// If every bucket 0 of the batch is of the [Bucket.SamePace], Carry changes nothing.
+// Carry changes nothing if each bucket 0 fills at the rate of its limit: see [Bucket.FillsAt].
 func Carry(ops []Op, now time.Duration, bucket func(i int) *Bucket) {
 	for z := range ops {
 		of := ops[z].Limit
@@ -28,7 +25,7 @@ func Carry(ops []Op, now time.Duration, bucket func(i int) *Bucket) {
 			continue
 		}
 		slowest := bucket(z)
-		if slowest == nil || slowest.SamePace(of) {
+		if slowest == nil || slowest.FillsAt(of) || slowest.Full(now) {
 			continue
 		}
 		for i := range ops {
@@ -49,7 +46,7 @@ func (b *Bucket) carry(l *Limit, slowest *Bucket, of *Limit, now time.Duration) 
 	}
 	owed := pace.Convert(slowest.debt(int64(now)), slowest.pace, l.pace)
 	own := b.debt(int64(now))
-	if !b.SamePace(l) {
+	if !b.FillsAt(l) && !b.Full(now) {
 		own = pace.Convert(own, b.pace, l.pace)
 	}
 	if !owed.AtMost(own) && owed.NS/4 <= l.fill.NS {

@@ -86,7 +86,7 @@ func (sh *shard) applyFew(ops []store.Op, hash uint64, now time.Duration) bool {
 			}
 		}
 		b := &sh.slots[at].Bucket
-		if id&0xff == 1 && !b.SamePace(op.Limit) { // of index 0
+		if id&0xff == 1 && !b.FillsAt(op.Limit) { // of index 0
 			break // other buckets may have to carry what this one lacks
 		}
 		buckets[n], before[n] = b, *b
