@@ -96,7 +96,7 @@ func TestSlowerLimitMoreOnASwingingClock(t *testing.T) {
 func TestBytesOfWordsAreNoRate(t *testing.T) {
 	r := newRule(t, redistest.Start(t), "50 per day", "20 per minute", "30 per hour")
 	r.op(store.Take, 1, 0, 1)
-	now := time.Now().UnixMicro()
+	now := time.Now().Add(5 * time.Second).UnixMicro() // until then no token flows in
 	instant := binary.BigEndian.AppendUint64(nil, uint64(now)|0x90<<48)
 	ten := string(instant[1:]) + "\xa0\x00\x00@1" // a little more than ten tokens
 	state := ten + " " + fmt.Sprint(now) + "1"
