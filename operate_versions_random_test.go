@@ -17,7 +17,7 @@ func compiled(t *testing.T, limits []pace.Limit) (all []*store.Limit) {
 	for i, place := range pace.Places(limits) {
 		l, err := store.NewLimit("r", place, limits[i].Count, limits[i].Period, limits[i].Burst)
 		require.NoError(t, err)
-		all = append(all, l)
+		all = append(all, l.Versioned())
 	}
 	return all
 }

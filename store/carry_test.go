@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -8,117 +9,176 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ratelimit-go/ratelimit/internal/key"
+	"github.com/ratelimit-go/ratelimit/internal/pace"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// Each row charges bucket 0 by the rate of an old version. Then a batch of a new version looks at
-// the bucket of its own limit.
-func TestCarry(t *testing.T) {
-	newLimit := func(rule string, index int, count int64, period time.Duration, burst int64) *store.Limit {
-		l, err := store.NewLimit(rule, index, count, period, burst)
-		require.NoError(t, err)
-		return l
-	}
-	for _, row := range []struct {
-		name        string
-		old         *store.Limit
-		taken       int64
-		own, zero   *store.Limit
-		first, then int64 // taken from the bucket of own before, and what Carry makes it lack
-	}{
-		{
-			"the same limit", newLimit("r", 0, 100, time.Hour, 0), 60,
-			newLimit("r", 3, 100, time.Hour, 0), newLimit("r", 0, 500, day, 0), 0, 60,
-		},
-		{
-			"more is missing already", newLimit("r", 0, 100, time.Hour, 0), 60,
-			newLimit("r", 3, 100, time.Hour, 0), newLimit("r", 0, 500, day, 0), 61, 61,
-		},
-		{
-			"another count", newLimit("r", 0, 100, time.Hour, 0), 60,
-			newLimit("r", 3, 200, time.Hour, 0), newLimit("r", 0, 500, day, 0), 0, 60,
-		},
-		{
-			"a smaller burst", newLimit("r", 0, 100, time.Hour, 0), 60,
-			newLimit("r", 3, 40, time.Hour, 0), newLimit("r", 0, 500, day, 0), 0, 40,
-		},
-		{
-			"just four times the burst", newLimit("r", 0, 100, time.Hour, 0), 64,
-			newLimit("r", 3, 100, time.Hour, 16), newLimit("r", 0, 500, day, 0), 0, 16,
-		},
-		{
-			"more than four times the burst", newLimit("r", 0, 100, time.Hour, 0), 65,
-			newLimit("r", 3, 100, time.Hour, 16), newLimit("r", 0, 500, day, 0), 0, 0,
-		},
-		{
-			"far more than the burst", newLimit("r", 0, 100, time.Hour, 0), 80,
-			newLimit("r", 3, 100, time.Hour, 16), newLimit("r", 0, 500, day, 0), 0, 0,
-		},
-		{
-			"nearer to the slowest limit", newLimit("r", 0, 600, day, 0), 60,
-			newLimit("r", 3, 100, time.Hour, 0), newLimit("r", 0, 500, day, 0), 0, 0,
-		},
-		{
-			"the rate of the slowest limit", newLimit("r", 0, 500, day, 0), 60,
-			newLimit("r", 3, 100, time.Hour, 0), newLimit("r", 0, 500, day, 0), 0, 0,
-		},
-		{
-			"bucket 0 is not of the slowest limit", newLimit("r", 0, 100, time.Hour, 0), 60,
-			newLimit("r", 3, 500, day, 0), newLimit("r", 0, 900, time.Hour, 0), 0, 0,
-		},
-		{
-			"another rule", newLimit("r", 0, 100, time.Hour, 0), 60,
-			newLimit("other", 3, 100, time.Hour, 0), newLimit("r", 0, 500, day, 0), 0, 0,
-		},
-	} {
-		var zero, own store.Bucket
-		require.True(t, zero.Apply(&store.Op{Limit: row.old, Cost: row.taken}, 0), row.name)
-		require.True(t, own.Apply(&store.Op{Limit: row.own, Cost: row.first}, 0), row.name)
-		ops := []store.Op{{Kind: store.Peek, Limit: row.own}, {Kind: store.Peek, Limit: row.zero}}
-		before := zero
-		for range 2 { // again it changes nothing
-			store.Carry(ops, 0, func(i int) *store.Bucket { return []*store.Bucket{&own, &zero}[i] })
-			b := own
-			require.True(t, b.Apply(&ops[0], 0), row.name)
-			assert.Equal(t, row.own.Burst()-row.then, ops[0].Result.Remaining, row.name)
-		}
-		assert.Equal(t, before, zero, row.name)
-	}
+var bob = key.Text(key.User, "bob")
+
+// versioned returns a limit of rule r that is in use in several versions.
+func versioned(t *testing.T, index int, count int64, period time.Duration, burst int64) *store.Limit {
+	l, err := store.NewLimit("r", index, count, period, burst)
+	require.NoError(t, err)
+	return l.Versioned()
 }
 
-// A bucket that is left alone, or belongs to another key, carries nothing.
-func TestCarryLeavesAlone(t *testing.T) {
-	old, err := store.NewLimit("r", 0, 100, time.Hour, 0)
-	require.NoError(t, err)
-	own, err := store.NewLimit("r", 3, 100, time.Hour, 0)
-	require.NoError(t, err)
-	slower, err := store.NewLimit("r", 0, 500, day, 0)
-	require.NoError(t, err)
-	bob := key.Text(key.User, "bob")
-	for name, tt := range map[string]struct {
-		key  store.Key
-		none int // the op that has no bucket, or -1
-		want store.Bucket
-	}{
-		"bucket 0 is left alone":   {alice, 1, store.Bucket{}},
-		"the bucket is left alone": {alice, 0, store.Bucket{}},
-		"another key":              {bob, -1, store.Bucket{}},
-		"neither":                  {alice, -1, charged(t, old, 60)},
-	} {
-		zero, b := charged(t, old, 60), store.Bucket{}
-		ops := []store.Op{{Limit: own, Key: tt.key, Cost: 1}, {Limit: slower, Key: alice, Cost: 1}}
-		store.Carry(ops, 0, func(i int) *store.Bucket {
-			if i == tt.none {
-				return nil
-			}
-			return []*store.Bucket{&b, &zero}[i]
-		})
-		assert.Equal(t, tt.want, b, name)
-	}
-}
-
-// charged returns a bucket from which n tokens of l have been taken.
+// charged returns a bucket from which n tokens of l have been taken at the instant 0.
 func charged(t *testing.T, l *store.Limit, n int64) (b store.Bucket) {
 	require.True(t, b.Apply(&store.Op{Limit: l, Cost: n}, 0))
 	return b
+}
+
+// family returns a function for Carry and Spread that finds these buckets.
+func family(buckets ...*store.Bucket) func(int) []*store.Bucket {
+	return func(int) []*store.Bucket { return append([]*store.Bucket(nil), buckets...) }
+}
+
+// Each row has spent tokens under a limit of an old version, in bucket 0 or beside it. Then a batch
+// of a new version begins a bucket for its limit i, which has 100 per hour.
+func TestCarry(t *testing.T) {
+	own, slow := versioned(t, 3, 100, time.Hour, 0), versioned(t, 0, 500, day, 0)
+	for _, row := range []struct {
+		name  string
+		old   *store.Limit
+		spent int64
+		left  int64 // of limit i, which the same version allows
+	}{
+		{"the same limit was the slowest", versioned(t, 0, 100, time.Hour, 0), 60, 40},
+		{"all of it", versioned(t, 0, 100, time.Hour, 0), 100, 0},
+		{"another count", versioned(t, 0, 70, time.Hour, 0), 60, 40},
+		{"a larger burst, which leaves more than enough", versioned(t, 0, 300, day, 0), 60, 100},
+		{"a larger burst, which leaves less", versioned(t, 0, 300, day, 0), 260, 40},
+		{"a burst without a bound", versioned(t, 0, 10, time.Second, math.MaxUint32), 1000, 100},
+		{"the slowest limit, under the same numbers", slow, 60, 100},
+		{"the slowest limit, with another burst", versioned(t, 0, 500, day, 70), 60, 40},
+		{"a faster limit of its own", versioned(t, 2, 10, time.Second, 0), 7, 93},
+		{"a faster limit with a larger burst", versioned(t, 2, 1000, time.Minute, 0), 950, 50},
+	} {
+		var zero, b, kin store.Bucket
+		if row.old.Index() == 0 {
+			zero = charged(t, row.old, row.spent)
+		} else {
+			kin = charged(t, row.old, row.spent)
+		}
+		ops := []store.Op{{Kind: store.Peek, Limit: own, Key: alice}, {Kind: store.Peek, Limit: slow, Key: alice}}
+		buckets := []*store.Bucket{&b, &zero}
+		before := kin
+		for range 2 { // again it changes nothing
+			store.Carry(ops, 0, func(i int) *store.Bucket { return buckets[i] }, family(&zero, &kin, &b))
+			require.True(t, b.Apply(&ops[0], 0), row.name)
+			assert.Equal(t, row.left, ops[0].Result.Remaining, row.name)
+		}
+		assert.Equal(t, before, kin, row.name)
+	}
+}
+
+// A bucket that was charged beyond its burst, even far beyond, leaves nothing of a new one.
+func TestCarryOfDebts(t *testing.T) {
+	slow, own := versioned(t, 0, 500, day, 0), versioned(t, 3, 100, time.Hour, 0)
+	nobody := func(int) *store.Bucket { return new(store.Bucket) }
+	for name, fast := range map[string]*store.Limit{
+		"ten per hour":               versioned(t, 2, 10, time.Hour, 0),
+		"a million in a microsecond": versioned(t, 2, 1_000_000, time.Microsecond, 0),
+	} {
+		for _, spent := range []int64{500, math.MaxInt64} {
+			var zero, b store.Bucket
+			kin, buckets := charged(t, fast, 10), []*store.Bucket{&zero, &b}
+			store.Spread([]store.Op{{Kind: store.TakeUpTo, Limit: slow, Key: alice, Cost: spent}}, 0, nobody, family(&kin))
+			both := []store.Op{{Limit: slow, Key: alice}, {Kind: store.Peek, Limit: own, Key: alice}}
+			store.Carry(both, 0, func(i int) *store.Bucket { return buckets[i] }, family(&kin))
+			b.Apply(&both[1], 0)
+			left := int64(0)
+			if fast.Burst() > spent {
+				left = 100 // the larger burst leaves more than enough
+			}
+			assert.Equal(t, left, both[1].Result.Remaining, "%s, %d", name, spent)
+		}
+	}
+}
+
+// Carry and Spread leave everything alone that is not of one version, rule and key.
+func TestCarryLeavesAlone(t *testing.T) {
+	old, own, slow := versioned(t, 0, 100, time.Hour, 0), versioned(t, 3, 100, time.Hour, 0), versioned(t, 0, 500, day, 0)
+	plain, err := store.NewLimit("r", 0, 500, day, 0)
+	require.NoError(t, err)
+	other, err := store.NewLimit("other", 3, 100, time.Hour, 0)
+	require.NoError(t, err)
+	for name, row := range map[string]struct {
+		own, slow store.Op
+		none      int // the op that has no bucket, or -1
+		want      store.Bucket
+	}{
+		"bucket 0 is left alone":   {store.Op{Limit: own, Key: alice}, store.Op{Limit: slow, Key: alice}, 1, store.Bucket{}},
+		"the bucket is left alone": {store.Op{Limit: own, Key: alice}, store.Op{Limit: slow, Key: alice}, 0, store.Bucket{}},
+		"another key":              {store.Op{Limit: own, Key: bob}, store.Op{Limit: slow, Key: alice}, -1, store.Bucket{}},
+		"another rule":             {store.Op{Limit: other, Key: alice}, store.Op{Limit: slow, Key: alice}, -1, store.Bucket{}},
+		"not versioned":            {store.Op{Limit: own, Key: alice}, store.Op{Limit: plain, Key: alice}, -1, store.Bucket{}},
+		"neither":                  {store.Op{Limit: own, Key: alice}, store.Op{Limit: slow, Key: alice}, -1, charged(t, own, 60)},
+	} {
+		zero, b := charged(t, old, 60), store.Bucket{}
+		buckets := []*store.Bucket{&b, &zero}
+		if row.none >= 0 {
+			buckets[row.none] = nil
+		}
+		store.Carry([]store.Op{row.own, row.slow}, 0, func(i int) *store.Bucket { return buckets[i] }, family())
+		assert.Equal(t, row.want, b, name)
+	}
+	kin := charged(t, own, 10)
+	before := kin
+	store.Spread([]store.Op{{Limit: plain, Key: alice, Cost: 5}}, 0, func(int) *store.Bucket { return new(store.Bucket) }, family(&kin))
+	assert.Equal(t, before, kin, "an op that is not versioned spreads")
+}
+
+func ops(l *store.Limit, n int64) []store.Op { return []store.Op{{Limit: l, Key: alice, Cost: n}} }
+
+// A bucket counts what a batch did that has no op for it, by its own pace and beyond its burst.
+func TestSpread(t *testing.T) {
+	slow, own := versioned(t, 0, 500, day, 0), versioned(t, 3, 100, time.Hour, 0)
+	for _, row := range []struct {
+		name  string
+		kind  store.Kind
+		cost  int64
+		reset time.Duration // of a bucket that lacked 60 of 100 per hour before
+	}{
+		{"a take", store.Take, 10, 42 * time.Minute},
+		{"a take of nothing", store.Take, 0, 36 * time.Minute},
+		{"a take beyond the burst", store.Take, 440, 5 * time.Hour},
+		{"a take of up to", store.TakeUpTo, 10, 42 * time.Minute},
+		{"a peek", store.Peek, 10, 36 * time.Minute},
+		{"a refund", store.Refund, 10, 30 * time.Minute},
+		{"a refund of more than was taken", store.Refund, 70, 0},
+		{"a reset", store.Reset, 0, 0},
+		{"more than 100 years", store.TakeUpTo, math.MaxInt64, pace.MaxFill},
+	} {
+		kin, zero, fresh := charged(t, own, 60), charged(t, slow, 60), store.Bucket{}
+		done := []store.Op{{Kind: row.kind, Limit: slow, Key: alice, Cost: row.cost}}
+		store.Spread(done, 0, func(int) *store.Bucket { return &zero }, family(&zero, &kin, &fresh))
+		ask := store.Op{Kind: store.Peek, Limit: own, Key: alice}
+		kin.Apply(&ask, 0)
+		assert.Equal(t, row.reset, ask.Result.ResetAfter, row.name)
+		assert.Equal(t, charged(t, slow, 60), zero, row.name)
+		assert.Equal(t, store.Bucket{}, fresh, row.name)
+	}
+}
+
+// Settled is false whenever Carry or Spread may have something to do.
+func TestSettled(t *testing.T) {
+	slow, own := versioned(t, 0, 500, day, 0), versioned(t, 3, 100, time.Hour, 0)
+	plain, err := store.NewLimit("r", 0, 500, day, 0)
+	require.NoError(t, err)
+	zero, one := charged(t, slow, 1), charged(t, own, 1)
+	assert.False(t, zero.Settled(slow, 2), "before Carry")
+	assert.True(t, zero.Settled(plain, 7), "a limit that is not versioned")
+	both := []store.Op{{Limit: slow, Key: alice}, {Limit: own, Key: alice}}
+	buckets := []*store.Bucket{&zero, &one}
+	store.Carry(both, 0, func(i int) *store.Bucket { return buckets[i] }, family())
+	assert.True(t, zero.Settled(slow, 2))
+	assert.False(t, zero.Settled(slow, 1), "a version with fewer limits")
+	assert.False(t, zero.Settled(slow, 3), "a version with more limits")
+	assert.False(t, zero.Settled(versioned(t, 0, 500, day, 20), 2), "another burst")
+	assert.False(t, zero.Settled(versioned(t, 0, 400, day, 500), 2), "another rate")
+	kin := charged(t, versioned(t, 5, 9, day, 0), 1)
+	store.Carry(both, 0, func(i int) *store.Bucket { return buckets[i] }, family(&kin, &zero))
+	assert.False(t, zero.Settled(slow, 2), "kin that the batch has no op for")
+	assert.True(t, zero.Settled(slow, 3))
 }

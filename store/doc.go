@@ -9,23 +9,36 @@
 // store, except that it forgets nothing:
 //
 //	type Map struct {
-//		mu      sync.Mutex
-//		start   time.Time
-//		buckets map[bucketID]*store.Bucket
+//		mu       sync.Mutex
+//		start    time.Time
+//		families map[familyID]map[uint64]*store.Bucket
 //	}
 //
-//	type bucketID struct {
-//		limit uint64
-//		key   store.Key
+//	type familyID struct {
+//		rule uint64 // its limits have IDs with the same upper 56 bits
+//		key  store.Key
+//	}
+//
+//	func NewMap() *Map {
+//		return &Map{start: time.Now(), families: map[familyID]map[uint64]*store.Bucket{}}
+//	}
+//
+//	// family returns the buckets that the key of op has under the rule of its limit.
+//	func (m *Map) family(op *store.Op) map[uint64]*store.Bucket {
+//		id := familyID{op.Limit.ID() >> 8, op.Key}
+//		if m.families[id] == nil {
+//			m.families[id] = map[uint64]*store.Bucket{}
+//		}
+//		return m.families[id]
 //	}
 //
 //	// bucket returns the bucket of op. A bucket that is not there is full.
 //	func (m *Map) bucket(op *store.Op) *store.Bucket {
-//		id := bucketID{op.Limit.ID(), op.Key}
-//		if m.buckets[id] == nil {
-//			m.buckets[id] = new(store.Bucket)
+//		family, id := m.family(op), op.Limit.ID()
+//		if family[id] == nil {
+//			family[id] = new(store.Bucket)
 //		}
-//		return m.buckets[id]
+//		return family[id]
 //	}
 //
 //	// Apply puts all buckets back as they were if a Take is denied.
@@ -36,10 +49,14 @@
 //		m.mu.Lock()
 //		defer m.mu.Unlock()
 //		now := time.Since(m.start)
-//		store.Carry(ops, now, func(i int) *store.Bucket { return m.bucket(&ops[i]) })
+//		bucket := func(i int) *store.Bucket { return m.bucket(&ops[i]) }
+//		family := func(i int) []*store.Bucket {
+//			return slices.Collect(maps.Values(m.family(&ops[i])))
+//		}
+//		store.Carry(ops, now, bucket, family)
 //		denied, before := false, map[*store.Bucket]store.Bucket{}
 //		for i := range ops {
-//			op, b := &ops[i], m.bucket(&ops[i])
+//			op, b := &ops[i], bucket(i)
 //			if _, ok := before[b]; !ok {
 //				before[b] = *b
 //			}
@@ -51,9 +68,11 @@
 //			for b, was := range before {
 //				*b = was
 //			}
+//		} else {
+//			store.Spread(ops, now, bucket, family)
 //		}
 //		for i := range ops {
-//			m.bucket(&ops[i]).Report(&ops[i], now)
+//			bucket(i).Report(&ops[i], now)
 //		}
 //		return nil
 //	}

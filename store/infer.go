@@ -29,4 +29,4 @@ func Emptiest(op *Op, now time.Duration) Bucket {
 }
 
 // FillsAt reports whether b fills at the rate of l.
-func (b *Bucket) FillsAt(l *Limit) bool { return b.pace == l.pace }
+func (b *Bucket) FillsAt(l *Limit) bool { return b.pace() == l.pace }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/pace"
@@ -17,6 +18,9 @@ type Limit struct {
 	count  int64
 	period time.Duration
 	burst  int64
+
+	versioned bool
+	most      uint32 // burst, or the largest number that a Bucket keeps
 
 	id   uint64 // names rule and index: 56 bits of a hash of rule, and index+1
 	pace pace.Pace
@@ -44,6 +48,7 @@ func NewLimit(rule string, index int, count int64, period time.Duration, burst i
 		burst = count
 	}
 	l := &Limit{rule: rule, index: index, count: count, period: period, burst: burst}
+	l.most = uint32(min(burst, math.MaxUint32))
 	sum := sha256.Sum256([]byte(rule))
 	l.id = binary.LittleEndian.Uint64(sum[:])&^0xff | uint64(index+1)
 	l.setPace(pace.Of(count, period))
@@ -55,6 +60,18 @@ func (l *Limit) setPace(p pace.Pace) {
 	l.one = p.TimeOf(1)
 	l.fill = p.TimeOf(l.burst)
 }
+
+// Versioned returns l as a limit of a rule that can be in use in several versions at the same time:
+// see [Carry]. A batch that has an op of such a limit and index 0 must have an op for each limit of
+// its version of the rule, with the same key. A limiter makes all limits of its rules so.
+func (l *Limit) Versioned() *Limit {
+	v := *l
+	v.versioned = true
+	return &v
+}
+
+// IsVersioned reports whether [Limit.Versioned] made l.
+func (l *Limit) IsVersioned() bool { return l.versioned }
 
 // Rule returns the name of the rule that the limit belongs to.
 func (l *Limit) Rule() string { return l.rule }

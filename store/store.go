@@ -26,7 +26,7 @@ import (
 // is full. A store may forget a bucket only when it is full again. If the numbers of a limit
 // change, each key keeps what it has spent, in tokens. Instances with other numbers may call at the
 // same time: in any time t, all their takes together are at most the largest burst and t times the
-// fastest rate. So they are if some instances have slower limits too: see [Carry].
+// fastest rate. If they have other limits too, they count what each other take: see [Carry].
 type Store interface {
 	Apply(ctx context.Context, ops []Op) error
 }

@@ -16,9 +16,10 @@ func changeCases() []testCase {
 		stays = "If the numbers of a limit change, each key keeps what it has spent, in tokens."
 		most  = "In any time t, all takes together are at most the largest burst and t times the " +
 			"fastest rate."
-		retry  = "RetryAfter is the shortest time after which the same op would be allowed."
-		index0 = "If bucket 0 was charged as the bucket of another limit, that limit counts it: see Carry."
-		full   = "A bucket that was never seen is full."
+		retry = "RetryAfter is the shortest time after which the same op would be allowed."
+		count = "Versions of a rule that are in use at the same time count what each other take: see Carry."
+		full  = "A bucket that was never seen is full."
+		apart = "A bucket is known by the rule and index of its limit and by its key."
 	)
 	return []testCase{
 		{"spent tokens stay spent when a limit changes", stays, spentStaysSpent},
@@ -29,9 +30,12 @@ func changeCases() []testCase {
 		{"a lower burst forgives nothing", stays, lowerBurstForgivesNothing},
 		{"two rates have one burst", most, ratesShareTheBurst},
 		{"versions of a limit allow at most the larger together", most, versionsTogether},
-		{"a slower limit that is added lends no burst", index0, slowerLimitAdded},
-		{"no op of a version forgets what another has charged", index0, versionsForgetNothing},
+		{"a slower limit that is added lends no burst", count, slowerLimitAdded},
+		{"no op of a version forgets what another has charged", count, versionsForgetNothing},
 		{"a faster limit that is added is full", full, fasterLimitAdded},
+		{"versions of a rule count each other", count, versionsCountEachOther},
+		{"versions of a rule put back what they took", count, versionsPutBack},
+		{"limits that are not versioned do not count each other", apart, versionsOfOthers},
 	}
 }
 

@@ -53,18 +53,35 @@ func newMeter(c *check, l *store.Limit) *meter {
 // latest returns the latest time that the store's clock may show.
 func (c *check) latest() time.Duration { return c.advanced + c.slack() }
 
-func (m *meter) charge(what string, n int64) {
-	m.c.Helper()
+// pass lets the meter pay for the time that has passed.
+func (m *meter) pass() (rate *big.Rat) {
 	now := m.c.latest()
-	rate := big.NewRat(m.limit.Count(), int64(m.limit.Period()))
+	rate = big.NewRat(m.limit.Count(), int64(m.limit.Period()))
 	paid := new(big.Rat).Mul(rate, whole(int64(now-m.at)))
 	m.at = now
 	if m.debt.Sub(m.debt, paid); m.debt.Sign() < 0 {
 		m.debt.SetInt64(0)
 	}
+	return rate
+}
+
+// over returns by how much n tokens more would be too many. It is not positive if they are not.
+func (m *meter) over(n int64) *big.Rat {
+	blur := new(big.Rat).Mul(m.pass(), whole(int64(m.c.h.Resolution)))
+	over := new(big.Rat).Sub(m.debt, whole(m.limit.Burst()-n))
+	return over.Sub(over, blur)
+}
+
+// add counts n tokens.
+func (m *meter) add(n int64) {
+	m.pass()
 	m.debt.Add(m.debt, whole(n))
-	blur := new(big.Rat).Mul(rate, whole(int64(m.c.h.Resolution)))
-	if over := new(big.Rat).Sub(m.debt, whole(m.limit.Burst())); over.Cmp(blur) > 0 {
+}
+
+func (m *meter) charge(what string, n int64) {
+	m.c.Helper()
+	if over := m.over(n); over.Sign() > 0 {
 		m.c.fatalf("%s: the take of %d is %s tokens too many", what, n, over.FloatString(9))
 	}
+	m.add(n)
 }

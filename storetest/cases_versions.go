@@ -46,8 +46,8 @@ func slowerLimitAdded(c *check) {
 		c.restart()
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		rule, n := fmt.Sprint("r", seed), per(1, u).holding(1+rnd.Int64N(9))
-		old, same := c.limit(rule, 0, n), c.limit(rule, 1+rnd.IntN(9), n)
-		slower := c.limit(rule, 0, per(1, time.Duration(16+rnd.IntN(1000))*u).holding(20))
+		old, same := c.versioned(rule, 0, n), c.versioned(rule, 1+rnd.IntN(9), n)
+		slower := c.versioned(rule, 0, per(1, time.Duration(16+rnd.IntN(1000))*u).holding(20))
 		m := newMeter(c, old)
 		for step := range c.steps(300) {
 			cost := 1 + rnd.Int64N(n.burst)
@@ -76,8 +76,8 @@ func slowerLimitAdded(c *check) {
 // with a slower limit more, makes batches that take nothing from this limit. Both may have a third
 // limit.
 func versionsForgetNothing(c *check) {
-	old, same := c.limit("r", 0, per(5, day)), c.limit("r", 3, per(5, day))
-	slower, third := c.limit("r", 0, per(100, year)), c.limit("r", 8, per(50, day))
+	old, same := c.versioned("r", 0, per(5, day)), c.versioned("r", 3, per(5, day))
+	slower, third := c.versioned("r", 0, per(100, year)), c.versioned("r", 8, per(50, day))
 	type made func(*store.Limit, store.Key, int64) store.Op
 	for name, touch := range map[string][2]made{
 		"takes up to": {takeUpTo, takeUpTo}, "peeks": {peek, peek}, "takes": {take, take},
@@ -109,13 +109,109 @@ func versionsForgetNothing(c *check) {
 
 // fasterLimitAdded has spent much under a slow limit when a version with a faster one too comes.
 func fasterLimitAdded(c *check) {
-	slow, fast := c.limit("r", 0, per(100, year)), c.limit("r", 3, per(10, day))
+	slow, fast := c.versioned("r", 0, per(100, year)), c.versioned("r", 3, per(10, day))
 	c.apply(take(slow, user("a"), 80))
-	for range 2 {
-		ops := []store.Op{take(fast, user("a"), 5), take(slow, user("a"), 5)}
-		for i, r := range c.apply(ops...) {
-			c.wantAllowed("after 80 under the slow limit alone: "+show(ops[i:i+1]), r)
+	ops := []store.Op{take(fast, user("a"), 10), take(slow, user("a"), 10)}
+	for i, r := range c.apply(ops...) {
+		c.wantAllowed("after 80 under the slow limit alone: "+show(ops[i:i+1]), r)
+	}
+}
+
+// versionsCountEachOther has versions with some limits in common, and some of their own. All limits
+// have been charged before. Then a batch is allowed if it keeps the limits of its version, with all
+// that was allowed under any version.
+func versionsCountEachOther(c *check) {
+	u := c.unit()
+	for seed := range uint64(seeds) {
+		c.restart()
+		rnd := rand.New(rand.NewPCG(seed, 4))
+		rule := fmt.Sprint("r", seed)
+		slowest := c.versioned(rule, 0, per(1, u).holding(20+rnd.Int64N(20)))
+		all := []*store.Limit{slowest}
+		meters := map[*store.Limit]*meter{slowest: newMeter(c, slowest)}
+		for i := range 3 {
+			l := c.versioned(rule, 1+3*i, per(2+rnd.Int64N(4), u).holding(4+rnd.Int64N(9)))
+			all, meters[l] = append(all, l), newMeter(c, l)
 		}
-		c.apply(take(slow, user("a"), 1))
+		versions := [][]*store.Limit{
+			{slowest, all[1]}, {all[2], slowest}, {all[1], all[3], slowest}, {slowest},
+		}
+		for step := range c.steps(300) {
+			version, cost := all, int64(1) // so that each limit has a bucket
+			if step > 0 {
+				version, cost = versions[rnd.IntN(len(versions))], rnd.Int64N(4)
+			}
+			var ops []store.Op
+			for _, l := range version {
+				ops = append(ops, take(l, user("a"), cost))
+			}
+			allowed := true
+			for _, r := range c.apply(ops...) {
+				allowed = allowed && r.Allowed
+			}
+			what := fmt.Sprintf("seed %d, step %d, %s", seed, step, show(ops))
+			c.wantCounted(what, meters, version, cost, allowed)
+			if rnd.IntN(3) == 0 {
+				c.advance(time.Duration(rnd.Int64N(int64(u) / 4)))
+			}
+		}
+	}
+}
+
+// wantCounted wants a take of cost under some limits to be allowed if and only if all meters of the
+// limits have room for it. All meters count it. On a clock that is not exact, it wants an allowed
+// take to have room.
+func (c *check) wantCounted(
+	what string, meters map[*store.Limit]*meter, version []*store.Limit, cost int64, allowed bool,
+) {
+	c.Helper()
+	room := true
+	for _, l := range version {
+		room = room && (cost == 0 || meters[l].over(cost).Sign() <= 0)
+	}
+	switch {
+	case allowed && !room:
+		c.fatalf("%s: allowed, with what other versions have taken it is too much", what)
+	case c.exact() && room && !allowed:
+		c.fatalf("%s: denied, though there is room for it", what)
+	}
+	for _, m := range meters {
+		if allowed {
+			m.add(cost)
+		}
+	}
+}
+
+// versionsPutBack has a version that takes, and puts back, what another one counts.
+func versionsPutBack(c *check) {
+	slow := c.versioned("r", 0, per(100, year))
+	one, other := c.versioned("r", 3, per(10, day)), c.versioned("r", 5, per(10, day))
+	for name, back := range map[string][2]store.Op{
+		"a refund": {refund(slow, user("a"), 6), refund(one, user("a"), 6)},
+		"a reset":  {reset(slow, user("b")), reset(one, user("b"))},
+	} {
+		k := back[0].Key
+		c.apply(take(slow, k, 1), take(other, k, 1))
+		c.apply(take(slow, k, 6), take(one, k, 6))
+		if r := c.apply(take(slow, k, 4), take(other, k, 4)); r[1].Allowed {
+			c.fatalf("%s: 1 and 6 of 10 were taken, and 4 more were allowed", name)
+		}
+		c.apply(back[0], back[1])
+		if r := c.apply(take(slow, k, 9), take(other, k, 9)); !r[1].Allowed {
+			c.fatalf("after %s 1 of 10 was taken, and 9 more were denied", name)
+		}
+	}
+}
+
+// versionsOfOthers has limits that are not versioned. Nothing of one counts for another.
+func versionsOfOthers(c *check) {
+	slow, one := c.limit("r", 0, per(100, year)), c.limit("r", 3, per(10, day))
+	other := c.limit("r", 5, per(10, day))
+	c.apply(take(slow, user("a"), 10), take(one, user("a"), 10))
+	c.apply(take(c.limit("r", 0, per(50, year)), user("a"), 10))
+	c.wantAllowed("another limit of the rule", c.one(take(other, user("a"), 10)))
+	c.one(refund(slow, user("a"), 20))
+	if c.one(take(one, user("a"), 1)).Allowed {
+		c.fatalf("a refund under one limit has put tokens back under another")
 	}
 }

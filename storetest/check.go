@@ -84,6 +84,12 @@ func (c *check) limit(rule string, index int, n numbers) *store.Limit {
 	return l
 }
 
+// versioned returns a limit of a rule that is in use in several versions.
+func (c *check) versioned(rule string, index int, n numbers) *store.Limit {
+	c.Helper()
+	return c.limit(rule, index, n).Versioned()
+}
+
 // perUnit returns a limit of one token per unit.
 func (c *check) perUnit(burst int64) *store.Limit {
 	c.Helper()

@@ -68,6 +68,8 @@ func (a *exactAccount) wait(n int64) time.Duration {
 
 func (a *exactAccount) charge(n int64) { a.trial.Add(&a.trial, whole(n)) }
 
+func (a *exactAccount) owe(n int64) { a.charge(n) }
+
 func (a *exactAccount) refund(n int64) {
 	if a.trial.Sub(&a.trial, whole(n)); a.trial.Sign() < 0 {
 		a.trial.SetInt64(0)

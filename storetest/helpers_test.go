@@ -50,6 +50,7 @@ type buckets struct {
 	all   map[id]*store.Bucket
 
 	careless bool // it does not call store.Carry
+	selfish  bool // it does not call store.Spread
 }
 
 func newBuckets(clock func() time.Time) *buckets {
@@ -66,8 +67,17 @@ func (s *buckets) Apply(ctx context.Context, ops []store.Op) error {
 		return err
 	}
 	s.now = max(s.now, s.clock().Sub(s.start))
+	bucket := func(i int) *store.Bucket { return s.bucket(&ops[i]) }
+	family := func(i int) (kin []*store.Bucket) {
+		for id, b := range s.all {
+			if id.key == ops[i].Key && id.rule == ops[i].Limit.Rule() {
+				kin = append(kin, b)
+			}
+		}
+		return kin
+	}
 	if !s.careless {
-		store.Carry(ops, s.now, func(i int) *store.Bucket { return s.bucket(&ops[i]) })
+		store.Carry(ops, s.now, bucket, family)
 	}
 	denied, before := false, map[*store.Bucket]store.Bucket{}
 	for i := range ops {
@@ -83,6 +93,8 @@ func (s *buckets) Apply(ctx context.Context, ops []store.Op) error {
 		for b, was := range before {
 			*b = was
 		}
+	} else if !s.selfish {
+		store.Spread(ops, s.now, bucket, family)
 	}
 	for i := range ops {
 		s.bucket(&ops[i]).Report(&ops[i], s.now)

@@ -24,6 +24,8 @@ type account interface {
 	chargeUpTo(n int64)
 	// refund puts n tokens back, as far as there is room for them.
 	refund(n int64)
+	// owe takes n tokens even if there are not as many.
+	owe(n int64)
 	// commit keeps the outcome of the trial.
 	commit() error
 	// level returns the whole tokens committed, and the time until the bucket is full.
@@ -90,7 +92,10 @@ func (l *ledger) apply(ctx context.Context, ops []store.Op) error {
 			l.charged[idOf(&ops[i])] = numbersOf(ops[i].Limit)
 		}
 	}
-	return nil
+	if denied {
+		return nil
+	}
+	return l.spread(ops)
 }
 
 // begin starts a trial of the account of each op, and returns the accounts.
@@ -107,44 +112,7 @@ func (l *ledger) begin(ops []store.Op) ([]account, error) {
 		accounts[i] = l.accounts[id]
 		accounts[i].begin(l.now, numbersOf(ops[i].Limit))
 	}
-	for z := range ops {
-		for i := range ops {
-			if l.carries(&ops[z], &ops[i]) {
-				if err := carry(accounts[z], accounts[i], &ops[z], &ops[i]); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	return accounts, nil
-}
-
-// carries reports whether the account of op counts what the account of zero lacks: see
-// [store.Carry].
-func (l *ledger) carries(zero, op *store.Op) bool {
-	id, charged := idOf(zero), l.charged[idOf(zero)]
-	sameRule := op.Key == zero.Key && op.Limit.Rule() == id.rule
-	if id.index > 0 || op.Limit.Index() == 0 || !sameRule || charged.count == 0 {
-		return false
-	}
-	rate := func(n numbers) float64 { return float64(n.count) / float64(n.period) }
-	own, other, last := rate(numbersOf(op.Limit)), rate(numbersOf(zero.Limit)), rate(charged)
-	return last != other && own > other && last*last > own*other
-}
-
-// carry makes a lack at least the tokens that zero lacks. It rounds up.
-func carry(zero, a account, zeroOp, op *store.Op) error {
-	lacks := func(a account, l *store.Limit) float64 {
-		_, reset := a.level()
-		return float64(reset) / float64(l.Period()) * float64(l.Count())
-	}
-	owed, burst := lacks(zero, zeroOp.Limit), float64(op.Limit.Burst())
-	more := min(owed, burst) - lacks(a, op.Limit)
-	if more < tokenError || owed > 4*burst {
-		return nil
-	}
-	a.chargeUpTo(int64(math.Ceil(more)))
-	return a.commit()
+	return accounts, l.carry(ops, accounts)
 }
 
 func idOf(op *store.Op) accountID {

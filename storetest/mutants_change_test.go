@@ -44,6 +44,26 @@ func changeMutants() []mutant {
 			cases: []string{"no op of a version forgets what another has charged"},
 		},
 		{
+			name: "does not spread what a version takes", make: func(s store.Store, _ *manual) storefake.Func {
+				s.(*buckets).selfish = true
+				return s.Apply
+			},
+			cases: []string{"versions of a rule count each other"},
+		},
+		{
+			name: "spreads takes only", make: func(s store.Store, _ *manual) storefake.Func {
+				return func(ctx context.Context, ops []store.Op) error {
+					s.(*buckets).selfish = !slices.ContainsFunc(ops, func(op store.Op) bool { return op.Kind == store.Take })
+					return s.Apply(ctx, ops)
+				}
+			},
+			cases: []string{"versions of a rule put back what they took"},
+		},
+		{
+			name: "takes all limits for versioned", make: rewrite(func(op *store.Op) { op.Limit = op.Limit.Versioned() }),
+			cases: []string{"limits that are not versioned do not count each other"},
+		},
+		{
 			name: "carries whatever the slowest limit lacks", make: carriesAll,
 			cases: []string{"a faster limit that is added is full"},
 		},

@@ -101,6 +101,14 @@ func (a *rateAccount) charge(n int64) {
 	a.todo = append(a.todo, int(n))
 }
 
+// owe makes room for n tokens before it charges them.
+func (a *rateAccount) owe(n int64) {
+	a.burst += int(n)
+	a.lim.SetBurstAt(a.now, a.burst)
+	a.lim.AllowN(a.now, -int(n))
+	a.charge(n)
+}
+
 func (a *rateAccount) refund(n int64) {
 	room := min(n, int64(a.burst))
 	a.trial = min(a.trial+float64(room), float64(a.limit.intBurst()))

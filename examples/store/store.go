@@ -8,6 +8,7 @@ package mapstore
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,21 +17,24 @@ import (
 
 // A Store is a [store.Store]. It is safe for concurrent use. Call [New] to make one.
 type Store struct {
-	mu      sync.Mutex
-	start   time.Time
-	buckets map[id]*store.Bucket
-	sweepAt int // how many buckets there are at the next sweep
+	mu       sync.Mutex
+	start    time.Time
+	families map[id]family
+	sweepAt  int // how many families there are at the next sweep
 }
 
-// An id names one bucket.
+// An id names a family.
 type id struct {
-	limit uint64
-	key   store.Key
+	rule uint64 // its limits have IDs with the same upper 56 bits
+	key  store.Key
 }
+
+// A family is the buckets of one rule and key, by the ID of their limit.
+type family map[uint64]*store.Bucket
 
 // New returns an empty Store.
 func New() *Store {
-	return &Store{start: time.Now(), buckets: map[id]*store.Bucket{}, sweepAt: 1000}
+	return &Store{start: time.Now(), families: map[id]family{}, sweepAt: 1000}
 }
 
 // Apply implements [store.Store]. If a Take is denied, it puts all buckets back as they were.
@@ -41,10 +45,14 @@ func (s *Store) Apply(_ context.Context, ops []store.Op) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Since(s.start)
-	store.Carry(ops, now, func(i int) *store.Bucket { return s.bucket(&ops[i]) })
+	bucket := func(i int) *store.Bucket { return s.bucket(&ops[i]) }
+	family := func(i int) []*store.Bucket {
+		return slices.Collect(maps.Values(s.family(&ops[i])))
+	}
+	store.Carry(ops, now, bucket, family)
 	before, denied := map[*store.Bucket]store.Bucket{}, false
 	for i := range ops {
-		op, b := &ops[i], s.bucket(&ops[i])
+		op, b := &ops[i], bucket(i)
 		if _, ok := before[b]; !ok {
 			before[b] = *b
 		}
@@ -56,29 +64,47 @@ func (s *Store) Apply(_ context.Context, ops []store.Op) error {
 		for b, was := range before {
 			*b = was
 		}
+	} else {
+		store.Spread(ops, now, bucket, family)
 	}
 	for i := range ops {
-		s.bucket(&ops[i]).Report(&ops[i], now)
+		bucket(i).Report(&ops[i], now)
 	}
 	s.sweep(now)
 	return nil
 }
 
-// bucket returns the bucket of op. A bucket that is not there is full.
-func (s *Store) bucket(op *store.Op) *store.Bucket {
-	id := id{op.Limit.ID(), op.Key}
-	if s.buckets[id] == nil {
-		s.buckets[id] = new(store.Bucket)
+// family returns the buckets that the key of op has under the rule of its limit.
+func (s *Store) family(op *store.Op) family {
+	id := id{op.Limit.ID() >> 8, op.Key}
+	if s.families[id] == nil {
+		s.families[id] = family{}
 	}
-	return s.buckets[id]
+	return s.families[id]
 }
 
-// sweep drops the full buckets whenever their number has doubled. So the time that it takes is a
-// constant per new bucket.
+// bucket returns the bucket of op. A bucket that is not there is full.
+func (s *Store) bucket(op *store.Op) *store.Bucket {
+	family, id := s.family(op), op.Limit.ID()
+	if family[id] == nil {
+		family[id] = new(store.Bucket)
+	}
+	return family[id]
+}
+
+// sweep drops the families whose buckets are all full, whenever there are twice as many. So the
+// time that it takes is a constant per new family.
 func (s *Store) sweep(now time.Duration) {
-	if len(s.buckets) < s.sweepAt {
+	if len(s.families) < s.sweepAt {
 		return
 	}
-	maps.DeleteFunc(s.buckets, func(_ id, b *store.Bucket) bool { return b.Full(now) })
-	s.sweepAt = max(1000, 2*len(s.buckets))
+	maps.DeleteFunc(s.families, func(_ id, f family) bool {
+		for _, b := range f {
+			if !b.Full(now) {
+				return false
+			}
+		}
+		return true
+	})
+	s.sweepAt = max(1000, 2*len(s.families))
 }

@@ -51,8 +51,9 @@ func TestOneBucketTwiceInABatchWithoutRoom(t *testing.T) {
 // charged, is reported as the batch leaves it.
 func TestRefundOfACarriedBucket(t *testing.T) {
 	s, _ := newStore(1000)
-	k, one, slower := user("a"), newLimit(t, "r", 3, 10, time.Hour, 0), newLimit(t, "r", 0, 20, 24*time.Hour, 0)
-	apply(t, s, take(newLimit(t, "r", 0, 10, time.Hour, 0), k, 8))
+	one := newLimit(t, "r", 3, 10, time.Hour, 0).Versioned()
+	k, slower := user("a"), newLimit(t, "r", 0, 20, 24*time.Hour, 0).Versioned()
+	apply(t, s, take(newLimit(t, "r", 0, 10, time.Hour, 0).Versioned(), k, 8))
 	refund := func(l *store.Limit) store.Op { return store.Op{Kind: store.Refund, Limit: l, Key: k, Cost: 3} }
 	for _, left := range []int64{5, 8, 10} {
 		assert.Equal(t, left, apply(t, s, refund(slower), refund(one))[1].Result.Remaining)

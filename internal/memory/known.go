@@ -10,11 +10,11 @@ import (
 // MaxKnown is how many ops ApplyKnown decides at most.
 const MaxKnown = 4
 
-// ApplyKnown decides ops if the store holds all of their buckets, and no bucket has to carry what
-// another one lacks. Otherwise it changes no bucket and returns false; then Apply decides. The ops
-// must be 1 to MaxKnown valid ops, under different limits and with the same key. If rule is not
-// nil, the ops are Takes of one request under that rule, and ApplyKnown counts the outcome: see
-// [Store.Count].
+// ApplyKnown decides ops if the store holds all of their buckets, and other versions of their rules
+// need not count them: see [store.Carry]. Otherwise it changes no bucket and returns false; then
+// Apply decides. The ops must be 1 to MaxKnown valid ops, under different limits and with the same
+// key. If rule is not nil, the ops are Takes of one request under that rule, and ApplyKnown counts
+// the outcome: see [Store.Count].
 //
 // Nearly every request takes this way. Without it a decision on one limit takes twice as long
 // (BenchmarkKnown). TestBothWaysAgree compares the two ways.
@@ -25,8 +25,10 @@ func (s *Store) ApplyKnown(ops []store.Op, rule *tally.Rule) bool {
 	sh.mu.Lock() // no defer: nothing below can panic, and a defer costs a tenth of the whole
 	if op := &ops[0]; len(ops) > 1 {
 		known = sh.applyFew(ops, hash, now)
-	} else if i := sh.index(op.Limit.ID(), &op.Key, hash); i >= 0 {
-		sh.slots[i].Apply(op, sh.tick(now))
+	} else if i := sh.index(op.Limit.ID(), &op.Key, hash); i < 0 {
+		known = false
+	} else if b := &sh.slots[i].Bucket; op.Limit.Index() > 0 || b.Settled(op.Limit, 1) {
+		b.Apply(op, sh.tick(now))
 	} else {
 		known = false
 	}
@@ -86,8 +88,8 @@ func (sh *shard) applyFew(ops []store.Op, hash uint64, now time.Duration) bool {
 			}
 		}
 		b := &sh.slots[at].Bucket
-		if id&0xff == 1 && !b.FillsAt(op.Limit) { // of index 0
-			break // other buckets may have to carry what this one lacks
+		if id&0xff == 1 && !b.Settled(op.Limit, family(ops, id)) { // of index 0
+			break // other versions of the rule have charged it, or have other buckets
 		}
 		buckets[n], before[n] = b, *b
 		n++
@@ -105,4 +107,14 @@ func (sh *shard) applyFew(ops []store.Op, hash uint64, now time.Duration) bool {
 		}
 	}
 	return n == len(ops)
+}
+
+// family returns how many ops are under the rule of the limit id.
+func family(ops []store.Op, id uint64) (n int) {
+	for i := range ops {
+		if ops[i].Limit.ID()>>8 == id>>8 {
+			n++
+		}
+	}
+	return n
 }

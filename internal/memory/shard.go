@@ -84,6 +84,21 @@ func (sh *shard) index(id uint64, key *store.Key, hash uint64) int {
 	}
 }
 
+// kin returns the buckets that the key of op has under its rule, without the limits that skip
+// reports. It allocates nothing if it finds none.
+func (sh *shard) kin(op *store.Op, hash uint64, skip func(id uint64) bool) (kin []*store.Bucket) {
+	if len(sh.slots) == 0 {
+		return nil
+	}
+	id := op.Limit.ID()
+	for i := home(sh.slots, id, hash); sh.slots[i].id != 0; i = sh.next(i) {
+		if sl := &sh.slots[i]; sl.is(id&^0xff|sl.id&0xff, &op.Key) && !skip(sl.id) {
+			kin = append(kin, &sl.Bucket)
+		}
+	}
+	return kin
+}
+
 func (sl *slot) is(id uint64, key *store.Key) bool { return sl.id == id && sl.key == *key }
 
 // insert adds a full bucket for a key that find did not find. There must be a free slot left over:

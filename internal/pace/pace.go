@@ -52,6 +52,17 @@ func (p Pace) TimeOf(n int64) Span {
 	return Span{int64(ns), uint32(frac)}
 }
 
+// Times returns the time that n tokens take, or [MaxFill] if that is less.
+func (p Pace) Times(n int64) Span {
+	hi, lo := bits.Mul64(uint64(n), uint64(p.Period))
+	if hi < uint64(p.Count) {
+		if ns, frac := bits.Div64(hi, lo, uint64(p.Count)); ns < uint64(MaxFill) {
+			return Span{int64(ns), uint32(frac)}
+		}
+	}
+	return Span{NS: int64(MaxFill)}
+}
+
 // Tokens returns how many whole tokens t is worth.
 func (p Pace) Tokens(t Span) int64 {
 	hi, lo := bits.Mul64(uint64(t.NS), uint64(p.Count))
@@ -85,12 +96,6 @@ func (p Pace) Faster(q Pace) bool {
 	phi, plo := bits.Mul64(uint64(p.Count), uint64(q.Period))
 	qhi, qlo := bits.Mul64(uint64(q.Count), uint64(p.Period))
 	return phi > qhi || phi == qhi && plo > qlo
-}
-
-// Nearer reports whether p is nearer to q than to r, which is slower: above their geometric mean.
-func (p Pace) Nearer(q, r Pace) bool {
-	rate := func(p Pace) float64 { return float64(p.Count) / float64(p.Period) }
-	return rate(p)*rate(p) > rate(q)*rate(r)
 }
 
 // Convert returns the time in which to gives as many tokens as from gives in t, rounded up to the

@@ -94,7 +94,7 @@ func newPolicy(r *Rule, place, index, of int, l pace.Limit) Policy {
 		panic(err) // unreachable: the limits have been checked
 	}
 	return Policy{
-		Limit: limit, Rule: r,
+		Limit: limit.Versioned(), Rule: r,
 		Policy: respond.NewPolicy(respond.PolicyName(r.Name, index, of), l.Count, l.Period),
 		Queue:  pace.Queue{Pace: pace.Of(l.Count, l.Period), Burst: limit.Burst(), Extra: extra},
 		Quiet:  r.Quiet, Near: r.NearLimit(limit.Burst() - extra),

@@ -21,7 +21,7 @@ func limitOf(t *testing.T, place int, count int64, period time.Duration, burst i
 	t.Helper()
 	l, err := store.NewLimit("api", place, count, period, burst)
 	require.NoError(t, err)
-	return l
+	return l.Versioned()
 }
 
 func TestPlanOfTwoLimits(t *testing.T) {
