@@ -8,7 +8,8 @@
 -- others are numbers from 1 on: of the limit in its rule, of the key in the batch, and of the first
 -- operation of the batch on the same bucket. For the first operation key and bucket
 -- are how many keys and operations the batch has. All numbers are whole and below 2^53, which
--- doubles hold exactly.
+-- doubles hold exactly. A kind is 8 more if the operation charges a rule as a whole, of which other
+-- versions may be in use: see Carry in package store.
 --
 -- A key is kept as words, one for each limit, with a space between them. A word says when the bucket
 -- changed last, in microseconds, and how many tokens it lacked then. So it means the same under every
@@ -18,10 +19,12 @@
 --   text: 16 digits for the instant, and the tokens. If part of a token is missing too, a point
 --   follows, and 7, 10 or 15 decimals. Up to 999 whole tokens of one limit are an integer for the
 --   server, which takes no memory of its own.
---   text, and after it @ and the time of a token in microseconds. Only a first word has that, if the
---   key has words of other versions of the rule.
 --   12 bytes: a first byte of 128 or more, which holds a number f from 0 to 7 and the highest 4 bits
 --   of the instant, 6 bytes for its other bits, and 5 bytes for tokens * 2^(40 - 4f).
+--
+-- A word behind the first one also says how many microseconds a token takes, for versions of the
+-- rule without its limit: in text after @, or in 3 bytes more. They are the first of a float, which
+-- is at most 2^-14 too long.
 --
 -- Another format must begin with another byte.
 --
@@ -41,12 +44,12 @@ local OP, SIZE = '>dddddddd', 64
 local MAX = 2 ^ 52 -- no debt that is decided on is more
 local WORD = '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d+%.?%d*$'
 local MARK = '^([^@]*)@(%d[%d.e+-]*)$'
-local SHORT, LENGTH = '>BI6I5', 12
-local ONLY, TEXT = 1, 2 -- forms of a word
+local SHORT, LENGTH, LONGER = '>BI6I5', 12, 15
+local LEADS = 8
 -- The clock may go back by so many microseconds and no time passes for a bucket until it is where
 -- it was. If it goes back further it has been corrected, and time goes on from there.
 local SWING = 10 * 1000000
-local spread = unpack or table.unpack
+local all = unpack or table.unpack
 local input, call, unpack, pack = ARGV[1], redis.pcall, struct.unpack, struct.pack
 local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
 local byte, find, sub, format = string.byte, string.find, string.sub, string.format
@@ -56,9 +59,9 @@ if not timed then
 end
 now = now[1] * 1000000 + now[2]
 
--- short returns whether a word is of 12 bytes.
+-- short returns whether a word is of 12 or 15 bytes.
 local function short(word)
-  return #word == LENGTH and byte(word) >= 128
+  return (#word == LENGTH or #word == LONGER) and byte(word) >= 128
 end
 
 -- decode returns the debt that a word says, and nothing more if that is all. Otherwise it
@@ -77,9 +80,8 @@ function decode(word, num, den, fill)
     since, tokens = tonumber(sub(word, 1, 16)), tonumber(sub(word, 17))
   else
     local plain = string.match(word, MARK)
-    if plain then
-      local debt, _, at, fix = decode(plain, num, den, fill)
-      return debt, true, at or now, fix
+    if plain and find(plain, WORD) then
+      return decode(plain, num, den, fill)
     end
     return fill, true, now, true
   end
@@ -105,29 +107,32 @@ function decode(word, num, den, fill)
 end
 
 -- encode returns the word for a debt at an instant. By it decode finds the same number of ticks, or
--- one more for a bucket of 2^50 ticks. If form is TEXT it is text. If form is ONLY, and the server
--- has that as an integer, it is text too. Otherwise it is of 12 bytes if that is exact.
-local function encode(debt, num, since, form)
+-- one more for a bucket of 2^50 ticks. If the word is the only one, and the server has it as an
+-- integer, it is text. Otherwise it is of 12 bytes if that is exact. A word behind the first one
+-- is given the time of a token.
+local function encode(debt, num, since, only, token)
   local tokens = debt / num
   local whole = tokens == floor(tokens)
-  if tokens < 65536 and since < 2 ^ 52 and not (form == TEXT or form and whole and tokens < 1000) then
+  if tokens < 65536 and since < 2 ^ 52 and not (only and whole and tokens < 1000) then
     local f = tokens < 1 and 0 or tokens < 16 and 1 or tokens < 256 and 2 or tokens < 4096 and 3 or 4
     local m = floor(tokens * 2 ^ (40 - 4 * f) + 0.5)
     if floor(m * 2 ^ (4 * f - 40) * num + 0.5) == debt then
-      return pack(SHORT, 128 + 16 * f + floor(since / 2 ^ 48), since % 2 ^ 48, m)
+      local first, low = 128 + 16 * f + floor(since / 2 ^ 48), since % 2 ^ 48
+      local word = pack(SHORT, first, low, m)
+      return token and word .. sub(pack('>f', token * (1 + 2 ^ -15)), 1, 3) or word
     end
   end
-  local digits = format('%010d%06d', floor(since / 1000000), since % 1000000)
-  if tokens < 10 ^ 8 then
-    if whole then
-      return format('%s%d', digits, tokens)
-    elseif num < 4 * 10 ^ 6 then
-      return format('%s%.7f', digits, tokens)
-    elseif num < 4 * 10 ^ 9 and tokens < 10 ^ 5 then
-      return format('%s%.10f', digits, tokens)
-    end
+  local text = format('%010d%06d', floor(since / 1000000), since % 1000000)
+  if tokens < 10 ^ 8 and whole then
+    text = format('%s%d', text, tokens)
+  elseif tokens < 10 ^ 8 and num < 4 * 10 ^ 6 then
+    text = format('%s%.7f', text, tokens)
+  elseif tokens < 10 ^ 5 and num < 4 * 10 ^ 9 then
+    text = format('%s%.10f', text, tokens)
+  else
+    text = format(whole and '%s%.0f' or '%s%.15f', text, tokens)
   end
-  return format(whole and '%s%.0f' or '%s%.15f', digits, tokens)
+  return token and format('%s@%.9g', text, token) or text
 end
 
 local reply, errors, key, written, ofserver = {}, {}, 0, false, nil
@@ -162,7 +167,7 @@ end
 local function cut(state, from)
   local to
   if (byte(state, from) or 0) >= 128 then
-    to = from + LENGTH
+    to = from + (from > 1 and LONGER or LENGTH)
     if to > #state then
       return sub(state, from)
     elseif byte(state, to) == 32 then
@@ -209,7 +214,7 @@ local function rest()
   -- counts, and whether it is to be written in any case.
   -- They are here for all batches, since tables cost more than the arithmetic.
   local words, count, stored, changed, known, time = {}, {}, {}, {}, {}, {}
-  local found, before, after, at, fix = {}, {}, {}, {}, {}
+  local found, before, after, at, fix, leads = {}, {}, {}, {}, {}, {}
 
   -- read reads the words of the k-th key. It returns an error if there is one.
   local function read(k, key)
@@ -242,53 +247,99 @@ local function rest()
     return 0
   end
 
-  -- carried returns the debt of the n-th bucket of the k-th key, with what other versions of the rule
-  -- have charged to the first one instead: see Carry in package store. They may have done so if the
-  -- n-th word is missing, or if the first says at which rate it was charged. Otherwise that is the
-  -- rate at which the first bucket is full when the key expires. It also returns the instant from
-  -- which on time counts.
-  local function carried(first, size, k, name, n, debt, since, num, den, fill)
-    local word = words[k][1] or '0'
-    local _, rate = match(word, MARK)
-    if short(word) then
-      rate = nil
-    end
-    local lacks, _, from = decode(word, num, den, 2 ^ 60)
-    if lacks <= debt or lacks > 4 * fill or not rate and words[k][n] and words[k][n] ~= '0' then
-      return debt, since
-    end
+  -- leader returns the operation that charges the rule of the k-th key as a whole, if there is one.
+  local function leader(first, size, k)
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
-      if arg[a + 6] == 1 and arg[a + 7] == k then
-        local own, slowest, all = num / den, arg[a + 3] / arg[a + 4], decode(word, num, 0, 2 ^ 60)
-        local token = rate and tonumber(rate)
-        if not token then
-          local left = ttl(name)
-          -- The key lasts up to two milliseconds longer: see save.
-          token = left > 0 and (max(left - 2000, 0) + (all - lacks) / den) / (all / num) or slowest
-        end
-        if own < slowest and token / own < slowest / token then
-          return max(debt, min(lacks, fill)), max(since, from or now)
-        end
-        return debt, since
+      if arg[a + 6] == 1 and arg[a + 7] == k and leads[i] then
+        return a
       end
     end
-    return debt, since
   end
 
-  -- others returns whether the k-th key has words that the batch does not ask for.
-  local function others(first, size, k)
-    for n = 2, count[k] do
-      local other = words[k][n] and words[k][n] ~= '0'
-      for i = first, first + size - 1 do
-        local a = WIDTH * (i - 1)
-        other = other and not (arg[a + 6] == n and arg[a + 7] == k)
-      end
-      if other then
-        return true
+  -- kin returns the numbers of the words of the k-th key that the batch does not ask for.
+  local function kin(first, size, k)
+    local own, others = {}, {}
+    for i = first, first + size - 1 do
+      local a = WIDTH * (i - 1)
+      if arg[a + 7] == k then
+        own[arg[a + 6]] = true
       end
     end
-    return false
+    for n = 2, count[k] do
+      if not own[n] and words[k][n] and words[k][n] ~= '0' then
+        others[#others + 1] = n
+      end
+    end
+    return others
+  end
+
+  -- recharged returns whether a limit of another rate than that of the operation at a has charged the
+  -- first bucket of the k-th key last: then the key lasts for another time. If the bucket is full
+  -- again within milliseconds that does not tell, and counts as another rate.
+  local function recharged(a, k, name)
+    local word, left = words[k][1] or '0', ttl(name)
+    if word == '0' or left == 0 then
+      return false
+    end
+    local since
+    if short(word) then
+      local first, low = unpack(SHORT, word)
+      since = first % 16 * 2 ^ 48 + low
+    else
+      since = tonumber(sub(word, 1, 16))
+    end
+    local owed = decode(word, arg[a + 3], 0, 2 ^ 60) / arg[a + 4]
+    if not since then
+      return true
+    end
+    local longer = now + left - 2000 - since - owed -- but for up to a millisecond of each instant
+    return owed < 8000 or longer < -2500 or longer > 1500
+  end
+
+  -- begun returns the debt with which a new bucket of the k-th key begins, and the instant from
+  -- which on time counts: see Carry in package store. What the batch has no operation for counts,
+  -- and the first bucket if another version has charged it.
+  local function begun(first, size, k, name, num, den, fill)
+    local lead, debt, at = leader(first, size, k), 0, now
+    local others = lead and kin(first, size, k) or {}
+    if lead and recharged(lead, k, name) then
+      others[#others + 1] = 1
+    end
+    for _, n in ipairs(others) do
+      local lacks, _, since = decode(words[k][n], num, den, 2 ^ 60)
+      if lacks > debt then
+        debt, at = min(lacks, fill), max(at, since or now)
+      end
+    end
+    return debt, at
+  end
+
+  -- spread changes the words of the k-th key that the batch does not ask for as it has changed the
+  -- first bucket: see Spread in package store.
+  local function spread(first, size, k)
+    local a = leader(first, size, k)
+    for _, n in ipairs(a and kin(first, size, k) or {}) do
+      local word = words[k][n]
+      local token = #word == LONGER and short(word) and unpack('>f', sub(word, LENGTH + 1) .. '\0')
+        or tonumber((select(2, match(word, MARK))))
+      if token and token > 0 then
+        local kind, num, den = arg[a + 1], 2 ^ 20, 2 ^ 20 / token
+        local debt, _, at = decode(word, num, den, 2 ^ 60)
+        local tokens = ceil(arg[a + 2] / arg[a + 3])
+        if kind == TAKE or kind == DRAIN then
+          debt = min(debt + tokens * num, MAX)
+        elseif kind == CREDIT then
+          debt = max(debt - tokens * num, 0)
+        elseif kind == RESET then
+          debt = 0
+        end
+        at = at or now
+        words[k][n] = debt > 0 and encode(debt, num, at, false, token) or '0'
+        changed[k], known[k] = true, known[k] + (debt > 0 and 1 or 0)
+        time[k] = max(time[k], debt / den + at - now)
+      end
+    end
   end
 
   -- write writes the words of the k-th key. It returns an error if there is one.
@@ -339,6 +390,11 @@ local function rest()
   -- the key-th.
   function many(first, size, key, keys)
     arg[WIDTH * (first - 1) + 7], arg[WIDTH * (first - 1) + 8] = 1, 1
+    for i = first, first + size - 1 do
+      local a = WIDTH * (i - 1)
+      leads[i] = arg[a + 1] >= LEADS
+      arg[a + 1] = arg[a + 1] - (leads[i] and LEADS or 0)
+    end
     for k = 1, keys do
       local err = read(k, KEYS[key + k])
       if err then
@@ -354,8 +410,9 @@ local function rest()
         local n, den, odd = arg[a + 6], arg[a + 4], nil
         debt, odd, at[i], fix[i] = open(k, n, num, den, fill)
         at[i], found[i] = at[i] or now, debt
-        if n > 1 and count[k] > 0 then
-          debt, at[i] = carried(first, size, k, KEYS[key + k], n, debt, at[i], num, den, fill)
+        if n > 1 and (words[k][n] or '0') == '0' and count[k] > 0 then
+          local more, since = begun(first, size, k, KEYS[key + k], num, den, fill)
+          debt, at[i] = max(debt, more), max(at[i], since)
         end
         before[i] = debt
       else
@@ -385,10 +442,8 @@ local function rest()
         if debt ~= kept[i] or fix[i] then
           local n = arg[a + 6]
           local word = '0'
-          if debt > 0 and n == 1 and count[k] > 1 and others(first, size, k) then
-            word = format('%s@%.15g', encode(debt, num, at[i], TEXT), num / den)
-          elseif debt > 0 then
-            word = encode(debt, num, at[i])
+          if debt > 0 then
+            word = encode(debt, num, at[i], false, n > 1 and num / den)
           end
           words[k][n], changed[k] = word, true
           if count[k] < n then
@@ -406,6 +461,9 @@ local function rest()
         told(KEYS[key + k], oks[i], arg[a + 2], reply[2 * i - 1], debt, den, arg[a + 5], at[b])
     end
     for k = 1, keys do
+      if not refused then
+        spread(first, size, k)
+      end
       local err = changed[k] and write(k, KEYS[key + k])
       if err then
         return fail(first, size, err)
@@ -429,6 +487,9 @@ local function rule(first, size, kind, cost, num, den, fill, n)
     if i > first then
       kind, cost, num, den, fill, n = unpack(OP, input, SIZE * (i - 1) + 1)
     end
+    if kind >= LEADS then
+      kind = kind - LEADS
+    end
     local debt, odd = 0, n <= last
     while not odd and state and from and last < n do
       local word
@@ -436,7 +497,7 @@ local function rule(first, size, kind, cost, num, den, fill, n)
       last = last + 1
       if last == n then
         debt, odd = decode(word, num, den, fill)
-        odd = odd or n > 1 and word == '0' -- other versions may have charged it: see carried
+        odd = odd or n > 1 and word == '0' -- other versions may have charged it: see begun
       else
         odd = word ~= '0' -- a limit that the batch does not ask for
       end
@@ -460,7 +521,7 @@ local function rule(first, size, kind, cost, num, den, fill, n)
     elseif not change then
       skipped = true
     else
-      local word = left > 0 and encode(left, num, now, size == 1 and n == 1 and ONLY) or '0'
+      local word = left > 0 and encode(left, num, now, size == 1 and n == 1, n > 1 and num / den) or '0'
       us = max(us, left / den)
       if size == 1 and n == 1 then
         only = word
@@ -509,4 +570,4 @@ end
 if n == 1 and not errors[1] then
   return pack('>dd', reply[1], reply[2])
 end
-return pack('>' .. string.rep('d', 2 * n), spread(reply)) .. table.concat(errors)
+return pack('>' .. string.rep('d', 2 * n), all(reply)) .. table.concat(errors)

@@ -52,6 +52,10 @@ end
 struct = {
   unpack = function(format, s, at)
     if format == '>BI6I5' then return number(s, 1, 1), number(s, 2, 7), number(s, 8, 12), 13 end
+    if format == '>f' then
+      local n = number(s, 1, 4)
+      return n % 2 ^ 24 / 2 ^ 24 * 2 ^ (math.floor(n / 2 ^ 24) - 64)
+    end
     local first = (at or 1) / 8 + 0.875
     assert(first % 1 == 0 and string.find(format, '^>d+$'), format)
     return (unpack or table.unpack)(numbers, first, first + #format - 2)
@@ -59,6 +63,12 @@ struct = {
   pack = function(format, ...)
     local all = { ... }
     if format == '>BI6I5' then return bytes(all[1], 1) .. bytes(all[2], 6) .. bytes(all[3], 5) end
+    if format == '>f' then -- not as IEEE 754 has it
+      local m, e = all[1], 64
+      while m >= 1 do m, e = m / 2, e + 1 end
+      while m < 0.5 do m, e = m * 2, e - 1 end
+      return bytes(e * 2 ^ 24 + math.floor(m * 2 ^ 24), 4)
+    end
     for i = 1, #all do all[i] = string.format('%.0f', all[i]) end
     return table.concat(all, ' ')
   end,
@@ -101,8 +111,12 @@ func TestScriptUnderEachLua(t *testing.T) {
 			if i == 0 {
 				bucket = size
 			}
+			kind := rnd.IntN(5)
+			if i == 0 {
+				kind += leads * rnd.IntN(2)
+			}
 			fmt.Fprintf(&b, ",%d,%d.0,%d.0,%d.0,%d.0,%d,%d,%d",
-				rnd.IntN(5), l.num*rnd.Int64N(4), l.num, l.den, l.fill(), i+1, key, bucket)
+				kind, l.num*rnd.Int64N(4), l.num, l.den, l.fill(), i+1, key, bucket)
 		}
 		b.WriteString(")\n")
 	}
@@ -164,12 +178,12 @@ func TestSlowerLimitsMoreInScript(t *testing.T) {
 			calls = append(calls, c)
 			fmt.Fprintf(&b, "decide(%d, {'k'}", c.wait)
 			for i, l := range versions[c.version] {
-				bucket := i + 1
+				kind, bucket := int(c.kind), i+1
 				if i == 0 {
-					bucket = len(versions[c.version])
+					kind, bucket = kind+leads, len(versions[c.version])
 				}
 				fmt.Fprintf(&b, ",%d,%d.0,%d.0,%d.0,%d.0,%d,1,%d",
-					c.kind, l.num*c.cost, l.num, l.den, l.fill(), places[c.version][i], bucket)
+					kind, l.num*c.cost, l.num, l.den, l.fill(), places[c.version][i], bucket)
 			}
 			b.WriteString(")\n")
 		}
@@ -198,8 +212,8 @@ func TestExpiryOfAFastLimit(t *testing.T) {
 	f, s := termsOf(fast), termsOf(slower)
 	for spent := range int64(40) {
 		out := runLua(t, "lua5.1", fmt.Sprintf("function script()\n%s\nend\n%s", applyScript, luaServer)+fmt.Sprintf(
-			"decide(0, {'k'},0,%d.0,%d.0,%d.0,%d.0,1,1,1)\n", spent*f.num, f.num, f.den, f.fill())+fmt.Sprintf(
-			"decide(0, {'k'},0,0,%d.0,%d.0,%d.0,1,1,2,0,0,%d.0,%d.0,%d.0,4,1,2)\n",
+			"decide(0, {'k'},8,%d.0,%d.0,%d.0,%d.0,1,1,1)\n", spent*f.num, f.num, f.den, f.fill())+fmt.Sprintf(
+			"decide(0, {'k'},8,0,%d.0,%d.0,%d.0,1,1,2,0,0,%d.0,%d.0,%d.0,4,1,2)\n",
 			s.num, s.den, s.fill(), f.num, f.den, f.fill()))
 		assert.Equal(t, fmt.Sprint(spent*f.num), strings.Fields(strings.Split(out, "\n")[2])[2])
 	}

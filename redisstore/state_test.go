@@ -63,19 +63,29 @@ func (r *rule) state() string {
 	return r.client.Get(r.Context(), key).Val()
 }
 
-// words returns the state with all words as text: the instant, and the tokens.
+// words returns the state with all words as text: the instant, the tokens, and behind the first
+// word the time of a token.
 func (r *rule) words() string {
 	state := r.state()
 	var words []string
 	for state != "" {
 		word, rest, _ := strings.Cut(state, " ")
 		if state[0] >= 128 {
-			word, rest = state[:12], strings.TrimPrefix(state[12:], " ")
+			length := 12
+			if len(words) > 0 {
+				length = 15
+			}
+			word, rest = state[:length], strings.TrimPrefix(state[length:], " ")
 			b := append([]byte{word[0] & 15}, word[1:]...)
 			high := binary.BigEndian.Uint32(append([]byte{0, 0}, b[:2]...))
 			at := uint64(high)<<40 | uint64(b[2])<<32 | uint64(binary.BigEndian.Uint32(b[3:7]))
 			tokens := float64(uint64(b[7])<<32|uint64(binary.BigEndian.Uint32(b[8:12]))) / math.Exp2(40-4*float64(word[0]>>4-8))
-			word = fmt.Sprintf("%d%s", at, strconv.FormatFloat(tokens, 'f', -1, 64))
+			token := ""
+			if length == 15 {
+				us := float64(math.Float32frombits(binary.BigEndian.Uint32(append(b[12:], 0))))
+				token = fmt.Sprintf("@%.3g", us)
+			}
+			word = fmt.Sprintf("%d%s%s", at, strconv.FormatFloat(tokens, 'f', -1, 64), token)
 		}
 		words, state = append(words, word), rest
 	}
@@ -150,12 +160,14 @@ func TestStates(t *testing.T) {
 		}, `^\d{16}[1-7]\.\d{7,}$`},
 		"all limits": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
 			r.op(store.Take, 1, 2, 1, 0)
-		}, `^\d{16}1 \d{16}1 \d{16}1$`},
-		"the last limit": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) { r.op(store.Take, 1, 2) }, `^0 0 \d{16}1$`},
+		}, `^\d{16}1 \d{16}1@8\.64e\+09 \d{16}1@2\.88e\+10$`},
+		"the last limit": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
+			r.op(store.Take, 1, 2)
+		}, `^0 0 \d{16}1@2\.88e\+10$`},
 		"the first limits": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
 			r.op(store.Take, 1, 0, 1, 2)
 			r.op(store.Reset, 0, 2)
-		}, `^\d{16}1 \d{16}1$`},
+		}, `^\d{16}1 \d{16}1@8\.64e\+09$`},
 		"none": {[]string{"10 per hour", "10 per day"}, func(r *rule) {
 			r.op(store.Take, 1, 0, 1)
 			r.op(store.Reset, 0, 0, 1)
@@ -168,7 +180,7 @@ func TestStates(t *testing.T) {
 		"the middle": {[]string{"10 per hour", "10 per day", "3 per day"}, func(r *rule) {
 			r.op(store.Take, 1, 0, 1, 2)
 			r.op(store.Refund, 1, 0, 2)
-		}, `^0 \d{16}1$`},
+		}, `^0 \d{16}1@8\.64e\+09$`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRule(t, server, tc.limits...)
@@ -179,7 +191,7 @@ func TestStates(t *testing.T) {
 }
 
 // The server needs no memory of its own for whole tokens of one limit, and little for the rest: 12
-// bytes for each limit, and a space between them.
+// bytes for the first limit, and 16 for each other.
 func TestStatesAreShort(t *testing.T) {
 	server := redistest.Start(t)
 	r := newRule(t, server, "100 per minute")
@@ -194,7 +206,7 @@ func TestStatesAreShort(t *testing.T) {
 		{[]string{"1000 per day"}, 12},
 		{[]string{"50_000 per day"}, 12},
 		{[]string{"7 per 3 seconds"}, 12},
-		{[]string{"10 per second", "100 per minute", "1000 per hour"}, 38},
+		{[]string{"10 per second", "100 per minute", "1000 per hour"}, 44},
 	} {
 		r := newRule(t, server, tc.limits...)
 		indexes := []int{0, 1, 2}[:len(tc.limits)]

@@ -71,6 +71,9 @@ const (
 	exceedingPeek = -2
 )
 
+// leads is added to the kind of an op that charges a rule as a whole: see [store.Carry].
+const leads = 8
+
 // opSize is how many bytes the script reads per op.
 const opSize = 8 * 8
 
@@ -90,6 +93,9 @@ func (t *terms) appendOp(b []byte, op *store.Op, p place) []byte {
 		kind = exceedingPeek
 	default:
 		cost = t.fill() // no debt is more
+	}
+	if op.Limit.Index() == 0 && op.Limit.IsVersioned() && kind >= 0 {
+		kind += leads
 	}
 	for _, x := range [...]float64{
 		kind, float64(cost), float64(t.num), float64(t.den), float64(t.fill()),

@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"encoding/binary"
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
@@ -35,7 +36,19 @@ func TestTwoVersionsOfAPolicyInRedis(t *testing.T) {
 			[]string{"30 per minute; 20 per hour", "20 per hour; 50 per day; 30 per minute"}, 0, 20,
 		},
 		"a slower one more and a lower limit": {[]string{"20 per hour", "50 per day; 10 per hour"}, 0, 20},
-		"a wait":                              {[]string{"20 per hour", "20 per hour"}, 6 * time.Minute, 22},
+		"another unit of the faster limit": {
+			[]string{"20 per minute; 100 per hour", "30 per 10 minutes; 100 per hour"}, 0, 30,
+		},
+		"a higher limit and a slower one more": {
+			[]string{"100 per hour", "300 per hour; 1000 per day"}, 0, 300,
+		},
+		"a higher limit beside a slower one": {
+			[]string{"24 per day burst 20; 1 per hour", "40 per day; 1 per hour burst 60"}, 0, 40,
+		},
+		"nothing in common": {
+			[]string{"2 per second; 20 per minute; 90 per hour", "10 per 5 seconds; 50 per 2 minutes; 200 per day"}, 0, 60,
+		},
+		"a wait": {[]string{"20 per hour", "20 per hour"}, 6 * time.Minute, 22},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,7 +85,8 @@ func TestTwoVersionsOfAPolicyInRedis(t *testing.T) {
 // limit that it shares with another version when the clock is where it was.
 func TestSlowerLimitMoreOnASwingingClock(t *testing.T) {
 	clock, s := newManual(t, redistest.Start(t).Client())
-	one, same, slower := limit(t, "r", 0, "60 per minute"), limit(t, "r", 3, "60 per minute"), limit(t, "r", 0, "600 per hour")
+	one, same := limit(t, "r", 0, "60 per minute").Versioned(), limit(t, "r", 3, "60 per minute").Versioned()
+	slower := limit(t, "r", 0, "600 per hour").Versioned()
 	both := func(kind store.Kind, cost int64) []store.Op {
 		ops := append(take(slower, "a", cost), take(same, "a", cost)...)
 		for i := range ops {
@@ -110,11 +124,11 @@ func TestJunkMarks(t *testing.T) {
 	r.op(store.Take, 1, 0, 1)
 	now := fmt.Sprint(time.Now().UnixMicro())
 	for _, mark := range []string{"@", "@nan", "@inf", "@-1", "@0x1", "@x", "@1@1", "@ 1"} {
-		require.NoError(t, r.client.Set(t.Context(), r.key(), now+"5"+mark+" "+now+"1", time.Hour).Err())
-		assert.Zero(t, r.op(store.Peek, 1, 0)[0], mark)
+		require.NoError(t, r.client.Set(t.Context(), r.key(), now+"5 "+now+"1"+mark, time.Hour).Err())
+		assert.Equal(t, []int64{45, 0}, r.op(store.Peek, 1, 0, 1), mark)
 	}
-	require.NoError(t, r.client.Set(t.Context(), r.key(), now+"5@3000000 "+now+"1", time.Hour).Err())
-	assert.Equal(t, []int64{45, 15}, r.op(store.Peek, 1, 0, 1))
+	require.NoError(t, r.client.Set(t.Context(), r.key(), now+"5 "+now+"1@3000000", time.Hour).Err())
+	assert.Equal(t, []int64{45, 19}, r.op(store.Peek, 1, 0, 1))
 }
 
 // A part of a token that is less than the fast limit can count is no empty bucket.
@@ -127,4 +141,37 @@ func TestLessThanATick(t *testing.T) {
 	r := apply(t, s, store.Peek, fast, 1)
 	assert.EqualValues(t, 999, r.Remaining)
 	assert.Equal(t, time.Microsecond, r.ResetAfter)
+}
+
+// A version counts what another one takes, at the rate of its own limit, in each form of a word.
+func TestVersionsCountEachOtherInWords(t *testing.T) {
+	for name, row := range map[string]struct {
+		limit string
+		word  string // the end of the second word
+		left  []int64
+	}{
+		"in 15 bytes": {"100 per minute", "@6e+05", []int64{99, 95, 97, 92}},
+		"as text":     {"20 per year", "e+12", []int64{19, 15, 15, 10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRule(t, redistest.Start(t), "100_000 per year", row.limit)
+			clock, s := newManual(t, r.client)
+			own, other := r.limits[1].Versioned(), limit(t, "r", 5, "5 per second").Versioned()
+			left := func(kind store.Kind, cost int64, l *store.Limit) int64 {
+				ops := append(take(r.limits[0].Versioned(), "a", cost), take(l, "a", cost)...)
+				ops[0].Kind, ops[1].Kind = kind, kind
+				require.NoError(t, s.Apply(t.Context(), ops))
+				require.True(t, ops[0].Result.Allowed && ops[1].Result.Allowed)
+				return ops[1].Result.Remaining
+			}
+			assert.Equal(t, row.left[0], left(store.Take, 1, own))
+			left(store.Take, 4, other)
+			assert.Equal(t, row.left[1], left(store.Peek, 0, own), "with the four of another version")
+			assert.Regexp(t, regexp.QuoteMeta(row.word)+`( 0)* \S+@2e\+05$`, r.words())
+			clock.step(1200 * time.Millisecond)
+			assert.Equal(t, row.left[2], left(store.Peek, 0, own), "later")
+			left(store.Take, 5, other)
+			assert.InDelta(t, row.left[3], left(store.Peek, 0, own), 1, "with five more, and rounded down")
+		})
+	}
 }
