@@ -1,13 +1,15 @@
 package postgresstore
 
 import (
+	"bytes"
+	"math"
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // opWords is how many numbers the server reads per op, see sql/apply.sql.
-const opWords = 12
+const opWords = 14
 
 // replyWords is how many it answers per op.
 const replyWords = 3
@@ -17,6 +19,7 @@ const (
 	wordBucket = 0
 	wordSize   = 10
 	wordPlain  = 11
+	wordLeads  = 13
 )
 
 // batch returns the names of the buckets of ops, one per op, and ops as the server reads them,
@@ -38,10 +41,30 @@ func (s *Store) batch(ops []store.Op) (names []name, words []int64) {
 		}
 		cost, fill := p.timeOf(op.Cost), p.timeOf(burst)
 		words = append(words, 0, int64(op.Kind), cost.ns, cost.frac, fill.ns, fill.frac,
-			p.count, p.period, op.Cost, burst, 0, 0)
+			p.count, p.period, op.Cost, burst, 0, 0, head(op.Limit), 0)
+	}
+	for i := range ops {
+		if l := ops[i].Limit; l.Index() == 0 && l.IsVersioned() {
+			words[opWords*i+wordLeads] = inRow(names, names[i])
+		}
 	}
 	words[wordSize], words[wordPlain] = int64(len(ops)), plain
 	return names, words
+}
+
+// head returns the first number of a bucket that l has charged last, see sql/schema.sql.
+func head(l *store.Limit) int64 {
+	return int64(l.Index()+1) | min(l.Burst(), math.MaxUint32)<<8
+}
+
+// inRow returns how many of names, each counted once, are in the row of n.
+func inRow(names []name, n name) (count int64) {
+	for i := range names {
+		if bytes.Equal(names[i][:len(n)-1], n[:len(n)-1]) && !seen(names[:i], names[i]) {
+			count++
+		}
+	}
+	return count
 }
 
 func seen(names []name, n name) bool {

@@ -178,7 +178,28 @@ func merge(calls []*call) statement {
 		s.limits = append(s.limits, int64(place))
 	}
 	s.firsts = append(s.firsts, int64(len(buckets)+1))
+	s.setPlain(calls)
 	return s
+}
+
+// setPlain makes batches not plain that lead in a row of which other batches use other buckets.
+func (s *statement) setPlain(calls []*call) {
+	words := s.words
+	for _, c := range calls {
+		n := len(c.words)
+		for at := 0; at < n; at += opWords {
+			if leads := words[at+wordLeads]; leads > 0 {
+				row, found := slices.BinarySearch(s.firsts, words[at+wordBucket])
+				if !found {
+					row--
+				}
+				if s.firsts[row+1]-s.firsts[row] > leads {
+					words[wordPlain] = 0
+				}
+			}
+		}
+		words = words[n:]
+	}
 }
 
 // appoint makes one of calls the leader. If they have all left, it takes calls from the queue. If

@@ -79,6 +79,33 @@ func TestBatchesOfOneStatement(t *testing.T) {
 	assert.InDelta(t, 20*time.Minute, slow[0].Result.RetryAfter, float64(10*time.Second), "it fills at its old pace")
 }
 
+// Versions of a rule count each other in one statement too.
+func TestVersionsInOneStatement(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Database(t)
+	s, err := New(pgtest.Pool(t, server.URL()), Config{})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	require.NoError(t, s.Migrate(t.Context()))
+	version := func(index int, burst, cost int64) (ops []store.Op) {
+		for _, l := range []*store.Limit{
+			newLimit(t, "r", index, burst, time.Duration(burst)*time.Hour), newLimit(t, "r", 0, 100, 1000*time.Hour),
+		} {
+			ops = append(ops, store.Op{Limit: l.Versioned(), Key: ratelimit.UserKey("a"), Cost: cost})
+		}
+		return ops
+	}
+	few := func(cost int64) []store.Op { return version(3, 5, cost) }
+	many := func(cost int64) []store.Op { return version(5, 50, cost) }
+	batches := [][]store.Op{few(4), many(47), few(2), many(46), many(1), few(1)}
+	together(t, s, batches...)
+	var allowed []bool
+	for _, ops := range batches {
+		allowed = append(allowed, ops[0].Result.Allowed)
+	}
+	assert.Equal(t, []bool{true, false, false, true, false, false}, allowed)
+}
+
 // busy is a server that takes some time, answers each op with the number that it asked for, and
 // sometimes fails.
 func busy(ctx context.Context, stmt statement) ([]int64, error) {

@@ -20,15 +20,19 @@ $body$;
 --
 -- keys are the keys of all rows, sorted, each once. firsts says for each of them, and for the end,
 -- which bucket is its first, from 1 on. limits has the index of the limit of each bucket, plus 1. ops
--- are 12 numbers for each op:
+-- are 14 numbers for each op:
 --
 --  1 the bucket, from 1 on          5, 6 the span in which the bucket fills   9 the tokens
 --  2 the kind                       7 count                                  10 the burst
 --  3, 4 the span of the tokens      8 period                                 11 the size of the batch
 --                                                                            12 whether it is plain
+-- 13 the place of the limit, and the burst, as in a row: see schema.sql
+-- 14 of an op that leads: how many buckets of its row the batch has ops for, otherwise 0
 --
 -- A span is whole nanoseconds and a numerator over count. A plain batch has only takes, of 1 token
--- to the whole burst, from different buckets. sweep is a block of the table.
+-- to the whole burst, from different buckets. An op leads if its limit has index 0 and may be in use
+-- in several versions: see Carry in package store. If an op of a plain batch leads in a row, no other
+-- batch of the statement has ops for other buckets of the row. sweep is a block of the table.
 --
 -- The result has 3 numbers for each op: for how many nanoseconds to wait, or -1 if for ever, and
 -- the debt of the bucket after the batch. Two follow: how many blocks were swept, and how many
@@ -49,8 +53,8 @@ SET enable_mergejoin = off
 AS $body$
 DECLARE
   swing CONSTANT bigint := 10000000000; -- see below
-  width CONSTANT integer := 12;
-  n integer := cardinality(ops) / 12;
+  width CONSTANT integer := 14;
+  n integer := cardinality(ops) / 14;
   nkeys integer := cardinality(keys);
   -- By row: where it is, when it was written, where its part of w begins, whether to write it.
   tids tid[] := array_fill(NULL::tid, ARRAY[nkeys]);
@@ -60,10 +64,15 @@ DECLARE
   -- By bucket: its row, and where it is in w, which has the buckets of all rows.
   rows integer[]; locs integer[]; w bigint[] := '{}';
   -- By op that the batch may have to undo.
-  ub integer[]; uf bigint[]; ug bigint[]; uc bigint[]; up bigint[]; ud boolean[]; u integer;
+  ub integer[]; uf bigint[]; ug bigint[]; uc bigint[]; up bigint[]; uh bigint[]; ud boolean[]; u integer;
+  -- Whether a row has buckets without an op, and whether any of them need not be written.
+  crowded boolean := false; emptied boolean := false;
+  -- By bucket without an op: the op that leads in its row, and where it is in w.
+  kz integer[]; kl integer[]; lead integer; kin integer; mine integer[]; sources integer[]; busy boolean;
+  century CONSTANT bigint := 3153600000000000000; -- the longest time that a bucket takes to fill
   r record; part bigint[]; base integer := 0; size integer; place bigint; row integer; next integer := 1;
   now bigint; latest bigint := 0; skewed boolean := false;
-  first integer := 0; last integer; o integer; b integer; l integer; kind integer; x bigint[]; y bigint[];
+  first integer := 0; last integer; o integer; b integer; l integer; kind integer; x bigint[];
   cns bigint; cfr bigint; fns bigint; ffr bigint; cnt bigint; per bigint; cost bigint; burst bigint;
   c bigint; p bigint; d bigint; g bigint; a bigint; h bigint; wait bigint;
   plain boolean; denied boolean; own boolean; ok boolean;
@@ -92,9 +101,9 @@ BEGIN
     FOR j IN firsts[next] .. firsts[next + 1] - 1 LOOP
       place := limits[j];
       l := 5 * (j - firsts[next]);
-      IF part[l + 1] IS DISTINCT FROM place THEN
+      IF part[l + 1] & 255 IS DISTINCT FROM place THEN
         l := 0;
-        WHILE l < size AND part[l + 1] <> place LOOP
+        WHILE l < size AND part[l + 1] & 255 <> place LOOP
           l := l + 5;
         END LOOP;
         IF l >= size THEN
@@ -104,6 +113,9 @@ BEGIN
       locs[j] := base + l; rows[j] := next;
     END LOOP;
     w := w || part;
+    IF size > 5 * (firsts[next + 1] - firsts[next]) THEN
+      crowded := true;
+    END IF;
     starts[next] := base; base := base + size; ends[next] := base;
     next := next + 1;
   END LOOP;
@@ -141,6 +153,15 @@ BEGIN
     plain := ops[width * first + 12] = 1;
     denied := false;
 
+    IF plain AND crowded THEN
+      FOR i IN first .. last LOOP
+        o := width * i; row := rows[ops[o + 1]];
+        IF ops[o + 14] > 0 AND ends[row] - starts[row] > 5 * ops[o + 14] THEN
+          plain := false; -- other buckets of the row count the batch too
+          EXIT;
+        END IF;
+      END LOOP;
+    END IF;
     IF plain THEN
       FOR i IN first .. last LOOP
         o := width * i;
@@ -148,7 +169,7 @@ BEGIN
         d := w[l + 2] - now; g := w[l + 3];
         IF d < 0 THEN
           d := 0; g := 0;
-        ELSIF w[l + 4] <> cnt OR w[l + 5] <> ops[o + 8] THEN
+        ELSIF w[l + 4] <> cnt OR w[l + 5] <> ops[o + 8] OR w[l + 1] <> ops[o + 13] THEN
           plain := false; -- an old debt under a limit that has changed
           EXIT;
         END IF;
@@ -178,8 +199,8 @@ BEGIN
         o := width * i;
         b := ops[o + 1]; l := locs[b]; cnt := ops[o + 7];
         w[l + 2] := now + res[3 * i + 2]; w[l + 3] := res[3 * i + 3]; dirty[rows[b]] := true;
-        IF w[l + 4] <> cnt OR w[l + 5] <> ops[o + 8] THEN
-          w[l + 4] := cnt; w[l + 5] := ops[o + 8];
+        IF w[l + 4] <> cnt OR w[l + 5] <> ops[o + 8] OR w[l + 1] <> ops[o + 13] THEN
+          w[l + 4] := cnt; w[l + 5] := ops[o + 8]; w[l + 1] := ops[o + 13];
         END IF;
       END LOOP;
     ELSE
@@ -191,6 +212,25 @@ BEGIN
     END IF;
     first := last + 1;
   END LOOP;
+
+  -- A bucket that was never charged needs no place in a row.
+  IF emptied THEN
+    FOR j IN 1 .. nkeys LOOP
+      o := starts[j];
+      FOR l IN starts[j] .. ends[j] - 1 BY 5 LOOP
+        CONTINUE WHEN NOT dirty[j];
+        IF w[l + 4] > 0 THEN
+          FOR i IN 1 .. 5 LOOP -- version 13 assigns no slices
+            w[o + i] := w[l + i];
+          END LOOP;
+          o := o + 5;
+        END IF;
+      END LOOP;
+      IF dirty[j] THEN
+        ends[j] := o;
+      END IF;
+    END LOOP;
+  END IF;
 
   -- Write.
   wanted := 0;

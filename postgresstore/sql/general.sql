@@ -1,28 +1,54 @@
-      -- Count what other versions of a rule have charged: see Carry in package store.
+      -- Begin with what other versions of a rule have charged: see Carry in package store. sources are
+      -- the buckets that tell it.
+      kz := '{}'; kl := '{}';
       FOR z IN first .. last LOOP
-        l := locs[ops[width * z + 1]]; c := w[l + 4]; p := w[l + 5];
-        CONTINUE WHEN w[l + 1] > 1 OR w[l + 2] < now OR c = ops[width * z + 7] AND p = ops[width * z + 8];
+        b := ops[width * z + 1]; u := ops[width * z + 14];
+        CONTINUE WHEN u = 0;
+        row := rows[b]; lead := locs[b]; sources := '{}';
+        IF w[lead + 4] <> ops[width * z + 7] OR w[lead + 5] <> ops[width * z + 8]
+          OR w[lead + 1] <> ops[width * z + 13]
+        THEN
+          sources := ARRAY[lead];
+        END IF;
+        CONTINUE WHEN ends[row] - starts[row] = 5 * u AND (u = 1 OR sources = '{}');
+        mine := '{}';
         FOR i IN first .. last LOOP
-          o := width * i;
-          b := locs[ops[o + 1]]; cnt := ops[o + 7]; per := ops[o + 8];
-          CONTINUE WHEN w[b + 1] = 1 OR rows[ops[o + 1]] <> rows[ops[width * z + 1]]
-            OR cnt::numeric * ops[width * z + 8] <= ops[width * z + 7]::numeric * per
-            OR (c::double precision / p) ^ 2
-              <= cnt::double precision / per * (ops[width * z + 7]::double precision / ops[width * z + 8]);
-          x := @SCHEMA@.convert_@VERSION@(w[l + 2] - now, w[l + 3], c, p, cnt, per);
-          d := w[b + 2] - now; g := w[b + 3];
-          IF d < 0 THEN
-            d := 0; g := 0;
-          ELSIF w[b + 4] <> cnt OR w[b + 5] <> per THEN
-            y := @SCHEMA@.convert_@VERSION@(d, g, w[b + 4], w[b + 5], cnt, per);
-            d := y[1]; g := y[2];
+          b := ops[width * i + 1];
+          IF rows[b] = row THEN
+            mine := mine || locs[b];
           END IF;
-          IF (x[1] > d OR x[1] = d AND x[2] > g) AND x[1] / 4 <= ops[o + 5] THEN
-            IF x[1] > ops[o + 5] OR x[1] = ops[o + 5] AND x[2] > ops[o + 6] THEN
-              x := ops[o + 5 : o + 6];
+        END LOOP;
+        busy := false;
+        FOR l IN starts[row] .. ends[row] - 1 BY 5 LOOP
+          busy := busy OR w[l + 2] > now OR w[l + 2] = now AND w[l + 3] > 0;
+        END LOOP;
+        FOR l IN starts[row] .. ends[row] - 1 BY 5 LOOP
+          IF l = ANY (mine) THEN
+            CONTINUE;
+          ELSIF NOT busy THEN -- the whole row is full, and might be gone
+            w[l + 2] := 0; w[l + 3] := 0; w[l + 4] := 0; w[l + 5] := 0;
+          END IF;
+          IF w[l + 4] = 0 THEN
+            emptied := true;
+          ELSE
+            kz := kz || z; kl := kl || l; sources := sources || l;
+          END IF;
+        END LOOP;
+        FOR i IN first .. last LOOP
+          o := width * i; b := ops[o + 1]; l := locs[b]; burst := ops[o + 10];
+          CONTINUE WHEN rows[b] <> row OR l = lead OR w[l + 4] > 0;
+          FOREACH kin IN ARRAY sources LOOP
+            d := w[kin + 2] - now; g := w[kin + 3]; c := w[kin + 4]; p := w[kin + 5]; a := w[kin + 1] >> 8;
+            CONTINUE WHEN d < 0 OR d = 0 AND g = 0 OR a = 4294967295;
+            a := greatest(greatest(a, burst) - div(d::numeric * c + g + p - 1, p), 0); -- what is left
+            CONTINUE WHEN a >= burst;
+            x := @SCHEMA@.convert_@VERSION@(burst - a, 0, 1, 1, ops[o + 7], ops[o + 8]);
+            d := w[l + 2] - now;
+            IF x[1] > d OR x[1] = d AND x[2] > w[l + 3] THEN
+              w[l + 2] := now + x[1]; w[l + 3] := x[2]; dirty[row] := true;
+              w[l + 4] := ops[o + 7]; w[l + 5] := ops[o + 8]; w[l + 1] := ops[o + 13];
             END IF;
-            w[b + 2] := now + x[1]; w[b + 3] := x[2]; w[b + 4] := cnt; w[b + 5] := per;
-          END IF;
+          END LOOP;
         END LOOP;
       END LOOP;
       u := 0;
@@ -33,7 +59,7 @@
         cost := ops[o + 9]; burst := ops[o + 10];
         d := w[l + 2] - now; g := w[l + 3]; c := w[l + 4]; p := w[l + 5];
         u := u + 1;
-        ub[u] := b; uf[u] := w[l + 2]; ug[u] := g; uc[u] := c; up[u] := p; ud[u] := dirty[row];
+        ub[u] := b; uf[u] := w[l + 2]; ug[u] := g; uc[u] := c; up[u] := p; uh[u] := w[l + 1]; ud[u] := dirty[row];
         IF d < 0 THEN
           d := 0; g := 0;
         END IF;
@@ -101,14 +127,46 @@
             a := x[1]; h := x[2]; c := cnt; p := per;
           END IF;
           w[l + 2] := now + a; w[l + 3] := h; w[l + 4] := c; w[l + 5] := p;
+          IF kind IN (0, 4) THEN
+            w[l + 1] := ops[o + 13];
+          END IF;
           dirty[row] := dirty[row] OR tids[row] IS NOT NULL OR a > 0 OR h > 0;
         END IF;
       END LOOP;
       IF denied THEN
         FOR j IN REVERSE u .. 1 LOOP
           l := locs[ub[j]];
-          w[l + 2] := uf[j]; w[l + 3] := ug[j]; w[l + 4] := uc[j]; w[l + 5] := up[j];
+          w[l + 2] := uf[j]; w[l + 3] := ug[j]; w[l + 4] := uc[j]; w[l + 5] := up[j]; w[l + 1] := uh[j];
           dirty[rows[ub[j]]] := ud[j];
+        END LOOP;
+      ELSE -- let other versions count it: see Spread in package store
+        FOR j IN 1 .. cardinality(kl) LOOP
+          o := width * kz[j]; l := kl[j]; kind := ops[o + 2];
+          CONTINUE WHEN kind = 1 OR kind <> 3 AND ops[o + 9] = 0;
+          d := w[l + 2] - now; g := w[l + 3]; c := w[l + 4]; p := w[l + 5];
+          IF d < 0 OR kind = 3 THEN
+            d := 0; g := 0;
+          END IF;
+          IF kind <> 3 THEN
+            x := @SCHEMA@.convert_@VERSION@(ops[o + 9], 0, 1, 1, c, p);
+            IF kind <> 2 THEN
+              d := d + x[1]; g := g + x[2];
+              IF g >= c THEN
+                d := d + 1; g := g - c;
+              END IF;
+              IF d >= century THEN
+                d := century; g := 0;
+              END IF;
+            ELSIF x[1] > d OR x[1] = d AND x[2] >= g THEN
+              d := 0; g := 0;
+            ELSE
+              d := d - x[1]; g := g - x[2];
+              IF g < 0 THEN
+                d := d - 1; g := g + c;
+              END IF;
+            END IF;
+          END IF;
+          w[l + 2] := now + d; w[l + 3] := g;
         END LOOP;
       END IF;
       FOR i IN first .. last LOOP -- report

@@ -14,10 +14,16 @@ BEGIN
 END
 $check$;
 
--- A row has the buckets of all limits of a rule, for one client. A bucket is five numbers of s: the
--- place of its limit in the rule, when it is full, and so many 1/count nanoseconds later, count and
--- period: count tokens per period flow in, in lowest terms. A bucket that is not there is full. All
--- instants are nanoseconds since 1970.
+-- A row has the buckets of all limits of a rule, for one client. A bucket is five numbers of s:
+--
+--   1. The index of its limit in the rule, plus 1, and 256 times the burst of the limit that charged
+--      the bucket last, or 256 times 4294967295 for a larger burst.
+--   2. When it is full.
+--   3. The bucket is full so many 1/count nanoseconds later.
+--   4. and 5. Count and period: count tokens per period flow in, in lowest terms. A bucket that was
+--      never charged has 0 for both.
+--
+-- A bucket that is not there is full. All instants are nanoseconds since 1970.
 CREATE @UNLOGGED@ TABLE IF NOT EXISTS @SCHEMA@.buckets (
   full_at bigint   NOT NULL, -- when all buckets are full
   at      bigint   NOT NULL, -- when the row was written; the clock may have gone back since
