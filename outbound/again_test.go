@@ -198,6 +198,13 @@ func TestNoBody(t *testing.T) {
 	})
 }
 
+// Base says what is wrong with a request without a URL.
+func TestNoURL(t *testing.T) {
+	tr := newTransport(t, outbound.Config{})
+	_, err := tr.RoundTrip(&http.Request{Method: http.MethodGet})
+	assert.ErrorContains(t, err, "nil Request.URL")
+}
+
 // If the body cannot be read again after all, the error says so, and other requests go on.
 func TestGetBodyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -36,9 +36,9 @@
 // Retry-After in seconds and as a date, with any status except 201 and 202, and Retry-After-Ms.
 // RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers, versions 3 to 11.
 // X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset with a reset in seconds, since
-// 1970, as a date, or as a duration such as 6m0s. The fields of OpenAI, Anthropic and GitHub, and
-// X-Should-Retry. Of contradictory values the stricter one counts. Fields that are malformed are
-// ignored and reported.
+// 1970, as a date, or as a duration such as 6m0s. The fields of OpenAI, Anthropic, Azure, Discord,
+// GitHub, Shopify and Twitter, and X-Should-Retry. Of contradictory values the stricter one counts.
+// Fields that are malformed are ignored and reported.
 //
 // # How it paces
 //
@@ -48,6 +48,10 @@
 // next token of a bucket. What is left after the first reset shows how the server counts. What is
 // used beside the client's own requests shows other clients of the quota, and some is left to them.
 // After each pause, requests begin slowly: each answer lets two more go on.
+//
+// If a server has several limits and its fields name one of them, the others are used up by the
+// requests that were sent, and refilled at their resets. If the fields tell no reset, the client
+// asks a second after it has seen that nothing is left.
 //
 // If a server sends no fields, such as nginx with limit_req, only denials can tell. Write a [Rule]
 // with the limit of the server.

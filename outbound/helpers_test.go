@@ -194,6 +194,32 @@ func (s *filling) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(status)
 }
 
+// A leaking is a server with a bucket of 40 requests that two a second leave, such as Shopify. It
+// tells no reset.
+type leaking struct {
+	fields func(h http.Header, used int)
+
+	mu   sync.Mutex
+	used float64
+	at   time.Time // of used
+}
+
+func (s *leaking) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.used, s.at = max(s.used-2*now.Sub(latest(s.at, time.Unix(0, 0))).Seconds(), 0), now
+	status := http.StatusOK
+	if s.used+1 > 40 {
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", "2.0")
+	} else {
+		s.used++
+	}
+	s.fields(w.Header(), int(math.Ceil(s.used)))
+	w.WriteHeader(status)
+}
+
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -45,6 +45,7 @@ func (o *observation) resets(slack time.Duration) time.Time {
 // learn brings q up to an answer.
 func (q *quota) learn(o observation) {
 	q.latest, o.each = o.now, q.each()
+	q.longest = max(q.longest, o.wait)
 	if o.Window > 0 {
 		q.window = o.Window
 	}
@@ -60,9 +61,18 @@ func (q *quota) learn(o observation) {
 		q.penance = 2 << min(q.mistakes, 10)
 	}
 	switch {
+	case o.Reset < 0 && q.shape == unknown:
+		q.shape = untold
+	case o.Reset >= 0 && q.shape == untold:
+		q.shape = unknown
+	}
+	switch {
 	case !q.requests:
 		q.known, q.waiting, q.left = true, false, o.left()
 		q.setReset(o)
+	case q.shape == untold:
+		q.known, q.waiting, q.left = true, false, o.least()
+		q.reset = o.now.Add(firstBackoff)
 	case q.shape == bucket:
 		q.learnBucket(o)
 	case q.shape == sliding:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,9 @@ func TestPace(t *testing.T) {
 	full := func(round func(time.Duration) string) func() http.Handler {
 		return func() http.Handler { return &filling{limit: 100, window: time.Minute, round: round} }
 	}
+	leaks := func(fields func(http.Header, int)) func() http.Handler {
+		return func() http.Handler { return &leaking{fields: fields} }
+	}
 	for _, tc := range []struct {
 		name    string
 		handler func() http.Handler
@@ -106,6 +110,16 @@ func TestPace(t *testing.T) {
 		{"small bucket, draft 6", library(t, "100 per minute burst 10", ratelimit.Draft6Headers), 100, 10, 0.95},
 		{"small bucket, seconds since 1970", library(t, "100 per minute burst 10", ratelimit.LegacyHeaders), 100, 10, 0.95},
 		{"long bucket, draft 6", library(t, "600 per hour", ratelimit.Draft6Headers), 10, 600, 0.98},
+		// The fields name the limit that is nearest to its end.
+		{"two buckets, draft 7", library(t, "10 per second; 200 per minute", ratelimit.Draft7Headers), 200, 200, 0},
+		{"two buckets, seconds since 1970", library(t, "10 per second; 200 per minute", ratelimit.LegacyHeaders), 200, 200, 0},
+		{"leaking bucket without a reset", leaks(func(h http.Header, used int) {
+			h.Set("X-RateLimit-Limit", "40")
+			h.Set("X-RateLimit-Remaining", strconv.Itoa(40-used))
+		}), 120, 40, 0},
+		{"Shopify", leaks(func(h http.Header, used int) {
+			h.Set("X-Shopify-Shop-Api-Call-Limit", strconv.Itoa(used)+"/40")
+		}), 120, 40, 0},
 		{"bucket that tells when it is full, rounded up", full(up), 100, 100, 0.98},
 		{"bucket that tells when it is full, rounded down", full(down), 100, 100, 0.98},
 	} {

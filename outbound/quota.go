@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 
@@ -39,6 +40,8 @@ type quota struct {
 	probes  int           // requests that were kept, and sent near the reset
 	waiting bool          // the reset has passed, and no answer has come since
 	passed  time.Time     // when the reset has passed
+	longest time.Duration // the longest wait that an answer told
+	unheard float64       // requests since the reset, before an answer named the quota again
 	latest  time.Time     // when an answer named the quota
 
 	signs   signs
@@ -105,7 +108,7 @@ func (q *quota) available(now time.Time, uncounted int) float64 {
 // next returns when one more request may be sent, after others that wait. The zero Time means now.
 func (q *quota) next(now time.Time, others, uncounted int) time.Time {
 	if !q.known {
-		return time.Time{}
+		return q.silent(others)
 	}
 	if !q.requests {
 		if q.left >= 1 {
@@ -138,6 +141,15 @@ func (q *quota) next(now time.Time, others, uncounted int) time.Time {
 	}
 }
 
+// silent is next for a quota that no answer has named since its reset, because the server has
+// several limits and names one of them. It allows the whole quota once in its window.
+func (q *quota) silent(others int) time.Time {
+	if q.waiting && q.requests && q.limit >= 1 && q.unheard+float64(others+1) > q.limit {
+		return q.passed.Add(cmp.Or(q.window, q.longest))
+	}
+	return time.Time{}
+}
+
 // after returns now and some seconds, at most a year.
 func after(now time.Time, sec float64) time.Time {
 	return now.Add(time.Duration(min(sec, year.Seconds())*1e9) + 1)
@@ -154,12 +166,16 @@ func (q *quota) spend(now time.Time, uncounted int) {
 	q.left -= q.each()
 	q.sharing.own++
 	q.count++
+	q.unheard++
 }
 
 // pass notes that time has passed. It reports whether the reset has come for a quota that is used
 // up, so that only an answer can tell what is left. If requests are left at the reset, as many are
 // left after it.
 func (q *quota) pass(now time.Time) bool {
+	if q.waiting && !q.known && !now.Before(q.passed.Add(cmp.Or(q.window, q.longest))) {
+		q.passed, q.unheard = now, 0
+	}
 	at := q.opens()
 	if !q.known || at.IsZero() || now.Before(at) || q.shape == bucket {
 		return false
@@ -169,7 +185,7 @@ func (q *quota) pass(now time.Time) bool {
 		return false
 	}
 	if !q.waiting {
-		q.waiting, q.passed = true, now
+		q.waiting, q.passed, q.unheard = true, now, 0
 		if q.penance--; q.shape == strict && q.penance <= 0 {
 			q.shape = unknown
 		}

@@ -14,6 +14,7 @@ const (
 	full          // all at the reset, such as a fixed window
 	bucket        // evenly over the window, which the fields tell
 	sliding       // as the requests of the window before grow old
+	untold        // the fields have no reset: only an answer tells that more is left
 	strict        // the model of a shape has failed: obey each field to the letter
 )
 

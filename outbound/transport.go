@@ -48,6 +48,9 @@ func New(cfg Config) (*Transport, error) {
 // The error is a *[WaitError] if the request was not sent because it would have to wait too long. A
 // response that denies the request is returned as it is if it cannot be sent again in time.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL == nil {
+		return t.cfg.Base.RoundTrip(req) // which says what is wrong
+	}
 	key := t.key(req)
 	l, release, room := t.lanes.use(key)
 	defer release()
@@ -155,7 +158,7 @@ func (c *call) wait() (ticket, error) {
 // because adds to a WaitError that the deadline of the request is the reason.
 func (c *call) because(err error) error {
 	var wait *WaitError
-	if errors.As(err, &wait) && wait.Err == nil && c.own {
+	if errors.As(err, &wait) && wait.Err == nil && c.own && wait.Until.After(c.deadline) {
 		wait.Err = context.DeadlineExceeded
 	}
 	return err

@@ -72,15 +72,19 @@ func (r *reader) single(d dialect) {
 	r.unnamed(form, q)
 }
 
-// resetOf reads the reset of a quota. Of several lines the latest counts.
+// resetOf reads the reset of a quota. Of several lines the latest counts. Discord tells the time
+// that is left, too, which needs no clock.
 func (r *reader) resetOf(d dialect, q *Quota) {
-	lines := r.header.Values(d.reset)
+	lines := r.header.Values(d.reset + "-After")
+	if len(lines) == 0 {
+		lines = r.header.Values(d.reset)
+	}
 	for i, line := range lines {
 		if i == MaxQuotas || len(line) > maxField {
 			r.mistake(d.reset, errors.New("too many or too long"))
 			return
 		}
-		wait, instant, err := r.until(strings.TrimSpace(line))
+		wait, instant, err := longest(strings.TrimSpace(line), r.until)
 		if err != nil {
 			r.mistake(d.reset, err)
 			continue
@@ -89,6 +93,24 @@ func (r *reader) resetOf(d dialect, q *Quota) {
 			q.Reset, q.Instant = wait, instant
 		}
 	}
+}
+
+// shopify reads the field of Shopify, such as 32/40: how many requests are in a bucket that leaks,
+// and how many it holds.
+func (r *reader) shopify() {
+	const name = "X-Shopify-Shop-Api-Call-Limit"
+	text := r.field(name)
+	if text == "" {
+		return
+	}
+	used, limit, _ := strings.Cut(text, "/")
+	u, errUsed := number(used)
+	n, errLimit := number(limit)
+	if errUsed != nil || errLimit != nil {
+		r.mistake(name, errors.New("want a form such as 32/40"))
+		return
+	}
+	r.unnamed("shopify", Quota{Requests: true, Limit: n, Left: n - u, Reset: -1})
 }
 
 // lowest returns the lowest of several numbers that a proxy has joined by commas.

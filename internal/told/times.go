@@ -44,6 +44,27 @@ func (r *reader) until(text string) (wait time.Duration, instant bool, err error
 	return d, false, err
 }
 
+// longest reads a wait by the given function. Of several that a proxy has joined by commas, the
+// longest counts.
+func longest(
+	text string, read func(string) (time.Duration, bool, error),
+) (wait time.Duration, instant bool, err error) {
+	wait, instant, err = read(text)
+	if err == nil || !strings.Contains(text, ",") {
+		return wait, instant, err
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		other, isInstant, err := read(strings.TrimSpace(part))
+		if err != nil {
+			return 0, false, err
+		}
+		if other >= wait {
+			wait, instant = other, isInstant
+		}
+	}
+	return wait, instant, nil
+}
+
 // after returns the wait until an instant in seconds since 1970.
 func (r *reader) after(sec float64) time.Duration {
 	if sec > 1e11 { // the year 5138
@@ -93,6 +114,7 @@ func parseDate(text string) (time.Time, bool) {
 	for _, layout := range []string{
 		time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05Z0700",
 		"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05 MST",
+		"2006-01-02T15:04Z07:00", time.RFC1123Z, // Jira sends no seconds
 	} {
 		if at, err := time.Parse(layout, text); err == nil {
 			return at, true

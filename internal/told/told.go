@@ -27,7 +27,7 @@ type Answer struct {
 	HasRetryAfter bool
 	// Whole reports that RetryAfter was rounded to whole seconds.
 	Whole bool
-	// ShouldRetry and ShouldNotRetry are the two values of X-Should-Retry.
+	// ShouldRetry and ShouldNotRetry are the two values of X-Should-Retry, or Stripe-Should-Retry.
 	ShouldRetry, ShouldNotRetry bool
 	// Quotas are the quotas that the fields name, at most MaxQuotas.
 	Quotas []Quota
@@ -62,11 +62,10 @@ type Quota struct {
 func Read(h http.Header, now time.Time) Answer {
 	r := reader{header: h, now: serverTime(h, now)}
 	r.retryAfter()
-	switch strings.ToLower(h.Get("X-Should-Retry")) {
-	case "true":
-		r.ShouldRetry = true
-	case "false":
-		r.ShouldNotRetry = true
+	for _, name := range []string{"X-Should-Retry", "Stripe-Should-Retry"} {
+		text := h.Get(name)
+		r.ShouldRetry = r.ShouldRetry || strings.EqualFold(text, "true")
+		r.ShouldNotRetry = r.ShouldNotRetry || strings.EqualFold(text, "false")
 	}
 	if age := h.Get("Age"); age != "" && age != "0" {
 		return r.Answer // a cache sent it: the quotas belong to another moment, or another client
@@ -76,6 +75,7 @@ func Read(h http.Header, now time.Time) Answer {
 	for _, d := range dialects {
 		r.single(d)
 	}
+	r.shopify()
 	return r.Answer
 }
 

@@ -39,6 +39,20 @@ func TestRetryAfter(t *testing.T) {
 		{"thirty digits", header("Retry-After", strings.Repeat("9", 30)), Never, true},
 		{"ten thousand digits", header("Retry-After", strings.Repeat("9", 10_000)), 0, false},
 		{"the longest of two", header("Retry-After", "5", "Retry-After", "60"), time.Minute, true},
+		{"date of asctime", header("Retry-After", "Fri Nov 27 12:00:10 2026"), 9500 * time.Millisecond, true},
+		{"two that a proxy has joined", header("Retry-After", "5, 60"), time.Minute, true},
+		{"joined with a malformed one", header("Retry-After", "5, soon"), 0, false},
+		{"duration", header("Retry-After", "1m30s"), 90 * time.Second, true},
+		{"RFC 3339", header("Retry-After", "2026-11-27T12:00:10Z"), 9500 * time.Millisecond, true},
+		{"milliseconds of Azure", header("X-Ms-Retry-After-Ms", "1250"), 1250 * time.Millisecond, true},
+		{
+			"milliseconds of Azure, rounded to seconds",
+			header("X-Ms-Retry-After-Ms", "1250", "Retry-After-Ms", "1250", "Retry-After", "2"), 1250 * time.Millisecond, true,
+		},
+		{
+			"milliseconds that contradict each other",
+			header("X-Ms-Retry-After-Ms", "10", "Retry-After-Ms", "900"), 900 * time.Millisecond, true,
+		},
 		{"milliseconds", header("Retry-After-Ms", "1250"), 1250 * time.Millisecond, true},
 		{"milliseconds that seconds round", header("Retry-After-Ms", "1250", "Retry-After", "2"), 1250 * time.Millisecond, true},
 		{"milliseconds that contradict", header("Retry-After-Ms", "10", "Retry-After", "20"), 20 * time.Second, true},
@@ -75,6 +89,8 @@ func TestRetryAfter(t *testing.T) {
 func TestShouldRetry(t *testing.T) {
 	assert.True(t, Read(header("X-Should-Retry", "true"), now).ShouldRetry)
 	assert.True(t, Read(header("X-Should-Retry", "False"), now).ShouldNotRetry)
+	assert.True(t, Read(header("Stripe-Should-Retry", "true"), now).ShouldRetry)
+	assert.True(t, Read(header("Stripe-Should-Retry", "false"), now).ShouldNotRetry)
 	got := Read(header("X-Should-Retry", "perhaps"), now)
 	assert.False(t, got.ShouldRetry || got.ShouldNotRetry)
 }
@@ -149,6 +165,10 @@ func TestQuotas(t *testing.T) {
 		{"nanoseconds since 1970", x("1795780820500000000"), []Quota{of("x 100", 20*time.Second, true)}},
 		{"RFC 3339", x("2026-11-27T13:00:20.5+01:00"), []Quota{of("x 100", 20*time.Second, true)}},
 		{"ISO 8601 without a zone", x("2026-11-27 12:00:20"), []Quota{of("x 100", 19500*time.Millisecond, true)}},
+		{"Jira", x("2026-11-27T12:10Z"), []Quota{of("x 100", 10*time.Minute-500*time.Millisecond, true)}},
+		{"date of mail", x("Fri, 27 Nov 2026 13:00:20 +0100"), []Quota{of("x 100", 19500*time.Millisecond, true)}},
+		{"two resets that a proxy has joined", x("1, 30"), []Quota{of("x 100", 30*time.Second, false)}},
+		{"joined with a malformed reset", x("1, later"), []Quota{of("x 100", -1, false)}},
 		{"date of HTTP", x("Fri, 27 Nov 2026 12:00:20 GMT"), []Quota{of("x 100", 19500*time.Millisecond, true)}},
 		{"6m0s", x("6m0s"), []Quota{of("x 100", 6*time.Minute, false)}},
 		{"1s", x("1s"), []Quota{of("x 100", time.Second, false)}},
@@ -178,6 +198,21 @@ func TestQuotas(t *testing.T) {
 				Instant: true, Refills: true,
 			}},
 		},
+		{
+			"Discord: the time counts, and not the instant of another clock",
+			header("X-RateLimit-Limit", "5", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1470173023.123",
+				"X-RateLimit-Reset-After", "1.25", "X-RateLimit-Bucket", "abcd1234"),
+			[]Quota{{ID: "x 5", Requests: true, Limit: 5, Reset: 1250 * time.Millisecond}},
+		},
+		{
+			"Shopify", header("X-Shopify-Shop-Api-Call-Limit", "32/40"),
+			[]Quota{{ID: "shopify 40", Requests: true, Limit: 40, Left: 8, Reset: -1}},
+		},
+		{
+			"Shopify, over the limit", header("X-Shopify-Shop-Api-Call-Limit", "41/40"),
+			[]Quota{{ID: "shopify 40", Requests: true, Limit: 40, Reset: -1}},
+		},
+		{"Shopify, malformed", header("X-Shopify-Shop-Api-Call-Limit", "32"), nil},
 		{
 			"OpenAI",
 			header("x-ratelimit-limit-requests", "60", "x-ratelimit-remaining-requests", "59", "x-ratelimit-reset-requests", "1s",
