@@ -83,9 +83,9 @@ type Config struct {
 	// MaxBody is how long a request body may be, in bytes, up to 1 GiB. It is kept in memory. Zero
 	// means 10 MiB. A longer one gets status 413.
 	MaxBody int64
-	// Skip, if not nil, reports whether a request costs nothing. Nil skips the methods GET, HEAD
-	// and OPTIONS without a body: a handler that does not check the method may read a prompt from
-	// it. If Skip panics, the request costs.
+	// Skip, if not nil, reports whether a request costs nothing, and nothing else is skipped. Nil
+	// skips the methods GET, HEAD and OPTIONS without a body: a handler that does not check the
+	// method may read a prompt from it. If Skip panics, the request costs.
 	Skip func(r *http.Request) bool
 	// Dialect says how the Guard talks to clients. Empty means Anthropic for requests with
 	// Anthropic-Version or a path that has "/v1/messages", and OpenAI for others.

@@ -23,25 +23,30 @@ type Usage struct {
 type counted struct {
 	known bool
 	input int64 // with cached, without read and write
-	// cached is a part of input for OpenAI. For Anthropic, read and write come on top.
-	cached, read, write, output int64
+	// cached and written are parts of input for OpenAI. For Anthropic, read and write come on top.
+	// Gateways that turn one form into the other, such as LiteLLM, tell the same tokens as both.
+	cached, written, read, write, output int64
 }
 
 // usageFields are the fields of a usage: of OpenAI's chat completions, of its responses, and of
-// Anthropic's messages.
+// Anthropic's messages. Embeddings and rankings of some vendors have a total only.
 type usageFields struct {
 	Prompt        *float64 `json:"prompt_tokens"`
 	Completion    *float64 `json:"completion_tokens"`
-	PromptDetails struct {
-		Cached float64 `json:"cached_tokens"`
-	} `json:"prompt_tokens_details"`
-	Input        *float64 `json:"input_tokens"`
-	Output       *float64 `json:"output_tokens"`
-	InputDetails struct {
-		Cached float64 `json:"cached_tokens"`
-	} `json:"input_tokens_details"`
-	CacheRead  float64 `json:"cache_read_input_tokens"`
-	CacheWrite float64 `json:"cache_creation_input_tokens"`
+	PromptDetails details  `json:"prompt_tokens_details"`
+	Input         *float64 `json:"input_tokens"`
+	Output        *float64 `json:"output_tokens"`
+	InputDetails  details  `json:"input_tokens_details"`
+	CacheRead     float64  `json:"cache_read_input_tokens"`
+	CacheWrite    float64  `json:"cache_creation_input_tokens"`
+	Total         *float64 `json:"total_tokens"`
+}
+
+// details are parts of a prompt. OpenRouter tells what was written to a cache, and so does LiteLLM.
+type details struct {
+	Cached  float64 `json:"cached_tokens"`
+	Written float64 `json:"cache_write_tokens"`
+	Created float64 `json:"cache_creation_tokens"`
 }
 
 var errUsage = errors.New("its usage cannot be read")
@@ -56,12 +61,18 @@ func (c *counted) add(data json.RawMessage) (bool, error) {
 		return false, errUsage
 	}
 	if f.Prompt == nil && f.Completion == nil && f.Input == nil && f.Output == nil {
-		return false, nil
+		if f.Total == nil {
+			return false, nil
+		}
+		f.Input = f.Total
 	}
 	c.known = true
 	c.input = max(c.input, tokenCount(f.Prompt), tokenCount(f.Input))
 	c.output = max(c.output, tokenCount(f.Completion), tokenCount(f.Output))
-	c.cached = max(c.cached, tokenCount(&f.PromptDetails.Cached), tokenCount(&f.InputDetails.Cached))
+	for _, d := range []details{f.PromptDetails, f.InputDetails} {
+		c.cached = max(c.cached, tokenCount(&d.Cached))
+		c.written = max(c.written, tokenCount(&d.Written), tokenCount(&d.Created))
+	}
 	c.read = max(c.read, tokenCount(&f.CacheRead))
 	c.write = max(c.write, tokenCount(&f.CacheWrite))
 	return true, nil
@@ -69,8 +80,10 @@ func (c *counted) add(data json.RawMessage) (bool, error) {
 
 func (c *counted) usage() Usage {
 	cached := min(c.cached, c.input)
+	written := min(c.written, c.input-cached)
 	return Usage{
-		Input: c.input - cached, CacheRead: cached + c.read, CacheWrite: c.write, Output: c.output,
+		Input: c.input - cached - written, Output: c.output,
+		CacheRead: max(cached, c.read), CacheWrite: max(written, c.write),
 	}
 }
 

@@ -42,6 +42,20 @@ func TestChargesWhatTheResponseSays(t *testing.T) {
 			200, asJSON, `{"content":[],"usage":{"input_tokens":9,"cache_creation_input_tokens":4,` +
 				`"cache_read_input_tokens":100,"output_tokens":3}}`, 9 + 8 + 50 + 3, tokenbudget.ByUsage,
 		},
+		"LiteLLM: the cached tokens in both forms": {
+			200, asJSON, `{"usage":{"prompt_tokens":20,"completion_tokens":7,"total_tokens":27,` +
+				`"prompt_tokens_details":{"cached_tokens":8,"cache_creation_tokens":4},` +
+				`"cache_read_input_tokens":8,"cache_creation_input_tokens":4}}`, 8 + 4 + 8 + 7, tokenbudget.ByUsage,
+		},
+		"OpenRouter: written tokens are a part of the prompt": {
+			200, asJSON, `{"usage":{"prompt_tokens":20,"completion_tokens":7,` +
+				`"prompt_tokens_details":{"cached_tokens":0,"cache_write_tokens":15}}}`, 5 + 30 + 7, tokenbudget.ByUsage,
+		},
+		"more written tokens than the prompt has": {
+			200, asJSON, `{"usage":{"prompt_tokens":20,"completion_tokens":7,` +
+				`"prompt_tokens_details":{"cached_tokens":16,"cache_write_tokens":15}}}`, 8 + 8 + 7, tokenbudget.ByUsage,
+		},
+		"a total only, as for embeddings": {200, asJSON, `{"data":[],"usage":{"total_tokens":9}}`, 9, tokenbudget.ByUsage},
 		"a usage that the client can have written": {
 			200, asJSON, `{"metadata":{"usage":{"input_tokens":0,"output_tokens":0}}}`, 211,
 			tokenbudget.ByReservation,

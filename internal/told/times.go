@@ -103,8 +103,10 @@ func digits(text string) bool {
 	return text != ""
 }
 
-// parseDate reads the three forms of HTTP, RFC 3339, and ISO 8601 without a zone, as UTC.
+// parseDate reads the three forms of HTTP, RFC 3339, ISO 8601 without a zone, as UTC, and the text
+// of a Date in JavaScript.
 func parseDate(text string) (time.Time, bool) {
+	text, _, _ = strings.Cut(text, " (") // the name of the zone
 	if len(text) > 64 {
 		return time.Time{}, false
 	}
@@ -115,6 +117,7 @@ func parseDate(text string) (time.Time, bool) {
 		time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05Z0700",
 		"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05 MST",
 		"2006-01-02T15:04Z07:00", time.RFC1123Z, // Jira sends no seconds
+		"Mon Jan 02 2006 15:04:05 GMT-0700",
 	} {
 		if at, err := time.Parse(layout, text); err == nil {
 			return at, true

@@ -167,6 +167,10 @@ func TestQuotas(t *testing.T) {
 		{"ISO 8601 without a zone", x("2026-11-27 12:00:20"), []Quota{of("x 100", 19500*time.Millisecond, true)}},
 		{"Jira", x("2026-11-27T12:10Z"), []Quota{of("x 100", 10*time.Minute-500*time.Millisecond, true)}},
 		{"date of mail", x("Fri, 27 Nov 2026 13:00:20 +0100"), []Quota{of("x 100", 19500*time.Millisecond, true)}},
+		{
+			"date of JavaScript", x("Fri Nov 27 2026 13:00:20 GMT+0100 (Central European Standard Time)"),
+			[]Quota{of("x 100", 19500*time.Millisecond, true)},
+		},
 		{"two resets that a proxy has joined", x("1, 30"), []Quota{of("x 100", 30*time.Second, false)}},
 		{"joined with a malformed reset", x("1, later"), []Quota{of("x 100", -1, false)}},
 		{"date of HTTP", x("Fri, 27 Nov 2026 12:00:20 GMT"), []Quota{of("x 100", 19500*time.Millisecond, true)}},
