@@ -54,7 +54,8 @@ func DenyHandler(
 // POST of an application type such as a form, for a call of Connect.
 func isCall(r *http.Request) bool {
 	if r.Method == http.MethodGet {
-		return strings.Contains(r.URL.RawQuery, "message=")
+		q := r.URL.RawQuery // a call has both
+		return strings.Contains(q, "message=") && strings.Contains(q, "encoding=")
 	}
 	content, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	for _, of := range []string{"application/grpc", "application/connect+"} {

@@ -73,6 +73,7 @@ func TestDenialOnTheWire(t *testing.T) {
 		{"gRPC", "POST", empty, "application/grpc", 200, ""},
 		{"gRPC-Web", "POST", empty, "application/grpc-web+proto", 200, ""},
 		{"a browser", "GET", "/plain", "", 429, `"title"`},
+		{"a form that is sent by GET", "GET", "/plain?message=hello", "", 429, `"title"`},
 		{"a form", "POST", "/plain", "application/x-www-form-urlencoded", 429, `"title"`},
 	}
 	for _, tt := range tests {
