@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 
 	"github.com/ratelimit-go/ratelimit"
@@ -51,6 +52,9 @@ func (c *compiler) limitsFor(field, name string) func(context.Context, ratelimit
 // failures is the name of ratelimit.Failures.
 const failures = "failures"
 
+// statuses are texts that stand in a list of responses.
+var statuses = regexp.MustCompile(`^[1-5]([0-9]{2}|xx)$`)
+
 func (c *compiler) responses(field string, r *responses) func(ratelimit.Response) bool {
 	switch {
 	case r == nil:
@@ -69,6 +73,10 @@ func (c *compiler) responses(field string, r *responses) func(ratelimit.Response
 	}
 	names[failures] = ratelimit.Failures
 	never := func(ratelimit.Response) bool { return false }
+	if names[r.Name] == nil && !c.options.AnyName && statuses.MatchString(r.Name) {
+		c.addf(c.values[field], field, "%s: want a list, such as [%s]", cut(r.Name), r.Name)
+		return never
+	}
 	return lookUp(c, field, "response condition", r.Name, names, never)
 }
 

@@ -55,7 +55,7 @@ var beyond = []string{
 	"anchor", "bad-cost", "bad-exempt-route", "bad-method", "bad-route", "block-global",
 	"block-range", "block-when-without-after", "client-ip-header", "decorator-routes",
 	"duplicate-name", "duplicate-name-decorator", "json-duplicate", "limits-in-list", "login-block",
-	"limits-twice", "limits-typo", "line-separator-in-comment", "merge", "next-line-in-comment",
+	"limits-twice", "limits-typo", "limits-unlimited", "line-separator-in-comment", "merge", "next-line-in-comment",
 	"options", "response-cost", "shedder", "tag",
 	"unknown-condition", "unknown-key", "unlimited-typo", "wait-of-typo", "wait-too-long", "waiting-without-wait",
 }

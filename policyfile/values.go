@@ -43,7 +43,13 @@ func (ls *limits) decode(d *decoder, field string, n *yaml.Node) {
 			*ls = append(*ls, d.limits(field, child)...)
 		}
 	}
-	if _, err := ratelimit.Parse(ratelimit.Limits(*ls).String()); err != nil && !d.within[field] {
+	_, err := ratelimit.Parse(ratelimit.Limits(*ls).String())
+	unlimited := func(l ratelimit.Limit) bool { return l.String() == "unlimited" }
+	switch {
+	case err == nil || d.within[field]:
+	case slices.ContainsFunc(*ls, unlimited):
+		d.addf(n, field, "unlimited beside another limit: want one of them")
+	default:
 		d.addf(n, field, "the same limit twice: want it once")
 	}
 }
@@ -196,6 +202,10 @@ type responses struct {
 }
 
 func (r *responses) decode(d *decoder, field string, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
+		d.addf(n, field, "%s: want a list, such as [%s]", describe(n), cutName(n.Value))
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		r.Name = d.text(field, n)
 		return
