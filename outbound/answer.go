@@ -80,11 +80,12 @@ func (l *lane) answered(t ticket, a answer) {
 	defer l.mu.Unlock()
 	others := float64(l.sent - t.done - 1)
 	l.end(t)
+	later := others - float64(min(l.done-t.done-1, t.flying))
 	l.heard = latest(l.heard, a.now)
 	denied := a.denied()
 	current := t.start == l.start
 	if current {
-		l.learn(a, a.now.Sub(t.at), others, denied)
+		l.learn(a, a.now.Sub(t.at), others, later, denied)
 		l.widen(a, denied)
 	}
 	paused := l.pause(a, denied, current)
@@ -92,7 +93,7 @@ func (l *lane) answered(t ticket, a answer) {
 }
 
 // learn brings the quotas up to an answer.
-func (l *lane) learn(a answer, took time.Duration, others float64, denied bool) {
+func (l *lane) learn(a answer, took time.Duration, others, later float64, denied bool) {
 	for _, t := range a.Quotas {
 		wait := t.Reset
 		if wait < 0 && t.Left == 0 {
@@ -100,7 +101,7 @@ func (l *lane) learn(a answer, took time.Duration, others float64, denied bool) 
 		}
 		l.quota(t).learn(observation{
 			Quota: t, now: a.now, took: took, wait: wait,
-			others: others, flying: l.flying(), uncounted: l.uncounted(a.now), denied: denied && t.Left == 0,
+			others: others, later: later, flying: l.flying(), uncounted: l.uncounted(a.now), denied: denied && t.Left == 0,
 		})
 	}
 }

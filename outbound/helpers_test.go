@@ -194,10 +194,11 @@ func (s *filling) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(status)
 }
 
-// A leaking is a server with a bucket of 40 requests that two a second leave, such as Shopify. It
-// tells no reset.
+// A leaking is a server with a bucket of requests that leave it at a rate per second, such as
+// Shopify. It tells no reset.
 type leaking struct {
-	fields func(h http.Header, used int)
+	size, rate int
+	fields     func(h http.Header, used, size int)
 
 	mu   sync.Mutex
 	used float64
@@ -208,15 +209,15 @@ func (s *leaking) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	s.used, s.at = max(s.used-2*now.Sub(latest(s.at, time.Unix(0, 0))).Seconds(), 0), now
+	s.used, s.at = max(s.used-float64(s.rate)*now.Sub(latest(s.at, time.Unix(0, 0))).Seconds(), 0), now
 	status := http.StatusOK
-	if s.used+1 > 40 {
+	if s.used+1 > float64(s.size) {
 		status = http.StatusTooManyRequests
-		w.Header().Set("Retry-After", "2.0")
+		w.Header().Set("Retry-After", "1")
 	} else {
 		s.used++
 	}
-	s.fields(w.Header(), int(math.Ceil(s.used)))
+	s.fields(w.Header(), int(math.Ceil(s.used)), s.size)
 	w.WriteHeader(status)
 }
 

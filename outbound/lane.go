@@ -65,9 +65,10 @@ func (w *waiter) notify() {
 
 // A ticket is a request that has gone on.
 type ticket struct {
-	start int
-	done  uint64    // requests of the lane that were done when it went on
-	at    time.Time // when it went on
+	start  int
+	done   uint64    // requests of the lane that were done when it went on
+	flying uint64    // other requests that were in flight then
+	at     time.Time // when it went on
 }
 
 func newLane(key string, most time.Duration) *lane {
@@ -127,7 +128,7 @@ func (l *lane) head(now time.Time) time.Time {
 
 // launch lets a request go on.
 func (l *lane) launch(now time.Time) ticket {
-	t := ticket{l.start, l.done, now}
+	t := ticket{l.start, l.done, l.sent - l.done, now}
 	l.launched = now
 	l.started++
 	l.sent++

@@ -14,6 +14,7 @@ type observation struct {
 	took      time.Duration // since the request was sent
 	wait      time.Duration // until the reset, bounded; negative if unknown
 	others    float64       // requests in flight meanwhile: the server may have counted them later
+	later     float64       // of them those that were sent later, or have no answer yet
 	each      float64       // what each of them costs
 	flying    int           // requests in flight now
 	uncounted int           // of them the server may not have counted
@@ -71,8 +72,7 @@ func (q *quota) learn(o observation) {
 		q.known, q.waiting, q.left = true, false, o.left()
 		q.setReset(o)
 	case q.shape == untold:
-		q.known, q.waiting, q.left = true, false, o.least()
-		q.reset = o.now.Add(firstBackoff)
+		q.learnUntold(o)
 	case q.shape == bucket:
 		q.learnBucket(o)
 	case q.shape == sliding:
@@ -157,6 +157,16 @@ func (q *quota) learnMore(o observation) {
 	case at.Before(q.reset):
 		q.reset = at // the earliest was rounded up least
 	}
+}
+
+// learnUntold is for a quota without a reset. The answer counts, except for requests that the
+// server may have counted after it: all that were sent later or have no answer, and some that
+// overtook this one. To take them all would leave too little used if answers are slow.
+func (q *quota) learnUntold(o observation) {
+	earlier := o.others - o.later
+	q.known, q.waiting = true, false
+	q.left = max(o.left()-o.later-min(4+earlier/4, earlier), 0)
+	q.reset, q.jitter = o.now.Add(firstBackoff), jitterOf(firstBackoff)
 }
 
 // learnBucket is for a quota that is refilled evenly. The server rounds down what is left.

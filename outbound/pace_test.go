@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -73,9 +74,6 @@ func TestPace(t *testing.T) {
 	full := func(round func(time.Duration) string) func() http.Handler {
 		return func() http.Handler { return &filling{limit: 100, window: time.Minute, round: round} }
 	}
-	leaks := func(fields func(http.Header, int)) func() http.Handler {
-		return func() http.Handler { return &leaking{fields: fields} }
-	}
 	for _, tc := range []struct {
 		name    string
 		handler func() http.Handler
@@ -113,13 +111,6 @@ func TestPace(t *testing.T) {
 		// The fields name the limit that is nearest to its end.
 		{"two buckets, draft 7", library(t, "10 per second; 200 per minute", ratelimit.Draft7Headers), 200, 200, 0},
 		{"two buckets, seconds since 1970", library(t, "10 per second; 200 per minute", ratelimit.LegacyHeaders), 200, 200, 0},
-		{"leaking bucket without a reset", leaks(func(h http.Header, used int) {
-			h.Set("X-RateLimit-Limit", "40")
-			h.Set("X-RateLimit-Remaining", strconv.Itoa(40-used))
-		}), 120, 40, 0},
-		{"Shopify", leaks(func(h http.Header, used int) {
-			h.Set("X-Shopify-Shop-Api-Call-Limit", strconv.Itoa(used)+"/40")
-		}), 120, 40, 0},
 		{"bucket that tells when it is full, rounded up", full(up), 100, 100, 0.98},
 		{"bucket that tells when it is full, rounded down", full(down), 100, 100, 0.98},
 	} {
@@ -133,6 +124,45 @@ func TestPace(t *testing.T) {
 				t.Logf("%d of %.0f, %d denied", got, allowed, s.late)
 				assert.Zero(t, s.late, "denials after the first answer")
 				assert.GreaterOrEqual(t, float64(got), cmp.Or(tc.share, 0.95)*allowed)
+			})
+		})
+	}
+}
+
+// Without a reset in the fields, only answers tell that more is left. Hardly a request is denied,
+// and slow answers do not keep the client far below the limit.
+func TestWithoutReset(t *testing.T) {
+	const ms = time.Millisecond
+	remaining := func(h http.Header, used, size int) {
+		h.Set("X-RateLimit-Limit", strconv.Itoa(size))
+		h.Set("X-RateLimit-Remaining", strconv.Itoa(size-used))
+	}
+	shopify := func(h http.Header, used, size int) {
+		h.Set("X-Shopify-Shop-Api-Call-Limit", fmt.Sprintf("%d/%d", used, size))
+	}
+	for _, tc := range []struct {
+		size, rate      int
+		latency, jitter time.Duration // of each way
+		fields          func(h http.Header, used, size int)
+		share           float64 // to use at least
+	}{
+		{40, 2, ms, 20 * ms, remaining, 0.95},
+		{40, 2, ms, 20 * ms, shopify, 0.95},
+		{40, 2, 400 * ms, 100 * ms, shopify, 0.95},
+		{20, 10, 100 * ms, 25 * ms, remaining, 0.9},
+		{20, 10, 400 * ms, 100 * ms, remaining, 0.75},
+		{100, 10, 400 * ms, 100 * ms, remaining, 0.85},
+		{1000, 500, 100 * ms, 25 * ms, remaining, 0.9},
+	} {
+		t.Run(fmt.Sprintf("%d and %d per second, %v", tc.size, tc.rate, tc.latency), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &leaking{size: tc.size, rate: tc.rate, fields: tc.fields}
+				s := &server{handler: h, latency: tc.latency, jitter: tc.jitter}
+				got := push(t, s, outbound.Config{}, 200, 2*time.Minute)
+				allowed := tc.size + tc.rate*120
+				t.Logf("%d of %d, %d denied", got, allowed, s.late)
+				assert.LessOrEqual(t, s.late, got/50)
+				assert.GreaterOrEqual(t, float64(got), tc.share*float64(allowed))
 			})
 		})
 	}
