@@ -101,7 +101,8 @@ func (l *lane) learn(a answer, took time.Duration, others, later float64, denied
 		}
 		l.quota(t).learn(observation{
 			Quota: t, now: a.now, took: took, wait: wait,
-			others: others, later: later, flying: l.flying(), uncounted: l.uncounted(a.now), denied: denied && t.Left == 0,
+			others: others, later: later, flying: l.flying(), uncounted: l.uncounted(a.now),
+			denied: denied && t.Left == 0,
 		})
 	}
 }

@@ -14,7 +14,7 @@ type observation struct {
 	took      time.Duration // since the request was sent
 	wait      time.Duration // until the reset, bounded; negative if unknown
 	others    float64       // requests in flight meanwhile: the server may have counted them later
-	later     float64       // of them those that were sent later, or have no answer yet
+	later     float64       // of the others, how many were sent later or have no answer yet
 	each      float64       // what each of them costs
 	flying    int           // requests in flight now
 	uncounted int           // of them the server may not have counted
@@ -159,9 +159,9 @@ func (q *quota) learnMore(o observation) {
 	}
 }
 
-// learnUntold is for a quota without a reset. The answer counts, except for requests that the
-// server may have counted after it: all that were sent later or have no answer, and some that
-// overtook this one. To take them all would leave too little used if answers are slow.
+// learnUntold is for a quota without a reset. The server may have counted other requests after this
+// one: all that were sent later or have no answer, and a few that were sent before. To count all
+// that were sent before would leave too little used if answers are slow.
 func (q *quota) learnUntold(o observation) {
 	earlier := o.others - o.later
 	q.known, q.waiting = true, false
