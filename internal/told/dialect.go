@@ -49,7 +49,8 @@ func (r *reader) single(d dialect) {
 	if left == "" {
 		return
 	}
-	n, err := number(strings.TrimSpace(lowest(left)))
+	left, _, _ = strings.Cut(lowest(left), ";") // Docker Hub sends 76;w=21600
+	n, err := number(strings.TrimSpace(left))
 	if err != nil {
 		r.mistake(d.left, err)
 		return

@@ -108,8 +108,8 @@ func (r *reader) policies() []item {
 	if err != nil {
 		r.mistake(policyField, err)
 	}
-	if more, err := parseList(r.field("Ratelimit-Limit")); err == nil && len(more) > 1 {
-		members = append(members, more[1:]...)
+	if more, err := parseList(r.field("Ratelimit-Limit")); err == nil {
+		members = append(members, more...) // the limit itself has no window, except at Docker Hub
 	}
 	r.known, r.read = members, true
 	return members

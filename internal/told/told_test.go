@@ -203,6 +203,10 @@ func TestQuotas(t *testing.T) {
 			}},
 		},
 		{
+			"Docker Hub", header("ratelimit-limit", "100;w=21600", "ratelimit-remaining", "76;w=21600"),
+			[]Quota{{ID: "draft-6 100", Requests: true, Limit: 100, Left: 76, Window: 6 * time.Hour, Reset: -1}},
+		},
+		{
 			"Discord: the time counts, and not the instant of another clock",
 			header("X-RateLimit-Limit", "5", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1470173023.123",
 				"X-RateLimit-Reset-After", "1.25", "X-RateLimit-Bucket", "abcd1234"),
