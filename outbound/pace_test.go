@@ -168,6 +168,29 @@ func TestWithoutReset(t *testing.T) {
 	}
 }
 
+// A server has a higher limit than before. The limit that it no longer names is forgotten.
+func TestLimitThatRises(t *testing.T) {
+	for name, fields := range map[string]func(http.Header, *window, int, time.Duration){
+		"draft 6": draft6, "draft 7": draft7, "seconds": downDelta,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &window{limit: 10, window: 10 * time.Second, fields: fields}
+				s := &server{handler: h, latency: time.Millisecond, jitter: 20 * time.Millisecond}
+				go func() {
+					time.Sleep(time.Minute)
+					h.mu.Lock()
+					defer h.mu.Unlock()
+					h.limit = 200
+				}()
+				got := push(t, s, outbound.Config{}, 20, 6*time.Minute)
+				t.Logf("%d, %d denied", got, s.late)
+				assert.GreaterOrEqual(t, got, 4_500, "of 4,800 in the last four minutes")
+			})
+		})
+	}
+}
+
 // A client that stays below the limits is not slowed down by resets.
 func TestResetsDoNotSlowDown(t *testing.T) {
 	for name, fields := range map[string]func(http.Header, *window, int, time.Duration){
