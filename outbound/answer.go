@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"maps"
 	"net/http"
 	"time"
 
@@ -92,19 +93,23 @@ func (l *lane) answered(t ticket, a answer) {
 	l.wake(paused)
 }
 
-// learn brings the quotas up to an answer.
+// learn brings the quotas up to an answer, and forgets quotas that answers no longer name.
 func (l *lane) learn(a answer, took time.Duration, others, later float64, denied bool) {
 	for _, t := range a.Quotas {
 		wait := t.Reset
 		if wait < 0 && t.Left == 0 {
 			wait = firstBackoff
 		}
-		l.quota(t).learn(observation{
+		l.quota(t, a.now).learn(observation{
 			Quota: t, now: a.now, took: took, wait: wait,
 			others: others, later: later, flying: l.flying(), uncounted: l.uncounted(a.now),
 			denied: denied && t.Left == 0,
 		})
 	}
+	if len(a.Quotas) == 0 { // the server may have no limit now
+		l.renamed = a.now
+	}
+	maps.DeleteFunc(l.quotas, func(_ string, q *quota) bool { return q.stale(a.now, l.renamed) })
 }
 
 // widen lets more requests be in flight in a slow start.

@@ -50,8 +50,9 @@
 // After each pause, requests begin slowly: each answer lets two more go on.
 //
 // If a server has several limits and its fields name one of them, the others are used up by the
-// requests that were sent, and refilled at their resets. If the fields tell no reset, the client
-// asks a second after it has seen that nothing is left.
+// requests that were sent, and refilled at their resets. A limit that the fields no longer name is
+// forgotten after a while. If the fields tell no reset, the client asks a second after it has seen
+// that nothing is left.
 //
 // If a server sends no fields, such as nginx with limit_req, only denials can tell. Write a [Rule]
 // with the limit of the server.

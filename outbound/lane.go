@@ -31,6 +31,7 @@ type lane struct {
 	until    time.Time // no request goes on before
 	failures int       // denials in a row that told no wait, one for each pause
 	quotas   map[string]*quota
+	renamed  time.Time // when a quota was new, or an answer named none
 	queue    []*waiter
 
 	open     int       // how many requests of this start may be in flight; 0 means any number
@@ -262,7 +263,7 @@ func (l *lane) end(t ticket) {
 }
 
 // quota returns the quota that t names. Beyond the bound it replaces the one named longest ago.
-func (l *lane) quota(t told.Quota) *quota {
+func (l *lane) quota(t told.Quota, now time.Time) *quota {
 	q := l.quotas[t.ID]
 	if q != nil {
 		return q
@@ -277,6 +278,6 @@ func (l *lane) quota(t told.Quota) *quota {
 		delete(l.quotas, oldest)
 	}
 	q = newQuota(t)
-	l.quotas[t.ID] = q
+	l.quotas[t.ID], l.renamed = q, now
 	return q
 }

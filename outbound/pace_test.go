@@ -170,25 +170,48 @@ func TestWithoutReset(t *testing.T) {
 
 // A server has a higher limit than before. The limit that it no longer names is forgotten.
 func TestLimitThatRises(t *testing.T) {
-	for name, fields := range map[string]func(http.Header, *window, int, time.Duration){
-		"draft 6": draft6, "draft 7": draft7, "seconds": downDelta,
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := &window{limit: 10, window: 10 * time.Second, fields: fields}
-				s := &server{handler: h, latency: time.Millisecond, jitter: 20 * time.Millisecond}
-				go func() {
-					time.Sleep(time.Minute)
-					h.mu.Lock()
-					defer h.mu.Unlock()
-					h.limit = 200
-				}()
-				got := push(t, s, outbound.Config{}, 20, 6*time.Minute)
-				t.Logf("%d, %d denied", got, s.late)
-				assert.GreaterOrEqual(t, got, 4_500, "of 4,800 in the last four minutes")
-			})
-		})
+	windows := func(w *window) func() (http.Handler, func()) {
+		return func() (http.Handler, func()) {
+			w.limit, w.window = 20, 10*time.Second
+			return w, func() { w.mu.Lock(); w.limit = 200; w.mu.Unlock() }
+		}
 	}
+	buckets := func(form ratelimit.Headers) func() (http.Handler, func()) {
+		return func() (http.Handler, func()) {
+			rule := ratelimit.Rule{
+				Name: "a", Limits: ratelimit.MustParse("20 per 10 seconds"), Key: ratelimit.Global("all"),
+			}
+			l, err := ratelimit.New(ratelimit.Config{Headers: form, Rules: []ratelimit.Rule{rule}})
+			require.NoError(t, err)
+			rule.Limits = ratelimit.MustParse("200 per 10 seconds")
+			return l.Handler(answer(200)), func() { assert.NoError(t, l.SetRules(rule)) }
+		}
+	}
+	for name, server := range map[string]func() (http.Handler, func()){
+		"window, draft 6":            windows(&window{fields: draft6}),
+		"window, seconds":            windows(&window{fields: downDelta}),
+		"sliding window":             windows(&window{aligned: true, sliding: true, fields: legacy(math.Floor)}),
+		"bucket, draft 8":            buckets(ratelimit.DraftHeaders),
+		"bucket, draft 7":            buckets(ratelimit.Draft7Headers),
+		"bucket, draft 6":            buckets(ratelimit.Draft6Headers),
+		"bucket, seconds since 1970": buckets(ratelimit.LegacyHeaders),
+	} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { testLimitThatRises(t, server) }) })
+	}
+}
+
+func testLimitThatRises(t *testing.T, newServer func() (http.Handler, func())) {
+	h, raise := newServer()
+	s := &server{handler: h, latency: time.Millisecond, jitter: 20 * time.Millisecond}
+	var all sync.WaitGroup
+	all.Go(func() {
+		time.Sleep(time.Minute)
+		raise()
+	})
+	got := push(t, s, outbound.Config{}, 20, 6*time.Minute)
+	all.Wait()
+	t.Logf("%d, %d denied", got, s.late)
+	assert.GreaterOrEqual(t, got, 2_000, "of 4,800 in the last four minutes; the old limit allows 720")
 }
 
 // A client that stays below the limits is not slowed down by resets.

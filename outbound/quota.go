@@ -108,7 +108,7 @@ func (q *quota) available(now time.Time, uncounted int) float64 {
 // next returns when one more request may be sent, after others that wait. The zero Time means now.
 func (q *quota) next(now time.Time, others, uncounted int) time.Time {
 	if !q.known {
-		return q.silent(now, others)
+		return q.silent(others)
 	}
 	if !q.requests {
 		if q.left >= 1 {
@@ -142,15 +142,21 @@ func (q *quota) next(now time.Time, others, uncounted int) time.Time {
 }
 
 // silent is next for a quota that no answer has named since its reset, because the server has
-// several limits and names one of them. It allows the whole quota once in its window. It ends some
-// time after an answer has named it, because the server may have another limit now.
-func (q *quota) silent(now time.Time, others int) time.Time {
-	window := cmp.Or(q.window, q.longest)
-	recent := now.Sub(q.latest) < min(max(2*window, time.Minute), time.Hour)
-	if q.waiting && recent && q.requests && q.limit >= 1 && q.unheard+float64(others+1) > q.limit {
-		return q.passed.Add(window)
+// several limits and names one of them. It allows the whole quota once in its window.
+func (q *quota) silent(others int) time.Time {
+	if q.waiting && q.requests && q.limit >= 1 && q.unheard+float64(others+1) > q.limit {
+		return q.passed.Add(cmp.Or(q.window, q.longest))
 	}
 	return time.Time{}
+}
+
+// stale reports whether no answer has named the quota for long, and not since the given instant, at
+// which a quota was new: the server may have that limit instead. A quota that is used up until its
+// reset is not stale before.
+func (q *quota) stale(now, since time.Time) bool {
+	long := min(max(2*cmp.Or(q.window, q.longest), time.Minute), time.Hour)
+	paced := q.shape == bucket || q.shape == sliding
+	return q.latest.Before(since) && now.Sub(q.latest) > long && (paced || !q.reset.After(now))
 }
 
 // after returns now and some seconds, at most a year.
