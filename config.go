@@ -39,7 +39,7 @@ type Config struct {
 	// ExemptRoutes are patterns of requests to which no rule applies, if nothing is doubtful.
 	ExemptRoutes []string
 	// Exempt, if non-nil, reports whether no rule applies to a request. If servers can read the
-	// path or the method in several ways, Exempt must return true for each: see docs/routes.md.
+	// request in several ways, Exempt must return true for each: see docs/routes.md.
 	Exempt func(r *http.Request) bool
 	// Allow, if non-nil, lists clients to which no rule and no deny list applies.
 	Allow *List

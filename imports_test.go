@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 
 	// What users import
 	"clientip": {},
-	"shed":     {"internal/respond", "internal/report", "internal/refund"},
+	"shed":     {"internal/respond", "internal/report", "internal/refund", "internal/routes"},
 	".": {
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",

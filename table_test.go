@@ -294,9 +294,18 @@ func TestFunctionsSeeEveryReading(t *testing.T) {
 		"/public/a": true, "/public/A/": true, "/public/a%2Fb": true, "/public/a;b": true, "/public/a%252Fb": true,
 		"/public/..%2fadmin": false, "/public/%2e%2e/admin": false, "/public/..%5cadmin": false, "/public/..;/admin": false,
 		"/public/../admin": false, "/public/%252e%252e/admin": false, "/public/" + strings.Repeat("%252e%252e;%5c", 300): false,
+		"/public/a.css": true, "/public/a.php/admin": false,
 	} {
 		r := httptest.NewRequest("GET", path, nil)
 		assert.Equal(t, free, rulesIn(serve(skipped, r).Header()) == "", path)
 		assert.Equal(t, free, rulesIn(serve(exempt, r).Header()) == "", path)
 	}
+	skipping.Skip = func(r *http.Request) bool { return r.URL.Path != "/login" || r.Host != "example.com" }
+	login := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{skipping}}).Handler(ok)
+	for _, path := range []string{
+		"/login", "/LOGIN", "/login/", "/login.json", "/index.php/login", "http://Example.com/login.xml", "http://example.com.:81/login",
+	} {
+		assert.Equal(t, "skipping", rulesIn(serve(login, httptest.NewRequest("GET", path, nil)).Header()), path)
+	}
+	assert.Empty(t, rulesIn(serve(login, httptest.NewRequest("GET", "/Logins.json/", nil)).Header()))
 }

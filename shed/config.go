@@ -36,8 +36,9 @@ type Config struct {
 	Priority func(r *http.Request) Priority
 	// Exempt, if not nil, reports whether to pass a request on without counting it. Use it for
 	// requests that wait without working, such as WebSockets and server-sent events. Choose them by
-	// route and not by header: any client can ask for an upgrade. If Exempt panics, the request is
-	// not exempt, and OnError receives the panic.
+	// route and not by header: any client can ask for an upgrade. Exempt must return true for each
+	// reading of the request: see docs/routes.md. If Exempt panics, the request is not exempt, and
+	// OnError receives the panic.
 	Exempt func(r *http.Request) bool
 
 	// DenyHandler, if not nil, writes the response to a denied request instead of the default one.

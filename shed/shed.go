@@ -8,6 +8,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
+	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
 // A Shedder bounds the requests in flight in this process. Create it with [New]. It is safe for
@@ -94,7 +95,8 @@ func (s *Shedder) Handler(next http.Handler) http.Handler {
 
 func (c *settings) exempt(r *http.Request) (exempt bool) {
 	if c.Exempt != nil {
-		c.reporter.Call(r.Context(), "Exempt", func() error { exempt = c.Exempt(r); return nil })
+		ask := func() error { exempt = routes.Every(r, c.Exempt); return nil }
+		c.reporter.Call(r.Context(), "Exempt", ask)
 	}
 	return exempt
 }

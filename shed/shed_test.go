@@ -84,6 +84,9 @@ func TestExemptRequestsDoNotCount(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, serve(h, httptest.NewRequest("GET", "/", nil)).Code)
 	assert.Equal(t, http.StatusServiceUnavailable, serve(h, httptest.NewRequest("GET", "/panic", nil)).Code)
 	assert.Equal(t, http.StatusOK, serve(h, httptest.NewRequest("GET", "/events", nil)).Code)
+	doubtful := httptest.NewRequest("GET", "/events", nil)
+	doubtful.Header.Set("X-Original-URL", "/search")
+	assert.Equal(t, http.StatusServiceUnavailable, serve(h, doubtful).Code)
 	assert.Equal(t, 1, s.Stats().InFlight)
 	assert.Equal(t, 1, panics)
 }

@@ -10,8 +10,9 @@ import (
 // argument of the script: /login.php/x runs /login.php, and /index.php/login is /login.
 var scripts = [...]string{".php", ".aspx", ".asp", ".ashx", ".cgi", ".fcgi", ".pl", ".cfm"}
 
-// addName notes that a pattern ends in a segment that is no wildcard.
+// addName notes that a pattern ends in a segment that is no wildcard, and perhaps in a slash.
 func (t *Table[T]) addName(path string) {
+	path, _ = cutSlash(path)
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	if name == "" || name[0] == '{' {
 		return
@@ -39,12 +40,14 @@ func (t *Table[T]) hasExtra(path string) bool {
 const maxScripts = 8
 
 // extras returns what paths are to a server that runs scripts, or that takes an extension for the
-// format of the response, as in /login.json, if a pattern has the name. It returns false if there
-// are too many.
-func (t *Table[T]) extras(paths []*url.URL) (more []*url.URL, ok bool) {
+// format of the response, as in /login.json: see withoutFormat. It returns false if there are too
+// many.
+func extras(
+	paths []*url.URL, withoutFormat func(path string) (first, last int),
+) (more []*url.URL, ok bool) {
 	add := func(path string) { more = append(more, &url.URL{Path: path}) }
 	format := func(path string) {
-		first, last := t.withoutFormat(path)
+		first, last := withoutFormat(path)
 		if first > 0 {
 			add(path[:first])
 		}
@@ -72,21 +75,31 @@ func (t *Table[T]) extras(paths []*url.URL) (more []*url.URL, ok bool) {
 // withoutFormat returns the lengths of path without what follows the first and the last dot of its
 // last segment. A length is 0 unless a pattern has the rest of the segment as its last one.
 func (t *Table[T]) withoutFormat(path string) (first, last int) {
+	first, last = dots(path)
 	begin := strings.LastIndexByte(path, '/') + 1
-	length := func(dot int) int {
-		if dot <= 0 {
+	known := func(end int) int {
+		if end == 0 {
 			return 0
 		}
-		if _, known := t.names[strings.ToLower(path[begin:begin+dot])]; !known {
+		if _, ok := t.names[strings.ToLower(path[begin:end])]; !ok {
+			return 0
+		}
+		return end
+	}
+	return known(first), known(last)
+}
+
+// dots returns where the first and the last dot are in the last segment of path. It returns 0 for a
+// dot before which the segment is empty.
+func dots(path string) (first, last int) {
+	begin := strings.LastIndexByte(path, '/') + 1
+	after := func(dot int) int {
+		if dot <= 0 {
 			return 0
 		}
 		return begin + dot
 	}
-	dot, end := strings.IndexByte(path[begin:], '.'), strings.LastIndexByte(path[begin:], '.')
-	if first = length(dot); end == dot {
-		return first, first
-	}
-	return first, length(end)
+	return after(strings.IndexByte(path[begin:], '.')), after(strings.LastIndexByte(path[begin:], '.'))
 }
 
 // endOfScript returns where the first segment of path ends that is a script and not the last

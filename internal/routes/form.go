@@ -13,6 +13,7 @@ type form struct {
 	doubtfulHost bool
 	others       bool // of method or host
 	extra        bool // of a path with a script or an extension
+	bare         bool // of a path that lacks the slash of a pattern
 }
 
 // A pathForm is what is unusual about a path.
@@ -38,7 +39,7 @@ const (
 
 // plain reports whether a request has no other readings.
 func (f *form) plain() bool {
-	return !f.doubtful() && !f.fold && !f.slash && !f.other && !f.others && !f.extra
+	return !f.doubtful() && !f.fold && !f.slash && !f.other && !f.others && !f.extra && !f.bare
 }
 
 // doubtful reports whether a request can have readings that this package does not know.
@@ -47,7 +48,7 @@ func (f *form) doubtful() bool { return f.doubt != 0 || f.doubtfulHost }
 // formOf returns what is unusual about r.
 func (t *Table[T]) formOf(r *http.Request) form {
 	f := form{pathForm: pathFormOf(r), host: r.Host}
-	f.fold, f.extra = f.fold || t.upper, t.hasExtra(r.URL.Path)
+	f.fold, f.extra, f.bare = f.fold || t.upper, t.hasExtra(r.URL.Path), t.ends.lacks(r.URL.Path)
 	if t.methods {
 		f.others = hasOtherMethod(r)
 	}

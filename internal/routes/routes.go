@@ -24,6 +24,7 @@ type Table[T any] struct {
 	folded  map[string][]int    // indexes of values, by pattern in lower case
 	hosts   map[string]struct{} // of patterns, in lower case
 	names   map[string]struct{} // last segments of patterns, in lower case
+	ends    endings             // of patterns that end in a slash
 	upper   bool                // a path of a pattern has upper-case letters
 	methods bool                // a pattern has a method
 }
@@ -70,6 +71,7 @@ func (t *Table[T]) Add(pattern string, v T) error {
 		t.hosts[p.host] = struct{}{}
 	}
 	t.addName(p.path)
+	t.ends.add(p.path)
 	lower, changed := p.fold()
 	t.upper = t.upper || changed
 	t.folded[lower] = append(t.folded[lower], index)
@@ -155,8 +157,11 @@ func (t *Table[T]) findOthers(r *http.Request, f form, c *collection) bool {
 	n, hosts := len(paths), t.hostsOf(r, f)
 	if ok && (f.extra || f.doubt != 0 || f.other) {
 		var more []*url.URL
-		more, ok = t.extras(paths)
+		more, ok = extras(paths, t.withoutFormat)
 		paths = append(paths, more...)
+	}
+	if f.bare || f.extra || f.doubt != 0 || f.other {
+		paths = append(paths, t.ends.of(paths)...)
 	}
 	if !ok || len(paths)*len(hosts)*len(methods) > maxReadings {
 		return false
@@ -208,38 +213,6 @@ func withoutPlaces(text string) string {
 		}
 		text = before + after
 	}
-}
-
-// Every reports whether f is true for r and for each other reading of its path and method. It is
-// for functions that exempt requests.
-func Every(r *http.Request, f func(*http.Request) bool) bool {
-	if !f(r) {
-		return false
-	}
-	form := pathFormOf(r)
-	if form.doubt == 0 && !form.other && !hasOtherMethod(r) {
-		return true
-	}
-	form.slash = false
-	paths, ok := pathsOf(r, form)
-	methods := methodsOf(r)
-	if !ok || len(paths)*len(methods) > maxReadings {
-		return false
-	}
-	for _, method := range methods {
-		for _, p := range paths {
-			reading := *r
-			reading.Method = method
-			u := *r.URL
-			u.Path, u.RawPath = p.Path, p.RawPath
-			reading.URL = &u
-			reading.RequestURI = reading.URL.RequestURI()
-			if !f(&reading) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // IsToken reports whether s is a token of RFC 9110, section 5.6.2, as methods and the names of
