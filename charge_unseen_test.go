@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -136,4 +137,39 @@ func TestGoexitIsNotASuccess(t *testing.T) {
 	}()
 	<-ended
 	assert.Equal(t, int64(9), remaining(t, l, "r"))
+}
+
+// A client that http.TimeoutHandler has answered 503 has not seen the success of the handler, which
+// ends later. Fields that a handler sets when the header was sent are not in the response.
+func TestWhatTheClientDidNotGetIsNoSuccess(t *testing.T) {
+	for name, tc := range map[string]struct {
+		counts func(ratelimit.Response) bool
+		answer http.HandlerFunc
+	}{
+		"too late": {ratelimit.Failures, func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(time.Minute)
+			w.WriteHeader(http.StatusOK)
+		}},
+		"a field too late": {
+			func(res ratelimit.Response) bool { return res.Header.Get("X-Signed-In") == "" },
+			func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusUnauthorized)
+				w.Header().Set("X-Signed-In", "1")
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{counting("r", "5 per day", tc.counts)}})
+				h := http.TimeoutHandler(l.Handler(tc.answer), time.Second, "")
+				statuses := map[int]int{}
+				for range 10 {
+					statuses[serve(h, with()).Code]++
+					synctest.Wait()
+					time.Sleep(2 * time.Minute)
+				}
+				assert.Equal(t, 5, statuses[429], "%v", statuses)
+			})
+		})
+	}
 }

@@ -113,9 +113,9 @@ func (e *engine) handOn(
 	rec := recorder.New(w)
 	panicked := true
 	defer func() {
-		answer := rec.Answer()
+		answer := rec.Final(r.Context())
 		e.settle(r, a, settling, Response{
-			Request: r, Status: answer.StatusOf(panicked), Header: w.Header(), Bytes: answer.Bytes,
+			Request: r, Status: answer.StatusOf(panicked), Header: rec.Header(), Bytes: answer.Bytes,
 			Duration: time.Since(begin), Panicked: panicked, Hijacked: answer.Hijacked,
 		}, answer.Seen())
 	}()

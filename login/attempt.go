@@ -19,8 +19,10 @@ import (
 type attempt struct {
 	guard    *Guard
 	cfg      *settings
-	outer    *attempt // of a guard around this one
-	none     bool     // the request carries no password
+	outer    *attempt    // of a guard around this one
+	none     bool        // the request carries no password
+	mute     bool        // its response proves no success
+	before   http.Header // of the response, of outer middleware
 	where    place
 	identity       // of the account that the request names
 	named    bool  // the request names an account

@@ -40,9 +40,11 @@ type Config struct {
 	// limiter's Config.
 	ClientIP clientip.Source
 	// Succeeded reports whether a response answers a successful attempt. Look for what only a right
-	// password gets, such as a Set-Cookie field. Nil means that only the handler knows, and calls
-	// the function [Succeeded]. Only a success clears failures and makes a pair known. Succeeded is
-	// not called if the client has left.
+	// password gets, such as [SetsCookie]. Nil means that only the handler knows, and calls the
+	// function [Succeeded]. Only a success clears failures and makes a pair known. Succeeded is not
+	// called if the client has left, or for a request that is no POST, PUT or PATCH and has no
+	// Authorization field, or that overrides its method or path. It sees only the header that the
+	// handler has sent.
 	Succeeded func(ratelimit.Response) bool
 	// Failed reports whether a response that is no success counts as a failure. Nil means that each
 	// does, so set Failed only for responses that say nothing of a password. A response that the

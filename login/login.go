@@ -100,7 +100,8 @@ func (g *Guard) Prepare(cfg Config) (rules []ratelimit.Rule, done func(use bool)
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	inner := g.wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &attempt{guard: g, cfg: g.cfg.Load(), outer: attemptIn(r.Context()), none: !isAttempt(r)}
+		a := &attempt{guard: g, cfg: g.cfg.Load(), outer: attemptIn(r.Context())}
+		a.none, a.mute, a.before = !isAttempt(r), !mayProve(r), linesOf(w.Header())
 		given := r.WithContext(context.WithValue(r.Context(), attemptKey{}, a))
 		defer handBack(r, given, r.Body) // Account may replace Body: net/http needs its own
 		defer a.done(r.Context())

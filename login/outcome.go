@@ -2,8 +2,6 @@ package login
 
 import (
 	"context"
-	"net/http"
-	"strings"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -35,31 +33,6 @@ func (a *attempt) name(key ratelimit.Key) {
 	}
 }
 
-// isAttempt reports whether a request may carry a password. A GET, HEAD or OPTIONS without a query
-// string, a body or credentials asks for the form, or is a preflight. In doubt it is an attempt.
-func isAttempt(r *http.Request) bool {
-	switch r.Method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
-		return r.URL == nil || r.URL.RawQuery != "" || r.ContentLength != 0 ||
-			len(r.TransferEncoding) > 0 || r.Header["Authorization"] != nil
-	}
-	return true
-}
-
-// isElsewhere reports whether a browser sent r for a page of another origin. A program can send the
-// same fields, so such a request must count somewhere.
-func isElsewhere(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "same-origin", "none":
-		return false
-	case "":
-		origin := r.Header.Get("Origin")
-		_, host, _ := strings.Cut(origin, "://")
-		return origin != "" && !strings.EqualFold(host, r.Host)
-	}
-	return true
-}
-
 // failed reports whether a response answers a failed attempt. The first call decides, and notes a
 // success. If a function of the Config panics, the attempt has failed, and the limiter reports the
 // panic, because only the first call panics.
@@ -87,7 +60,8 @@ const (
 // failure. If the client has left, a handler that notices may answer anything.
 func (a *attempt) judge(cfg *settings, res ratelimit.Response) outcome {
 	seen := res.Status != 0 && !res.Panicked && !res.Hijacked
-	gone := res.Request.Context().Err() != nil
+	mute := a.mute || res.Request.PostForm["_method"] != nil || res.Request.Context().Err() != nil
+	res.Header = without(res.Header, a.before)
 	switch {
 	case a.reported:
 		return success
@@ -95,7 +69,7 @@ func (a *attempt) judge(cfg *settings, res ratelimit.Response) outcome {
 		return failure
 	case cfg.Failed != nil && call("Failed", func() bool { return cfg.Failed(res) }):
 		return failure
-	case cfg.Succeeded != nil && !gone && call("Succeeded", func() bool { return cfg.Succeeded(res) }):
+	case cfg.Succeeded != nil && !mute && call("Succeeded", func() bool { return cfg.Succeeded(res) }):
 		return success
 	case cfg.Failed != nil:
 		return neither

@@ -2,7 +2,10 @@
 package recorder
 
 import (
+	"context"
+	"errors"
 	"io"
+	"maps"
 	"net/http"
 )
 
@@ -11,6 +14,7 @@ import (
 type Recorder struct {
 	w       http.ResponseWriter
 	answer  Answer
+	sent    http.Header // with the status; the lines are shared
 	beneath beneath
 }
 
@@ -26,6 +30,26 @@ func New(w http.ResponseWriter) *Recorder { return &Recorder{w: w} }
 
 // Answer returns what the handler has answered so far.
 func (rec *Recorder) Answer() Answer { return rec.answer }
+
+// Final returns what the handler has answered in the end, where ctx is the context of the request.
+// If an outer [http.TimeoutHandler] has answered instead, that is status 503.
+func (rec *Recorder) Final(ctx context.Context) Answer {
+	if rec.answer.Status != 0 && !rec.answer.Hijacked && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if _, err := rec.w.Write(nil); errors.Is(err, http.ErrHandlerTimeout) {
+			rec.answer.Status = http.StatusServiceUnavailable
+		}
+	}
+	return rec.answer
+}
+
+// Header returns the header that was sent with the status. If there is no status yet, it returns
+// the header as it is.
+func (rec *Recorder) Header() http.Header {
+	if rec.sent != nil {
+		return rec.sent
+	}
+	return rec.w.Header()
+}
 
 // Writer returns the ResponseWriter to pass to the handler. It has the abilities of the recorded
 // ResponseWriter, in the combinations of net/http and its tests. [http.ResponseController] finds
@@ -62,6 +86,13 @@ func (rec *Recorder) Writer() http.ResponseWriter {
 		return hijacking{base, hijackWriter(base)}
 	}
 	return base
+}
+
+// keep keeps the header if it was sent. A handler can change it later, or set trailers.
+func (rec *Recorder) keep() {
+	if rec.sent == nil && rec.answer.Status != 0 {
+		rec.sent = maps.Clone(rec.w.Header())
+	}
 }
 
 // wrote records the first final status. 101 is final, because no other status can follow it.

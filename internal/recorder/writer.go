@@ -34,11 +34,13 @@ func (w writer) Header() http.Header { return w.rec.w.Header() }
 func (w writer) WriteHeader(status int) {
 	w.rec.w.WriteHeader(status) // panics if there is no such status
 	w.rec.wrote(status)
+	w.rec.keep()
 }
 
 func (w writer) Write(b []byte) (int, error) {
 	w.rec.wrote(http.StatusOK)
 	n, err := w.rec.w.Write(b)
+	w.rec.keep()
 	w.rec.answer.Bytes += int64(n)
 	return n, err
 }
@@ -47,6 +49,7 @@ func (w writer) Write(b []byte) (int, error) {
 func (w writer) WriteString(s string) (int, error) {
 	w.rec.wrote(http.StatusOK)
 	n, err := io.WriteString(w.rec.w, s)
+	w.rec.keep()
 	w.rec.answer.Bytes += int64(n)
 	return n, err
 }
@@ -76,6 +79,7 @@ func (w flushWriter) FlushError() error {
 	err := http.NewResponseController(w.rec.w).Flush()
 	if !errors.Is(err, http.ErrNotSupported) {
 		w.rec.wrote(http.StatusOK)
+		w.rec.keep()
 	}
 	return err
 }
@@ -96,6 +100,7 @@ func (w readWriter) ReadFrom(src io.Reader) (int64, error) {
 	n, err := w.rec.w.(io.ReaderFrom).ReadFrom(src)
 	if n > 0 { // otherwise there is no header yet, and the handler can still write another status
 		w.rec.wrote(http.StatusOK)
+		w.rec.keep()
 	}
 	w.rec.answer.Bytes += n
 	return n, err

@@ -83,10 +83,10 @@ func TestEveryOfAnotherSpelling(t *testing.T) {
 // Every calls a function once for a plain request, and once for each other reading.
 func TestEveryAsksOnce(t *testing.T) {
 	for target, want := range map[string][]string{
-		"/a":       {"example.com/a"},
-		"/a.json":  {"example.com/a.json", "example.com/a"},
-		"/A":       {"example.com/A", "example.com/a"},
-		"/a/":      {"example.com/a/", "example.com/a"},
+		"/a":      {"example.com/a"},
+		"/a.json": {"example.com/a.json", "example.com/a"},
+		"/A":      {"example.com/A", "example.com/a"},
+		"/a/":     {"example.com/a/", "example.com/a"},
 		"/a%2Fb.c": {
 			"example.com/a/b.c", "example.com/a/b.c", "example.com/a/b", "example.com/a%2Fb.c",
 			"example.com/a%2fb.c", "example.com/a%2Fb", "example.com/a%2fb",
