@@ -28,7 +28,8 @@ const (
 // The field also counts as missing if the form has more than 8 KiB or 32 fields, if decoders differ
 // in how to read it (it has a semicolon, or an encoding that is no encoding), or if header fields
 // say that its bytes are something else: a Content-Encoding, a charset other than UTF-8 or ASCII,
-// two lines of Content-Type. FormField panics if name is empty.
+// two lines of Content-Type. The same is true of each part of a multipart form. FormField panics if
+// name is empty.
 func FormField(name string) func(*http.Request) string {
 	mustName("FormField", name, name)
 	plain := plainName(name)
@@ -38,11 +39,18 @@ func FormField(name string) func(*http.Request) string {
 		}
 		values := 0
 		for field, all := range r.Form { // it has the query string too
-			if strings.EqualFold(plainName(field), plain) {
+			if strings.EqualFold(plainName(field), plain) || isWithin(field, name) {
 				values += len(all)
 			}
 		}
-		if values > 1 {
+		if r.MultipartForm != nil {
+			for field := range r.MultipartForm.File {
+				if strings.EqualFold(plainName(field), plain) {
+					values++
+				}
+			}
+		}
+		if values > 1 || !isUTF8(r.Form["_charset_"]) {
 			return ""
 		}
 		return r.PostFormValue(name)
@@ -57,7 +65,7 @@ func parses(r *http.Request) bool {
 	if r.Body != nil && isForm(r) {
 		var ok bool
 		head, ok = readHead(r)
-		if !ok || !isPlain(r) || !fewFields(string(head)) || bytes.Count(head, []byte("\n--")) > maxFields {
+		if !ok || !isPlain(r) || !fewFields(string(head)) || !plainParts(r, head) {
 			return false
 		}
 	}
@@ -91,6 +99,12 @@ func plainName(name string) string {
 	return strings.TrimRight(name, "_")
 }
 
+// isWithin reports whether field is an element of the named field, such as email[0] of email.
+func isWithin(field, name string) bool {
+	n := len(name)
+	return len(field) > n && field[n] == '[' && strings.EqualFold(field[:n], name)
+}
+
 // isForm reports whether net/http would parse the body of r. If not, the body is not read.
 func isForm(r *http.Request) bool {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -107,14 +121,23 @@ func isPlain(r *http.Request) bool {
 	}
 	text := r.Header.Get("Content-Type")
 	_, params, err := mime.ParseMediaType(text)
-	if len(r.Header["Content-Type"]) > 1 || err != nil && strings.Contains(strings.ToLower(text), "charset") {
+	if len(r.Header["Content-Type"]) > 1 || strings.Contains(text, "*=") || strings.Contains(text, "*0") ||
+		err != nil && strings.Contains(strings.ToLower(text), "charset") {
 		return false
 	}
-	switch strings.ToLower(params["charset"]) {
-	case "", "utf-8", "utf8", "us-ascii", "ascii":
-		return true
+	return isUTF8([]string{params["charset"]})
+}
+
+// isUTF8 reports whether charsets stand for UTF-8 or a part of it.
+func isUTF8(charsets []string) bool {
+	for _, charset := range charsets {
+		switch strings.ToLower(charset) {
+		case "", "utf-8", "utf8", "us-ascii", "ascii":
+		default:
+			return false
+		}
 	}
-	return false
+	return true
 }
 
 // fewFields reports whether a query string, or a form in that notation, is within the bounds.
