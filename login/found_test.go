@@ -71,3 +71,33 @@ func TestFoundCountsOnlyFailures(t *testing.T) {
 		})
 	}
 }
+
+// An account that is over its limit takes nothing from the pair. So once the account is unlocked,
+// the pair has all of its attempts.
+func TestFoundRefundsThePairOfADeniedAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.Config{})
+		s := &route{Guard: newGuard(t, l, login.Config{PerPair: ratelimit.MustParse("5 per day"), PerAccount: ratelimit.MustParse("3 per day")})}
+		s.Handler = s.Guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if d := login.Found(r.Context(), "alice"); !d.Allowed {
+				l.Deny(w, r, d)
+				return
+			}
+			w.WriteHeader(http.StatusUnauthorized)
+		}))
+		for i := range 3 {
+			require.Equal(t, 401, s.try(address(i+1), fmt.Sprint("Alice", i), "x"))
+		}
+		for i := range 4 {
+			require.Equal(t, 429, s.try("10.1.0.1", fmt.Sprint("älice", i), "x"))
+		}
+		assert.Equal(t, 5, int(s.state(t, "alice", "10.1.0.1").Pair.Remaining))
+		require.NoError(t, s.Unlock(t.Context(), "alice"))
+		codes := map[int]int{}
+		for i := range 4 {
+			codes[s.try("10.1.0.1", fmt.Sprint("älice", i), "x")]++
+		}
+		assert.Equal(t, map[int]int{401: 3, 429: 1}, codes, "three failures of the account")
+		assert.Equal(t, 2, int(s.state(t, "alice", "10.1.0.1").Pair.Remaining))
+	})
+}

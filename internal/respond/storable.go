@@ -14,13 +14,15 @@ func Storable(r *http.Request, status int, h http.Header) bool {
 			return true
 		}
 	}
-	var public, explicit bool
+	var public, explicit, noStore, understood bool
 	for _, line := range h["Cache-Control"] {
 		for _, directive := range members(line) {
 			name, value, _ := strings.Cut(directive, "=")
 			switch strings.ToLower(strings.TrimSpace(name)) {
 			case "no-store":
-				return false
+				noStore = true
+			case "must-understand": // a cache that knows the status ignores no-store
+				understood = true
 			case "private":
 				if value == "" { // with names, only these fields are private
 					return false
@@ -34,7 +36,7 @@ func Storable(r *http.Request, status int, h http.Header) bool {
 			}
 		}
 	}
-	if len(r.Header["Authorization"]) > 0 && !public {
+	if noStore && !understood || len(r.Header["Authorization"]) > 0 && !public {
 		return false
 	}
 	if explicit || len(h["Expires"]) > 0 {
@@ -59,8 +61,9 @@ func isTargeted(name string) bool {
 
 // mayStore reports whether a line of such a field may allow to store the response.
 func mayStore(line string) bool {
+	line = strings.ToLower(line)
+	understood := slices.Contains(members(line), "must-understand")
 	return !slices.ContainsFunc(members(line), func(directive string) bool {
-		directive = strings.ToLower(directive)
-		return directive == "no-store" || directive == "private" || directive == "0" // of X-Accel-Expires
+		return directive == "no-store" && !understood || directive == "private" || directive == "0" // of X-Accel-Expires
 	})
 }
