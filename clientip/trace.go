@@ -3,6 +3,7 @@ package clientip
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 )
 
 // A Trace says how a [Source] found the address of a client. Use it to find out what is wrong with
@@ -22,6 +23,9 @@ type Trace struct {
 	// another common one. It is empty if the request has none of them. A client can send such a
 	// field too.
 	Present string
+	// Unread is a header field in which CDNs report one address, if a trusted peer has sent it
+	// beside Field, and its address is not Addr. It is empty otherwise.
+	Unread string
 	// Before is the address that stands before Addr in a Field with several. It is invalid if none
 	// does. The hop at Addr reported it, and Addr is not trusted.
 	Before netip.Addr
@@ -32,6 +36,11 @@ var common = [...]string{
 	"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "X-Client-Ip",
 	"Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip", "X-Cluster-Client-Ip",
 	"X-Envoy-External-Address", "X-Original-Forwarded-For",
+}
+
+// ofCDNs are the header fields in which CDNs report one address, of the client that they see.
+var ofCDNs = [...]string{
+	"Cf-Connecting-Ip", "True-Client-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip",
 }
 
 // Trace returns how s finds the address of the client that sent r. If a function of [Proxies]
@@ -49,6 +58,9 @@ func (s Source) Trace(r *http.Request) (t Trace) {
 		if t.Trusted && f.form != single {
 			t.Before = f.before(r.Header[f.name], t.Addr)
 		}
+		if t.Trusted && t.Present == f.name {
+			t.Unread = unread(r, f.name, t.Addr)
+		}
 	}
 	for _, name := range common {
 		if t.Present == "" && r.Header[name] != nil {
@@ -56,6 +68,20 @@ func (s Source) Trace(r *http.Request) (t Trace) {
 		}
 	}
 	return t
+}
+
+// unread returns a field of a CDN, except the named one, that has another address than addr.
+func unread(r *http.Request, name string, addr netip.Addr) string {
+	for _, field := range ofCDNs {
+		lines := r.Header[field]
+		if field == name || len(lines) != 1 {
+			continue
+		}
+		if got, ok := parseHost(strings.TrimSpace(lines[0])); ok && got != addr {
+			return field
+		}
+	}
+	return ""
 }
 
 // before returns the address before addr in lines, where addr is the first from the right that is

@@ -70,3 +70,39 @@ func TestTrace(t *testing.T) {
 		assert.Equal(t, tc.want, tc.src.Trace(r), tc.name)
 	}
 }
+
+// A field of a CDN is unread if a trusted peer has sent it beside the field that is read, with
+// another address.
+func TestUnreadField(t *testing.T) {
+	trusted := TrustedProxies("10.0.0.1")
+	for _, tc := range []struct {
+		name   string
+		src    Source
+		remote string
+		fields []string
+		want   string
+	}{
+		{"another address", ForwardedFor(trusted), "10.0.0.1:1", []string{"CF-Connecting-IP", "203.0.113.1"}, "Cf-Connecting-Ip"},
+		{"another spelling", ForwardedFor(trusted), "10.0.0.1:1", []string{"True-Client-IP", " ::ffff:192.0.2.1 "}, ""},
+		{
+			"another address in a second field", ForwardedFor(trusted), "10.0.0.1:1",
+			[]string{"True-Client-IP", "192.0.2.1", "Fly-Client-IP", "203.0.113.1"}, "Fly-Client-Ip",
+		},
+		{"junk", ForwardedFor(trusted), "10.0.0.1:1", []string{"CF-Connecting-IP", "x"}, ""},
+		{
+			"two lines", ForwardedFor(trusted), "10.0.0.1:1",
+			[]string{"CF-Connecting-IP", "203.0.113.1", "CF-Connecting-IP", "203.0.113.2"}, "",
+		},
+		{"the field that is read", Header("CF-Connecting-IP", trusted), "10.0.0.1:1", []string{"CF-Connecting-IP", "203.0.113.1"}, ""},
+		{"from another peer", ForwardedFor(trusted), "192.0.2.9:1", []string{"CF-Connecting-IP", "203.0.113.1"}, ""},
+		{"without a source", Source{}, "10.0.0.1:1", []string{"CF-Connecting-IP", "203.0.113.1"}, ""},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = tc.remote
+		r.Header.Set("X-Forwarded-For", "192.0.2.1")
+		for i := 0; i < len(tc.fields); i += 2 {
+			r.Header.Add(tc.fields[i], tc.fields[i+1])
+		}
+		assert.Equal(t, tc.want, tc.src.Trace(r).Unread, tc.name)
+	}
+}

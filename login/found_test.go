@@ -77,7 +77,9 @@ func TestFoundCountsOnlyFailures(t *testing.T) {
 func TestFoundRefundsThePairOfADeniedAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{})
-		s := &route{Guard: newGuard(t, l, login.Config{PerPair: ratelimit.MustParse("5 per day"), PerAccount: ratelimit.MustParse("3 per day")})}
+		s := &route{Guard: newGuard(t, l, login.Config{
+			PerPair: ratelimit.MustParse("5 per day"), PerAccount: ratelimit.MustParse("3 per day"),
+		})}
 		s.Handler = s.Guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if d := login.Found(r.Context(), "alice"); !d.Allowed {
 				l.Deny(w, r, d)

@@ -44,7 +44,10 @@ type sample struct {
 	chains   int        // requests with an address before addr
 	others   bool       // the addresses before addr differ
 	trusted  bool       // a request came from a trusted peer
+	direct   bool       // a request came from another peer
 	present  bool       // a request had the field that the source reads
+	addrs    map[netip.Addr]bool
+	befores  map[netip.Addr]bool // the addresses before these
 }
 
 // New returns a Watch for a limiter whose Config.ClientIP is config. It passes each problem to
@@ -124,6 +127,7 @@ const (
 	proxyIsSilent
 	onlyTrusted
 	onePrivatePeer
+	unreadField
 )
 
 // judge returns what is wrong, by a request and by those before.
@@ -178,6 +182,10 @@ const (
 		"all clients behind %[2]v share one bucket; configure %[2]v to send the field"
 	textOnlyTrusted = "%s trusts every address in %s of the first %d requests: " +
 		"all clients behind %v share one bucket; trust the addresses of proxies only"
+	textUnread = "%s finds the client %v by %s, but %v has sent %s with another address: " +
+		"if a CDN sends it, all clients of the CDN's server %[2]v share one bucket; " +
+		"trust the addresses of the CDN too, in clientip.ForwardedFor, or read %[5]s " +
+		"if all requests come through the CDN; if not, a client has sent the field, and it is ignored"
 	textPrivate = "the first %d requests all came from the private address %v: " +
 		"if it is a proxy or a balancer, all clients behind it share one bucket; " +
 		"let it send X-Forwarded-For, and write ClientIP: %s"
@@ -199,6 +207,8 @@ func judgeOne(t *clientip.Trace, name string, trusted bool) (problem, bool) {
 		return with(noProxyNamed, textNoProxy, t.Present, name, proxy, suggest(t.Present, proxy))
 	case !t.Trusted && !trusted:
 		return with(peerNotTrusted, textNotTrusted, t.Present, name, proxy, suggest(t.Present, proxy))
+	case t.Unread != "":
+		return with(unreadField, textUnread, name, t.Addr, t.Field, proxy, t.Unread)
 	case t.Trusted && t.Present != t.Field:
 		write := suggest(t.Present, proxy)
 		return with(anotherField, textAnotherField, name, t.Field, proxy, t.Present, write)
@@ -221,14 +231,17 @@ func suggest(field, proxy string) string {
 func (s *sample) add(t *clientip.Trace) {
 	if s.requests == 0 {
 		s.addr, s.before = t.Addr, t.Before
+		s.addrs, s.befores = map[netip.Addr]bool{}, map[netip.Addr]bool{}
 	}
 	s.requests++
 	s.differ = s.differ || t.Addr != s.addr
 	s.others = s.others || t.Before != s.before
-	s.trusted = s.trusted || t.Trusted
+	s.trusted, s.direct = s.trusted || t.Trusted, s.direct || !t.Trusted
+	s.addrs[t.Addr] = true
 	s.present = s.present || t.Field != "" && t.Present == t.Field
 	if t.Before.IsValid() {
 		s.chains++
+		s.befores[t.Before] = true
 	}
 }
 
@@ -236,14 +249,17 @@ func (s *sample) add(t *clientip.Trace) {
 func (s *sample) judge(t *clientip.Trace, name string) (problem, bool) {
 	hidden := t.Before.IsValid() && private(t.Addr) && !private(t.Before)
 	same := !s.differ && s.addr.IsValid()
-	if hidden || same && s.others && s.chains == s.requests && s.requests >= few {
+	if hidden || s.requests >= few && s.chains == s.requests && (same && s.others || s.layered()) {
 		args := []any{name, t.Addr, t.Field, suggest(t.Field, t.Addr.String())}
 		return problem{appended, textAppended, args}, true
 	}
-	if !same || s.requests != sampled || s.chains > 0 {
+	if s.requests != sampled || s.chains > 0 {
 		return problem{}, false
 	}
-	switch {
+	switch silent := s.trusted && !s.direct && !s.present; {
+	case silent && !same:
+		return problem{proxyIsSilent, textSilent, []any{sampled, t.Peer, t.Field, name}}, true
+	case !same:
 	case s.trusted && s.addr != t.Peer:
 	case s.trusted && !s.present:
 		return problem{proxyIsSilent, textSilent, []any{sampled, t.Peer, t.Field, name}}, true
@@ -254,6 +270,11 @@ func (s *sample) judge(t *clientip.Trace, name string) (problem, bool) {
 		return problem{onePrivatePeer, textPrivate, args}, true
 	}
 	return problem{}, false
+}
+
+// layered reports whether many clients came by few addresses, such as of a CDN that is not named.
+func (s *sample) layered() bool {
+	return s.requests == sampled && len(s.addrs) <= few && len(s.befores) >= 2*len(s.addrs)
 }
 
 // shared is RFC 6598, the addresses between a carrier, or a cloud, and its customers.

@@ -46,6 +46,14 @@ func from(n int, peer string, fields ...string) (all []*http.Request) {
 	return all
 }
 
+// inTurn returns the requests of a and b, which are as many, in turn.
+func inTurn(a, b []*http.Request) (all []*http.Request) {
+	for i := range a {
+		all = append(all, a[i], b[i])
+	}
+	return all
+}
+
 func TestProblems(t *testing.T) {
 	const lan = "10.0.0.1:1"
 	trusting := clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.1"))
@@ -143,6 +151,44 @@ func TestProblems(t *testing.T) {
 			"a proxy that sends nothing", trusting, from(most, lan),
 			[]string{"ratelimit: none of the first 100 requests from 10.0.0.1 has X-Forwarded-For, which Config.ClientIP reads: all " +
 				"clients behind 10.0.0.1 share one bucket; configure 10.0.0.1 to send the field"},
+		},
+		{
+			"several proxies that send nothing", clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/8")),
+			append(from(50, "10.0.0.2:1"), from(most, lan)...),
+			[]string{"ratelimit: none of the first 100 requests from 10.0.0.1 has X-Forwarded-For, which Config.ClientIP reads: all " +
+				"clients behind 10.0.0.1 share one bucket; configure 10.0.0.1 to send the field"},
+		},
+		{
+			"a proxy that sends nothing, and clients without it", trusting,
+			append(from(50, "192.0.2.1:1"), from(most, lan)...), nil,
+		},
+		{
+			"a CDN before the proxy that is named", trusting,
+			inTurn(from(most/2, lan, "X-Forwarded-For", "#, 192.0.2.7"), from(most/2, lan, "X-Forwarded-For", "#, 192.0.2.8")),
+			[]string{"ratelimit: Config.ClientIP finds the client 192.0.2.8, before which X-Forwarded-For has other addresses: all " +
+				"clients behind 192.0.2.8 share one bucket; if 192.0.2.8 is a proxy or a balancer that appends its own address, " +
+				"trust it too, as in ClientIP: clientip.ForwardedFor(clientip.TrustedProxies(\"192.0.2.8\")); if it is one client, " +
+				"it has sent the field itself"},
+		},
+		{
+			"clients that have proxies of their own", trusting,
+			append(from(50, lan, "X-Forwarded-For", "#"), from(most, lan, "X-Forwarded-For", "198.51.100.1, 192.0.2.8")...), nil,
+		},
+		{
+			"a CDN whose field nothing reads", clientip.Header("X-Real-IP", clientip.TrustedProxies("10.0.0.1")),
+			from(3, lan, "X-Real-IP", "192.0.2.7", "CF-Connecting-IP", "#"),
+			[]string{"ratelimit: Config.ClientIP finds the client 192.0.2.7 by X-Real-Ip, but 10.0.0.1 has sent Cf-Connecting-Ip with " +
+				"another address: if a CDN sends it, all clients of the CDN's server 192.0.2.7 share one bucket; trust the addresses " +
+				"of the CDN too, in clientip.ForwardedFor, or read Cf-Connecting-Ip if all requests come through the CDN; if not, a " +
+				"client has sent the field, and it is ignored"},
+		},
+		{
+			"a CDN that is trusted", clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.1", "192.0.2.7")),
+			from(most, lan, "X-Forwarded-For", "#, 192.0.2.7", "True-Client-IP", "#"), nil,
+		},
+		{
+			"a field of a CDN from a client without the proxy", trusting,
+			append(from(1, lan, "X-Forwarded-For", "#"), from(9, "192.0.2.1:1", "CF-Connecting-IP", "#")...), nil,
 		},
 		{"checks of a balancer, then clients", trusting, append(from(50, lan), from(most, lan, "X-Forwarded-For", "192.0.2.1")...), nil},
 		{

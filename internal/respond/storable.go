@@ -64,6 +64,7 @@ func mayStore(line string) bool {
 	line = strings.ToLower(line)
 	understood := slices.Contains(members(line), "must-understand")
 	return !slices.ContainsFunc(members(line), func(directive string) bool {
-		return directive == "no-store" && !understood || directive == "private" || directive == "0" // of X-Accel-Expires
+		return directive == "no-store" && !understood ||
+			directive == "private" || directive == "0" // of X-Accel-Expires
 	})
 }

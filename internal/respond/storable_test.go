@@ -29,8 +29,14 @@ func TestStorable(t *testing.T) {
 		{name: "private", header: http.Header{"Cache-Control": {"private, max-age=60"}}, want: false},
 		{name: "private fields only", header: http.Header{"Cache-Control": {`private="set-cookie, x", max-age=60`}}, want: true},
 		{name: "not at all", header: http.Header{"Cache-Control": {"max-age=60", "No-Store"}}, want: false},
-		{name: "by those that know the status", header: http.Header{"Cache-Control": {"Must-Understand, no-store, max-age=60"}}, want: true},
-		{name: "by those that know the status, privately", header: http.Header{"Cache-Control": {"must-understand, no-store, private"}}, want: false},
+		{
+			name:   "by caches that know the status",
+			header: http.Header{"Cache-Control": {"Must-Understand, no-store, max-age=60"}}, want: true,
+		},
+		{
+			name:   "by private caches that know the status",
+			header: http.Header{"Cache-Control": {"must-understand, no-store, private"}}, want: false,
+		},
 		{
 			name:   "by a CDN that knows the status",
 			header: http.Header{"Cache-Control": {"private"}, "Cdn-Cache-Control": {"must-understand, No-Store"}}, want: true,
