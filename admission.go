@@ -76,7 +76,7 @@ func (e *engine) newAdmission(ctx context.Context, v *verdict.Verdict, worst int
 
 // carry returns a copy of r with a as its context.
 func (a *admission) carry(r *http.Request) *http.Request {
-	a.request = *r.WithContext(a) // on the stack, because WithContext is inlined
+	a.request = *refund.Shared(r).WithContext(a) // on the stack, because WithContext is inlined
 	return &a.request
 }
 

@@ -75,7 +75,7 @@ var mayImport = map[string][]string{
 		".", "internal/key", "internal/mode", "internal/refund", "internal/report", "internal/topk", "login", "stats", "store",
 		"support",
 	},
-	"tokenbudget": {".", "store", "internal/report", "internal/respond"},
+	"tokenbudget": {".", "store", "internal/report", "internal/respond", "internal/routes"},
 
 	"tokenbudget/budgettest": {".", "store", "tokenbudget"}, // for tests of stores
 }

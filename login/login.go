@@ -102,6 +102,9 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &attempt{guard: g, cfg: g.cfg.Load(), outer: attemptIn(r.Context())}
 		a.none, a.mute, a.before = !isAttempt(r), !mayProve(r), linesOf(w.Header())
+		if r.Trailer == nil && len(r.TransferEncoding) > 0 {
+			r.Trailer = http.Header{} // which the server fills in, and the copy shares
+		}
 		given := r.WithContext(context.WithValue(r.Context(), attemptKey{}, a))
 		defer handBack(r, given, r.Body) // Account may replace Body: net/http needs its own
 		defer a.done(r.Context())

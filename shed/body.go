@@ -28,7 +28,7 @@ func (s *Shedder) serveBody(c *settings, w http.ResponseWriter, r *http.Request,
 	b := &body{ReadCloser: r.Body}
 	began := s.now(c)
 	defer func() { s.leave(c, began+time.Duration(b.waited.Load())) }()
-	given := *r // the caller may still use r
+	given := *refund.Shared(r) // the caller may still use r
 	given.Body = b
 	defer refund.HandBack(r, &given)
 	next.ServeHTTP(w, &given)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/report"
+	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
 // Guard enforces the budgets of a [Config]. Make it with [New]. It is safe for concurrent use,
@@ -127,6 +128,6 @@ func (g *Guard) skips(r *http.Request) (skip bool) {
 		safe := slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
 		return safe && r.ContentLength == 0
 	}
-	g.reporter.Call(r.Context(), "Skip", func() error { skip = g.cfg.Skip(r); return nil })
+	g.reporter.Call(r.Context(), "Skip", func() error { skip = routes.Every(r, g.cfg.Skip); return nil })
 	return skip
 }

@@ -229,6 +229,21 @@ func TestFunctionsThatPanic(t *testing.T) {
 	}, told, "each is reported once")
 }
 
+// A function that skips all paths but one does not skip another spelling of it.
+func TestSkipSeesEverySpelling(t *testing.T) {
+	for path, skipped := range map[string]bool{
+		"/v1/models": true, "/v1/chat": false, "/V1/Chat": false, "/v1/chat/": false, "/v1/%63hat": false,
+	} {
+		cfg := single("1000 per minute")
+		cfg.Skip = func(r *http.Request) bool { return r.URL.Path != "/v1/chat" }
+		g := newGuard(t, cfg)
+		before, r := level(t, g, "user per 1m0s", "a"), ask("{}", "a")
+		r.URL.Path, r.URL.RawPath = strings.ReplaceAll(path, "%63", "c"), path
+		require.Equal(t, 200, call(g.Handler(answering(200, asJSON, usage(10))), r).Code)
+		assert.Equal(t, skipped, level(t, g, "user per 1m0s", "a") == before, path)
+	}
+}
+
 // failing is a Store that fails while it is down.
 type failing struct {
 	store.Store

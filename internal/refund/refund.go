@@ -33,6 +33,15 @@ func All(ctx context.Context) {
 	}
 }
 
+// Shared returns r, whose copies share its trailers. When the body ends, the server sets them in the
+// request that it has made.
+func Shared(r *http.Request) *http.Request {
+	if r.Trailer == nil && len(r.TransferEncoding) > 0 {
+		r.Trailer = http.Header{}
+	}
+	return r
+}
+
 // HandBack copies given, a copy of r that a handler has served, to r. So net/http removes the files
 // of a multipart form, and outer middleware sees the pattern and the path values that an inner mux
 // has found, forms, and every other field that the handler has set. The context of r stays, and so
