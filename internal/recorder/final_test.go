@@ -24,6 +24,7 @@ func TestAnswerThatCameTooLate(t *testing.T) {
 		"a status too late":    {func(w http.ResponseWriter) { w.WriteHeader(201) }, time.Minute, 503},
 		"a body too late":      {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "x") }, time.Minute, 503},
 		"no body too late":     {func(w http.ResponseWriter) { w.WriteHeader(204) }, time.Minute, 503},
+		"a failure too late":   {func(w http.ResponseWriter) { w.WriteHeader(401) }, time.Minute, 401},
 		"no response too late": {func(http.ResponseWriter) {}, time.Minute, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,9 +32,11 @@ func New(w http.ResponseWriter) *Recorder { return &Recorder{w: w} }
 func (rec *Recorder) Answer() Answer { return rec.answer }
 
 // Final returns what the handler has answered in the end, where ctx is the context of the request.
-// If an outer [http.TimeoutHandler] has answered instead, that is status 503.
+// If an outer [http.TimeoutHandler] has answered instead of a success, that is status 503. A
+// failure stays what it is.
 func (rec *Recorder) Final(ctx context.Context) Answer {
-	if rec.answer.Status != 0 && !rec.answer.Hijacked && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	status, late := rec.answer.Status, errors.Is(ctx.Err(), context.DeadlineExceeded)
+	if late && status != 0 && status < 400 && !rec.answer.Hijacked {
 		if _, err := rec.w.Write(nil); errors.Is(err, http.ErrHandlerTimeout) {
 			rec.answer.Status = http.StatusServiceUnavailable
 		}

@@ -33,8 +33,8 @@ func All(ctx context.Context) {
 	}
 }
 
-// Shared returns r, whose copies share its trailers. When the body ends, the server sets them in the
-// request that it has made.
+// Shared returns r, whose copies share its trailers. When the body ends, the server sets them in
+// the request that it has made.
 func Shared(r *http.Request) *http.Request {
 	if r.Trailer == nil && len(r.TransferEncoding) > 0 {
 		r.Trailer = http.Header{}

@@ -96,7 +96,7 @@ func ask(r *http.Request, f func(*http.Request) bool, method, host string, path 
 // without the text from the first or the last dot of its last segment on.
 func spellings(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for i, p := range [2]string{path, strings.ToLower(path)} {
+		for i, p := range [2]string{path, foldCase(path)} {
 			if i == 1 && (p == path || !yield(p)) {
 				return
 			}

@@ -32,6 +32,8 @@ func TestEveryOfAnotherSpelling(t *testing.T) {
 		{"plain", notLogin, "", "/other", true, "", ""},
 		{"the path", notLogin, "", "/login", false, "", ""},
 		{"letter case", notLogin, "", "/LogIn", false, "", ""},
+		{"letter case beyond ASCII", notLogin, "", "/LOG%C4%B0N", false, "", ""},
+		{"a dotless i", notLogin, "", "/log%C4%B1n", false, "", ""},
 		{"letter case of another path", notLogin, "", "/Other", true, "", ""},
 		{"a slash", notLogin, "", "/login/", false, "", ""},
 		{"a slash of another path", notLogin, "", "/other/", true, "", ""},

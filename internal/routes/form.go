@@ -89,7 +89,7 @@ func formOfPath(path string) (f pathForm) {
 			if size == 1 || !unicode.In(r, unicode.L, unicode.M, unicode.Nd) || mapped(r) != "" {
 				f.doubt |= unicodes
 			}
-			f.fold = f.fold || unicode.IsUpper(r)
+			f.fold = f.fold || unicode.IsUpper(r) || r == 'ı'
 			i += size - 1
 		case c == '/':
 			if last == '/' {

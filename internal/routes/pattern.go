@@ -56,7 +56,7 @@ func (p pattern) fold() (text string, changed bool) {
 		case strings.HasPrefix(s, "{"):
 			segments[i] = fmt.Sprintf("{w%d}", i)
 		default:
-			segments[i] = strings.ToLower(s)
+			segments[i] = foldCase(s)
 			changed = changed || segments[i] != s
 		}
 	}

@@ -195,13 +195,17 @@ func endsAlike(pattern, path string) bool {
 // findFolded looks up reading in lower case.
 func (t *Table[T]) findFolded(reading *http.Request, c *collection) {
 	u := reading.URL
-	reading.URL = &url.URL{Path: strings.ToLower(u.Path), RawPath: strings.ToLower(u.RawPath)}
+	reading.URL = &url.URL{Path: foldCase(u.Path), RawPath: foldCase(u.RawPath)}
 	for _, layer := range t.layers {
 		if _, pattern := layer.Handler(reading); pattern != "" {
 			c.add(t.folded[pattern]...)
 		}
 	}
 }
+
+// foldCase returns s in lower case. The dotless i has the upper case of i, by which some servers
+// compare.
+func foldCase(s string) string { return strings.ReplaceAll(strings.ToLower(s), "ı", "i") }
 
 // withoutPlaces returns what http.ServeMux says of a pattern, without the lines of this package.
 func withoutPlaces(text string) string {
