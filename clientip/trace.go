@@ -23,6 +23,9 @@ type Trace struct {
 	// another common one. It is empty if the request has none of them. A client can send such a
 	// field too.
 	Present string
+	// Proxy is a header field of the request that proxies add and that has no address, such as
+	// X-Forwarded-Proto. It is empty if the request has none.
+	Proxy string
 	// Unread is a header field in which CDNs report one address, if a trusted peer has sent it
 	// beside Field, and its address is not Addr. It is empty otherwise.
 	Unread string
@@ -35,7 +38,14 @@ type Trace struct {
 var common = [...]string{
 	"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "X-Client-Ip",
 	"Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip", "X-Cluster-Client-Ip",
-	"X-Envoy-External-Address", "X-Original-Forwarded-For",
+	"X-Envoy-External-Address", "X-Original-Forwarded-For", "X-Forwarded", "Client-Ip", "Incap-Client-Ip",
+	"X-Sucuri-Clientip", "Do-Connecting-Ip", "X-Appengine-User-Ip", "X-Nf-Client-Connection-Ip",
+	"X-Vercel-Forwarded-For", "Cloudfront-Viewer-Address", "Ali-Cdn-Real-Ip",
+}
+
+// without are fields of proxies without an address.
+var without = [...]string{
+	"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server", "Via",
 }
 
 // ofCDNs are the header fields in which CDNs report one address, of the client that they see.
@@ -62,10 +72,16 @@ func (s Source) Trace(r *http.Request) (t Trace) {
 			t.Unread = unread(r, f.name, t.Addr)
 		}
 	}
-	for _, name := range common {
-		if t.Present == "" && r.Header[name] != nil {
-			t.Present = name
+	first := func(names []string) string {
+		for _, name := range names {
+			if r.Header[name] != nil {
+				return name
+			}
 		}
+		return ""
+	}
+	if t.Proxy = first(without[:]); t.Present == "" {
+		t.Present = first(common[:])
 	}
 	return t
 }

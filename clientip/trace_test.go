@@ -29,6 +29,13 @@ func TestTrace(t *testing.T) {
 			[]string{"x"},
 			Trace{Addr: peer, Peer: peer, Present: "X-Client-Ip"},
 		},
+		{
+			"a field without an address",
+			Source{},
+			"10.0.0.1:1", "X-Forwarded-Proto",
+			[]string{"https"},
+			Trace{Addr: peer, Peer: peer, Proxy: "X-Forwarded-Proto"},
+		},
 		{"a unix socket", Source{}, "@", "", nil, Trace{Unix: true}},
 		{
 			"a trusted unix socket", ForwardedFor(trusted), "@", "X-Forwarded-For",

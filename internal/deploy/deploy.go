@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -33,21 +32,6 @@ type Watch struct {
 	mu      sync.Mutex
 	samples map[clientip.Source]*sample
 	sites   map[string]Site
-}
-
-// A sample is what the first requests have in common.
-type sample struct {
-	requests int
-	addr     netip.Addr // of all requests
-	before   netip.Addr // of the first request
-	differ   bool       // requests have different addresses
-	chains   int        // requests with an address before addr
-	others   bool       // the addresses before addr differ
-	trusted  bool       // a request came from a trusted peer
-	direct   bool       // a request came from another peer
-	present  bool       // a request had the field that the source reads
-	addrs    map[netip.Addr]bool
-	befores  map[netip.Addr]bool // the addresses before these
 }
 
 // New returns a Watch for a limiter whose Config.ClientIP is config. It passes each problem to
@@ -128,6 +112,8 @@ const (
 	onlyTrusted
 	onePrivatePeer
 	unreadField
+	addressIsMissing
+	noAddress
 )
 
 // judge returns what is wrong, by a request and by those before.
@@ -186,6 +172,11 @@ const (
 		"if a CDN sends it, all clients of the CDN's server %[2]v share one bucket; " +
 		"trust the addresses of the CDN too, in clientip.ForwardedFor, or read %[5]s " +
 		"if all requests come through the CDN; if not, a client has sent the field, and it is ignored"
+	textMissing = "the first %d requests have %s and no field with the address of the client: all clients " +
+		"behind %v share one bucket; let the proxy send X-Forwarded-For, and write ClientIP: %s"
+	textNoAddress = "requests have no address, because their RemoteAddr is none, " +
+		"and %s trusts no proxy there: all clients share one bucket; " +
+		"set RemoteAddr in an outer handler, such as to 192.0.2.1:1"
 	textPrivate = "the first %d requests all came from the private address %v: " +
 		"if it is a proxy or a balancer, all clients behind it share one bucket; " +
 		"let it send X-Forwarded-For, and write ClientIP: %s"
@@ -199,6 +190,8 @@ func judgeOne(t *clientip.Trace, name string, trusted bool) (problem, bool) {
 	switch {
 	case !t.Peer.IsValid() && t.Unix && !t.Trusted:
 		return with(onUnixSocket, textUnix, name, suggest(t.Present, "unix"))
+	case !t.Peer.IsValid() && !t.Trusted:
+		return with(noAddress, textNoAddress, name)
 	case !t.Peer.IsValid(), t.Present == "":
 		return problem{}, false
 	}
@@ -226,60 +219,4 @@ func suggest(field, proxy string) string {
 		return "clientip.Forwarded(" + proxies + ")"
 	}
 	return fmt.Sprintf("clientip.Header(%q, %s)", field, proxies)
-}
-
-func (s *sample) add(t *clientip.Trace) {
-	if s.requests == 0 {
-		s.addr, s.before = t.Addr, t.Before
-		s.addrs, s.befores = map[netip.Addr]bool{}, map[netip.Addr]bool{}
-	}
-	s.requests++
-	s.differ = s.differ || t.Addr != s.addr
-	s.others = s.others || t.Before != s.before
-	s.trusted, s.direct = s.trusted || t.Trusted, s.direct || !t.Trusted
-	s.addrs[t.Addr] = true
-	s.present = s.present || t.Field != "" && t.Present == t.Field
-	if t.Before.IsValid() {
-		s.chains++
-		s.befores[t.Before] = true
-	}
-}
-
-// judge returns what s shows, of which t is the last.
-func (s *sample) judge(t *clientip.Trace, name string) (problem, bool) {
-	hidden := t.Before.IsValid() && private(t.Addr) && !private(t.Before)
-	same := !s.differ && s.addr.IsValid()
-	if hidden || s.requests >= few && s.chains == s.requests && (same && s.others || s.layered()) {
-		args := []any{name, t.Addr, t.Field, suggest(t.Field, t.Addr.String())}
-		return problem{appended, textAppended, args}, true
-	}
-	if s.requests != sampled || s.chains > 0 {
-		return problem{}, false
-	}
-	switch silent := s.trusted && !s.direct && !s.present; {
-	case silent && !same:
-		return problem{proxyIsSilent, textSilent, []any{sampled, t.Peer, t.Field, name}}, true
-	case !same:
-	case s.trusted && s.addr != t.Peer:
-	case s.trusted && !s.present:
-		return problem{proxyIsSilent, textSilent, []any{sampled, t.Peer, t.Field, name}}, true
-	case s.trusted:
-		return problem{onlyTrusted, textOnlyTrusted, []any{name, t.Field, sampled, t.Peer}}, true
-	case private(s.addr):
-		args := []any{sampled, s.addr, suggest("", s.addr.String())}
-		return problem{onePrivatePeer, textPrivate, args}, true
-	}
-	return problem{}, false
-}
-
-// layered reports whether many clients came by few addresses, such as of a CDN that is not named.
-func (s *sample) layered() bool {
-	return s.requests == sampled && len(s.addrs) <= few && len(s.befores) >= 2*len(s.addrs)
-}
-
-// shared is RFC 6598, the addresses between a carrier, or a cloud, and its customers.
-var shared = netip.MustParsePrefix("100.64.0.0/10")
-
-func private(addr netip.Addr) bool {
-	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || shared.Contains(addr)
 }

@@ -159,6 +159,40 @@ func TestProblems(t *testing.T) {
 				"clients behind 10.0.0.1 share one bucket; configure 10.0.0.1 to send the field"},
 		},
 		{
+			"several proxies that send no address", clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/8")),
+			inTurn(from(most/2, "10.0.0.2:1", "X-Forwarded-For", "unknown"), from(most/2, lan, "X-Forwarded-For", "unknown")),
+			[]string{"ratelimit: Config.ClientIP trusts every address in X-Forwarded-For of the first 100 requests: all clients " +
+				"behind 10.0.0.1 share one bucket; trust the addresses of proxies only"},
+		},
+		{
+			"several proxies that are not named and send no address",
+			clientip.Source{},
+			inTurn(from(most/2, "10.0.0.2:1", "X-Forwarded-Proto", "https"), from(most/2, lan, "Via", "1.1 x")),
+			[]string{"ratelimit: the first 100 requests have Via and no field with the address of the client: all clients behind " +
+				"10.0.0.1 share one bucket; let the proxy send X-Forwarded-For, and write ClientIP: " +
+				"clientip.ForwardedFor(clientip.TrustedProxies(\"10.0.0.1\"))"},
+		},
+		{
+			"clients that have proxies of their own, and others",
+			clientip.Source{},
+			append(from(1, "192.0.2.1:1"), from(most, lan, "Via", "1.1 x")...), nil,
+		},
+		{
+			"a peer without an address",
+			clientip.Source{},
+			from(3, "pipe"),
+			[]string{"ratelimit: requests have no address, because their RemoteAddr is none, and Config.ClientIP trusts no proxy " +
+				"there: all clients share one bucket; set RemoteAddr in an outer handler, such as to 192.0.2.1:1"},
+		},
+		{
+			"the field of another CDN",
+			clientip.Source{},
+			from(3, lan, "DO-Connecting-IP", "#"),
+			[]string{"ratelimit: Do-Connecting-Ip is present, but Config.ClientIP trusts no proxy: all clients behind 10.0.0.1 share " +
+				"one bucket; if 10.0.0.1 is your proxy, write ClientIP: clientip.Header(\"Do-Connecting-Ip\", " +
+				"clientip.TrustedProxies(\"10.0.0.1\")); if not, a client has sent the field, and it is ignored"},
+		},
+		{
 			"a proxy that sends nothing, and clients without it", trusting,
 			append(from(50, "192.0.2.1:1"), from(most, lan)...), nil,
 		},
