@@ -86,6 +86,7 @@ var testsMayImport = map[string][]string{
 	"internal/pace":   {"internal/testsize"},
 	"internal/key":    {"internal/testsize"},
 	"internal/topk":   {"internal/testsize"},
+	"internal/routes": {"internal/testsize"},
 	"store":           {"storetest", "internal/testsize"},
 	"rpclimit":        {"storetest"},
 	"internal/memory": {"storetest", "internal/testsize"},

@@ -148,7 +148,8 @@ func TestDoubtfulRequestsAreLimited(t *testing.T) {
 		"/static/%252e%252e/login", "/static/%25252e%25252e%252flogin", "/static/..%c0%aflogin", "/static/%c0%ae%c0%ae/login",
 		"/static/%ef%bc%8e%ef%bc%8e/login", "/static/..%e2%88%95login", "/static/%25u002e%25u002e/login", "/login.",
 		"/login%20", "/login%2e", "/login.%20.", "/%20login", "/lo%09gin", "/LOGIN", "/Login/", "/login%3fa", "/login%23a",
-		"/log%c4%b1n", "/LOG%c4%b0N",
+		"/log%c4%b1n", "/LOG%c4%b0N", `/login\`, "/login/;", "/login/%20", "/login/%09", "/login%2f%00", "/login/%3fa", "/login/...",
+		"/login;%23/x", "/login;a%3f/x", `/%5clogin;\a`, `/\login.json%2f25`, "/login%20.json", "/login.%5c;a",
 		"/x%5cy/%2e%2e/login", "/static/%2e%2e;a/%6cogin", "/static/" + strings.Repeat("a/..%2f", 2000) + "%2e%2e/login",
 		"http://other.example/static/..%2flogin",
 	} {

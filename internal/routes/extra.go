@@ -78,7 +78,8 @@ func (t *Table[T]) withoutFormat(path string) (first, last int) {
 	first, last = dots(path)
 	begin := strings.LastIndexByte(path, '/') + 1
 	known := func(end int) int {
-		if end == 0 {
+		end = len(strings.TrimRight(path[:end], ". "))
+		if end <= begin {
 			return 0
 		}
 		if _, ok := t.names[strings.ToLower(path[begin:end])]; !ok {

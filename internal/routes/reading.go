@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"path"
@@ -43,12 +44,15 @@ func (rs *readings) add(p string) {
 // steps are the ways to read a path differently, once it is decoded.
 var steps = [...]func(string) string{
 	asASCII,
-	func(p string) string { return strings.ReplaceAll(p, `\`, "/") },
+	slashed, untilNUL, untilQuery,
 	withoutParams,
-	func(p string) string { return before(p, "\x00") },
-	func(p string) string { return before(p, "?#") },
+	slashed, untilNUL, untilQuery, // parameters can hold these
 	trimmed,
 }
+
+func slashed(p string) string    { return strings.ReplaceAll(p, `\`, "/") }
+func untilNUL(p string) string   { return before(p, "\x00") }
+func untilQuery(p string) string { return before(p, "?#") }
 
 // before returns p up to the first of chars.
 func before(p, chars string) string {
@@ -72,7 +76,7 @@ func pathsOf(r *http.Request, f pathForm) (urls []*url.URL, ok bool) {
 		return nil, false
 	}
 	rs := readings{seen: map[string]bool{}}
-	rs.read(r.URL.EscapedPath(), r.URL.Path)
+	rs.read(cmp.Or(r.URL.RawPath, r.URL.EscapedPath()), r.URL.Path)
 	for _, name := range originals {
 		for _, line := range r.Header[name] {
 			if _, rest, found := strings.Cut(line, "://"); found {
@@ -200,9 +204,7 @@ func trimmed(p string) string {
 	segments := strings.Split(p, "/")
 	for i, s := range segments {
 		if s = strings.Trim(s, " "); s != "." && s != ".." {
-			if short := strings.TrimRight(s, ". "); short != "" {
-				s = short
-			}
+			s = strings.TrimRight(s, ". ")
 		}
 		segments[i] = s
 	}

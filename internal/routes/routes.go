@@ -153,6 +153,7 @@ func (t *Table[T]) findOthers(r *http.Request, f form, c *collection) bool {
 	if t.methods {
 		methods = methodsOf(r)
 	}
+	f.slash = f.slash || f.doubt != 0 || f.other // readings may end in a slash, too
 	paths, ok := pathsOf(r, f.pathForm)
 	n, hosts := len(paths), t.hostsOf(r, f)
 	if ok && (f.extra || f.doubt != 0 || f.other) {
