@@ -9,6 +9,7 @@ import (
 const (
 	manyAttempts = 100
 	manyNameless = 20
+	manyOthers   = 20
 )
 
 // The problems, and what to write.
@@ -18,7 +19,7 @@ const (
 		"right password, or set Config.Succeeded"
 	noneSucceeded = "login.Succeeded: Config.Succeeded was false for the first 100 attempts, so no " +
 		"failure is ever cleared: want what the handler answers to a right password, such as status " +
-		"303 with a Set-Cookie field"
+		"303 with a Set-Cookie field, and send passwords by POST"
 	noneFailed = "login.Failed: Config.Failed was false for the first 100 attempts, so no attempt " +
 		"counts: want what the handler answers to a wrong password, or nil for every response that " +
 		"is no success"
@@ -27,6 +28,9 @@ const (
 	nameless = "login.Account: attempts have no account, even one that succeeded or all of the first " +
 		"20: want the name of the field in the form, such as FormField(\"email\"), or in the JSON " +
 		"object, and the Content-Type of the body"
+	otherAccounts = "login.Account: each of the first 20 successes was reported for another account than " +
+		"Config.Account finds, so the failures of that account are never cleared: want the field that " +
+		"the handler looks up, or call login.Found(r.Context(), account) before it checks a password"
 	unseenAttempts = "login.Succeeded: a request without a query, a body and credentials has " +
 		"succeeded, so its failures do not count: send passwords by POST"
 )
@@ -36,8 +40,9 @@ type watch struct {
 	named, nameless                   atomic.Int64 // attempts
 	successes, failures, neither      atomic.Int64
 	namedSuccesses, namelessSuccesses atomic.Int64
-	noAttempt                         atomic.Bool // a request that is no attempt has succeeded
-	told                              [6]atomic.Bool
+	others                            atomic.Int64 // successes for another account, without Found
+	noAttempt                         atomic.Bool  // a request that is no attempt has succeeded
+	told                              [7]atomic.Bool
 }
 
 // read notes an attempt.
@@ -59,6 +64,9 @@ func (w *watch) judged(a *attempt) {
 	case a.named || !a.foundKey.IsZero():
 		w.successes.Add(1)
 		w.namedSuccesses.Add(1)
+		if a.named && !a.foundKey.IsZero() && a.foundKey != a.account && !a.hasFound(a.foundKey) {
+			w.others.Add(1)
+		}
 	default:
 		w.successes.Add(1)
 		w.namelessSuccesses.Add(1)
@@ -90,6 +98,7 @@ func (w *watch) problems(cfg *Config) error {
 			w.namelessSuccesses.Load() > 0 || w.named.Load() == 0 && w.nameless.Load() >= manyNameless,
 			nameless,
 		},
+		{w.others.Load() >= manyOthers && w.others.Load() == w.namedSuccesses.Load(), otherAccounts},
 		{w.noAttempt.Load(), unseenAttempts},
 	} {
 		if p.is && !w.told[i].Swap(true) {

@@ -56,6 +56,42 @@ func TestWrongConfigIsReportedOnce(t *testing.T) {
 	}
 }
 
+// A handler that reports other accounts than Account finds is reported, unless it calls Found or
+// they are the same sometimes.
+func TestSuccessesOfOtherAccountsAreReported(t *testing.T) {
+	for name, tc := range map[string]struct {
+		found, same bool
+		want        int
+	}{"other accounts": {want: 1}, "found before": {found: true}, "not always": {same: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var errs []string
+				h := bare(t, byHandler(), errorsInto(&errs)).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					id := "id-of-" + r.PostFormValue("user")
+					if tc.found {
+						login.Found(r.Context(), id)
+					}
+					if tc.same && r.PostFormValue("user") == "user7" {
+						id = "user7"
+					}
+					login.Succeeded(r.Context(), id)
+					w.WriteHeader(http.StatusOK)
+				}))
+				for i := range 40 {
+					serve(h, attempt(address(i<<8), fmt.Sprint("user", i), "x"))
+					if i < 20 {
+						require.Empty(t, errs)
+					}
+				}
+				require.Len(t, errs, tc.want)
+				if tc.want > 0 {
+					assert.Contains(t, errs[0], "call login.Found(r.Context(), account)")
+				}
+			})
+		})
+	}
+}
+
 // If Succeeded or Failed panics, the attempt has failed, and each panic is reported once.
 func TestPanicOfSucceeded(t *testing.T) {
 	panics := func(ratelimit.Response) bool { panic("boom") }
