@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -247,8 +248,18 @@ type readAgain struct {
 	io.Closer
 }
 
-// accountKey returns the key of an account as a client typed it. Some letters, such as a long s,
-// are in lower case already, and have the upper case of another letter: hence both.
+// accountKey returns the key of an account as a client typed it, or the zero Key if the account has
+// an invisible character. Some programs end an account at a NUL, some databases ignore such
+// characters, and others tell the accounts apart. Some letters, such as a long s, are in lower case
+// already, and have the upper case of another letter: hence both.
 func accountKey(account string) ratelimit.Key {
-	return ratelimit.UserKey(strings.ToLower(strings.ToUpper(strings.TrimSpace(account))))
+	account = strings.TrimSpace(account)
+	if strings.ContainsFunc(account, isInvisible) {
+		return ratelimit.Key{}
+	}
+	return ratelimit.UserKey(strings.ToLower(strings.ToUpper(account)))
+}
+
+func isInvisible(r rune) bool {
+	return (r < ' ' || r > '~') && unicode.In(r, unicode.Cc, unicode.Cf)
 }

@@ -197,6 +197,21 @@ func TestAccountSpelling(t *testing.T) {
 	})
 }
 
+// Accounts that look alike, and that some programs take for the same, are no accounts of their own.
+// They count together, and a success with one of them clears no failure.
+func TestAccountsWithInvisibleCharacters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newRoute(t, newLimiter(t, ratelimit.Config{Hooks: unreported()}), login.Config{})
+		require.Equal(t, 401, s.try("10.0.0.1", "bill", "x"))
+		require.Equal(t, 200, s.try("10.0.0.1", "bill%00", "secret"))
+		for i, user := range []string{"bill%00", "bill%00x", "bi%E2%80%8Bll", "%EF%BB%BFbill", "b%C2%ADi%7Fll%E2%80%AE", "bi%09ll"} {
+			assert.Equal(t, i < 5, s.try("10.0.0.1", user, "x") == 401, "%q, which looks like bill", user)
+		}
+		assert.False(t, s.state(t, "bill", "10.0.0.1").Known)
+		assert.Equal(t, 4, int(s.state(t, "bill", "10.0.0.1").Pair.Remaining))
+	})
+}
+
 // If the store has no room for pairs, no pair is known.
 func TestKnownPairWithoutRoom(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: 1})})
