@@ -93,12 +93,14 @@ func TestUnreadField(t *testing.T) {
 		{"another spelling", ForwardedFor(trusted), "10.0.0.1:1", []string{"True-Client-IP", " ::ffff:192.0.2.1 "}, ""},
 		{
 			"another address in a second field", ForwardedFor(trusted), "10.0.0.1:1",
-			[]string{"True-Client-IP", "192.0.2.1", "Fly-Client-IP", "203.0.113.1"}, "Fly-Client-Ip",
+			[]string{"True-Client-IP", "192.0.2.1", "Fly-Client-IP", "203.0.113.1"},
+			"Fly-Client-Ip",
 		},
 		{"junk", ForwardedFor(trusted), "10.0.0.1:1", []string{"CF-Connecting-IP", "x"}, ""},
 		{
 			"two lines", ForwardedFor(trusted), "10.0.0.1:1",
-			[]string{"CF-Connecting-IP", "203.0.113.1", "CF-Connecting-IP", "203.0.113.2"}, "",
+			[]string{"CF-Connecting-IP", "203.0.113.1", "CF-Connecting-IP", "203.0.113.2"},
+			"",
 		},
 		{"the field that is read", Header("CF-Connecting-IP", trusted), "10.0.0.1:1", []string{"CF-Connecting-IP", "203.0.113.1"}, ""},
 		{"from another peer", ForwardedFor(trusted), "192.0.2.9:1", []string{"CF-Connecting-IP", "203.0.113.1"}, ""},
