@@ -62,7 +62,7 @@ func compileRule(r Rule, cfg *Config, c *counters, table *labels.Table) *rule {
 	compiled.direct = r.Key == Keyer(keyer.Addr{}) || r.Key == Keyer(keyer.Addr{Source: clientip.Remote()})
 	compiled.forAll = keyer.CountsAll(r.Key)
 	compiled.mode, compiled.percent, _ = r.Mode.parse()
-	r.Mode, r.MaxWaiting = cmp.Or(r.Mode, Enforce), cmp.Or(r.MaxWaiting, defaultMaxWaiting)
+	r.Mode, r.MaxWaiting = cmp.Or(r.Mode, Enforce), cmp.Or(r.MaxWaiting, inflight.DefaultWaiting)
 	compiled.Rule = r
 	compiled.info = verdict.Rule{
 		Name: r.Name, Mode: string(r.Mode), Quiet: r.OmitHeaders, MaxWait: r.MaxWait, Owner: compiled,

@@ -78,14 +78,7 @@ func (e *engine) storeState(ctx context.Context, s store.State) {
 func (e *engine) policies() report.Policies {
 	p := report.Policies{Instances: e.cfg.Instances}
 	for _, r := range e.table.Load().byName.All() {
-		switch r.info.OnFail {
-		case verdict.Open:
-			p.Open++
-		case verdict.Closed:
-			p.Closed++
-		case verdict.Memory:
-			p.Memory++
-		}
+		p.Add(string(r.info.OnFail))
 	}
 	return p
 }

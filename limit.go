@@ -185,15 +185,8 @@ type ParseError struct {
 // Error returns the text, cut to 80 bytes, with the place of the mistake, what is wrong and what
 // would be right.
 func (e *ParseError) Error() string {
-	text := e.Text
-	if len(text) > 80 {
-		text = text[:80] + "..."
-	}
-	s := fmt.Sprintf("ratelimit: limit %q, offset %d: %s", text, e.Offset, e.Reason)
-	if e.Suggestion != "" {
-		s += "; " + e.Suggestion
-	}
-	return s
+	mistake := limittext.Error{Offset: e.Offset, Reason: e.Reason, Suggestion: e.Suggestion}
+	return "ratelimit: " + mistake.In(e.Text)
 }
 
 // Parse returns the limits that text describes, separated by ";", "," or "|". Each is

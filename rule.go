@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
 	"github.com/ratelimit-go/ratelimit/internal/pace"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
@@ -170,14 +171,8 @@ type Blocked struct {
 	Times int
 }
 
-// Bounds and defaults of the numbers of a Rule.
-const (
-	maxInFlight       = 1_000_000
-	maxMaxWait        = time.Hour        // a client, or a proxy, gives up long before
-	minMaxWait        = time.Millisecond // a number without a unit is less
-	defaultMaxWaiting = 1000
-	keysWaiting       = 10 // times MaxWaiting is how many requests of all keys a rule holds
-)
+// keysWaiting times MaxWaiting is how many requests of all keys a rule holds.
+const keysWaiting = 10
 
 func (r *Rule) check(m *mistakes, field string) {
 	if !respond.ValidName(r.Name) {
@@ -220,26 +215,13 @@ func (r *Rule) check(m *mistakes, field string) {
 	for _, method := range r.Methods {
 		m.add(field+".Methods", routes.CheckMethod(method))
 	}
-	r.checkBounds(m, field)
-}
-
-// checkBounds finds numbers that are out of range, or that have no effect.
-func (r *Rule) checkBounds(m *mistakes, field string) {
-	if r.InFlight < 0 || r.InFlight > maxInFlight {
-		m.addf(field+".InFlight", "%d: want 1 to %d, or 0 for any number", r.InFlight, maxInFlight)
+	m.add(field+".InFlight", inflight.CheckMost(r.InFlight))
+	err := inflight.CheckWait(r.MaxWait)
+	if err == nil && r.LimitsFor == nil {
+		err = r.Limits.checkWait(r.MaxWait)
 	}
-	if r.MaxWait != 0 && (r.MaxWait < minMaxWait || r.MaxWait > maxMaxWait) {
-		m.addf(field+".MaxWait", "%v: want %v to %v, or 0 to deny at once", r.MaxWait, minMaxWait, maxMaxWait)
-	} else if err := r.Limits.checkWait(r.MaxWait); err != nil && r.LimitsFor == nil {
-		m.add(field+".MaxWait", err)
-	}
-	if r.MaxWaiting < 0 {
-		m.addf(field+".MaxWaiting",
-			"%d: want a positive number, or 0 for %d", r.MaxWaiting, defaultMaxWaiting)
-	} else if r.MaxWaiting > 0 && r.MaxWait == 0 {
-		m.addf(field+".MaxWaiting",
-			"%d without MaxWait, so that no request is held: want MaxWait too", r.MaxWaiting)
-	}
+	m.add(field+".MaxWait", err)
+	m.add(field+".MaxWaiting", inflight.CheckWaiting(r.MaxWaiting, r.MaxWait))
 }
 
 // checkWait reports that no request would be held for wait, if that is so.

@@ -23,6 +23,19 @@ type Error struct {
 	Suggestion string // may be empty
 }
 
+// In returns the text, cut to 80 bytes, with the place of the mistake, what is wrong and what would
+// be right.
+func (e Error) In(text string) string {
+	if len(text) > 80 {
+		text = text[:80] + "..."
+	}
+	s := fmt.Sprintf("limit %q, offset %d: %s", text, e.Offset, e.Reason)
+	if e.Suggestion != "" {
+		s += "; " + e.Suggestion
+	}
+	return s
+}
+
 // The bounds of a text.
 const (
 	maxText   = 1024 // bytes

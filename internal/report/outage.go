@@ -18,6 +18,18 @@ type Policies struct {
 	Instances            int // each enforces its part of the limits in memory
 }
 
+// Add counts a rule for which policy decides: "open", "closed" or "memory".
+func (p *Policies) Add(policy string) {
+	switch policy {
+	case "open":
+		p.Open++
+	case "closed":
+		p.Closed++
+	case "memory":
+		p.Memory++
+	}
+}
+
 // String returns what decides while the store fails, such as "using in-memory limits, 1/3 each".
 func (p Policies) String() string {
 	var parts []string
