@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/ratelimit-go/ratelimit/internal/copied"
 	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -95,7 +96,9 @@ func (e *engine) settle(r *http.Request, a *admission, settling []settlement, re
 }
 
 // takeDry counts a request under the rules in DryRun. It returns what they took, and adds it to a.
-func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) (dry verdict.Charged) {
+func (e *engine) takeDry(
+	w http.ResponseWriter, r *http.Request, a *admission, dryRuns []dryRun,
+) (dry verdict.Charged) {
 	for _, o := range dryRuns {
 		c := e.newCall()
 		if o.plan == nil {
@@ -117,7 +120,7 @@ func (e *engine) takeDry(r *http.Request, a *admission, dryRuns []dryRun) (dry v
 			if hook := e.hooks.Load().DryRun; hook != nil {
 				var d Decision
 				conclude(&c.Verdict, &d)
-				e.safely(r.Context(), "DryRun", func() { hook(r, d) })
+				e.safely(r.Context(), "DryRun", func() { hook(copied.Whole(w, r), d) })
 			}
 		}
 		e.free(c)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/copied"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
 	"github.com/ratelimit-go/ratelimit/internal/key"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
@@ -36,6 +37,7 @@ type rule struct {
 	forAll   bool            // Key counts all clients together
 	block    *blocks.Buckets // nil without a Block
 	settles  bool            // the response decides what the request costs, or whether it is a violation
+	use      copied.Use      // of its key, functions and response
 	plain    bool            // it takes tokens in memory for every request, and does no more
 	simple   bool            // Take needs only its buckets, which are few and in memory
 	chosen   sync.Map        // text of limits to *verdict.Plan, for LimitsFor
@@ -74,6 +76,8 @@ func compileRule(r Rule, cfg *Config, c *counters, table *labels.Table) *rule {
 		compiled.block = blocks.Compile(r.Name, r.Block.policy())
 	}
 	compiled.settles = r.CountOnly != nil || r.ResponseCost != nil || r.Block != nil && r.Block.When != nil
+	compiled.use.Shown = keyer.Shows(r.Key) || r.Skip != nil || r.Cost != nil
+	compiled.use.Lasts = compiled.settles || r.InFlight > 0
 	_, inMemory := cfg.Store.(*MemoryStore)
 	lean := (inMemory || cfg.Store == nil) && compiled.mode == Enforce &&
 		r.MaxWait == 0 && r.Block == nil && r.LimitsFor == nil

@@ -36,6 +36,7 @@ type engine struct {
 	watch    *deploy.Watch
 	turns    *turns.Book   // of clients that are told to wait
 	labels   *labels.Table // of keys
+	none     decorator     // without rules
 
 	hooks                                    atomic.Pointer[Hooks] // of the Config and of observers
 	unruled                                  tally.Outcomes        // denials by no rule

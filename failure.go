@@ -68,19 +68,14 @@ func (e *engine) storeState(ctx context.Context, s store.State) {
 	}
 	switch s {
 	case store.Down:
-		e.reporter.Down(ctx, string(o.Failure.Reason), o.Failure.Err, o.InARow, e.policies(), soFar)
+		p := report.Policies{Instances: e.cfg.Instances}
+		for _, r := range e.table.Load().byName.All() {
+			p.Add(string(r.info.OnFail))
+		}
+		e.reporter.Down(ctx, string(o.Failure.Reason), o.Failure.Err, o.InARow, p, soFar)
 	case store.Up:
 		e.reporter.Up(ctx, o.Lasted, soFar)
 	}
-}
-
-// policies counts the rules by what decides while the store fails.
-func (e *engine) policies() report.Policies {
-	p := report.Policies{Instances: e.cfg.Instances}
-	for _, r := range e.table.Load().byName.All() {
-		p.Add(string(r.info.OnFail))
-	}
-	return p
 }
 
 // fail decides v instead of a store that has failed, as its rules have chosen. If any rule is

@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/named":     {},
 	"internal/topk":      {},
 	"internal/fanout":    {},
+	"internal/copied":    {},
 	"internal/told":      {},
 	"internal/apilist":   {}, // for tests
 	"internal/testsize":  {}, // for tests
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 		"clientip", "store", "internal/pace", "internal/key", "internal/limittext", "internal/recorder", "internal/respond",
 		"internal/report", "internal/refund", "internal/memory", "internal/guard", "internal/blocks", "internal/inflight",
 		"internal/rank", "internal/mode", "internal/keyer", "internal/routes", "internal/named", "internal/deploy", "internal/listed",
-		"internal/turns", "internal/tally", "internal/fanout", "internal/labels", "internal/verdict", "stats",
+		"internal/turns", "internal/tally", "internal/fanout", "internal/labels", "internal/verdict", "internal/copied", "stats",
 	},
 	"logs":          {"."},
 	"ratelimittest": {"store"},

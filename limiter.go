@@ -37,11 +37,13 @@ package ratelimit
 import (
 	"cmp"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/blocks"
+	"github.com/ratelimit-go/ratelimit/internal/copied"
 	"github.com/ratelimit-go/ratelimit/internal/deploy"
 	"github.com/ratelimit-go/ratelimit/internal/guard"
 	"github.com/ratelimit-go/ratelimit/internal/inflight"
@@ -98,6 +100,42 @@ func New(cfg Config) (*Limiter, error) {
 	l.leases = l.leasesOf()
 	l.known = blocks.NewKnown(blocks.MaxKnown, cfg.Store != nil, clock)
 	return l, nil
+}
+
+// Handler returns a handler that decides on each request by the rules for everything and the rules
+// of its route, in one decision, before it calls next. A denied request costs nothing. Its status
+// is the [Decision.Status]: usually 429, or 503 or 403.
+//
+// The handler passes the ResponseWriter on as it is, unless a rule of the request depends on the
+// response (CountOnly, ResponseCost, or the When of a Block). Then next gets a ResponseWriter that
+// counts what is written and has the abilities of net/http's own, except [http.CloseNotifier]. An
+// [http.MaxBytesReader] cannot close the connection through it: put [http.MaxBytesHandler] around
+// the limiter instead. The same is true of Config.MergeHeaders and Config.SharedCache, and if next
+// is an [httputil.ReverseProxy].
+func (l *Limiter) Handler(next http.Handler) http.Handler { return l.decorate(&l.none)(next) }
+
+// A handler is what Handler and decorators return. It is a copied.Handler, for adapters.
+type handler struct {
+	l           *Limiter
+	next, given http.Handler // given is next without what respond.Late adds
+	rules       *decorator   // without a set, the rules of the table
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := h.l.table.Load()
+	h.l.serve(w, r, h.next, t, t.route(h.rules.set.Load(), r))
+}
+
+func (h *handler) Next() http.Handler { return h.given }
+
+// ServeCopy implements [copied.Handler]. What it tells c is true for this table and this set.
+func (h *handler) ServeCopy(c copied.Request) {
+	t, set, hooks := h.l.table.Load(), h.rules.set.Load(), h.l.hooks.Load()
+	use := cmp.Or(set, t.every).use
+	shown := use.Shown || t.shows || hooks.Decided != nil || hooks.DryRun != nil
+	if w, r := c.Copy(shown, use.Lasts); r != nil {
+		h.l.serve(w, r, h.next, t, t.route(set, r))
+	}
 }
 
 // ClientIP returns how l finds the address of a client: Config.ClientIP.

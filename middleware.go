@@ -8,31 +8,11 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/key"
 	"github.com/ratelimit-go/ratelimit/internal/recorder"
 	"github.com/ratelimit-go/ratelimit/internal/refund"
-	"github.com/ratelimit-go/ratelimit/internal/respond"
 	"github.com/ratelimit-go/ratelimit/internal/routes"
 	"github.com/ratelimit-go/ratelimit/internal/tally"
 	"github.com/ratelimit-go/ratelimit/internal/verdict"
 	"github.com/ratelimit-go/ratelimit/store"
 )
-
-// Handler returns a handler that decides on each request by the rules for everything and the rules
-// of its route, in one decision, before it calls next. A denied request costs nothing. Its status
-// is the [Decision.Status]: usually 429, or 503 or 403.
-//
-// The handler passes the ResponseWriter on as it is, unless a rule of the request depends on the
-// response (CountOnly, ResponseCost, or the When of a Block). Then next gets a ResponseWriter that
-// counts what is written and has the abilities of net/http's own, except [http.CloseNotifier]. An
-// [http.MaxBytesReader] cannot close the connection through it: put [http.MaxBytesHandler] around
-// the limiter instead. The same is true of Config.MergeHeaders and Config.SharedCache, and if next
-// is an [httputil.ReverseProxy].
-func (l *Limiter) Handler(next http.Handler) http.Handler {
-	respond.CheckHandler("ratelimit", next)
-	next = respond.Late(next, l.cfg.MergeHeaders, l.cfg.SharedCache, l.now, l.reporter.Once)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t := l.table.Load()
-		l.serve(w, r, next, t, t.route(r))
-	})
-}
 
 // serve is the life of a request, a call for each step. A control that is not used costs little.
 func (e *engine) serve(w http.ResponseWriter, r *http.Request, next http.Handler, t *table, set *ruleSet) {
@@ -89,9 +69,9 @@ func (e *engine) end(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		ctx = s
 	}
 	a, text := e.newAdmission(ctx, &c.Verdict, worst)
-	dry := e.takeDry(r, a, c.dryRuns)
+	dry := e.takeDry(w, r, a, c.dryRuns)
 	e.allowed(&c.Verdict, c.applied)
-	e.tellDecided(r, &c.Verdict, &dry)
+	e.tellDecided(w, r, &c.Verdict, &dry)
 	e.setFields(w.Header(), &c.Verdict, text, &a.values)
 	settling := append([]settlement(nil), c.settling...)
 	e.free(c)
@@ -172,7 +152,7 @@ func (e *engine) servePlain(w http.ResponseWriter, r *http.Request, next http.Ha
 	}
 	a, text := e.newAdmission(r.Context(), &v, worst)
 	e.allowed(&v, set.rules)
-	e.tellDecided(r, &v, nil)
+	e.tellDecided(w, r, &v, nil)
 	e.setFields(w.Header(), &v, text, &a.values)
 	given := a.carry(r)
 	defer refund.HandBack(r, given)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/ratelimit-go/ratelimit/internal/copied"
 	"github.com/ratelimit-go/ratelimit/internal/fanout"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/tally"
@@ -46,7 +47,9 @@ func (e *engine) tellError(ctx context.Context, err error) {
 func silently(f func()) { _ = report.Safely(func() error { f(); return nil }) }
 
 // tellDecided calls the hook Decided. Rules in DryRun have charged dry, unless it is nil.
-func (e *engine) tellDecided(r *http.Request, v *verdict.Verdict, dry *verdict.Charged) {
+func (e *engine) tellDecided(
+	w http.ResponseWriter, r *http.Request, v *verdict.Verdict, dry *verdict.Charged,
+) {
 	hook := e.hooks.Load().Decided
 	if hook == nil {
 		return
@@ -56,7 +59,7 @@ func (e *engine) tellDecided(r *http.Request, v *verdict.Verdict, dry *verdict.C
 	if conclude(decided, &d); dry != nil {
 		decided.Ops, decided.From = append(decided.Ops, dry.Ops...), append(decided.From, dry.From...)
 	}
-	e.safely(r.Context(), "Decided", func() { hook(r, d, decisions(decided)) })
+	e.safely(r.Context(), "Decided", func() { hook(copied.Whole(w, r), d, decisions(decided)) })
 }
 
 // allowed counts a request that v allows, under all rules that applied to it.

@@ -87,10 +87,8 @@ func (l *Limiter) Decorator(rules ...Rule) (func(http.Handler) http.Handler, err
 func (l *Limiter) decorate(d *decorator) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		respond.CheckHandler("ratelimit", next)
-		next = respond.Late(next, l.cfg.MergeHeaders, l.cfg.SharedCache, l.now, l.reporter.Once)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			l.serve(w, r, next, l.table.Load(), d.set.Load())
-		})
+		late := respond.Late(next, l.cfg.MergeHeaders, l.cfg.SharedCache, l.now, l.reporter.Once)
+		return &handler{l, late, next, d}
 	}
 }
 
@@ -131,6 +129,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 		return c.mistakes
 	}
 	t.byName, t.sources = named.NewSet(c.names), slices.Collect(maps.Keys(c.sources))
+	t.shows = t.shows || slices.ContainsFunc(t.sources, clientip.Source.Conditional)
 	for i, d := range s.decorators {
 		d.set.Store(sets[i])
 	}
@@ -208,7 +207,7 @@ func (l *Limiter) Explain(r *http.Request) []Decision {
 	c := l.newCall()
 	defer l.free(c)
 	t := l.table.Load()
-	set := t.route(r)
+	set := t.route(nil, r)
 	if t.off || set.exempt || l.exempt(t, r) || !c.collect(&l.engine, set, r, store.Peek) {
 		return nil
 	}

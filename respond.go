@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ratelimit-go/ratelimit/internal/copied"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
 	"github.com/ratelimit-go/ratelimit/internal/refund"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
@@ -30,7 +31,7 @@ func (e *engine) deny(w http.ResponseWriter, r *http.Request, v *verdict.Verdict
 	if !v.Counted {
 		e.denied(rl, d.Reason)
 	}
-	e.tellDecided(r, v, nil)
+	e.tellDecided(w, r, v, nil)
 	e.write(w, r, &d, v, m, told)
 }
 
@@ -73,13 +74,13 @@ func (e *engine) write(
 	secs := respond.RetryAfter(w.Header(), told, e.now)
 	if hook := e.hooks.Load().Denied; hook != nil {
 		dec := *d // captured instead of d, which then stays on the stack if there is no hook
-		e.safely(r.Context(), "Denied", func() { hook(r, dec) })
+		e.safely(r.Context(), "Denied", func() { hook(copied.Whole(w, r), dec) })
 	}
 	m.Begin(w.Header(), secs)
 	if e.cfg.DenyHandler != nil {
 		dec, rl := *d, e.table.Load().byName.Find(d.Rule)
 		dec.OmitHeaders = d.Rule != "" && (rl == nil || rl.OmitHeaders)
-		e.cfg.DenyHandler(w, r, dec)
+		e.cfg.DenyHandler(w, copied.Whole(w, r), dec)
 		return
 	}
 	c := e.newCall()

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ratelimit-go/ratelimit/clientip"
+	"github.com/ratelimit-go/ratelimit/internal/copied"
 	"github.com/ratelimit-go/ratelimit/internal/keyer"
 	"github.com/ratelimit-go/ratelimit/internal/labels"
 	"github.com/ratelimit-go/ratelimit/internal/named"
@@ -28,6 +29,7 @@ type table struct {
 	byName  named.Set[*rule]
 	sources []clientip.Source // how rules and lists find addresses
 	off     bool              // SetEnabled(false)
+	shows   bool              // functions that are not of rules or hooks see every request
 }
 
 // ErrNoRule means that a limiter has no rule or budget of that name.
@@ -40,6 +42,7 @@ type ruleSet struct {
 	rules   []*rule
 	exempt  bool
 	plain   bool            // all rules only take tokens, and few enough for servePlain
+	use     copied.Use      // of all rules; in table.every, of all routes too
 	outcome verdict.Outcome // of servePlain: RateLimit-Policy if all rules apply with their own Limits
 }
 
@@ -48,7 +51,7 @@ func newRuleSet(rules []*rule) *ruleSet {
 	limits := 0
 	var fields []string
 	for _, r := range rules {
-		s.plain = s.plain && r.plain
+		s.plain, s.use = s.plain && r.plain, s.use.Or(r.use)
 		limits += len(r.plan.Policies)
 		if r.plan.Field != "" {
 			fields = append(fields, r.plan.Field)
@@ -59,9 +62,12 @@ func newRuleSet(rules []*rule) *ruleSet {
 	return s
 }
 
-// route returns the rules for r: of every route that r can be read to match. It is exempt only if
-// every reading is, and nothing about its path and host is doubtful.
-func (t *table) route(r *http.Request) *ruleSet {
+// route returns the rules for r: own, if it is not nil, or of every route that r can be read to
+// match. It is exempt only if every reading is, and nothing about its path and host is doubtful.
+func (t *table) route(own *ruleSet, r *http.Request) *ruleSet {
+	if own != nil {
+		return own
+	}
 	m := t.routes.Find(r)
 	set := m.Value
 	limited := slices.ContainsFunc(m.Others, func(s *ruleSet) bool { return !s.exempt })
@@ -129,10 +135,11 @@ type compiler struct {
 func (c *compiler) table() *table {
 	p := &c.source.policy
 	every := c.rules("Rules", p.Rules)
-	t := &table{every: c.set("Rules", every), exempt: p.Exempt, off: c.source.off}
+	t := &table{every: c.set("Rules", every), exempt: p.Exempt, shows: p.Exempt != nil, off: c.source.off}
 	for _, list := range []*List{c.cfg.Allow, c.cfg.Deny} {
 		if list != nil {
 			c.sources[cmp.Or(list.ClientIP, c.cfg.ClientIP)] = true
+			t.shows = t.shows || list.Key != nil && keyer.Shows(list.Key)
 		}
 	}
 	for i := range p.Budgets {
@@ -142,6 +149,7 @@ func (c *compiler) table() *table {
 		}
 	}
 	add := func(field, pattern string, set *ruleSet) {
+		t.every.use = t.every.use.Or(set.use)
 		c.mistakes.add(field, t.routes.Add(pattern, set))
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(p.Routes)) {

@@ -91,6 +91,9 @@ func (s Source) mistaken(format string, arg any) Source {
 	return s
 }
 
+// Conditional reports whether Addr calls a function with the request: see [Proxies.If].
+func (s Source) Conditional() bool { return s.field != nil && s.field.proxies.cond != nil }
+
 // Err returns every mistake in how s was made, joined by [errors.Join] in the order of the calls.
 // It returns nil if s has no mistake. Call it at start-up.
 func (s Source) Err() error {
