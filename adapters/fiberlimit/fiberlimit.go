@@ -47,26 +47,31 @@ func Handler(l *ratelimit.Limiter) fiber.Handler { return Wrap(l.Handler) }
 // a method Unwrap that leads to it. Otherwise the request is answered with status 500. So
 // http.TimeoutHandler cannot be used. A request whose target is no URL is answered with status 400.
 func Wrap(middleware func(http.Handler) http.Handler) fiber.Handler {
-	chain := middleware(http.HandlerFunc(proceed))
-	return func(c fiber.Ctx) error {
-		p := &passage{ctx: c.RequestCtx()}
-		if err := p.convert(c); err != nil {
-			return fiber.ErrBadRequest
-		}
-		// The middleware runs in a coroutine. It stops where it calls its next handler, and goes on
-		// when the response has ended, which may be after this function has returned.
-		p.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
-			defer func() { p.body.in = nil }()
-			p.pause = yield
-			grow()
-			chain.ServeHTTP(p, &p.request)
-		})
-		if _, passed := p.resume(); !passed {
-			p.send() // if the middleware has written fields only
-			return nil
-		}
-		return p.next(c)
+	chain := middleware(last{})
+	if l, ok := chain.(limiter); ok && l.Next() == http.Handler(last{}) {
+		return wrapLimiter(l)
 	}
+	return func(c fiber.Ctx) error { return wait(chain, c) }
+}
+
+// wait runs chain for the request of c in a coroutine. It stops where it calls its next handler,
+// and goes on when the response has ended, which may be after wait has returned.
+func wait(chain http.Handler, c fiber.Ctx) error {
+	p := &passage{ctx: c.RequestCtx()}
+	if err := p.convert(c); err != nil {
+		return fiber.ErrBadRequest
+	}
+	p.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
+		defer p.end()
+		p.pause = yield
+		grow()
+		chain.ServeHTTP(p, &p.request)
+	})
+	if _, passed := p.resume(); !passed {
+		p.send() // if the middleware has written fields only
+		return nil
+	}
+	return p.next(c)
 }
 
 // grow makes the stack of a coroutine as large as a limiter needs, while there is little to copy. A
@@ -76,19 +81,26 @@ func grow() { touch(&[3 << 10]byte{}) }
 //go:noinline
 func touch(*[3 << 10]byte) {}
 
-// proceed is the next handler of every middleware. The handlers of fiber run while it pauses.
-func proceed(w http.ResponseWriter, r *http.Request) {
+// last is the next handler of every middleware.
+type last struct{}
+
+// ServeHTTP runs the handlers of fiber that follow, or pauses while they run.
+func (last) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := passageOf(w)
 	if p == nil {
 		http.Error(w, "fiberlimit: a middleware changes the ResponseWriter and has no method Unwrap",
 			http.StatusInternalServerError)
 		return
 	}
-	p.given, p.shown = r, w
+	p.given, p.shown = r.Context(), w
 	if p.passed {
 		return
 	}
 	p.passed = true
+	if p.c != nil {
+		p.direct(r)
+		return
+	}
 	p.pause(struct{}{})
 	if p.panicked {
 		panic(http.ErrAbortHandler) // Wrap recovers it: the first panic goes on there
@@ -97,23 +109,14 @@ func proceed(w http.ResponseWriter, r *http.Request) {
 
 // next runs the handlers of fiber that follow. The middleware goes on when the response has ended.
 func (p *passage) next(c fiber.Ctx) error {
-	p.send()
-	c.SetContext(p.given.Context())
 	p.panicked = true
 	defer func() {
 		if p.panicked { // or the goroutine has ended
-			defer func() { _ = recover() }() // the panic of proceed
+			defer func() { _ = recover() }() // the panic of last
 			p.resume()
 		}
 	}()
-	err := c.Next()
-	if p.shown != http.ResponseWriter(p) { // the middleware looks at the response
-		if err != nil && c.App().ErrorHandler(c, err) != nil {
-			_ = c.SendStatus(fiber.StatusInternalServerError) // it returns nil
-		}
-		err = nil
-		p.show()
-	}
+	err := p.run(c)
 	p.panicked = false
 	if p.ctx.Response.IsBodyStream() || p.ctx.Hijacked() {
 		p.ctx.SetUserValue(p, p) // so that fasthttp calls Close
@@ -121,6 +124,22 @@ func (p *passage) next(c fiber.Ctx) error {
 	}
 	p.resume()
 	return err
+}
+
+// run runs the handlers of fiber that follow. If the middleware looks at the response, it renders
+// their error, and shows it the response.
+func (p *passage) run(c fiber.Ctx) error {
+	p.send()
+	c.SetContext(p.given)
+	err := c.Next()
+	if p.shown == http.ResponseWriter(p) {
+		return err
+	}
+	if err != nil && c.App().ErrorHandler(c, err) != nil {
+		_ = c.SendStatus(fiber.StatusInternalServerError) // it returns nil
+	}
+	p.show()
+	return nil
 }
 
 // Close implements [io.Closer]. fasthttp closes the values of a context when the response has been

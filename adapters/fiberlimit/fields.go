@@ -4,16 +4,18 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"strings"
+
+	"github.com/gofiber/utils/v2"
 )
 
-// texts copies texts whose memory fasthttp uses again. All copies are parts of one string.
-type texts struct{ strings.Builder }
+// texts copies texts whose memory fasthttp uses again, into one piece of memory. It must have room
+// for all.
+type texts []byte
 
 func (t *texts) add(b []byte) string {
-	start := t.Len()
-	t.Write(b)
-	return t.String()[start:]
+	start := len(*t)
+	*t = append(*t, b...)
+	return utils.UnsafeString((*t)[start:])
 }
 
 // measure returns how many bytes the names and values of fields have, and the number of fields.

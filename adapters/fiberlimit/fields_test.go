@@ -3,8 +3,10 @@ package fiberlimit
 import (
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -52,8 +54,7 @@ func TestCopiesOfFields(t *testing.T) {
 
 	size, n := measure(all)
 	assert.Equal(t, 40, n)
-	var copied texts
-	copied.Grow(size)
+	copied := make(texts, 0, size)
 	got := http.Header{}
 	copied.fields(got, all, make([]string, 0, n), "X-7")
 	assert.Equal(t, want, got)
@@ -62,4 +63,38 @@ func TestCopiesOfFields(t *testing.T) {
 		got.Add(name, "more")
 	}
 	assert.Equal(t, want, got)
+}
+
+// A target has the URL that net/url finds, or none.
+func TestParse(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const alphabet = "/aZ09._-~:;@!$&'()*+,=?#%2fF \\\x7f\x01\"<>[]{}|^`\xc3\xa9"
+	plain := 0
+	for range 200_000 {
+		target := "/"
+		for range rng.IntN(8) {
+			at := rng.IntN(len(alphabet))
+			target += alphabet[at : at+1]
+		}
+		var got url.URL
+		err := parse(&got, target)
+		want, wantErr := url.ParseRequestURI(target)
+		if path, query, _ := strings.Cut(target, "?"); isPlain(path) && isPrintable(query) {
+			plain++
+		}
+		assert.Equal(t, wantErr, err, target)
+		if wantErr == nil {
+			assert.Equal(t, *want, got, target)
+		}
+	}
+	assert.Greater(t, plain, 10_000)
+	for _, target := range []string{"", "*", "x", "http://h/p?q", "//h/p", "/", "/?", "/a?b?c", "/a?b#c", "/a%2fb"} {
+		var got url.URL
+		err := parse(&got, target)
+		want, wantErr := url.ParseRequestURI(target)
+		assert.Equal(t, wantErr, err, target)
+		if wantErr == nil {
+			assert.Equal(t, *want, got, target)
+		}
+	}
 }

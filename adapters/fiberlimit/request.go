@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v3"
@@ -18,24 +19,12 @@ import (
 // convert makes the request of net/http for c. The request shares no memory with c, which reuses
 // its own, except for the Body.
 func (p *passage) convert(c fiber.Ctx) error {
-	in := &p.ctx.Request
-	text, lines := p.fields()
-	target, err := url.ParseRequestURI(text.target)
-	if err != nil {
+	if err := p.head(c); err != nil {
 		return err
 	}
-	r := &p.request
-	r.Method, r.URL, r.RequestURI, r.Host, r.Header = c.Method(), target, text.target, text.host, lines
-	r.RemoteAddr, r.TLS, r.Body = text.peer, p.ctx.TLSConnectionState(), &p.body
-	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
-	if !in.Header.IsHTTP11() {
-		r.Proto, r.ProtoMinor = "HTTP/1.0", 0
-	}
-	if target.Host != "" { // as net/http does
-		r.Host = target.Host
-	}
-	p.body.in = in
-	p.body.app = c.App()
+	r, in := &p.request, &p.ctx.Request
+	r.TLS, r.Body = p.ctx.TLSConnectionState(), &p.body
+	p.body.in, p.body.app = in, c.App()
 	n := in.Header.ContentLength()
 	if n <= 0 && !in.IsBodyStream() { // a chunked body; otherwise Body may build a form again
 		n = len(in.Body())
@@ -44,40 +33,94 @@ func (p *passage) convert(c fiber.Ctx) error {
 		r.Body = http.NoBody
 	}
 	if c.Matched() {
-		describe(r, c)
-	}
-	if ctx := c.Context(); ctx != context.Background() {
-		*r = *r.WithContext(ctx)
+		for _, name := range c.Route().Params {
+			r.SetPathValue(name, strings.Clone(c.Params(name)))
+		}
 	}
 	return nil
 }
 
-// describe tells the request which route of fiber it has matched.
-func describe(r *http.Request, c fiber.Ctx) {
-	route := c.Route()
-	r.Pattern = route.Path
-	for _, name := range route.Params {
-		r.SetPathValue(name, strings.Clone(c.Params(name)))
+// head makes everything of the request that functions of the limiter itself read: what its target,
+// its fields, its connection and its route say, and its context.
+func (p *passage) head(c fiber.Ctx) error {
+	r, in := &p.request, &p.ctx.Request.Header
+	if ctx := c.Context(); ctx != context.Background() {
+		*r = *r.WithContext(ctx)
 	}
+	r.Method, r.URL = c.Method(), &p.url
+	p.fields()
+	if err := parse(&p.url, r.RequestURI); err != nil {
+		return err
+	}
+	if p.url.Host != "" { // as net/http does
+		r.Host = p.url.Host
+	}
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	if !in.IsHTTP11() {
+		r.Proto, r.ProtoMinor = "HTTP/1.0", 0
+	}
+	if c.Matched() {
+		r.Pattern = c.Route().Path
+	}
+	return nil
 }
 
-// text is what a request line, its Host and its connection say.
-type text struct{ target, host, peer string }
-
 // fields copies the texts and the fields of the request.
-func (p *passage) fields() (text, http.Header) {
-	in := &p.ctx.Request.Header
+func (p *passage) fields() {
+	r, in := &p.request, &p.ctx.Request.Header
 	size, n := measure(in.All())
-	var all texts
-	all.Grow(size + len(in.RequestURI()) + len(in.Host()) + maxPeer)
-	var peer [maxPeer]byte
-	t := text{all.add(in.RequestURI()), all.add(in.Host()), all.add(appendPeer(peer[:0], p.ctx.RemoteAddr()))}
-	header, values := make(http.Header, n), p.values[:0]
-	if n > len(p.values) {
-		values = make([]string, 0, n)
+	if p.lines == nil {
+		p.lines = make(http.Header, n)
 	}
-	all.fields(header, in.All(), values, "Host", "Transfer-Encoding") // net/http keeps them elsewhere
-	return t, header
+	values := p.few[:0]
+	if n > len(p.few) {
+		p.many = slices.Grow(p.many[:0], n)
+		values = p.many
+	}
+	all := slices.Grow(p.text[:0], size+len(in.RequestURI())+len(in.Host())+maxPeer)
+	var peer [maxPeer]byte
+	r.RequestURI, r.Host = all.add(in.RequestURI()), all.add(in.Host())
+	r.RemoteAddr = all.add(appendPeer(peer[:0], p.ctx.RemoteAddr()))
+	all.fields(p.lines, in.All(), values, "Host", "Transfer-Encoding") // net/http keeps them elsewhere
+	r.Header, p.text = p.lines, all
+}
+
+// parse sets u to the URL of target. A path of letters, digits and a few others is parsed here: it
+// has nothing to decode, and [url.ParseRequestURI] allocates.
+func parse(u *url.URL, target string) error {
+	path, query, ok := strings.Cut(target, "?")
+	if ok = !ok || query != ""; ok && isPlain(path) && isPrintable(query) {
+		*u = url.URL{Path: path, RawQuery: query}
+		return nil
+	}
+	parsed, err := url.ParseRequestURI(target)
+	if err == nil {
+		*u = *parsed
+	}
+	return err
+}
+
+// isPlain reports whether path begins as a path does, and has only characters that stand for
+// themselves in paths.
+func isPlain(path string) bool {
+	for i := range len(path) {
+		c := path[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (c < '-' || c > '9') && c != '_' && c != '~' { // from '-' to '9' are '.' and '/' too
+			return false
+		}
+	}
+	return strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//")
+}
+
+// isPrintable reports whether query has no character that a URL may not have anywhere.
+func isPrintable(query string) bool {
+	for i := range len(query) {
+		if query[i] <= ' ' || query[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // maxPeer is more than a peer's address and port take without a zone.

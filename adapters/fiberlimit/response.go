@@ -2,10 +2,13 @@ package fiberlimit
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 
+	"github.com/gofiber/fiber/v3"
 	"github.com/valyala/fasthttp"
 )
 
@@ -14,9 +17,14 @@ import (
 type passage struct {
 	ctx      *fasthttp.RequestCtx
 	request  http.Request
-	values   [8]string // of the first fields of request.Header
+	url      url.URL     // of request
+	lines    http.Header // of request
+	few      [8]string   // values of lines
+	many     []string    // the same, if they are more
+	text     texts       // of request
 	body     body
-	header   http.Header         // nil until Header is called
+	header   http.Header
+	loaded   bool                // header has the fields of fiber's response
 	sent     map[string][]string // the fields that fiber's response had in common with header
 	wrote    bool                // a status
 	noting   bool                // what is written is shown to the middleware only
@@ -25,8 +33,14 @@ type passage struct {
 	passed   bool                // the middleware has called its next handler
 	panicked bool                // the handlers of fiber have not returned
 
-	given *http.Request       // what the middleware gave to its next handler
-	shown http.ResponseWriter // the same
+	given context.Context     // of the request that the middleware gave to its next handler
+	shown http.ResponseWriter // that it gave with it
+
+	c     fiber.Ctx // set if the handlers of fiber run inside of the limiter
+	err   error     // that they have returned
+	light bool      // it is used again, if it was not kept
+	kept  bool      // something may refer to it when the request has ended
+	whole *passage  // of the request that functions of the user see, if it is light
 }
 
 // passageOf returns the passage that w leads to, or nil.
@@ -45,8 +59,11 @@ func passageOf(w http.ResponseWriter) *passage {
 
 // Header implements [http.ResponseWriter]. Fields that are in fiber's response are in it.
 func (p *passage) Header() http.Header {
-	if p.header == nil {
-		p.header = http.Header{}
+	if !p.loaded {
+		p.loaded = true
+		if p.header == nil {
+			p.header = http.Header{}
+		}
 		p.load(false)
 	}
 	return p.header
@@ -124,8 +141,7 @@ func (p *passage) load(all bool) {
 	if all {
 		skip = skip[:3]
 	}
-	var copied texts
-	copied.Grow(size)
+	copied := make(texts, 0, size)
 	copied.fields(p.header, out.All(), make([]string, 0, n), skip...)
 	p.sent = make(map[string][]string, len(p.header))
 	values := make([]string, n)

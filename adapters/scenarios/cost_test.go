@@ -117,18 +117,31 @@ func serveHTTP(tb testing.TB, path string, h http.Handler) func() {
 	}
 }
 
+func noContent(c fiber.Ctx) error { c.Status(fiber.StatusNoContent); return nil }
+
 func serveFast(path string, m fiber.Handler) func() {
 	app := fiber.New()
 	app.Use(m)
-	write := func(c fiber.Ctx) error { c.Status(fiber.StatusNoContent); return nil }
-	app.Get("/x", write)
-	app.Get("/items/:id", write)
+	app.Get("/x", noContent)
+	app.Get("/items/:id", noContent)
+	return serveApp(path, app)
+}
+
+// serveFastRoute is serveFast with m on the route, and more fields in the request.
+func serveFastRoute(path string, m fiber.Handler, fields ...[2]string) func() {
+	app := fiber.New()
+	app.Get("/items/:id", m, noContent)
+	return serveApp(path, app, fields...)
+}
+
+func serveApp(path string, app *fiber.App, fields ...[2]string) func() {
 	handler := app.Handler()
 	var ctx fasthttp.RequestCtx
 	ctx.Init(&fasthttp.Request{}, nil, nil)
 	ctx.Request.Header.SetMethod("GET")
 	ctx.Request.SetRequestURI(path)
-	for _, field := range [][2]string{{"Host", "x"}, {"User-Agent", "test"}, {"Accept", "*/*"}, {"Accept-Encoding", "gzip"}} {
+	fields = append(fields, [][2]string{{"Host", "x"}, {"User-Agent", "test"}, {"Accept", "*/*"}, {"Accept-Encoding", "gzip"}}...)
+	for _, field := range fields {
 		ctx.Request.Header.Set(field[0], field[1])
 	}
 	return func() {
@@ -141,8 +154,12 @@ func serveFast(path string, m fiber.Handler) func() {
 // costRules are the kinds of rules whose cost differs.
 var costRules = []ratelimit.Rule{
 	{Name: "limit", Limits: ratelimit.MustParse("1000000000 per second")},
+	{Name: "users", Limits: ratelimit.MustParse("1000000000 per second"), Key: ratelimit.ByUser(alice)},
 	{Name: "failures", Limits: ratelimit.MustParse("1000000000 per second"), CountOnly: ratelimit.Failures},
 }
+
+// alice is the user of all requests. A function of the user sees them.
+func alice(*http.Request) string { return "alice" }
 
 // measure returns the shortest time per call of many rounds. A busy machine disturbs it least.
 func measure(serve func()) time.Duration {
