@@ -64,12 +64,13 @@ func TestReplaceTellsTheNewOnError(t *testing.T) {
 	assert.Equal(t, "before after", told)
 }
 
-// slow serves n requests at once that take longer than any target here.
+// slow serves n requests at once that take longer than any target here. They end one by one: of
+// requests that end at the same time, a Shedder observes only some.
 func slow(h http.Handler, n int) {
-	for range n {
-		background(h, request("Lasts", "10s"))
+	for i := range n {
+		background(h, request("Lasts", (10*time.Second + time.Duration(i)).String()))
 	}
-	time.Sleep(10 * time.Second)
+	time.Sleep(11 * time.Second)
 	synctest.Wait()
 }
 
