@@ -4,15 +4,16 @@ import "encoding/binary"
 
 // Network returns the network of the address that k is, or that is a part of k: /24 and /16 of an
 // IPv4 address, /48 and /32 of an IPv6 address. Two keys have equal networks if their addresses
-// have. It returns false if k does not show an address: it is something else, or a hash.
+// have, and no narrow network equals a wide one. It returns false if k does not show an address: it
+// is something else, or a hash.
 func Network(k Key) (narrow, wide Key, ok bool) {
 	switch Kind(k.head) {
 	case Address:
 		if byte(k.head>>8) == 4 {
-			return Key{head: k.head &^ (0xff << 40)}, Key{head: k.head &^ (0xffff << 32)}, true
+			return Key{head: k.head &^ (0xff << 40)}, Key{head: k.head &^ (0xffff << 32), tail: 1}, true
 		}
 		head := k.head &^ (0xff << 16) // keys of one network can have different prefix lengths
-		return Key{head: head, mid: k.mid & 0xff}, Key{head: head &^ (0xff << 56)}, true
+		return Key{head: head, mid: k.mid & 0xff}, Key{head: head &^ (0xff << 56), tail: 1}, true
 	case Joined:
 		b := k.Bytes()
 		for data := b[header : header+int(b[1])]; len(data) >= header; {

@@ -28,6 +28,8 @@ func TestNetwork(t *testing.T) {
 		{"other bits of the key", v6, addrKey("2001:db8:1:3::1", 128), true, true},
 		{"IPv6 by /48", v6, addrKey("2001:db8:1:2::1", 48), true, true},
 		{"IPv6 by /32", addrKey("2001:db8:1::", 32), addrKey("2001:db8:2::", 32), true, true},
+		{"the first addresses", addrKey("192.0.0.0", 64), addrKey("192.0.1.0", 64), false, true},
+		{"the first IPv6", addrKey("2001:db8::", 64), addrKey("2001:db8:1::", 64), false, true},
 		{"both versions", v4, addrKey("c000:201::", 64), false, false},
 		{"an address and a user", v4, Join(a, addrKey("192.0.2.9", 64)), true, true},
 		{"a user and an address", v6, Join(addrKey("2001:db8:1:9::1", 64), Text(User, "")), false, false},
@@ -36,6 +38,7 @@ func TestNetwork(t *testing.T) {
 		narrow, wide, _ := Network(tc.a)
 		narrow2, wide2, _ := Network(tc.b)
 		assert.Equal(t, tc.narrow, narrow == narrow2, tc.name)
+		assert.NotEqual(t, narrow, wide2, tc.name)
 		assert.Equal(t, tc.wide, wide == wide2, tc.name)
 	}
 }

@@ -47,6 +47,13 @@ func inIPv4(n int) store.Key {
 	return key.Addr(netip.AddrFrom4([4]byte{10, 1, byte(n), byte(n >> 8)}), 64)
 }
 
+// inProvider returns the n-th /64 of 2001:db8::/29, which has 8 /32s. Neighbors have different ones.
+func inProvider(n int) store.Key {
+	a := [16]byte{0x20, 1, 0xd, 0xb8 + byte(n&7)}
+	binary.BigEndian.PutUint32(a[4:], uint32(n>>3)<<16)
+	return key.Addr(netip.AddrFrom16(a), 64)
+}
+
 // madeUp returns the key of the n-th value of a header field, which shows no network.
 func madeUp(n int) store.Key { return key.Hashed(key.Header, "X-Api-Key", fmt.Sprint(n)) }
 
@@ -75,6 +82,10 @@ var floods = []flood{
 	{
 		name: "of a slow rule, from IPv4", maxKeys: 50_000, hours: 6, scale: 10,
 		limits: []string{"3 per 24h"}, key: inIPv4, newcomer: 20,
+	},
+	{
+		name: "of a slow rule, from one provider", maxKeys: 5000, hours: 1, short: 600, scale: 1,
+		limits: []string{"3 per 24h"}, key: inProvider, newcomer: 200, first: true,
 	},
 	{
 		name: "of a slow rule, by header", maxKeys: 100_000, hours: 6, scale: 10,

@@ -23,7 +23,7 @@ type overflow struct {
 	count    atomic.Int64
 }
 
-// rest is the key of the bucket that networks share if there are too many of them.
+// rest is the key of the bucket that wide networks share if there are too many of them.
 var rest = key.Group(math.MaxUint64)
 
 func (o *overflow) prepare(maxKeys int) {
@@ -89,7 +89,7 @@ func (b *batch) share() {
 		p.common = o.common(&op.Key, p.hash)
 		t, id := o.table(op.Limit.ID(), b.now), op.Limit.ID()
 		if p.charges && t.find(id, &p.common, b.s.seed.Hash(&p.common)) == nil {
-			if t.used >= o.networks {
+			if t.used >= o.networks/2 {
 				t.sweep(b.s, b.now, sweepFull)
 			}
 			t.reserve(b.s, len(b.ops))
@@ -109,15 +109,22 @@ func (b *batch) shares(i int) bool {
 	return p.first == i && p.over && !p.alone
 }
 
-// shared returns the bucket that p shares, or nil if that is full and need not be kept.
+// shared returns the bucket that p shares, or nil if that is full and need not be kept. Networks that
+// come when half of the buckets are taken share the bucket of their wide network. So a wide network
+// that holds many narrow ones leaves the other half to others.
 func (b *batch) shared(o *overflow, op *store.Op, p *place) *store.Bucket {
 	t, id := o.tables[op.Limit.ID()], op.Limit.ID()
-	for _, k := range [2]*store.Key{&p.common, &rest} {
+	_, wide, ok := key.Network(op.Key)
+	most := [3]int{o.networks / 2, o.networks, math.MaxInt}
+	if !ok { // a group
+		wide, most[0] = rest, o.networks
+	}
+	for i, k := range [3]*store.Key{&p.common, &wide, &rest} {
 		hash := b.s.seed.Hash(k)
 		if found := t.find(id, k, hash); found != nil {
 			return found
 		}
-		if room := t.used < o.networks; room || k == &rest {
+		if t.used < most[i] || *k == rest {
 			if p.charges {
 				return t.insert(id, k, hash)
 			}

@@ -108,6 +108,43 @@ func TestNetworksShareNoBucket(t *testing.T) {
 	requireSound(t, s)
 }
 
+// Networks of one provider have half of the buckets. Then they share one for each /16 or /32, and
+// other networks have buckets of their own.
+func TestWideNetworksShareABucket(t *testing.T) {
+	v4 := func(a, b byte) store.Key { return key.Addr(netip.AddrFrom4([4]byte{10, a, b, 1}), 64) }
+	v6 := func(a, b byte) store.Key {
+		return key.Addr(netip.AddrFrom16([16]byte{0x20, 1, 0xd, a, 0, b, 0, 1}), 64)
+	}
+	for name, address := range map[string]func(wide, narrow byte) store.Key{"IPv4": v4, "IPv6": v6} {
+		s, l, _ := newFullStore(t)
+		for n := range 32 { // of 64
+			require.True(t, apply(t, s, take(l, address(1, byte(n)), 10))[0].Result.Allowed)
+		}
+		require.True(t, apply(t, s, take(l, address(1, 100), 10))[0].Result.Allowed, "the bucket of the wide network")
+		for n := range 100 {
+			require.False(t, apply(t, s, take(l, address(1, byte(101+n)), 1))[0].Result.Allowed)
+		}
+		for n := range 31 {
+			require.True(t, apply(t, s, take(l, address(byte(10+n), 1), 10))[0].Result.Allowed, "%s: %d", name, n)
+		}
+		require.EqualValues(t, 10, level(t, s, l, address(0, 0)), "the rest shares one")
+		requireSound(t, s)
+	}
+}
+
+// A narrow network does not share the bucket of the wide network with the same first address.
+func TestWideNetworkIsNoNarrowOne(t *testing.T) {
+	s, l, _ := newFullStore(t)
+	ask := func(b byte) bool {
+		return apply(t, s, take(l, key.Addr(netip.AddrFrom4([4]byte{10, 0, b, 1}), 64), 10))[0].Result.Allowed
+	}
+	for b := range byte(33) { // 32 narrow ones, and 10.0.0.0/16
+		require.True(t, ask(b))
+	}
+	require.False(t, ask(34))
+	require.False(t, ask(0))
+}
+
 // Tables of shared buckets do not pile up while limits come and go.
 func TestSharedBucketsOfOldLimitsAreForgotten(t *testing.T) {
 	s, _, now := newFullStore(t)

@@ -103,11 +103,12 @@ func TestEveryBucketIsKnown(t *testing.T) {
 	}
 }
 
-// A full bucket makes room for another network, when all places of networks are taken.
+// A full bucket makes room for another network, when all places of networks are taken. Each network
+// is of another /16.
 func TestNetworksLeaveTheirSharedBuckets(t *testing.T) {
 	s, l, now := newFullStore(t)
 	network := func(i int) store.Key {
-		return key.Addr(netip.AddrFrom4([4]byte{192, 0, byte(i), 1}), 32)
+		return key.Addr(netip.AddrFrom4([4]byte{192, byte(i), 0, 1}), 32)
 	}
 	for i := range 64 {
 		apply(t, s, take(l, network(i), 1))
