@@ -7,6 +7,8 @@
 -- The reply is a digit for each lease: 0 if it was not granted, 1 if it was there, 2 if it is new.
 
 local ACQUIRE, RENEW, RELEASE = 0, 1, 2 -- as in package ratelimit
+-- No lease lasts longer than an hour. The clock may go back by ten seconds: see apply.lua.
+local LONGEST = 3610 * 1000
 local call, arg = redis.call, ARGV[1]
 local kind = string.byte(arg)
 local timed, time = pcall(redis.call, 'TIME')
@@ -26,6 +28,15 @@ local function hold(key, id, ttl)
   call('ZADD', key, now + ttl, id)
   if call('PTTL', key) <= ttl then
     call('PEXPIRE', key, ttl + 1)
+  end
+end
+
+-- shorten makes leases that end later than any can last from now on. They are of a time before the
+-- clock was corrected, and their instances may have died.
+local function shorten(key, ttl)
+  local ids = call('ZRANGEBYSCORE', key, now + math.max(LONGEST, ttl), '+inf', 'LIMIT', 0, 1000)
+  for _, id in ipairs(ids) do
+    hold(key, id, ttl)
   end
 end
 
@@ -53,6 +64,7 @@ for i = 1, #KEYS do
       call('ZADD', key, now + ttl, id)
     else
       refused = true
+      shorten(key, ttl)
     end
   end
   granted[i] = answer

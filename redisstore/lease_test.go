@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -243,4 +244,27 @@ func TestLeaseErrors(t *testing.T) {
 	defer cancel()
 	var e *redisstore.Error
 	require.ErrorAs(t, s.Lease(ctx, store.Release, leases), &e)
+}
+
+// A lease that ends later than any can last is of a clock that was ahead. If a request is denied
+// for it, it ends after the TTL of that request.
+func TestLeaseOfAClockThatWasAhead(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client()
+	s := newStore(t, client, redisstore.Config{})
+	acquire := func(id byte) bool {
+		leases := []store.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), ID: [16]byte{id}, Max: 1, TTL: time.Second}}
+		require.NoError(t, s.Lease(t.Context(), store.Acquire, leases))
+		return leases[0].Granted
+	}
+	for _, ends := range []float64{math.Inf(1), 1e308, float64(time.Now().Add(2 * time.Hour).UnixMilli())} {
+		require.NoError(t, client.FlushAll(t.Context()).Err())
+		require.True(t, acquire(1))
+		key := keysOf(t, client)[0]
+		require.NoError(t, client.ZAdd(t.Context(), key, redis.Z{Score: ends, Member: string(append([]byte{1}, make([]byte, 15)...))}).Err())
+		require.NoError(t, client.Persist(t.Context(), key).Err())
+		require.False(t, acquire(2))
+		assert.Positive(t, client.PTTL(t.Context(), key).Val())
+		require.Eventually(t, func() bool { return acquire(2) }, 10*time.Second, 50*time.Millisecond, ends)
+	}
 }

@@ -54,6 +54,8 @@ AS $body$
 DECLARE
   swing CONSTANT bigint := 10000000000; -- see below
   width CONSTANT integer := 14;
+  late CONSTANT bigint := 7000000000000000000; -- no bucket is full so late
+  unknown CONSTANT bigint := -late - 1; -- when a bucket is full that cannot be read
   n integer := cardinality(ops) / 14;
   nkeys integer := cardinality(keys);
   -- By row: where it is, when it was written, where its part of w begins, whether to write it.
@@ -71,7 +73,7 @@ DECLARE
   kz integer[]; kl integer[]; lead integer; kin integer; mine integer[]; sources integer[]; busy boolean;
   century CONSTANT bigint := 3153600000000000000; -- the longest time that a bucket takes to fill
   r record; part bigint[]; base integer := 0; size integer; place bigint; row integer; next integer := 1;
-  now bigint; latest bigint := 0; skewed boolean := false;
+  now bigint; latest bigint := 0; skewed boolean := false; broken boolean := false; known boolean;
   first integer := 0; last integer; o integer; b integer; l integer; kind integer; x bigint[];
   cns bigint; cfr bigint; fns bigint; ffr bigint; cnt bigint; per bigint; cost bigint; burst bigint;
   c bigint; p bigint; d bigint; g bigint; a bigint; h bigint; wait bigint;
@@ -81,7 +83,8 @@ DECLARE
 BEGIN
   -- Lock and read.
   FOR r IN
-    SELECT k.row, t.ctid, t.at, t.s
+    SELECT k.row, t.ctid, t.at, t.full_at,
+      CASE WHEN array_lower(t.s, 1) = 1 AND -late <= ALL (t.s) AND late >= ALL (t.s) THEN t.s ELSE '{}' END s
     FROM unnest(keys) WITH ORDINALITY k(k, row) JOIN @SCHEMA@.buckets t ON t.k = k.k
     ORDER BY k.row FOR UPDATE OF t
   LOOP
@@ -93,11 +96,14 @@ BEGIN
       starts[next] := base; base := base + 5 * (firsts[next + 1] - firsts[next]); ends[next] := base;
       next := next + 1;
     END LOOP;
-    tids[next] := r.ctid; ats[next] := r.at;
-    IF r.at > latest THEN
-      latest := r.at;
+    tids[next] := r.ctid;
+    IF r.at < r.full_at AND r.at BETWEEN 0 AND late THEN -- or else it was not written here
+      ats[next] := r.at;
+      IF r.at > latest THEN
+        latest := r.at;
+      END IF;
     END IF;
-    part := r.s; size := cardinality(part);
+    part := r.s; size := cardinality(part); known := size > 0;
     FOR j IN firsts[next] .. firsts[next + 1] - 1 LOOP
       place := limits[j];
       l := 5 * (j - firsts[next]);
@@ -107,7 +113,11 @@ BEGIN
           l := l + 5;
         END LOOP;
         IF l >= size THEN
-          part := part || ARRAY[place, 0, 0, 0, 0]; size := size + 5;
+          known := known AND NOT EXISTS (
+            SELECT FROM generate_series(1, size, 5) q WHERE part[q] & 255 NOT BETWEEN 1 AND 254
+          );
+          broken := broken OR NOT known;
+          part := part || ARRAY[place, CASE WHEN known THEN 0 ELSE unknown END, 0, 0, 0]; size := size + 5;
         END IF;
       END IF;
       locs[j] := base + l; rows[j] := next;
@@ -128,6 +138,18 @@ BEGIN
     next := next + 1;
   END LOOP;
   now := @SCHEMA@.now_@VERSION@();
+
+  -- A bucket that cannot be found in its row is empty, if anything there cannot be read.
+  IF broken THEN
+    FOR i IN 0 .. n - 1 LOOP
+      o := width * i; b := ops[o + 1]; l := locs[b];
+      IF w[l + 2] = unknown THEN
+        w[l + 2] := greatest(now, ats[rows[b]]) + ops[o + 5]; w[l + 3] := ops[o + 6];
+        w[l + 4] := ops[o + 7]; w[l + 5] := ops[o + 8];
+        dirty[rows[b]] := true;
+      END IF;
+    END LOOP;
+  END IF;
 
   -- If the clock went back a little, no time passes for a row until the clock is where it was. If
   -- it went back further, it was corrected, and time goes on from there.
@@ -169,8 +191,10 @@ BEGIN
         d := w[l + 2] - now; g := w[l + 3];
         IF d < 0 THEN
           d := 0; g := 0;
-        ELSIF w[l + 4] <> cnt OR w[l + 5] <> ops[o + 8] OR w[l + 1] <> ops[o + 13] THEN
-          plain := false; -- an old debt under a limit that has changed
+        ELSIF w[l + 4] <> cnt OR w[l + 5] <> ops[o + 8] OR w[l + 1] <> ops[o + 13]
+          OR g < 0 OR g >= cnt
+        THEN
+          plain := false; -- an old debt under a limit that has changed, or one that cannot be read
           EXIT;
         END IF;
         a := d + ops[o + 3]; h := g + ops[o + 4]; fns := ops[o + 5];
@@ -206,6 +230,13 @@ BEGIN
     ELSE
       FOR i IN first .. last LOOP
         res[3 * i + 1] := 0;
+        o := width * i; l := locs[ops[o + 1]];
+        IF w[l + 2] >= now AND (
+          w[l + 3] < 0 OR w[l + 3] >= w[l + 4] OR w[l + 4] > 4294967295 OR w[l + 5] < 1
+        ) THEN -- what cannot be read is an empty bucket
+          w[l + 2] := now + ops[o + 5]; w[l + 3] := ops[o + 6]; w[l + 4] := ops[o + 7]; w[l + 5] := ops[o + 8];
+          dirty[rows[ops[o + 1]]] := true;
+        END IF;
       END LOOP;
       denied := false;
 @GENERAL@

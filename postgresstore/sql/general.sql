@@ -28,8 +28,8 @@
           ELSIF NOT busy THEN -- the whole row is full, and might be gone
             w[l + 2] := 0; w[l + 3] := 0; w[l + 4] := 0; w[l + 5] := 0;
           END IF;
-          IF w[l + 4] = 0 THEN
-            emptied := true;
+          IF w[l + 4] < 1 OR w[l + 4] > 4294967295 OR w[l + 5] < 1 OR w[l + 3] < 0 OR w[l + 3] >= w[l + 4] THEN
+            w[l + 4] := 0; emptied := true; -- never charged, or what cannot be read
           ELSE
             kz := kz || z; kl := kl || l; sources := sources || l;
           END IF;

@@ -34,6 +34,10 @@ BEGIN
       SELECT FROM @SCHEMA@.leases t WHERE t.k = keys[j] AND t.id <> '' AND t.ends > now LIMIT most[j]
     ) x) >= most[j] THEN
       denied := true;
+      -- No lease lasts longer than an hour. What ends later is of a time before the clock was
+      -- corrected, and its instance may have died.
+      UPDATE @SCHEMA@.leases t SET ends = now + ttls[j]
+      WHERE t.k = keys[j] AND t.ends > now + greatest(ttls[j], 3600000000000) + 10000000000;
       CONTINUE;
     ELSE
       res[j] := 1;
