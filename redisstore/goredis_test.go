@@ -16,7 +16,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
-// The permissions that the README lists are enough.
+// The permissions that the README lists are enough, also without zrangebyscore.
 func TestLeastPrivilege(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("acl", "setuser", "limiter", "on", ">pw", "resetkeys", "~rl{*", "resetchannels",
@@ -34,6 +34,11 @@ func TestLeastPrivilege(t *testing.T) {
 	leases := []store.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), Max: 1, TTL: time.Second}}
 	for _, kind := range []store.LeaseKind{store.Acquire, store.Renew, store.Release} {
 		require.NoError(t, s.Lease(t.Context(), kind, leases))
+		if kind == store.Renew {
+			other := []store.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), ID: [16]byte{1}, Max: 1, TTL: time.Second}}
+			require.NoError(t, s.Lease(t.Context(), store.Acquire, other))
+			require.False(t, other[0].Granted)
+		}
 	}
 }
 

@@ -32,9 +32,9 @@ local function hold(key, id, ttl)
 end
 
 -- shorten makes leases that end later than any can last from now on. They are of a time before the
--- clock was corrected, and their instances may have died.
+-- clock was corrected, and their instances may have died. The user may lack the right to look.
 local function shorten(key, ttl)
-  local ids = call('ZRANGEBYSCORE', key, now + math.max(LONGEST, ttl), '+inf', 'LIMIT', 0, 1000)
+  local ids = redis.pcall('ZRANGEBYSCORE', key, now + math.max(LONGEST, ttl), '+inf', 'LIMIT', 0, 1000)
   for _, id in ipairs(ids) do
     hold(key, id, ttl)
   end
