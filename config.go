@@ -206,7 +206,7 @@ type ConfigError struct {
 }
 
 // Error returns the field and what is wrong with it.
-func (e *ConfigError) Error() string { return "ratelimit: " + e.Field + ": " + e.Err.Error() }
+func (e *ConfigError) Error() string { return fmt.Sprintf("ratelimit: %s: %v", e.Field, e.Err) }
 
 // Unwrap returns e.Err.
 func (e *ConfigError) Unwrap() error { return e.Err }

@@ -3,6 +3,7 @@ package postgresstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -27,7 +28,7 @@ type Error struct {
 
 // Error returns the reason and the text of the driver's error, and what to do if that is known.
 func (e *Error) Error() string {
-	return "postgresstore: " + string(e.Reason) + ": " + e.Err.Error() + e.hint
+	return fmt.Sprintf("postgresstore: %s: %v%s", e.Reason, e.Err, e.hint)
 }
 
 // MarshalText implements [encoding.TextMarshaler], so that JSON has the text of Error.

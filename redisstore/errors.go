@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -25,7 +26,7 @@ type Error struct {
 
 // Error returns the reason and the text of the client's error, and what to do if that is known.
 func (e *Error) Error() string {
-	return "redisstore: " + string(e.Reason) + ": " + e.Err.Error() + e.hint
+	return fmt.Sprintf("redisstore: %s: %v%s", e.Reason, e.Err, e.hint)
 }
 
 // MarshalText implements [encoding.TextMarshaler], so that JSON has the text of Error.

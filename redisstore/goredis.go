@@ -124,7 +124,11 @@ func (c goRedis) send(ctx context.Context, args []any) (string, error) {
 	cmd := once{redis.NewCmd(ctx, args...)}
 	err := c.Process(ctx, cmd)
 	if err == nil {
-		return cmd.Text()
+		reply, err := cmd.Text()
+		if err != nil {
+			err = badReply("a reply that is no string: %w", err)
+		}
+		return reply, err
 	}
 	var answer redis.Error
 	if errors.As(err, &answer) {

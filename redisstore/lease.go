@@ -63,8 +63,8 @@ func (s *Store) lease(ctx context.Context, kind store.LeaseKind, leases []store.
 	if err != nil {
 		return "", newError(err)
 	}
-	if len(reply) != len(leases) {
-		return "", badReply("a reply of %d bytes: want %d", len(reply), len(leases))
+	if len(reply) != len(leases) || strings.Trim(reply, "012") != "" {
+		return "", badReply("a reply of %d bytes: want %d digits from 0 to 2", len(reply), len(leases))
 	}
 	for i := range leases {
 		leases[i].Granted = reply[i] != leaseDenied

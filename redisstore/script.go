@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha1"
 	_ "embed"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -68,17 +70,40 @@ func splitReply(reply string, calls []*call) error {
 	for _, c := range calls {
 		n := c.size() * replySize
 		c.reply, reply = reply[:n], reply[n:]
-		failed := -int(number(c.reply)) // the length of an error
-		if failed <= 0 {
+		failed, err := checkReply(c.reply)
+		if err != nil {
+			return err
+		}
+		if failed == 0 {
 			continue
 		}
 		if failed > len(errs) {
 			return badReply("an error of %d bytes: want at most %d", failed, len(errs))
 		}
-		err := ServerError(errs[:failed])
-		c.err, errs = newError(err), errs[failed:]
+		c.err, errs = newError(ServerError(errs[:failed])), errs[failed:]
+	}
+	if errs != "" {
+		return badReply("a reply that is %d bytes too long", len(errs))
 	}
 	return nil
+}
+
+// checkReply returns the length of the error of a batch, which is its first number if that is
+// negative. All others are debts. What the script cannot have replied must decide nothing.
+func checkReply(reply string) (failed int, err error) {
+	for at := 0; at < len(reply); at += replySize / 2 {
+		x := math.Float64frombits(binary.BigEndian.Uint64([]byte(reply[at : at+replySize/2])))
+		switch {
+		case x != math.Trunc(x) || !(x >= -maxFill && x <= 2*maxFill): // NaN is not
+		case x >= 0:
+			continue
+		case at == 0:
+			failed = int(-x)
+			continue
+		}
+		return 0, badReply("a number %v: want a debt", x)
+	}
+	return failed, nil
 }
 
 func badReply(format string, args ...any) *Error {

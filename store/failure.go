@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -64,7 +65,7 @@ type Error struct {
 }
 
 // Error returns what is wrong, for the operator. No response contains it.
-func (e *Error) Error() string { return "ratelimit: store: " + e.Err.Error() }
+func (e *Error) Error() string { return fmt.Sprintf("ratelimit: store: %v", e.Err) }
 
 // MarshalText implements [encoding.TextMarshaler], so that JSON has the text of Error.
 func (e *Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }

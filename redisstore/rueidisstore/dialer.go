@@ -201,8 +201,11 @@ func (c *scripter) get(ctx context.Context, key string) error {
 // noAnswer reports whether err is an error, and not what a server has answered.
 func noAnswer(err error) bool {
 	_, answered := rueidis.IsRedisErr(err)
-	return err != nil && !answered
+	return err != nil && !answered && !noString(err)
 }
+
+// noString reports whether the answer was no string.
+func noString(err error) bool { return rueidis.IsRedisNil(err) || rueidis.IsParseErr(err) }
 
 // aside makes a call in a goroutine, and returns at the deadline of ctx.
 func aside(ctx context.Context, call func() (string, error)) (string, error) {

@@ -82,8 +82,12 @@ func (c *scripter) RunScript(
 		said := redisstore.ServerError(answer.Error())
 		if said.Renews() && c.Mode() == rueidis.ClientModeStandalone {
 			c.hangUp(ctx)
+			g.ready.Store(false) // the next call is not sent before the client has dialed
 		}
 		return "", said
+	}
+	if noString(err) {
+		return "", redisstore.ServerError("a reply that is no string: " + err.Error())
 	}
 	return reply, err
 }
