@@ -224,7 +224,7 @@ func (m *mistakes) addf(field, format string, args ...any) {
 	m.add(field, fmt.Errorf(format, args...))
 }
 
-func (m mistakes) err() error { return errors.Join(m...) }
+func (m mistakes) err() error { return report.Join(m...) }
 
 const (
 	maxInstances = 1_000_000 // bounds Config.Instances

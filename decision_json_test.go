@@ -58,7 +58,8 @@ func TestErrorsHaveATextInJSON(t *testing.T) {
 		require.NoError(t, err)
 		assert.JSONEq(t, want, string(got))
 	}
-	for _, err := range all {
+	list := &ratelimit.List{}
+	for _, err := range append(all, mistakes, list.Replace([]string{"a", "b"}), &ratelimit.ConfigError{}, &store.Error{}) {
 		got, failed := json.Marshal(err)
 		require.NoError(t, failed)
 		assert.NotContains(t, string(got), "{}", "%T", err)

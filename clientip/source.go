@@ -48,11 +48,13 @@ func Forwarded(p Proxies) Source { return newSource("Forwarded", elements, p) }
 func Header(name string, p Proxies) Source {
 	s := newSource(http.CanonicalHeaderKey(name), single, p)
 	if !isToken(name) {
-		s = s.mistaken("header name %q: want a field name such as CF-Connecting-IP", name)
+		s = s.mistaken("header name %.80q: want a field name such as CF-Connecting-IP", name)
 	}
 	switch s.field.name {
 	case "X-Forwarded-For":
 		s = s.mistaken("Header(%q): the field holds several addresses: want ForwardedFor", name)
+	case "Host", "Transfer-Encoding":
+		s = s.mistaken("Header(%q): net/http does not keep it in Request.Header: want another field", name)
 	case "Forwarded":
 		s = s.mistaken("Header(%q): the field holds no plain address: want Forwarded", name)
 	}

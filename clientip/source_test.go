@@ -200,6 +200,9 @@ func TestMistakes(t *testing.T) {
 		"parameters": {clientip.Header("Forwarded", trusted), []string{
 			`Header("Forwarded"): the field holds no plain address: want Forwarded`,
 		}},
+		"not in Request.Header": {clientip.Header("host", trusted), []string{
+			`Header("host"): net/http does not keep it in Request.Header: want another field`,
+		}},
 		"two hops for one address": {clientip.Header("X-Ip", clientip.TrustedHops(2)), []string{
 			"Header with TrustedHops(2): the field holds one address: want TrustedProxies or TrustedHops(1)",
 		}},

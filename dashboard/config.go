@@ -113,7 +113,7 @@ func (c *Config) check(limiter *ratelimit.Limiter) error {
 	if c.MaxStreams < 0 || c.MaxStreams > maxStreams {
 		add("MaxStreams", "%d: want 1 to %d, or 0 for %d", c.MaxStreams, maxStreams, defaultStreams)
 	}
-	return errors.Join(mistakes...)
+	return report.Join(mistakes...)
 }
 
 // guards returns the names of the logins, sorted.

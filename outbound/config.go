@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/report"
 )
 
 // The defaults and bounds of a Config.
@@ -120,7 +121,7 @@ func (c Config) filled() (Config, error) {
 	c.MaxWaiting = cmp.Or(c.MaxWaiting, defaultWaiting)
 	c.MaxKeys = cmp.Or(c.MaxKeys, defaultKeys)
 	c.MaxRetries = max(cmp.Or(c.MaxRetries, defaultRetries), 0)
-	return c, errors.Join(mistakes...)
+	return c, report.Join(mistakes...)
 }
 
 // check returns a mistake in r, and the field that has it.

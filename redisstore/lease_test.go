@@ -261,7 +261,8 @@ func TestLeaseOfAClockThatWasAhead(t *testing.T) {
 		require.NoError(t, client.FlushAll(t.Context()).Err())
 		require.True(t, acquire(1))
 		key := keysOf(t, client)[0]
-		require.NoError(t, client.ZAdd(t.Context(), key, redis.Z{Score: ends, Member: string(append([]byte{1}, make([]byte, 15)...))}).Err())
+		member := string(append([]byte{1}, make([]byte, 15)...))
+		require.NoError(t, client.ZAdd(t.Context(), key, redis.Z{Score: ends, Member: member}).Err())
 		require.NoError(t, client.Persist(t.Context(), key).Err())
 		require.False(t, acquire(2))
 		assert.Positive(t, client.PTTL(t.Context(), key).Val())

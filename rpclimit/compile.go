@@ -76,7 +76,7 @@ type mistakes struct{ err error }
 
 func (m *mistakes) add(field string, err error) {
 	if err != nil {
-		m.err = errors.Join(m.err, &ratelimit.ConfigError{Field: field, Err: report.Text(err)})
+		m.err = report.Join(m.err, &ratelimit.ConfigError{Field: field, Err: report.Text(err)})
 	}
 }
 

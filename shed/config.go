@@ -3,10 +3,11 @@ package shed
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/ratelimit-go/ratelimit/internal/report"
 )
 
 const (
@@ -71,7 +72,7 @@ func (c *Config) check() error {
 		add("TargetLatency: %v: want at least %v, or 0 for a limit that does not adapt",
 			c.TargetLatency, minLatency)
 	}
-	return errors.Join(mistakes...)
+	return report.Join(mistakes...)
 }
 
 // bounds returns the lowest and the highest limit.

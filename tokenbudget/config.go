@@ -3,7 +3,6 @@ package tokenbudget
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -156,7 +155,7 @@ func (c Config) filled() (Config, error) {
 	}
 	c.numbers(add)
 	c.Budgets = slices.Clone(c.Budgets)
-	return c, errors.Join(mistakes...)
+	return c, report.Join(mistakes...)
 }
 
 // numbers fills in and checks the numbers of c.

@@ -35,5 +35,5 @@ func translated(err error, of []place) error {
 		}
 		all = append(all, &ratelimit.ConfigError{Field: field, Err: report.Text(text)})
 	}
-	return errors.Join(all...)
+	return report.Join(all...)
 }

@@ -206,8 +206,15 @@ func (t Text) Key(r *http.Request) (key.Key, error) {
 type Header string
 
 func (h Header) check() []error {
-	if h == "Host" || h == "Transfer-Encoding" {
-		const text = "ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc"
+	text := ""
+	switch h {
+	case "Host", "Transfer-Encoding":
+		text = "ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc"
+	case "X-Forwarded-For", "Forwarded":
+		text = "ByHeader(%q): a client can write another value for each request: " +
+			"want ByClientIP, and the proxies in Config.ClientIP"
+	}
+	if text != "" {
 		return []error{fmt.Errorf(text, string(h))}
 	}
 	return checkToken("ByHeader", string(h))

@@ -158,6 +158,7 @@ func TestBindDoesNotChangeTheKeyer(t *testing.T) {
 func TestCheck(t *testing.T) {
 	const name = "want a name of letters, digits and hyphens"
 	notKept := ": net/http does not keep it in Request.Header: want a KeyFunc"
+	anyValue := ": a client can write another value for each request: want ByClientIP, and the proxies in Config.ClientIP"
 	for _, tc := range []struct {
 		name string
 		by   keyer.Keyer
@@ -183,6 +184,8 @@ func TestCheck(t *testing.T) {
 		{"text", byUser(), nil},
 		{"text without function", keyer.Text{Name: "ByUser"}, []string{"ByUser(nil): want a function"}},
 		{"header", keyer.Header("X-Key"), nil},
+		{"header of addresses", keyer.Header("X-Forwarded-For"), []string{`ByHeader("X-Forwarded-For")` + anyValue}},
+		{"header of nodes", keyer.Header("Forwarded"), []string{`ByHeader("Forwarded")` + anyValue}},
 		{"header without a name", keyer.Header(""), []string{`ByHeader(""): ` + name}},
 		{"header with a space", keyer.Header("a b"), []string{`ByHeader("a b"): ` + name}},
 		{"Host", keyer.Header("Host"), []string{`ByHeader("Host")` + notKept}},

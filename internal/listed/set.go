@@ -38,7 +38,7 @@ func NewSet(prefixes []string, keys []key.Key) (*Set, error) {
 		s.keys[k] = struct{}{}
 	}
 	s.addrs = addrs
-	return s, errors.Join(errs...)
+	return s, report.Join(errs...)
 }
 
 // Find returns the key by which the client of r is in s, or the zero Key. The key is the address

@@ -109,9 +109,9 @@ func (b *batch) shares(i int) bool {
 	return p.first == i && p.over && !p.alone
 }
 
-// shared returns the bucket that p shares, or nil if that is full and need not be kept. Networks that
-// come when half of the buckets are taken share the bucket of their wide network. So a wide network
-// that holds many narrow ones leaves the other half to others.
+// shared returns the bucket that p shares, or nil if that is full and need not be kept. If half of
+// the buckets are taken, later networks share the bucket of their wide network. So a wide network
+// of many narrow ones leaves the other half to others.
 func (b *batch) shared(o *overflow, op *store.Op, p *place) *store.Bucket {
 	t, id := o.tables[op.Limit.ID()], op.Limit.ID()
 	_, wide, ok := key.Network(op.Key)

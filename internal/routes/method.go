@@ -110,12 +110,17 @@ func meansMethod(name string) bool {
 func CheckMethod(method string) error {
 	switch {
 	case !IsToken(method):
-		return fmt.Errorf("%q: want a method such as POST", method)
+		return fmt.Errorf("%.80q: want a method such as POST", method)
+	case method == anyMethod:
+		return fmt.Errorf("%q matches no request: want no method, for all of them", method)
 	case wrongCase(method):
 		return fmt.Errorf("%q matches no request: want %s", method, strings.ToUpper(method))
 	}
 	return nil
 }
+
+// anyMethod stands for every method in other routers.
+const anyMethod = "*"
 
 // wrongCase reports whether method is a common method except for its case, which counts in HTTP.
 func wrongCase(method string) bool {

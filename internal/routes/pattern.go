@@ -24,6 +24,9 @@ func parsePattern(text string) (p pattern, err error) {
 		if wrongCase(p.method) {
 			return p, fmt.Errorf("method %q matches no request: want %s", p.method, strings.ToUpper(p.method))
 		}
+		if p.method == anyMethod {
+			return p, fmt.Errorf("method %q matches no request: want no method, for all of them", p.method)
+		}
 		if rest != strings.Trim(rest, " \t") {
 			return p, fmt.Errorf("%q: want one space between the method and the path", text)
 		}
@@ -41,7 +44,27 @@ func parsePattern(text string) (p pattern, err error) {
 		}
 		p.host = host
 	}
-	return p, nil
+	return p, checkPath(p.path)
+}
+
+// checkPath finds wildcards of other routers, and queries. In a pattern of a ServeMux they match
+// only themselves, so a rule there would limit nothing.
+func checkPath(path string) error {
+	if strings.ContainsRune(path, '?') {
+		return fmt.Errorf("path %.80q: a pattern matches no query: want the path alone", path)
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		switch {
+		case len(segment) > 1 && segment[0] == ':':
+			return fmt.Errorf("%.80q matches only itself: want {%.80s}", segment, segment[1:])
+		case strings.HasPrefix(segment, "*"):
+			return fmt.Errorf("%.80q matches only itself: want {name}, or {name...} for all that follows",
+				segment)
+		case strings.HasPrefix(segment, "<") && strings.HasSuffix(segment, ">"):
+			return fmt.Errorf("%.80q matches only itself: want {name}", segment)
+		}
+	}
+	return nil
 }
 
 // fold returns p with a path in lower case, and whether that changes it. Names of wildcards become

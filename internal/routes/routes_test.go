@@ -55,6 +55,13 @@ func TestMistakesInPatterns(t *testing.T) {
 
 		"/a/{y}":  `pattern "/a/{y}" conflicts with pattern "/a/{x}"`,
 		"post /x": `method "post" matches no request: want POST`,
+		"* /x":    `method "*" matches no request: want no method`,
+
+		"/search?q=1":      `path "/search?q=1": a pattern matches no query: want the path alone`,
+		"GET /users/:id":   `":id" matches only itself: want {id}`,
+		"/files/*":         `"*" matches only itself: want {name}, or {name...} for all that follows`,
+		"a.example/*path":  `"*path" matches only itself: want {name}, or {name...}`,
+		"/users/<id>/name": `"<id>" matches only itself: want {name}`,
 	} {
 		err := table.Add(pattern, 2)
 		require.ErrorContains(t, err, want, pattern)
@@ -141,6 +148,7 @@ func TestCheckMethod(t *testing.T) {
 	for method, want := range map[string]string{
 		"":       `"": want a method such as POST`,
 		"GE T":   `"GE T": want a method such as POST`,
+		"*":      `"*" matches no request: want no method, for all of them`,
 		"delete": `"delete" matches no request: want DELETE`,
 	} {
 		assert.EqualError(t, CheckMethod(method), want)

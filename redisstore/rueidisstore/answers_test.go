@@ -45,7 +45,7 @@ func TestAnswerThatIsNoString(t *testing.T) {
 	require.NoError(t, s.Apply(ctx, take(t, "a", "100 per hour")))
 }
 
-// instead starts a proxy and returns its address. The proxy passes answer on, if there is one,
+// instead starts a proxy and returns its address. The proxy passes answer on, unless it is nil,
 // instead of each answer of a script.
 func instead(t *testing.T, server string, answer *atomic.Pointer[string]) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
