@@ -115,6 +115,11 @@ func splitReply(all []int64, calls []*call) (swept int64, err error) {
 	if len(all) < replyWords*ops+totals || (len(all)-totals)%replyWords != 0 {
 		return 0, errReply
 	}
+	for i, x := range all[:replyWords*ops] {
+		if x < 0 && (i%replyWords > 0 || x < -1) { // only a wait may be -1, for ever
+			return 0, errReply
+		}
+	}
 	others := all[replyWords*ops+totals:]
 	at := 0
 	for _, c := range calls {

@@ -119,3 +119,27 @@ func TestLeaseOfAClockThatWasAhead(t *testing.T) {
 		require.Eventually(t, func() bool { return acquire(2) }, 10*time.Second, 50*time.Millisecond, ends)
 	}
 }
+
+// An answer that the functions of this package cannot have made decides nothing.
+func TestAnswersOfOtherFunctions(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Database(t)
+	s := newStore(t, server, postgresstore.Config{})
+	l := limit(t, "r", 0, "10 per hour")
+	server.Exec("DROP FUNCTION ratelimit.apply_1; DROP FUNCTION ratelimit.lease_1")
+	for _, answer := range []string{
+		"ARRAY[-2, 0, 0, 0, 0]", "ARRAY[-1, -1, 0, 0, 0]", "ARRAY[0, 0, -1, 0, 0]", "ARRAY[0, 0, 0, 0]", "ARRAY[0, 0, 0]",
+		"ARRAY[NULL, 0, 0, 0, 0]", "ARRAY[[0, 0, 0, 0, 0]]", "ARRAY[0, 0, 0, 0, 0, 0, 0, 1]", "'{}'",
+	} {
+		server.Exec("CREATE OR REPLACE FUNCTION ratelimit.apply_1(bytea[], bigint[], bigint[], bigint[], bigint) " +
+			"RETURNS bigint[] LANGUAGE sql AS $$ SELECT " + answer + "::bigint[] $$")
+		wantReason(t, s.Apply(t.Context(), take(l, "a", 1)), store.ReasonScript)
+	}
+	for _, answer := range []string{"ARRAY[2]", "ARRAY[-1]", "ARRAY[1, 1]", "ARRAY[NULL]", "'{}'"} {
+		server.Exec("CREATE OR REPLACE FUNCTION ratelimit.lease_1(integer, bytea[], bytea[], bigint[], bigint[], bigint[]) " +
+			"RETURNS bigint[] LANGUAGE sql AS $$ SELECT " + answer + "::bigint[] $$")
+		leases := []store.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), Max: 1, TTL: time.Second}}
+		wantReason(t, s.Lease(t.Context(), store.Acquire, leases), store.ReasonScript)
+		assert.False(t, leases[0].Granted, answer)
+	}
+}

@@ -55,7 +55,7 @@ func (s *Store) Lease(ctx context.Context, kind store.LeaseKind, leases []store.
 	switch {
 	case err != nil:
 		return newError(s.explain(ctx, err))
-	case len(granted) != len(leases):
+	case len(granted) != len(leases) || slices.Max(granted) > 1 || slices.Min(granted) < 0:
 		return newError(errReply)
 	}
 	for i := range leases {

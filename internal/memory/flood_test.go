@@ -47,7 +47,8 @@ func inIPv4(n int) store.Key {
 	return key.Addr(netip.AddrFrom4([4]byte{10, 1, byte(n), byte(n >> 8)}), 64)
 }
 
-// inProvider returns the n-th /64 of 2001:db8::/29, which has 8 /32s. Neighbors have different ones.
+// inProvider returns the n-th /64 of 2001:db8::/29, which has 8 /32s. Neighbors are in different
+// ones.
 func inProvider(n int) store.Key {
 	a := [16]byte{0x20, 1, 0xd, 0xb8 + byte(n&7)}
 	binary.BigEndian.PutUint32(a[4:], uint32(n>>3)<<16)
