@@ -54,7 +54,8 @@ func bigint(x int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(x
 
 func integer(x int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(x)) }
 
-var errReply = errors.New("the server answered as no function of this package does: want the functions of Store.Migrate")
+var errReply = errors.New("the server answered as no function of this package does: " +
+	"want the functions of Store.Migrate")
 
 // readBigints reads a bigint[] without nulls.
 func readBigints(b []byte) ([]int64, error) {
