@@ -219,6 +219,30 @@ func TestClockOfTheConfig(t *testing.T) {
 }
 
 // A clock that is set back gives no tokens, and takes none.
+// While the clock panics no time passes, and each panic is reported.
+func TestClockOfTheConfigThatPanics(t *testing.T) {
+	clock, broken := &fakeClock{time.Unix(1e9, 0)}, false
+	var told []string
+	l := newLimiter(t, ratelimit.Config{
+		Clock: func() time.Time {
+			if broken {
+				panic("no time")
+			}
+			return clock.read()
+		},
+		Hooks: ratelimit.Hooks{Error: func(_ context.Context, err error) { told = append(told, err.Error()) }},
+		Rules: []ratelimit.Rule{rule("r", "2 per hour")},
+	})
+	h := l.Handler(ok)
+	assert.Equal(t, 200, serve(h, with()).Code)
+	clock.now, broken = clock.now.Add(time.Hour), true
+	assert.Equal(t, 200, serve(h, with()).Code)
+	assert.Equal(t, 429, serve(h, with()).Code)
+	assert.Contains(t, told, "ratelimit: Clock: panic: no time")
+	broken = false
+	assert.Equal(t, 200, serve(h, with()).Code)
+}
+
 func TestClockOfTheConfigThatIsSetBack(t *testing.T) {
 	clock := &fakeClock{time.Unix(1e9, 0)}
 	h := newLimiter(t, ratelimit.Config{Clock: clock.read, Rules: []ratelimit.Rule{rule("r", "2 per hour")}}).Handler(ok)

@@ -76,6 +76,7 @@ func New(cfg Config) (*Limiter, error) {
 	l.turns, l.labels = turns.New(), labels.New(max(cfg.Labels, 0))
 	l.reporter = report.New("ratelimit", "rate limiter", cfg.Hooks.Error, l.tellError)
 	l.hooks.Store(l.allHooks(nil))
+	cfg.Clock = l.reporter.Clock(cfg.Clock)
 	l.watch = deploy.New(cfg.ClientIP, l.reporter.Once)
 	l.local = sync.OnceValue(func() *MemoryStore { return NewMemoryStore(MemoryConfig{Clock: cfg.Clock}) })
 	var m mistakes
