@@ -136,3 +136,18 @@ func TestHandlerFindsTheErrorOfAForm(t *testing.T) {
 		assert.Equal(t, want, got, tc.name)
 	}
 }
+
+// A body that breaks off names no account, even if what was read is a whole object.
+func TestBodyThatBreaksOff(t *testing.T) {
+	r := posted("10.0.0.1", "", "application/json", "")
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"email":"alice"}`), broken{}))
+	assert.Empty(t, login.JSONField("email")(r))
+	body, err := io.ReadAll(r.Body)
+	assert.JSONEq(t, `{"email":"alice"}`, string(body), "the handler finds what there is")
+	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+// broken is a connection that has broken off.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

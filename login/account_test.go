@@ -40,6 +40,7 @@ func TestJSONField(t *testing.T) {
 	big := `{"email":"a"}` + strings.Repeat(" ", 64<<10)
 	for _, tc := range []struct{ name, body, want string }{
 		{"a field", `{"password":"p","email":"a@b"}`, "a@b"},
+		{"white space everywhere", " {\n\t\"email\" :\r\n\"a@b\" , \"x\" : { } , \"y\" : [ ] \n} ", "a@b"},
 		{"another case, as in encoding/json", `{"EMail":"a@b"}`, "a@b"},
 		{"one of several, of which decoders take different ones", `{"email":"x","EMAIL":"a@b"}`, ""},
 		{"a null after it, which encoding/json ignores", `{"email":"x","email":null}`, ""},

@@ -103,3 +103,45 @@ func TestFoundRefundsThePairOfADeniedAccount(t *testing.T) {
 		assert.Equal(t, 2, int(s.state(t, "alice", "10.1.0.1").Pair.Remaining))
 	})
 }
+
+// Found after the end of an attempt, in a goroutine that the handler has left behind, charges
+// nothing.
+func TestFoundTooLate(t *testing.T) {
+	g := newGuard(t, newLimiter(t, ratelimit.Config{}), login.Config{})
+	var kept *http.Request
+	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		kept = r
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	require.Equal(t, 401, serve(h, attempt("10.0.0.1", "alice", "oops")).Code)
+	for range 100 {
+		require.True(t, login.Found(kept.Context(), "number of alice").Allowed)
+	}
+	state, err := g.State(t.Context(), "number of alice", addr("10.0.0.1"))
+	require.NoError(t, err)
+	assert.Equal(t, remaining{5, 20, 49, 599}, remainingOf(state))
+}
+
+// A success that is reported for an account of Found is one of the account of the request too.
+func TestSuccessOfBothAccounts(t *testing.T) {
+	g := newGuard(t, newLimiter(t, ratelimit.Config{}), login.Config{})
+	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		login.Found(r.Context(), "number of alice")
+		if r.PostFormValue("password") != "secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		login.Found(r.Context(), "alice") // the handler reads the request as the guard does
+		login.Succeeded(r.Context(), "number of alice")
+	}))
+	for range 4 {
+		require.Equal(t, 401, serve(h, attempt("10.0.0.1", "alice", "oops")).Code)
+	}
+	require.Equal(t, 200, serve(h, attempt("10.0.0.1", "alice", "secret")).Code)
+	for _, account := range []string{"alice", "number of alice"} {
+		state, err := g.State(t.Context(), account, addr("10.0.0.1"))
+		require.NoError(t, err)
+		assert.True(t, state.Known, account)
+		assert.Equal(t, remaining{5, 20, 46, 596}, remainingOf(state), account)
+	}
+}
