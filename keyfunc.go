@@ -33,8 +33,8 @@ func UserKey(id string) Key { return key.Text(key.User, id) }
 func AddrKey(addr netip.Addr) Key { return PrefixKey(clientip.Source{}.Prefix(addr)) }
 
 // PrefixKey returns the Key of all addresses of a client, as [clientip.Source.Prefix] returns them.
-// The zero Prefix gives the zero Key.
-func PrefixKey(prefix netip.Prefix) Key { return key.Addr(prefix.Addr(), prefix.Bits()) }
+// An IPv4 network has the Key of its first address. The zero Prefix gives the zero Key.
+func PrefixKey(prefix netip.Prefix) Key { return key.Addr(prefix.Masked().Addr(), prefix.Bits()) }
 
 // ValueKey returns a Key of the caller's own kind, such as a tenant, an order or a phone number.
 // Equal values under different names are different Keys. An empty value gives the zero Key.

@@ -216,3 +216,14 @@ func TestLabels(t *testing.T) {
 		assert.NotContains(t, keys[0].String(), "alice")
 	}
 }
+
+// Any prefix of a network is the key of the network, also with bits of a host.
+func TestPrefixKeyOfANetwork(t *testing.T) {
+	for text, want := range map[string]string{
+		"192.0.2.7/24": "addr:192.0.2.0", "192.0.2.0/24": "addr:192.0.2.0", "192.0.2.7/32": "addr:192.0.2.7",
+		"2001:db8:1:2:3::4/48": "addr:2001:db8:1::/48", "2001:db8:1::/48": "addr:2001:db8:1::/48",
+	} {
+		assert.Equal(t, want, ratelimit.PrefixKey(netip.MustParsePrefix(text)).String())
+	}
+	assert.True(t, ratelimit.PrefixKey(netip.Prefix{}).IsZero())
+}
