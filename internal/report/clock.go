@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Clock returns clock, except that a panic of it is reported. The time is then that of the last
+// Clock returns clock, except that a panic of it is reported. Its time is then the time of the last
 // reading, so that no time has passed. Clock returns nil for nil.
 func (r *Reporter) Clock(clock func() time.Time) func() time.Time {
 	if clock == nil {
