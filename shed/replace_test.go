@@ -68,7 +68,7 @@ func TestReplaceTellsTheNewOnError(t *testing.T) {
 // requests that end at the same time, a Shedder observes only some.
 func slow(h http.Handler, n int) {
 	for i := range n {
-		background(h, request("Lasts", (10*time.Second + time.Duration(i)).String()))
+		background(h, request("Lasts", (10*time.Second+time.Duration(i)).String()))
 	}
 	time.Sleep(11 * time.Second)
 	synctest.Wait()
