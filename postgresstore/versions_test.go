@@ -104,7 +104,8 @@ func TestRowForgetsWhatNoVersionUses(t *testing.T) {
 	assert.Len(t, numbers(t, c), 10)
 }
 
-// Takes are counted, with anything else in their row. The first number of a bucket may lack the burst.
+// Takes are counted, with anything else in their row. The first number of a bucket may lack the
+// burst.
 func TestJunkInARow(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Database(t)
