@@ -35,40 +35,33 @@ func Handler(l *ratelimit.Limiter) echo.MiddlewareFunc { return Wrap(l.Handler) 
 // once, not once per request.
 //
 // The pattern of the request is the path of the route, such as "/items/:id", without a method. So
-// ratelimit.ByPattern counts by route. The path parameters are the path values of the request.
-// Before the router, in Echo.Pre, there is no pattern.
+// ratelimit.ByPattern counts by route. The path parameters are the path values of the request that
+// middleware sees, and the functions of a limiter. A limiter without such functions does not need
+// them, so they are not set. Handlers of echo read the Param of their context. Before the router,
+// in Echo.Pre, there is no pattern.
 //
 // If middleware does not call its next handler, the handler of echo does not run. Middleware must
 // call it once at most, before it returns, in the same goroutine. The writer that it passes on must
 // be the writer it was given, or have a method Unwrap that leads to it. Otherwise the request is
 // answered with status 500. So http.TimeoutHandler cannot be used.
 func Wrap(middleware func(http.Handler) http.Handler) echo.MiddlewareFunc {
-	chain := middleware(http.HandlerFunc(proceed))
+	serve := through(middleware(last{}))
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			describe(c)
+			// Without a route, there is no pattern, not even the pattern of an outer mux.
+			c.Request().Pattern = c.Path()
 			p := &passage{w: c.Response(), c: c, next: next}
-			chain.ServeHTTP(p, c.Request())
+			serve(p)
 			return p.err
 		}
 	}
 }
 
-// describe tells the request which route of echo it has matched. A request without a route has no
-// pattern, not even the pattern of an outer mux.
-func describe(c echo.Context) {
-	r := c.Request()
-	r.Pattern = c.Path()
-	values := c.ParamValues()
-	for i, name := range c.ParamNames() {
-		if i < len(values) && r.PathValue(name) != values[i] {
-			r.SetPathValue(name, values[i])
-		}
-	}
-}
+// last is the next handler of every middleware.
+type last struct{}
 
-// proceed is the next handler of every middleware. It runs the handler of echo.
-func proceed(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP runs the handler of echo.
+func (last) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := passageOf(w)
 	if p == nil {
 		http.Error(w, "echo4limit: a middleware changes the ResponseWriter and has no method Unwrap",

@@ -37,18 +37,21 @@ func Handler(l *ratelimit.Limiter) gin.HandlerFunc { return Wrap(l.Handler) }
 // once, not once per request.
 //
 // The pattern of the request is the path of the route, such as "/items/:id", without a method. So
-// ratelimit.ByPattern counts by route. The path parameters are the path values of the request.
+// ratelimit.ByPattern counts by route. The path parameters are the path values of the request that
+// middleware sees, and the functions of a limiter. A limiter without such functions does not need
+// them, so they are not set. Handlers of gin read [gin.Context.Param].
 //
 // If middleware does not call its next handler, the handlers of gin that follow do not run.
 // Middleware must call it once at most, before it returns, in the same goroutine. The writer that
 // it passes on must be the writer it was given, or have a method Unwrap that leads to it. Otherwise
 // the request is answered with status 500. So http.TimeoutHandler cannot be used.
 func Wrap(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
-	chain := middleware(http.HandlerFunc(proceed))
+	serve := through(middleware(last{}))
 	return func(c *gin.Context) {
-		describe(c)
+		// Without a route, there is no pattern, not even the pattern of an outer mux.
+		c.Request.Pattern = c.FullPath()
 		p := &passage{ResponseWriter: c.Writer, c: c}
-		chain.ServeHTTP(p, c.Request)
+		serve(p)
 		if p.wrote { // sent here, so that no outer middleware can change it
 			p.WriteHeaderNow()
 		}
@@ -58,20 +61,11 @@ func Wrap(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
 	}
 }
 
-// describe tells the request which route of gin it has matched. A request without a route has no
-// pattern, not even the pattern of an outer mux.
-func describe(c *gin.Context) {
-	r := c.Request
-	r.Pattern = c.FullPath()
-	for _, param := range c.Params {
-		if r.PathValue(param.Key) != param.Value {
-			r.SetPathValue(param.Key, param.Value)
-		}
-	}
-}
+// last is the next handler of every middleware.
+type last struct{}
 
-// proceed is the next handler of every middleware. It runs the handlers of gin that follow.
-func proceed(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP runs the handlers of gin that follow.
+func (last) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := passageOf(w)
 	if p == nil {
 		http.Error(w, "ginlimit: a middleware changes the ResponseWriter and has no method Unwrap",
