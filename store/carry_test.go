@@ -129,8 +129,6 @@ func TestCarryLeavesAlone(t *testing.T) {
 	assert.Equal(t, before, kin, "an op that is not versioned spreads")
 }
 
-func ops(l *store.Limit, n int64) []store.Op { return []store.Op{{Limit: l, Key: alice, Cost: n}} }
-
 // A bucket counts what a batch did that has no op for it, by its own pace and beyond its burst.
 func TestSpread(t *testing.T) {
 	slow, own := versioned(t, 0, 500, day, 0), versioned(t, 3, 100, time.Hour, 0)
