@@ -55,6 +55,23 @@ func TestInnerDenialRefundsTheCostThatIsSet(t *testing.T) {
 	}
 }
 
+// A limit that had less than a raised cost gets back just what it gave, though another limit of its
+// rule gave all.
+func TestRefundOfTwoLimitsOfARule(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("rows", "3 per hour; 100 per day")}})
+	denying := l.With(tooCostly())(ok)
+	w := serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for range 2 { // other requests of the client
+			require.Equal(t, http.StatusOK, serve(l.Handler(ok), with()).Code)
+		}
+		require.NoError(t, ratelimit.SetCost(r.Context(), "rows", 50))
+		denying.ServeHTTP(w, r)
+	})), with())
+	assert.Equal(t, http.StatusTooManyRequests, w.Code)
+	assert.EqualValues(t, 1, remaining(t, l, "rows"))
+}
+
 // What a denial by an inner limiter has refunded is not refunded again by CountOnly.
 func TestRefundIsMadeOnce(t *testing.T) {
 	t.Parallel()

@@ -127,7 +127,8 @@ func (e *engine) refund(ctx context.Context, taken verdict.Charged) {
 	for i := range taken.Ops {
 		if op := &taken.Ops[i]; op.Cost > 0 {
 			c.AddOne(taken.From[i], op.Key, op.Cost, store.Refund)
-			c.Ops[len(c.Ops)-1].Shared = op.Result.Overflow
+			back := &c.Ops[len(c.Ops)-1]
+			back.Limit, back.Shared = op.Limit, op.Result.Overflow
 		}
 	}
 	if len(c.Ops) > 0 {

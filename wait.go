@@ -131,18 +131,16 @@ func (e *engine) stepOut(ctx context.Context, taken verdict.Charged, held time.D
 	var others verdict.Charged
 	for i, p := range taken.From {
 		op := taken.Ops[i]
-		if op.Result.Overflow && p.Queue.Extra > 0 { // others stand in the same queue
-			continue
-		}
+		op.Limit = op.Limit.Unversioned() // each limit of a rule is refunded apart
 		if p.Queue.Extra == 0 {
 			others.Ops, others.From = append(others.Ops, op), append(others.From, p)
-			continue
+		} else if !op.Result.Overflow { // otherwise others stand in the same queue
+			// If any request has taken a token since, the Take is denied, and the Refund with it.
+			take, back := op, op
+			take.Kind, take.Cost = store.Take, p.Queue.LeftAfter(op.Result.ResetAfter, held)
+			back.Kind, back.Cost = store.Refund, op.Cost+take.Cost
+			_ = e.amend(ctx, []store.Op{take, back}, []*verdict.Policy{p, p}) // reported there
 		}
-		// If any request has taken a token since, the Take is denied, and the Refund with it.
-		take, back := op, op
-		take.Kind, take.Cost = store.Take, p.Queue.LeftAfter(op.Result.ResetAfter, held)
-		back.Kind, back.Cost = store.Refund, op.Cost+take.Cost
-		_ = e.amend(ctx, []store.Op{take, back}, []*verdict.Policy{p, p}) // reported there
 	}
 	e.refund(ctx, others)
 }

@@ -42,7 +42,9 @@ func Carry(ops []Op, now time.Duration, bucket func(i int) *Bucket, family func(
 			if !ops[i].follows(&ops[z]) {
 				continue
 			}
-			own++
+			if !doubled(i, bucket) {
+				own++
+			}
 			if b == nil || b == first || b.count > 0 {
 				continue
 			}
@@ -73,11 +75,11 @@ func Spread(ops []Op, now time.Duration, bucket func(i int) *Bucket, family func
 // l. The batch has n ops under the rule of l, on different buckets that are all there. A store may
 // ask this instead of calling them.
 func (b *Bucket) Settled(l *Limit, n int) bool {
-	return !l.versioned || b.kin == uint32(n) && (n == 1 || b.chargedBy(l))
+	return l.plain == nil || b.kin == uint32(n) && (n == 1 || b.chargedBy(l))
 }
 
 // leads reports whether op is on the bucket that keeps its kin together.
-func (op *Op) leads() bool { return op.Limit.index == 0 && op.Limit.versioned }
+func (op *Op) leads() bool { return op.Limit.index == 0 && op.Limit.plain != nil }
 
 // follows reports whether the buckets of op and of lead are kin, or the same.
 func (op *Op) follows(lead *Op) bool { return op.Limit.id>>8 == lead.Limit.id>>8 && op.Key == lead.Key }
@@ -92,6 +94,16 @@ func kinOf(ops []Op, z int, bucket func(i int) *Bucket, family func(i int) []*Bu
 		}
 		return false
 	})
+}
+
+// doubled reports whether an earlier op than i has the same bucket.
+func doubled(i int, bucket func(i int) *Bucket) bool {
+	for j := range i {
+		if bucket(j) == bucket(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // chargedBy reports whether b was charged last under the numbers of l.

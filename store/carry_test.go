@@ -172,6 +172,7 @@ func TestSettled(t *testing.T) {
 	store.Carry(both, 0, func(i int) *store.Bucket { return buckets[i] }, family())
 	assert.True(t, zero.Settled(slow, 2))
 	assert.False(t, zero.Settled(slow, 1), "a version with fewer limits")
+	assert.True(t, zero.Settled(slow.Unversioned(), 1), "a limit that is charged apart")
 	assert.False(t, zero.Settled(slow, 3), "a version with more limits")
 	assert.False(t, zero.Settled(versioned(t, 0, 500, day, 20), 2), "another burst")
 	assert.False(t, zero.Settled(versioned(t, 0, 400, day, 500), 2), "another rate")
@@ -179,4 +180,24 @@ func TestSettled(t *testing.T) {
 	store.Carry(both, 0, func(i int) *store.Bucket { return buckets[i] }, family(&kin, &zero))
 	assert.False(t, zero.Settled(slow, 2), "kin that the batch has no op for")
 	assert.True(t, zero.Settled(slow, 3))
+}
+
+func TestUnversioned(t *testing.T) {
+	plain, err := store.NewLimit("r", 0, 500, day, 0)
+	require.NoError(t, err)
+	l := plain.Versioned()
+	assert.True(t, l.IsVersioned())
+	assert.False(t, plain.IsVersioned())
+	assert.Same(t, plain, l.Unversioned())
+	assert.Same(t, plain, l.Versioned().Unversioned())
+	assert.Same(t, plain, plain.Unversioned())
+}
+
+// Two ops on one bucket are one bucket.
+func TestTwoOpsOnOneBucketAreSettled(t *testing.T) {
+	slow := versioned(t, 0, 500, day, 0)
+	zero := charged(t, slow, 1)
+	both := []store.Op{{Kind: store.Peek, Limit: slow, Key: alice}, {Limit: slow, Key: alice}}
+	store.Carry(both, 0, func(int) *store.Bucket { return &zero }, family())
+	assert.True(t, zero.Settled(slow, 1))
 }

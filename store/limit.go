@@ -19,8 +19,8 @@ type Limit struct {
 	period time.Duration
 	burst  int64
 
-	versioned bool
-	most      uint32 // burst, or the largest number that a Bucket keeps
+	plain *Limit // of which Versioned made this one, or nil
+	most  uint32 // burst, or the largest number that a Bucket keeps
 
 	id   uint64 // names rule and index: 56 bits of a hash of rule, and index+1
 	pace pace.Pace
@@ -66,12 +66,21 @@ func (l *Limit) setPace(p pace.Pace) {
 // its version of the rule, with the same key. A limiter makes all limits of its rules so.
 func (l *Limit) Versioned() *Limit {
 	v := *l
-	v.versioned = true
+	v.plain = l.Unversioned()
 	return &v
 }
 
 // IsVersioned reports whether [Limit.Versioned] made l.
-func (l *Limit) IsVersioned() bool { return l.versioned }
+func (l *Limit) IsVersioned() bool { return l.plain != nil }
+
+// Unversioned returns l as a limit that is charged apart: the limit of which [Limit.Versioned] made
+// it, or l itself. Use it in a batch that has ops for some limits of a rule only.
+func (l *Limit) Unversioned() *Limit {
+	if l.plain != nil {
+		return l.plain
+	}
+	return l
+}
 
 // Rule returns the name of the rule that the limit belongs to.
 func (l *Limit) Rule() string { return l.rule }
