@@ -323,10 +323,10 @@ local function rest()
       local word = words[k][n]
       local token = #word == LONGER and short(word) and unpack('>f', sub(word, LENGTH + 1) .. '\0')
         or tonumber((select(2, match(word, MARK))))
-      if token and token > 0 then
-        local kind, num, den = arg[a + 1], 2 ^ 20, 2 ^ 20 / token
+      local kind, tokens = arg[a + 1], ceil(arg[a + 2] / arg[a + 3])
+      if token and token > 0 and kind ~= PEEK and (tokens > 0 or kind == RESET) then
+        local num, den = 2 ^ 20, 2 ^ 20 / token
         local debt, _, at = decode(word, num, den, 2 ^ 60)
-        local tokens = ceil(arg[a + 2] / arg[a + 3])
         if kind == TAKE or kind == DRAIN then
           debt = min(debt + tokens * num, MAX)
         elseif kind == CREDIT then

@@ -169,7 +169,12 @@ func TestVersionsCountEachOtherInWords(t *testing.T) {
 			assert.Equal(t, row.left[1], left(store.Peek, 0, own), "with the four of another version")
 			assert.Regexp(t, regexp.QuoteMeta(row.word)+`( 0)* \S+@2e\+05$`, r.words())
 			clock.step(1200 * time.Millisecond)
+			before := r.state()
 			assert.Equal(t, row.left[2], left(store.Peek, 0, own), "later")
+			left(store.Take, 0, own)
+			left(store.Peek, 0, limit(t, "r", 7, "9 per second").Versioned()) // a version that is new here
+			left(store.Take, 0, limit(t, "r", 7, "9 per second").Versioned())
+			assert.Equal(t, before, r.state(), "nothing was taken")
 			left(store.Take, 5, other)
 			assert.InDelta(t, row.left[3], left(store.Peek, 0, own), 1, "with five more, and rounded down")
 		})

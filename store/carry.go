@@ -140,8 +140,8 @@ func (b *Bucket) lacks(most, now int64) int64 {
 
 // spread changes b, which is kin to the bucket of op, as op has changed that.
 func (b *Bucket) spread(op *Op, now int64) {
-	if b.count == 0 {
-		return // never charged
+	if b.count == 0 || op.Kind == Peek { // b was never charged, or nothing was taken
+		return
 	}
 	debt, p := b.debt(now), b.pace()
 	switch op.Kind {
