@@ -41,7 +41,7 @@ func TestVersionsAllowNoMoreAtOnce(t *testing.T) {
 		versions[text] = compiled(t, limits)
 		alone[text] = inOneInstant(t, 1, versions[text])
 	}
-	step := testsize.Of(1, 7) // pairs; it has no factor in common with how many there are
+	step := testsize.Of(1, 61) // pairs; it has no factor in common with how many there are
 	for n := 0; n < len(texts)*len(texts); n += step {
 		a, b := texts[n/len(texts)], texts[n%len(texts)]
 		for _, turn := range []int{1, 3, 5000} {

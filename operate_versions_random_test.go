@@ -9,6 +9,7 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/internal/pace"
+	"github.com/ratelimit-go/ratelimit/internal/testsize"
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
@@ -33,7 +34,7 @@ func charged(limits []*store.Limit) (ops []store.Op) {
 // A fleet with a policy, and with any limit more, never allows more than the policy.
 func TestAnyLimitMoreAllowsNoMore(t *testing.T) {
 	periods := []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
-	for seed := range uint64(1000) {
+	for seed := range uint64(testsize.Of(1000, 60)) {
 		rnd := rand.New(rand.NewPCG(seed, 4))
 		var limits []pace.Limit
 		for range 2 + rnd.IntN(2) {
