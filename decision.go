@@ -117,7 +117,7 @@ type Response struct {
 	// panicked before it wrote a status. It is 0 if the handler returned without writing: net/http
 	// then sends 200, but a framework may answer with an error that the handler returned.
 	Status int
-	// Header is the header that was sent, without trailers. It must not be changed.
+	// Header is what was sent: trailers have [http.TrailerPrefix] in their names. Do not change it.
 	Header http.Header
 	// Bytes is the number of bytes of the body that were written.
 	Bytes int64

@@ -88,3 +88,20 @@ func TestHeaderThatWasSent(t *testing.T) {
 		server.Close()
 	}
 }
+
+// A trailer is no field of the header, and is told apart by its name.
+func TestTrailersAreToldApart(t *testing.T) {
+	w := httptest.NewRecorder()
+	rec := New(w)
+	h := rec.Writer().Header()
+	h.Set("Trailer", "grpc-status, Absent")
+	rec.Writer().WriteHeader(http.StatusOK)
+	h.Set("Grpc-Status", "8")
+	h.Set("After", "1")
+	h.Set(http.TrailerPrefix+"Set-Cookie", "session=1")
+	assert.Equal(t, http.Header{
+		"Trailer":                          {"grpc-status, Absent"},
+		http.TrailerPrefix + "Grpc-Status": {"8"},
+		http.TrailerPrefix + "Set-Cookie":  {"session=1"},
+	}, rec.Header())
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strings"
 )
 
 // A Recorder records what is written to an [http.ResponseWriter]. Like a ResponseWriter, it serves
@@ -44,13 +45,27 @@ func (rec *Recorder) Final(ctx context.Context) Answer {
 	return rec.answer
 }
 
-// Header returns the header that was sent with the status. If there is no status yet, it returns
-// the header as it is.
+// Header returns the header that was sent with the status, and trailers with [http.TrailerPrefix]
+// before their names. If there is no status yet, it returns the header as it is.
 func (rec *Recorder) Header() http.Header {
-	if rec.sent != nil {
-		return rec.sent
+	header := rec.w.Header()
+	if rec.sent == nil {
+		return header
 	}
-	return rec.w.Header()
+	for name, lines := range header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			rec.sent[name] = lines
+		}
+	}
+	for _, names := range rec.sent["Trailer"] {
+		for name := range strings.SplitSeq(names, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if lines, ok := header[name]; ok {
+				rec.sent[http.TrailerPrefix+name] = lines
+			}
+		}
+	}
+	return rec.sent
 }
 
 // Writer returns the ResponseWriter to pass to the handler. It has the abilities of the recorded
