@@ -8,17 +8,17 @@ import (
 	"github.com/ratelimit-go/ratelimit/internal/pace"
 )
 
-// Several versions of a rule are in use at the same time in a deployment, or after a change that
-// reaches some instances later. They may differ in the number of limits and in any of their
-// numbers. Each of them allows a request only if that keeps its own limits, and counts for this
-// what all versions allow. So together they allow at most as much as one of them.
-//
-// The buckets of one rule and key are kin. Bucket 0 keeps them together: it belongs to the slowest
-// limit, so all versions charge it, and it is the last one to be full.
-
 // Carry lets buckets of a batch begin with what other versions of their rules have charged. Call it
 // before any op of the batch is applied, and keep what it changes even if the batch is denied. It
 // concerns the limits that [Limit.Versioned] has made.
+//
+// Several versions of a rule are in use at the same time in a deployment, or after a change that
+// reaches some instances later. They may differ in the number of limits and in all numbers. Each
+// allows a request by its own limits alone, but counts what all of them allow. So at one instant
+// they allow together at most as much as one of them.
+//
+// The buckets of one rule and key are kin. Bucket 0, of the slowest limit, keeps them together: all
+// versions charge it, and it is the last one to be full.
 //
 // bucket returns the bucket of an op, or nil for a bucket to leave alone. family returns the
 // buckets that the key of an op has under the rule of its limit. It may leave out the buckets of
@@ -27,9 +27,8 @@ import (
 // A bucket that was charged before has counted what other versions charged since: see [Spread]. A
 // bucket that is new, or that the store has forgotten, begins with what its kin leaves of the
 // larger burst: its own burst, or the burst of the limit that charged the kin last. Bucket 0 counts
-// as such kin if its limit had other numbers then. So at one instant a version allows at most what
-// the other one would have allowed, or what it allows alone. A store that does not know which burst
-// charged the kin may leave less.
+// as such kin if its limit had other numbers then. A store that does not know which burst charged
+// the kin may leave less.
 func Carry(ops []Op, now time.Duration, bucket func(i int) *Bucket, family func(i int) []*Bucket) {
 	for z := range ops {
 		first := bucket(z)
@@ -128,7 +127,7 @@ func (b *Bucket) begin(l *Limit, other *Bucket, now time.Duration) {
 // lacks returns how many tokens b lacks, rounded up, but at most so many.
 func (b *Bucket) lacks(most, now int64) int64 {
 	debt, p := b.debt(now), b.pace()
-	if !debt.AtMost(p.Times(most)) {
+	if !debt.AtMost(p.BoundedTimeOf(most)) {
 		return most
 	}
 	n := p.Tokens(debt)
@@ -146,9 +145,9 @@ func (b *Bucket) spread(op *Op, now int64) {
 	debt, p := b.debt(now), b.pace()
 	switch op.Kind {
 	case Take, TakeUpTo:
-		debt = p.Add(debt, p.Times(op.Cost)).Least(pace.Span{NS: int64(pace.MaxFill)})
+		debt = p.Add(debt, p.BoundedTimeOf(op.Cost)).Least(pace.Span{NS: int64(pace.MaxFill)})
 	case Refund:
-		if back := p.Times(op.Cost); back.AtMost(debt) {
+		if back := p.BoundedTimeOf(op.Cost); back.AtMost(debt) {
 			debt = p.Sub(debt, back)
 		} else {
 			debt = pace.Span{}

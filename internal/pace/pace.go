@@ -52,8 +52,8 @@ func (p Pace) TimeOf(n int64) Span {
 	return Span{int64(ns), uint32(frac)}
 }
 
-// Times returns the time that n tokens take, or [MaxFill] if that is less.
-func (p Pace) Times(n int64) Span {
+// BoundedTimeOf returns the time that any number of tokens take, or [MaxFill] if that is less.
+func (p Pace) BoundedTimeOf(n int64) Span {
 	hi, lo := bits.Mul64(uint64(n), uint64(p.Period))
 	if hi < uint64(p.Count) {
 		if ns, frac := bits.Div64(hi, lo, uint64(p.Count)); ns < uint64(MaxFill) {
