@@ -21,19 +21,27 @@ import (
 
 // Request 101 of a real client is denied. After the wait that the response names, it is allowed.
 func TestRequest101(t *testing.T) {
-	server := httptest.NewServer(newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{rule("per-client", "100 per hour")}}).Handler(ok))
+	clock := &fakeClock{time.Now()}
+	server := httptest.NewServer(newLimiter(t, ratelimit.Config{
+		Clock: clock.read, Rules: []ratelimit.Rule{rule("per-client", "100 per hour")},
+	}).Handler(ok))
 	defer server.Close()
-	for i := range 101 {
+	get := func() *http.Response {
 		resp, err := server.Client().Get(server.URL)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
-		if i < 100 {
-			require.Equal(t, 200, resp.StatusCode)
-			continue
-		}
-		assert.Equal(t, 429, resp.StatusCode)
-		assert.Equal(t, "36", resp.Header.Get("Retry-After"))
+		return resp
 	}
+	for range 100 {
+		require.Equal(t, 200, get().StatusCode)
+	}
+	denied := get()
+	assert.Equal(t, 429, denied.StatusCode)
+	assert.Equal(t, "36", denied.Header.Get("Retry-After"))
+	clock.now = clock.now.Add(36*time.Second - 1)
+	assert.Equal(t, 429, get().StatusCode)
+	clock.now = clock.now.Add(1)
+	assert.Equal(t, 200, get().StatusCode)
 }
 
 // The test compares the whole response. A request after the wait that it names is allowed.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -153,29 +154,31 @@ func TestManyOperationsInOneRequest(t *testing.T) {
 // An attacker types the name of a victim until the name is locked out. With a small limit for each
 // name and address together, and a larger one for the name, its denials cost the victim nothing.
 func TestTargetedLockout(t *testing.T) {
-	account := ratelimit.ByUser(field("Account"))
-	login := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{
-		{Name: "account-from", Limits: ratelimit.MustParse("5 per minute"), Key: ratelimit.AllOf(account, ratelimit.ByClientIP())},
-		{Name: "address", Limits: ratelimit.MustParse("20 per minute"), Key: ratelimit.ByClientIP()},
-		{Name: "account", Limits: ratelimit.MustParse("100 per hour"), Key: account, OmitHeaders: true},
-	}})
-	h, allowed := login.Handler(ok), 0
-	for range 1000 {
-		if serve(h, request("6.6.6.6:1", "Account", "alice")).Code == http.StatusOK {
-			allowed++
+	synctest.Test(t, func(t *testing.T) {
+		account := ratelimit.ByUser(field("Account"))
+		login := newLimiter(t, ratelimit.Config{Rules: []ratelimit.Rule{
+			{Name: "account-from", Limits: ratelimit.MustParse("5 per minute"), Key: ratelimit.AllOf(account, ratelimit.ByClientIP())},
+			{Name: "address", Limits: ratelimit.MustParse("20 per minute"), Key: ratelimit.ByClientIP()},
+			{Name: "account", Limits: ratelimit.MustParse("100 per hour"), Key: account, OmitHeaders: true},
+		}})
+		h, allowed := login.Handler(ok), 0
+		for range 1000 {
+			if serve(h, request("6.6.6.6:1", "Account", "alice")).Code == http.StatusOK {
+				allowed++
+			}
 		}
-	}
-	assert.Equal(t, 5, allowed)
-	assert.Equal(t, 200, serve(h, with("Account", "alice")).Code, "alice from her own address")
-	d, err := login.Peek(t.Context(), "account", ratelimit.UserKey("alice"))
-	require.NoError(t, err)
-	assert.Equal(t, int64(94), d.Remaining, "100, less 5 of the attacker and 1 of alice")
-	for i := range 1000 {
-		if serve(h, request("6.6.6.6:1", "Account", fmt.Sprint("user", i))).Code == http.StatusOK {
-			allowed++
+		assert.Equal(t, 5, allowed)
+		assert.Equal(t, 200, serve(h, with("Account", "alice")).Code, "alice from her own address")
+		d, err := login.Peek(t.Context(), "account", ratelimit.UserKey("alice"))
+		require.NoError(t, err)
+		assert.Equal(t, int64(94), d.Remaining, "100, less 5 of the attacker and 1 of alice")
+		for i := range 1000 {
+			if serve(h, request("6.6.6.6:1", "Account", fmt.Sprint("user", i))).Code == http.StatusOK {
+				allowed++
+			}
 		}
-	}
-	assert.Equal(t, 20, allowed, "one address gets no further with other names")
+		assert.Equal(t, 20, allowed, "one address gets no further with other names")
+	})
 }
 
 // unixServer returns a function that sends a request for a client through a unix socket.

@@ -38,45 +38,47 @@ func withinRate(c *check) {
 }
 
 // A meter checks allowed takes against one limit, over all intervals at once: the excess over the
-// worst interval so far is the debt of a bucket that never denies.
+// worst interval so far is the debt of a bucket that never denies. The clock of the store may have
+// shown any time from the beginning of a call to its end, so an interval lasts from the beginning of
+// its first call to the end of its last one.
 type meter struct {
 	c     *check
 	limit *store.Limit
-	debt  *big.Rat
-	at    time.Duration
+	owed  *big.Rat // the debt, if nothing of it had been paid since the case began
 }
 
 func newMeter(c *check, l *store.Limit) *meter {
-	return &meter{c: c, limit: l, debt: new(big.Rat), at: c.latest()}
+	return &meter{c: c, limit: l, owed: new(big.Rat)}
 }
 
 // latest returns the latest time that the store's clock may show.
 func (c *check) latest() time.Duration { return c.advanced + c.slack() }
 
-// pass lets the meter pay for the time that has passed.
-func (m *meter) pass() (rate *big.Rat) {
-	now := m.c.latest()
-	rate = big.NewRat(m.limit.Count(), int64(m.limit.Period()))
-	paid := new(big.Rat).Mul(rate, whole(int64(now-m.at)))
-	m.at = now
-	if m.debt.Sub(m.debt, paid); m.debt.Sign() < 0 {
-		m.debt.SetInt64(0)
+// paid returns the tokens that come in a time.
+func (m *meter) paid(d time.Duration) *big.Rat {
+	rate := big.NewRat(m.limit.Count(), int64(m.limit.Period()))
+	return rate.Mul(rate, whole(int64(d)))
+}
+
+// after returns what is owed after the last call, if it took n tokens.
+func (m *meter) after(n int64) *big.Rat {
+	owed := m.paid(m.c.asked)
+	if owed.Cmp(m.owed) < 0 {
+		owed.Set(m.owed)
 	}
-	return rate
+	return owed.Add(owed, whole(n))
 }
 
-// over returns by how much n tokens more would be too many. It is not positive if they are not.
+// over returns by how much the n tokens of the last call are too many. It is not positive if they
+// are not.
 func (m *meter) over(n int64) *big.Rat {
-	blur := new(big.Rat).Mul(m.pass(), whole(int64(m.c.h.Resolution)))
-	over := new(big.Rat).Sub(m.debt, whole(m.limit.Burst()-n))
-	return over.Sub(over, blur)
+	debt := m.after(n)
+	debt.Sub(debt, m.paid(m.c.latest()+m.c.h.Resolution))
+	return debt.Sub(debt, whole(m.limit.Burst()))
 }
 
-// add counts n tokens.
-func (m *meter) add(n int64) {
-	m.pass()
-	m.debt.Add(m.debt, whole(n))
-}
+// add counts n tokens of the last call.
+func (m *meter) add(n int64) { m.owed = m.after(n) }
 
 func (m *meter) charge(what string, n int64) {
 	m.c.Helper()

@@ -20,6 +20,7 @@ type check struct {
 	advanced time.Duration // by the case, since it began
 	started  time.Time     // the last restart
 	waited   time.Duration // the real time since then that is part of advanced
+	asked    time.Duration // latest at the beginning of the last call
 }
 
 // restart forgets the time that the case has taken. Do not use buckets again that were used before.
@@ -121,6 +122,7 @@ func (c *check) try(ctx context.Context, ops []store.Op) ([]store.Result, error)
 			Allowed: true, ExceedsBurst: true, Overflow: true, Remaining: -1, RetryAfter: -1, ResetAfter: -1,
 		}
 	}
+	c.asked = c.latest()
 	err := c.store.Apply(ctx, given)
 	results := make([]store.Result, len(ops))
 	for i := range given {
