@@ -150,5 +150,9 @@ func TestOneKeyAcrossProcesses(t *testing.T) {
 		sum.Allowed, took, sum.Denied, sum.Failed, most, sum.Allowed-most, used)
 	assert.LessOrEqual(t, sum.Allowed, most, "over-admission")
 	assert.Zero(t, sum.Failed)
-	assert.GreaterOrEqual(t, used, 99.0)
+	want := 99.0
+	if *hot < 10*time.Second {
+		want = 95 // one pause of a busy machine is a larger part of a short run
+	}
+	assert.GreaterOrEqual(t, used, want)
 }

@@ -25,28 +25,28 @@ func TestTwoVersionsOfAPolicyInRedis(t *testing.T) {
 		wait  time.Duration
 		most  int
 	}{
-		"a lower limit":     {[]string{"200 per hour", "20 per hour"}, 0, 200},
-		"a lower burst":     {[]string{"1000 per hour burst 20", "1000 per hour burst 10"}, 0, 20},
-		"a slower rate":     {[]string{"1000 per second burst 20", "1 per hour burst 20"}, 0, 6000},
+		"a lower limit":     {[]string{"200 per day", "20 per day"}, 0, 200},
+		"a lower burst":     {[]string{"40 per hour burst 20", "40 per hour burst 10"}, 0, 20},
+		"a slower rate":     {[]string{"40 per hour burst 20", "1 per hour burst 20"}, 0, 20},
 		"another order":     {[]string{"10 per second; 20 per hour", "20 per hour; 10 per second"}, 0, 20},
 		"one more":          {[]string{"20 per hour", "10 per second; 20 per hour"}, 0, 20},
-		"one more of two":   {[]string{"10 per minute; 20 per hour", "2 per second; 10 per minute; 20 per hour"}, 0, 10},
+		"one more of two":   {[]string{"10 per hour; 20 per day", "2 per minute; 10 per hour; 20 per day"}, 0, 10},
 		"a slower one more": {[]string{"20 per hour", "20 per hour; 50 per day"}, 0, 20},
 		"a slower one more of two": {
 			[]string{"30 per minute; 20 per hour", "20 per hour; 50 per day; 30 per minute"}, 0, 20,
 		},
 		"a slower one more and a lower limit": {[]string{"20 per hour", "50 per day; 10 per hour"}, 0, 20},
 		"another unit of the faster limit": {
-			[]string{"20 per minute; 100 per hour", "30 per 10 minutes; 100 per hour"}, 0, 30,
+			[]string{"20 per hour; 100 per day", "30 per 10 hours; 100 per day"}, 0, 30,
 		},
 		"a higher limit and a slower one more": {
-			[]string{"100 per hour", "300 per hour; 1000 per day"}, 0, 300,
+			[]string{"100 per day", "300 per day; 1000 per 7 days"}, 0, 300,
 		},
 		"a higher limit beside a slower one": {
 			[]string{"24 per day burst 20; 1 per hour", "40 per day; 1 per hour burst 60"}, 0, 40,
 		},
 		"nothing in common": {
-			[]string{"2 per second; 20 per minute; 90 per hour", "10 per 5 seconds; 50 per 2 minutes; 200 per day"}, 0, 60,
+			[]string{"2 per minute; 20 per hour; 90 per day", "10 per 5 minutes; 50 per 2 hours; 200 per 20 days"}, 0, 50,
 		},
 		"a wait": {[]string{"20 per hour", "20 per hour"}, 6 * time.Minute, 22},
 	} {

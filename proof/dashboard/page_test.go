@@ -243,7 +243,7 @@ func TestWithoutJavaScript(t *testing.T) {
 	b.do(t, chromedp.Navigate(serve(t, s, "/debug/limits/", s.Page)), chromedp.WaitVisible(`#rules`))
 	main, err := chromedp.Run(b, chromedp.Text(`main`))
 	require.NoError(t, err)
-	for _, text := range []string{"search", "addr:203.0.113.66", "40 per minute burst 10", "denied/s"} {
+	for _, text := range []string{"search", "addr:203.0.113.66", "40 per hour burst 10", "denied/s"} {
 		assert.Contains(t, main, text)
 	}
 	b.do(t, chromedp.Click(`#denied form.who button`), chromedp.WaitVisible(`.found`))

@@ -116,8 +116,29 @@ type pace struct {
 	rules  []outbound.Rule
 }
 
+// stalls are the times for which the whole machine stood still for these programs.
+type stalls struct {
+	n    int
+	time time.Duration
+}
+
+// watch counts stalls until the context ends: sleeps of 10 ms that lasted longer by 50 ms. No pace
+// is kept in them.
+func watch(ctx context.Context) (s stalls) {
+	const sleep, late = 10 * time.Millisecond, 50 * time.Millisecond
+	for ctx.Err() == nil {
+		began := time.Now()
+		time.Sleep(sleep)
+		if d := time.Since(began) - sleep; d > late {
+			s.n, s.time = s.n+1, s.time+d
+		}
+	}
+	return s
+}
+
 // Several goroutines use at least 95 % of what a server allows, and the server denies no request
-// that was sent after its first answer.
+// that was sent after its first answer. A busy machine that stalls for a time may cost what the
+// server allows in this time, and one denial: requests that were sent apart arrive together.
 //
 // If the windows are fixed, the share is the share from the first request to the beginning of the
 // last window. The windows of express-rate-limit begin with a request, so a client loses the time
@@ -127,11 +148,14 @@ func TestPace(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), run)
 	defer cancel()
 	logs := make([]*log, len(paces))
+	var stalled stalls
 	var all sync.WaitGroup
+	all.Go(func() { stalled = watch(ctx) })
 	for i, p := range paces {
 		all.Go(func() { logs[i] = push(ctx, t, p.url, outbound.Config{Rules: p.rules}) })
 	}
 	all.Wait()
+	t.Logf("%d stalls, %v", stalled.n, stalled.time)
 	for i, p := range paces {
 		t.Run(p.name, func(t *testing.T) {
 			l, end := logs[i], run
@@ -142,14 +166,15 @@ func TestPace(t *testing.T) {
 			most := p.burst + p.limit*end.Seconds()/p.window.Seconds()
 			used := l.before(end)
 			t.Logf("%.0f of %.0f requests in %v: %.1f %%; %d denied", used, most, end, 100*used/most, l.denied)
-			assert.Zero(t, l.denied, "denials after the first answer")
-			assert.GreaterOrEqual(t, used, 0.95*most)
+			assert.LessOrEqual(t, l.denied, stalled.n, "denials after the first answer")
+			lost := p.limit * stalled.time.Seconds() / p.window.Seconds()
+			assert.GreaterOrEqual(t, used, 0.95*most-lost)
 		})
 	}
 }
 
 // run is the time for which requests are sent. The longest window is 20 seconds.
-const run = 22 * time.Second
+const run = 25 * time.Second
 
 // servers starts the servers.
 func servers(t *testing.T) []pace {

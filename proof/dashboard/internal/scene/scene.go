@@ -66,7 +66,7 @@ func rules() ([]ratelimit.Rule, map[string][]ratelimit.Rule) {
 	routes := map[string][]ratelimit.Rule{
 		"GET /search": {{
 			Name: "search", Key: ratelimit.FirstOf(ratelimit.ByUser(user), ratelimit.ByClientIP()),
-			Limits: ratelimit.MustParse("40 per minute burst 10"),
+			Limits: ratelimit.MustParse("40 per hour burst 10"),
 		}},
 		"POST /export": {{
 			Name: "export", Limits: ratelimit.MustParse("30 per hour"),
