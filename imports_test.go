@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"internal/key":       {},
 	"internal/limittext": {"internal/pace"},
 	"internal/recorder":  {},
-	"internal/respond":   {},
+	"internal/respond":   {"internal/copied"},
 	"internal/routes":    {},
 	"internal/mode":      {},
 	"internal/report":    {},
@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"internal/listed":    {"clientip", "internal/key", "internal/keyer", "internal/report"},
 	"internal/turns":     {"internal/key", "internal/pace"},
 	"internal/labels":    {"internal/key"},
-	"internal/keyer":     {"clientip", "internal/key", "internal/routes", "internal/labels"},
+	"internal/keyer":     {"clientip", "internal/key", "internal/routes", "internal/labels", "internal/copied"},
 	"storetest":          {"store", "internal/key"},
 	"internal/storefake": {"store"}, // for tests
 

@@ -67,6 +67,9 @@ func TestUseOfACopy(t *testing.T) {
 	}{
 		{name: "the address"},
 		{name: "a field", rule: one{Key: ratelimit.ByHeader("X-Key")}},
+		{name: "a field that copies are without", rule: one{Key: ratelimit.ByHeader("user-agent")}, want: "shown"},
+		{name: "several keys, one of such a field", rule: one{Key: ratelimit.AllOf(ratelimit.ByClientIP(),
+			ratelimit.FirstOf(ratelimit.ByHeader("A"), ratelimit.ByHeader("Accept")))}, want: "shown"},
 		{name: "several keys", rule: one{Key: ratelimit.FirstOf(ratelimit.ByCookie("a"),
 			ratelimit.AllOf(ratelimit.ByPattern(), ratelimit.Global("all"), ratelimit.ByIP(clientip.ForwardedFor(trusted))))}},
 		{name: "ByUser", rule: one{Key: ratelimit.ByUser(user)}, want: "shown"},
@@ -109,6 +112,15 @@ func TestUseOfACopy(t *testing.T) {
 		}, want: "shown"},
 		{name: "ClientIP of a list with If", edit: func(cfg *config) {
 			cfg.Allow = &ratelimit.List{ClientIP: clientip.ForwardedFor(trusted.If(yes))}
+		}, want: "shown"},
+		{name: "ClientIP by a field that copies are without", edit: func(cfg *config) {
+			cfg.ClientIP = clientip.Header("Referer", trusted)
+		}, want: "shown"},
+		{name: "a list by such fields", edit: func(cfg *config) {
+			cfg.Deny = &ratelimit.List{ClientIP: clientip.Header("Priority", trusted)}
+		}, want: "shown"},
+		{name: "a list of such a field", edit: func(cfg *config) {
+			cfg.Deny = &ratelimit.List{Key: ratelimit.ByHeader("Pragma")}
 		}, want: "shown"},
 		{name: "Decided", edit: func(cfg *config) {
 			cfg.Hooks.Decided = func(*http.Request, ratelimit.Decision, iter.Seq[ratelimit.Decision]) {}

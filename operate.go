@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/ratelimit-go/ratelimit/clientip"
 	"github.com/ratelimit-go/ratelimit/internal/deploy"
+	"github.com/ratelimit-go/ratelimit/internal/keyer"
 	"github.com/ratelimit-go/ratelimit/internal/named"
 	"github.com/ratelimit-go/ratelimit/internal/report"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
@@ -129,7 +129,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 		return c.mistakes
 	}
 	t.byName, t.sources = named.NewSet(c.names), slices.Collect(maps.Keys(c.sources))
-	t.shows = t.shows || slices.ContainsFunc(t.sources, clientip.Source.Conditional)
+	t.shows = t.shows || slices.ContainsFunc(t.sources, keyer.SourceShows)
 	for i, d := range s.decorators {
 		d.set.Store(sets[i])
 	}
@@ -141,7 +141,7 @@ func (l *Limiter) change(edit func(s *source) mistakes) mistakes {
 
 func (l *Limiter) compiler(s *source) *compiler {
 	c := &compiler{cfg: l.cfg, source: s, shared: l.shared, names: map[string]*rule{}, labels: l.labels}
-	c.shown, c.sources = respond.Names{}, map[clientip.Source]bool{}
+	c.shown, c.sources = respond.Names{}, keyer.Sources{}
 	return c
 }
 

@@ -127,8 +127,8 @@ type compiler struct {
 	names   map[string]*rule
 	labels  *labels.Table
 	shown   respond.Names
-	sources map[clientip.Source]bool // see table
-	shared  map[string]*counters     // by name of rule, of the table before and of this one
+	sources keyer.Sources        // see table
+	shared  map[string]*counters // by name of rule, of the table before and of this one
 }
 
 // table compiles everything except decorators.

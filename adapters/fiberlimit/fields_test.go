@@ -3,6 +3,7 @@ package fiberlimit
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/valyala/fasthttp"
 )
 
 // The address of a peer has the same text as under net/http.
@@ -56,7 +58,8 @@ func TestCopiesOfFields(t *testing.T) {
 	assert.Equal(t, 40, n)
 	copied := make(texts, 0, size)
 	got := http.Header{}
-	copied.fields(got, all, make([]string, 0, n), "X-7")
+	values := copied.fields(got, all, make([]string, 0, n), func(name []byte) bool { return string(name) == "X-7" })
+	assert.Len(t, values, 38)
 	assert.Equal(t, want, got)
 	for name := range want {
 		want.Add(name, "more")
@@ -96,5 +99,42 @@ func TestParse(t *testing.T) {
 		if wantErr == nil {
 			assert.Equal(t, *want, got, target)
 		}
+	}
+}
+
+// Fields get into fiber's response in the same way, whether they are the usual ones or not.
+func TestUsualFields(t *testing.T) {
+	const level, policy = `"all";r=1;t=2`, `"all";q=5;w=60`
+	outer := map[string][]string{"X-Outer": {"1"}, "Ratelimit": {"outer"}}
+	for name, tc := range map[string]struct {
+		header http.Header
+		sent   map[string][]string
+		usual  bool
+	}{
+		"usual":               {http.Header{"Ratelimit": {level}, "Ratelimit-Policy": {policy}}, nil, true},
+		"long":                {http.Header{"Ratelimit": {strings.Repeat("x", 999)}, "Ratelimit-Policy": {policy}}, nil, true},
+		"one":                 {http.Header{"Ratelimit": {level}}, nil, false},
+		"none":                {http.Header{}, nil, false},
+		"two lines":           {http.Header{"Ratelimit": {level, level}, "Ratelimit-Policy": {policy}}, nil, false},
+		"no line":             {http.Header{"Ratelimit": {level}, "Ratelimit-Policy": {}}, nil, false},
+		"others":              {http.Header{"X-A": {level}, "X-B": {policy}}, nil, false},
+		"another":             {http.Header{"Ratelimit": {level}, "Ratelimit-Policy": {policy}, "X-A": {"1", "2"}}, nil, false},
+		"merged":              {http.Header{"Ratelimit": {level}, "Ratelimit-Policy": {policy}, "X-Outer": {"1"}}, outer, false},
+		"a field was removed": {http.Header{"Ratelimit": {level}, "Ratelimit-Policy": {policy}}, outer, false},
+	} {
+		p := &passage{ctx: new(fasthttp.RequestCtx), header: tc.header, sent: tc.sent}
+		for field, lines := range tc.sent {
+			p.ctx.Response.Header.Set(field, lines[0])
+		}
+		p.send()
+		got := http.Header{}
+		for field, line := range p.ctx.Response.Header.All() {
+			got.Add(string(field), string(line))
+		}
+		got.Del("Content-Type")
+		want := tc.header.Clone()
+		maps.DeleteFunc(want, func(_ string, lines []string) bool { return len(lines) == 0 })
+		assert.Equal(t, want, got, name)
+		assert.Equal(t, tc.usual, tc.sent == nil && sendUsual(new(fasthttp.ResponseHeader), tc.header), name)
 	}
 }

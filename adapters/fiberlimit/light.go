@@ -1,6 +1,7 @@
 package fiberlimit
 
 import (
+	"bytes"
 	"net/http"
 	"sync"
 
@@ -33,7 +34,7 @@ type entry struct {
 // wrapLimiter returns l as a middleware of fiber. A limiter that only decides needs no coroutine.
 // If no function of the user sees the request, its memory is used again for another one.
 func wrapLimiter(l limiter) fiber.Handler {
-	entries := sync.Pool{New: func() any { return new(entry) }}
+	entries := sync.Pool{New: func() any { return &entry{once: passage{lines: http.Header{}}} }}
 	return func(c fiber.Ctx) error {
 		e := entries.Get().(*entry)
 		err := e.serve(l, c)
@@ -134,6 +135,18 @@ func (p *passage) Whole(r *http.Request) *http.Request {
 		p.whole.request = *p.whole.request.WithContext(r.Context())
 	}
 	return &p.whole.request
+}
+
+// Accept returns the lines of the field Accept of r. A limiter reads them for a request that it
+// denies.
+func (p *passage) Accept(r *http.Request) []string {
+	const name = "Accept"
+	if p.light {
+		delete(r.Header, name) // a line whose name is not canonical
+		others := func(field []byte) bool { return !bytes.EqualFold(field, []byte(name)) }
+		p.many = p.text.fields(r.Header, p.ctx.Request.Header.All(), p.many, others)
+	}
+	return r.Header[name]
 }
 
 func (p *passage) end() {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v3"
@@ -65,23 +64,22 @@ func (p *passage) head(c fiber.Ctx) error {
 	return nil
 }
 
-// fields copies the texts and the fields of the request.
+// fields copies the texts and the fields of the request: of a light one, only fields that the
+// limiter reads.
 func (p *passage) fields() {
 	r, in := &p.request, &p.ctx.Request.Header
-	size, n := measure(in.All())
-	if p.lines == nil {
-		p.lines = make(http.Header, n)
+	all, values, skip := p.text[:0], p.many[:0], omits
+	if !p.light {
+		size, n := measure(in.All())
+		all = make(texts, 0, size+len(in.RequestURI())+len(in.Host())+maxPeer)
+		if values = p.few[:0]; n > len(p.few) {
+			values = make([]string, 0, n)
+		}
+		p.lines, skip = make(http.Header, n), elsewhere
 	}
-	values := p.few[:0]
-	if n > len(p.few) {
-		p.many = slices.Grow(p.many[:0], n)
-		values = p.many
-	}
-	all := slices.Grow(p.text[:0], size+len(in.RequestURI())+len(in.Host())+maxPeer)
-	var peer [maxPeer]byte
 	r.RequestURI, r.Host = all.add(in.RequestURI()), all.add(in.Host())
-	r.RemoteAddr = all.add(appendPeer(peer[:0], p.ctx.RemoteAddr()))
-	all.fields(p.lines, in.All(), values, "Host", "Transfer-Encoding") // net/http keeps them elsewhere
+	r.RemoteAddr = all.added(appendPeer(all, p.ctx.RemoteAddr()))
+	p.many = all.fields(p.lines, in.All(), values, skip)
 	r.Header, p.text = p.lines, all
 }
 

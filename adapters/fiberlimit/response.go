@@ -137,12 +137,17 @@ func (p *passage) load(all bool) {
 	if !all && n == 1 && len(out.ContentType()) > 0 {
 		return
 	}
-	skip := []string{"Trailer", "Connection", "Transfer-Encoding", "Content-Type"}
-	if all {
-		skip = skip[:3]
+	skip := func(name []byte) bool {
+		switch string(name) {
+		case "Content-Type":
+			return !all
+		case "Trailer", "Connection", "Transfer-Encoding":
+			return true
+		}
+		return false
 	}
 	copied := make(texts, 0, size)
-	copied.fields(p.header, out.All(), make([]string, 0, n), skip...)
+	copied.fields(p.header, out.All(), make([]string, 0, n), skip)
 	p.sent = make(map[string][]string, len(p.header))
 	values := make([]string, n)
 	for name, lines := range p.header {
@@ -153,10 +158,10 @@ func (p *passage) load(all bool) {
 // send copies the fields of the header that have changed to fiber's response. It deletes fields
 // first, because that changes the order of the others. When a status was written, it is too late.
 func (p *passage) send() {
-	if p.wrote {
+	out := &p.ctx.Response.Header
+	if p.wrote || len(p.sent) == 0 && sendUsual(out, p.header) {
 		return
 	}
-	out := &p.ctx.Response.Header
 	for name, values := range p.sent {
 		if !slices.Equal(values, p.header[name]) {
 			out.Del(name)
@@ -169,4 +174,23 @@ func (p *passage) send() {
 			}
 		}
 	}
+}
+
+// The fields that a limiter writes by default. The names are canonical, as SetCanonical wants them.
+const (
+	levelName, policyName = "Ratelimit", "Ratelimit-Policy"
+)
+
+// sendUsual copies the fields of header to out, which has none of them, if they are the usual ones
+// of an allowed request, and reports whether they are. It saves 100 ns, a tenth of what such a
+// request takes (BenchmarkCost): it walks through no map, and fasthttp does not parse the names.
+func sendUsual(out *fasthttp.ResponseHeader, header http.Header) bool {
+	level, policy := header[levelName], header[policyName]
+	if len(header) != 2 || len(level) != 1 || len(policy) != 1 {
+		return false
+	}
+	var buf [128]byte
+	out.SetCanonical([]byte(levelName), append(buf[:0], level[0]...))
+	out.SetCanonical([]byte(policyName), append(buf[:0], policy[0]...))
+	return true
 }

@@ -6,7 +6,7 @@ import "net/http"
 
 // A Use is what a limiter does with a request. The zero Use is to decide on it, and no more.
 type Use struct {
-	Shown bool // a function of the user may see the request, and keep it
+	Shown bool // a function of the user may see the request, and keep it, or a key reads what Omits
 	Lasts bool // something happens after the handler: it is in flight, or its response decides
 }
 

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 	"unsafe"
+
+	"github.com/ratelimit-go/ratelimit/internal/copied"
 )
 
 // A Denial is all that the header of a denied request points to, in one piece of memory. So a
@@ -50,7 +52,7 @@ func (d *Denial) Answer(
 	w http.ResponseWriter, r *http.Request, p *Problem, wait time.Duration, extra, buf []byte,
 ) []byte {
 	body, mediaType := buf, "application/problem+json"
-	if PrefersText(r.Header["Accept"]) {
+	if PrefersText(copied.Accept(w, r)) {
 		body, mediaType = append(p.appendDetail(body, wait), '\n'), "text/plain; charset=utf-8"
 	} else {
 		body = p.appendJSON(body, wait, extra)
