@@ -62,7 +62,9 @@ func elsewhere(name []byte) bool {
 // omits reports whether a light request goes without the field of that name. Clients send these
 // fields often, and a limiter reads none of them by itself: internal/copied has the same names. If
 // a key reads one, the limiter asks for a whole request. Accept is read for a denial only: see
-// passage.Accept. A field costs 80 ns, of which this saves 70 (BenchmarkCost).
+// passage.Accept. A field that is copied takes 80 ns. So this saves a fifth of the time that a
+// request without proxies takes here, and half of the time of a browser's, which has 15 fields.
+// TestLightRequestsAgree compares both ways.
 func omits(name []byte) bool {
 	switch string(name) {
 	case "Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Content-Length",

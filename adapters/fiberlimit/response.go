@@ -184,6 +184,7 @@ const (
 // sendUsual copies the fields of header to out, which has none of them, if they are the usual ones
 // of an allowed request, and reports whether they are. It saves 100 ns, a tenth of what such a
 // request takes (BenchmarkCost): it walks through no map, and fasthttp does not parse the names.
+// TestUsualFields compares both ways.
 func sendUsual(out *fasthttp.ResponseHeader, header http.Header) bool {
 	level, policy := header[levelName], header[policyName]
 	if len(header) != 2 || len(level) != 1 || len(policy) != 1 {

@@ -6,7 +6,8 @@ import (
 )
 
 // omitted are fields that clients send often. A limiter reads none of them by itself. Adapters,
-// which are modules of their own, have the same names.
+// which are modules of their own, have the same names. A name must stay here for good, and no
+// limiter may begin to read it, because an older adapter would go on without the field.
 var omitted = []string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Content-Length",
 	"Content-Type", "If-Modified-Since", "If-None-Match", "Pragma", "Priority", "Referer", "Sec-Ch-Ua",
