@@ -31,6 +31,21 @@ func answering(status int) http.Handler {
 // successes is a CountOnly that counts every response except failures.
 func successes(res ratelimit.Response) bool { return !ratelimit.Failures(res) }
 
+// Without a status that a response can have, StatusIn would count nothing.
+func TestStatusInOfNoResponse(t *testing.T) {
+	t.Parallel()
+	for want, codes := range map[string][]int{
+		"ratelimit: StatusIn(): no status: want for example StatusIn(401)":                       nil,
+		"ratelimit: StatusIn(4): no response has this status: want for example StatusIn(401)":    {401, 4},
+		"ratelimit: StatusIn(0): no response has this status: want for example StatusIn(401)":    {0},
+		"ratelimit: StatusIn(103): no response has this status: want for example StatusIn(401)":  {103},
+		"ratelimit: StatusIn(1000): no response has this status: want for example StatusIn(401)": {1000},
+	} {
+		assert.PanicsWithValue(t, want, func() { ratelimit.StatusIn(codes...) })
+	}
+	assert.NotPanics(t, func() { ratelimit.StatusIn(101, 200, 599, 999) })
+}
+
 func TestFailuresAndStatusIn(t *testing.T) {
 	t.Parallel()
 	codes := []int{401, 403}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ratelimit-go/ratelimit/internal/mode"
+	"github.com/ratelimit-go/ratelimit/internal/recorder"
 	"github.com/ratelimit-go/ratelimit/internal/respond"
 )
 
@@ -136,8 +137,9 @@ type Response struct {
 func Failures(res Response) bool { return res.Status >= 400 || res.Status == 0 || res.Panicked }
 
 // StatusIn returns a function that reports whether a response has one of the given status codes. It
-// is for [Rule].CountOnly and [Block].When. With 401 and 403 only failed logins count.
+// is for [Rule].CountOnly and [Block].When. With 401 and 403 only failed logins count. StatusIn
+// panics without codes, and for a code that no response has.
 func StatusIn(codes ...int) func(Response) bool {
-	codes = slices.Clone(codes)
+	codes = recorder.MustStatuses("StatusIn", codes)
 	return func(res Response) bool { return slices.Contains(codes, res.Status) }
 }

@@ -148,10 +148,6 @@ func (c *compiler) table() *table {
 			c.set(field, []*rule{r})
 		}
 	}
-	add := func(field, pattern string, set *ruleSet) {
-		t.every.use = t.every.use.Or(set.use)
-		c.mistakes.add(field, t.routes.Add(pattern, set))
-	}
 	for _, pattern := range slices.Sorted(maps.Keys(p.Routes)) {
 		field := fmt.Sprintf("Routes[%q]", pattern)
 		rules := slices.Clone(p.Routes[pattern])
@@ -161,10 +157,13 @@ func (c *compiler) table() *table {
 		if len(rules) == 0 {
 			c.addf(field, "no rules: want at least one, or the pattern in ExemptRoutes")
 		}
-		add(field, pattern, c.set(field, slices.Concat(every, c.rules(field, rules))))
+		set := c.set(field, slices.Concat(every, c.rules(field, rules)))
+		t.every.use = t.every.use.Or(set.use)
+		c.mistakes.add(field, t.routes.Add(pattern, set))
 	}
 	for i, pattern := range p.ExemptRoutes {
-		add(fmt.Sprintf("ExemptRoutes[%d]", i), pattern, &ruleSet{exempt: true})
+		field, err := fmt.Sprintf("ExemptRoutes[%d]", i), t.routes.Add(pattern, &ruleSet{exempt: true})
+		c.mistakes.add(field, cmp.Or(err, routes.CheckExempt(pattern, len(p.Rules))))
 	}
 	return t
 }

@@ -111,22 +111,26 @@ func CheckMethod(method string) error {
 	switch {
 	case !IsToken(method):
 		return fmt.Errorf("%.80q: want a method such as POST", method)
-	case method == anyMethod:
-		return fmt.Errorf("%q matches no request: want no method, for all of them", method)
-	case wrongCase(method):
-		return fmt.Errorf("%q matches no request: want %s", method, strings.ToUpper(method))
+	case insteadOf(method) != "":
+		return fmt.Errorf("%q matches no request: want %s", method, insteadOf(method))
 	}
 	return nil
 }
 
-// anyMethod stands for every method in other routers.
-const anyMethod = "*"
-
-// wrongCase reports whether method is a common method except for its case, which counts in HTTP.
-func wrongCase(method string) bool {
+// insteadOf returns what to want instead of a method that no request has, or "": every method and
+// several methods as other routers write them, and a common method in another case, which counts in
+// HTTP.
+func insteadOf(method string) string {
 	switch upper := strings.ToUpper(method); upper {
+	case "*", "ANY", "ALL":
+		return "no method, for all of them"
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE":
-		return method != upper
+		if method != upper {
+			return upper
+		}
 	}
-	return false
+	if strings.Contains(method, "|") {
+		return "each method by itself"
+	}
+	return ""
 }

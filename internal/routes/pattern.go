@@ -3,6 +3,9 @@ package routes
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"path"
 	"strings"
 )
 
@@ -21,11 +24,8 @@ func parsePattern(text string) (p pattern, err error) {
 	rest := text
 	if i := strings.IndexAny(text, " \t"); i >= 0 {
 		p.method, rest = text[:i], text[i+1:]
-		if wrongCase(p.method) {
-			return p, fmt.Errorf("method %q matches no request: want %s", p.method, strings.ToUpper(p.method))
-		}
-		if p.method == anyMethod {
-			return p, fmt.Errorf("method %q matches no request: want no method, for all of them", p.method)
+		if want := insteadOf(p.method); want != "" {
+			return p, fmt.Errorf("method %q matches no request: want %s", p.method, want)
 		}
 		if rest != strings.Trim(rest, " \t") {
 			return p, fmt.Errorf("%q: want one space between the method and the path", text)
@@ -44,25 +44,70 @@ func parsePattern(text string) (p pattern, err error) {
 		}
 		p.host = host
 	}
+	if p.method != http.MethodConnect && p.path != cleaned(p.path) {
+		return p, fmt.Errorf("path %.80q matches no request: want %.80q", p.path, cleaned(p.path))
+	}
 	return p, checkPath(p.path)
 }
 
-// checkPath finds wildcards of other routers, and queries. In a pattern of a ServeMux they match
-// only themselves, so a rule there would limit nothing.
+// cleaned returns a path as a ServeMux matches it.
+func cleaned(p string) string {
+	clean := path.Clean(p)
+	if clean != "/" && strings.HasSuffix(p, "/") {
+		clean += "/"
+	}
+	return clean
+}
+
+// checkPath finds wildcards and expressions of other routers, queries and fragments. In a pattern
+// of a ServeMux they match only themselves, so a rule there would limit nothing.
 func checkPath(path string) error {
-	if strings.ContainsRune(path, '?') {
-		return fmt.Errorf("path %.80q: a pattern matches no query: want the path alone", path)
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		part := map[byte]string{'?': "query", '#': "fragment"}[path[i]]
+		return fmt.Errorf("path %.80q: a pattern matches no %s: want the path alone", path, part)
 	}
 	for segment := range strings.SplitSeq(path, "/") {
-		switch {
-		case len(segment) > 1 && segment[0] == ':':
-			return fmt.Errorf("%.80q matches only itself: want {%.80s}", segment, segment[1:])
-		case strings.HasPrefix(segment, "*"):
-			return fmt.Errorf("%.80q matches only itself: want {name}, or {name...} for all that follows",
-				segment)
-		case strings.HasPrefix(segment, "<") && strings.HasSuffix(segment, ">"):
-			return fmt.Errorf("%.80q matches only itself: want {name}", segment)
+		if want := insteadOfSegment(segment); want != "" {
+			return fmt.Errorf("%.80q matches only itself: want %.80s", segment, want)
 		}
+	}
+	return nil
+}
+
+// insteadOfSegment returns what to want instead of a segment that matches only itself although it
+// is meant to match others. It returns "" for any other segment.
+func insteadOfSegment(segment string) string {
+	const rest = "{name...} for all that follows"
+	_, err := url.PathUnescape(segment)
+	switch {
+	case isWildcard(segment):
+		return "" // a ServeMux finds what is wrong
+	case len(segment) > 1 && segment[0] == ':':
+		return "{" + segment[1:] + "}"
+	case strings.HasPrefix(segment, "*"):
+		return "{name}, or " + rest
+	case strings.HasPrefix(segment, "<") && strings.HasSuffix(segment, ">"):
+		return "{name}"
+	case strings.HasSuffix(segment, "..."):
+		return rest
+	case strings.ContainsAny(segment, "*[]^|\\<>"),
+		strings.HasSuffix(segment, "$"), strings.HasSuffix(segment, ".+"):
+		return "a whole segment such as {name}, or " + rest
+	case err != nil:
+		return "a whole segment such as {name}, or %25 for a percent sign"
+	}
+	return ""
+}
+
+// CheckExempt reports that a pattern exempts every path from so many rules, if that is so.
+func CheckExempt(pattern string, rules int) error {
+	p, err := parsePattern(pattern)
+	if err != nil || p.host != "" || rules == 0 { // [Table.Add] returns the mistake
+		return nil
+	}
+	only := pattern[:len(pattern)-len(p.path)] + "/{$}"
+	if p.path == "/" || strings.LastIndexByte(p.path, '/') == 0 && strings.HasSuffix(p.path, "...}") {
+		return fmt.Errorf("%.80q exempts every path: want %.80q for the path / alone", pattern, only)
 	}
 	return nil
 }

@@ -62,10 +62,69 @@ func TestMistakesInPatterns(t *testing.T) {
 		"/files/*":         `"*" matches only itself: want {name}, or {name...} for all that follows`,
 		"a.example/*path":  `"*path" matches only itself: want {name}, or {name...}`,
 		"/users/<id>/name": `"<id>" matches only itself: want {name}`,
+
+		"GET|POST /x":    `method "GET|POST" matches no request: want each method by itself`,
+		"ANY /x":         `method "ANY" matches no request: want no method, for all of them`,
+		"all /x":         `method "all" matches no request: want no method, for all of them`,
+		"/x#top":         `path "/x#top": a pattern matches no fragment: want the path alone`,
+		"/api*":          `"api*" matches only itself: want a whole segment such as {name}, or {name...}`,
+		"/api/...":       `"..." matches only itself: want {name...} for all that follows`,
+		"/users/[id]":    `"[id]" matches only itself: want a whole segment`,
+		"/users/[0-9]+":  `"[0-9]+" matches only itself: want a whole segment`,
+		"/users/.+":      `".+" matches only itself: want a whole segment`,
+		`/users/\d`:      `"\\d" matches only itself: want a whole segment`,
+		"/(login|token)": `"(login|token)" matches only itself: want a whole segment`,
+		"/login$":        `"login$" matches only itself: want a whole segment`,
+		"/users/%d":      `"%d" matches only itself: want a whole segment such as {name}, or %25 for a percent sign`,
+		"//x":            `path "//x" matches no request: want "/x"`,
+		"POST /x/../y/":  `path "/x/../y/" matches no request: want "/y/"`,
 	} {
 		err := table.Add(pattern, 2)
 		require.ErrorContains(t, err, want, pattern)
 		assert.NotContains(t, err.Error(), "registered at")
+	}
+}
+
+// Characters that other routers give a meaning are part of many paths, too.
+func TestPatternsWithOddCharacters(t *testing.T) {
+	for pattern, target := range map[string]string{
+		"/odata/$metadata":   "/odata/$metadata",
+		"/odata/Products(5)": "/odata/Products(5)",
+		"/lang/c++":          "/lang/c%2B%2B",
+		"/v1/users:batchGet": "/v1/users:batchGet",
+		"/@me":               "/@me",
+		"/~alice":            "/~alice",
+		"/100%25":            "/100%25",
+		"/a%2Fb":             "/a%2Fb",
+		"/a%2A":              "/a*",
+		"/café":              "/caf%C3%A9",
+		"/.well-known/x":     "/.well-known/x",
+		"CONNECT /a/../b":    "/a/../b",
+	} {
+		var table Table[int]
+		require.NoError(t, table.Add(pattern, 1), pattern)
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		if strings.HasPrefix(pattern, "CONNECT ") {
+			r.Method = http.MethodConnect
+		}
+		assert.True(t, table.Find(r).Found, pattern)
+	}
+}
+
+func TestCheckExempt(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"/":               `"/" exempts every path: want "/{$}" for the path / alone`,
+		"GET /":           `"GET /" exempts every path: want "GET /{$}" for the path / alone`,
+		"/{path...}":      `"/{path...}" exempts every path: want "/{$}" for the path / alone`,
+		"GET\t/{path...}": `"GET\t/{path...}" exempts every path: want "GET\t/{$}" for the path / alone`,
+	} {
+		assert.EqualError(t, CheckExempt(pattern, 1), want)
+		assert.NoError(t, CheckExempt(pattern, 0), "no rules")
+	}
+	for _, pattern := range []string{
+		"/{$}", "GET /{$}", "cdn.example.com/", "/static/", "/{page}", "/static/{path...}", "no pattern",
+	} {
+		assert.NoError(t, CheckExempt(pattern, 1), pattern)
 	}
 }
 
@@ -150,6 +209,10 @@ func TestCheckMethod(t *testing.T) {
 		"GE T":   `"GE T": want a method such as POST`,
 		"*":      `"*" matches no request: want no method, for all of them`,
 		"delete": `"delete" matches no request: want DELETE`,
+		"ALL":    `"ALL" matches no request: want no method, for all of them`,
+		"Any":    `"Any" matches no request: want no method, for all of them`,
+
+		"PUT|PATCH": `"PUT|PATCH" matches no request: want each method by itself`,
 	} {
 		assert.EqualError(t, CheckMethod(method), want)
 	}
