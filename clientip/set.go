@@ -14,7 +14,8 @@ type Set struct {
 }
 
 // NewSet returns the Set of the given addresses and CIDR prefixes, as [ParsePrefix] reads them. The
-// error joins one error for each text that is not valid, or that contains all addresses.
+// error joins one error for each text that is not valid, or that contains all addresses. Texts that
+// do so together are a mistake too.
 func NewSet(texts ...string) (Set, error) {
 	var errs []error
 	prefixes := make([]netip.Prefix, 0, len(texts))
@@ -29,7 +30,13 @@ func NewSet(texts ...string) (Set, error) {
 		}
 		prefixes = append(prefixes, p)
 	}
-	return Set{outermost(prefixes)}, errors.Join(errs...)
+	s := Set{outermost(prefixes)}
+	v4, v6 := netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	if len(errs) == 0 && (covers(s.prefixes, v4) || covers(s.prefixes, v6)) {
+		errs = append(errs, errors.New("clientip: the prefixes together contain all clients: "+
+			"want prefixes of some"))
+	}
+	return s, errors.Join(errs...)
 }
 
 // outermost returns prefixes in order, without prefixes that are within another.

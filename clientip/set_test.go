@@ -57,6 +57,22 @@ func TestSetMistakes(t *testing.T) {
 	require.ErrorContains(t, err, `clientip: prefix 4: "::/0" contains all clients`)
 }
 
+// Parts of all addresses that are written apart are all addresses too.
+func TestSetOfEverybody(t *testing.T) {
+	const want = "clientip: the prefixes together contain all clients: want prefixes of some"
+	for _, texts := range [][]string{
+		{"0.0.0.0/1", "128.0.0.0/1"},
+		{"128.0.0.0/1", "192.0.2.0/24", "64.0.0.0/2", "0.0.0.0/2"},
+		{"::/1", "8000::/1", "192.0.2.1"},
+		{"::ffff:0.0.0.0/97", "::ffff:128.0.0.0/97"},
+	} {
+		_, err := clientip.NewSet(texts...)
+		require.EqualError(t, err, want, texts)
+	}
+	_, err := clientip.NewSet("0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3", "::/1")
+	require.NoError(t, err)
+}
+
 func TestSetAllocatesNothing(t *testing.T) {
 	set, err := clientip.NewSet("10.0.0.0/8", "192.0.2.0/24")
 	require.NoError(t, err)

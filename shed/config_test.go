@@ -1,6 +1,7 @@
 package shed_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -47,6 +48,16 @@ func TestConfigMistakes(t *testing.T) {
 			s, err := shed.New(tc.cfg)
 			require.EqualError(t, err, tc.want)
 			assert.Nil(t, s)
+		})
+	}
+}
+
+// A Shedder that is not there would panic at each request.
+func TestShedderWithoutNew(t *testing.T) {
+	missing, _ := shed.New(shed.Config{})
+	for _, s := range []*shed.Shedder{missing, new(shed.Shedder)} {
+		assert.PanicsWithValue(t, "shed: a Shedder that New has not made: want New, and look at its error", func() {
+			s.Handler(http.NotFoundHandler())
 		})
 	}
 }

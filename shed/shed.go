@@ -73,6 +73,9 @@ func (s *Shedder) Replace(cfg Config) error {
 // refund the request, but their response fields do not show it. Handler does not wrap w.
 func (s *Shedder) Handler(next http.Handler) http.Handler {
 	respond.CheckHandler("shed", next)
+	if s == nil || s.settings.Load() == nil {
+		panic("shed: a Shedder that New has not made: want New, and look at its error")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := s.settings.Load()
 		if c.exempt(r) {

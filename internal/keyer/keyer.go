@@ -207,10 +207,11 @@ type Header string
 
 func (h Header) check() []error {
 	text := ""
-	switch h {
-	case "Host", "Transfer-Encoding":
+	sent := &http.Request{Header: http.Header{string(h): {""}}}
+	switch {
+	case h == "Host" || h == "Transfer-Encoding" || h == "Trailer":
 		text = "ByHeader(%q): net/http does not keep it in Request.Header: want a KeyFunc"
-	case "X-Forwarded-For", "Forwarded":
+	case clientip.Remote().Trace(sent).Present != "":
 		text = "ByHeader(%q): a client can write another value for each request: " +
 			"want ByClientIP, and the proxies in Config.ClientIP"
 	}

@@ -41,6 +41,20 @@ func NewSet(prefixes []string, keys []key.Key) (*Set, error) {
 	return s, report.Join(errs...)
 }
 
+// Check returns a mistake if s, which may be nil, has keys that only a Keyer finds, and there is
+// none.
+func (s *Set) Check(by keyer.Keyer) error {
+	if s == nil || by != nil {
+		return nil
+	}
+	for k := range s.keys {
+		if key.KindOf(k) != key.Address {
+			return fmt.Errorf("nil, so that %v and others like it are never found: want for example ByUser", k)
+		}
+	}
+	return nil
+}
+
 // Find returns the key by which the client of r is in s, or the zero Key. The key is the address
 // that src finds, or the key that by finds, which can be nil. The error comes from a function of
 // the user.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -57,4 +58,28 @@ func TestMistakes(t *testing.T) {
 	assert.ErrorContains(t, err, "key 0: the zero Key")
 	_, err = NewSet(make([]string, most+1), nil)
 	assert.ErrorContains(t, err, "a list of 1000001 entries")
+}
+
+func TestKeysThatNothingFinds(t *testing.T) {
+	user, addr := key.Text(key.User, "alice"), key.Addr(netip.MustParseAddr("192.0.2.1"), 32)
+	for _, tc := range []struct {
+		name string
+		keys []key.Key
+		by   keyer.Keyer
+		want string
+	}{
+		{"a user", []key.Key{addr, user}, nil, "nil, so that user:alice and others like it are never found: want for example ByUser"},
+		{"a user, and a Key", []key.Key{addr, user}, keyer.ClientIP{}, ""},
+		{"an address", []key.Key{addr}, nil, ""},
+		{"no keys", nil, nil, ""},
+	} {
+		s, err := NewSet(nil, tc.keys)
+		require.NoError(t, err)
+		if err = s.Check(tc.by); tc.want == "" {
+			assert.NoError(t, err, tc.name)
+		} else {
+			assert.EqualError(t, err, tc.want, tc.name)
+		}
+	}
+	assert.NoError(t, (*Set)(nil).Check(nil), "an empty list")
 }
