@@ -60,7 +60,7 @@ func TestPlausibleMistakes(t *testing.T) {
 		"Rules[0].Methods: \"get\" matches no request: want GET\nratelimit: Rules[1].Name: \"r\" is the name of another rule": {
 			Rules: append(change(func(r *Rule) { r.Methods = []string{"get"} }), r),
 		},
-		"Deny.Key: nil, so that user:mallory and others like it are never found": {
+		"Deny.Key: nil, so that user:mallory is never found: want for example ByUser": {
 			Deny: listOf(t, nil, ratelimit.UserKey("mallory")),
 		},
 		`ExemptRoutes[0]: "GET /" exempts every path: want "GET /{$}" for the path / alone`: {

@@ -167,10 +167,7 @@ func (l *List) check(m *mistakes, field string) {
 	for _, err := range keyer.Check(keyer.Addr{Source: l.ClientIP}) {
 		m.add(field+".ClientIP", err)
 	}
-	m.add(field+".Key", l.entries.Load().Check(l.Key))
-	if l.Key != nil {
-		for _, err := range keyer.Check(l.Key) {
-			m.add(field+".Key", err)
-		}
+	for _, err := range l.entries.Load().Check(l.Key) {
+		m.add(field+".Key", err)
 	}
 }

@@ -41,15 +41,18 @@ func NewSet(prefixes []string, keys []key.Key) (*Set, error) {
 	return s, report.Join(errs...)
 }
 
-// Check returns a mistake if s, which may be nil, has keys that only a Keyer finds, and there is
-// none.
-func (s *Set) Check(by keyer.Keyer) error {
-	if s == nil || by != nil {
+// Check returns the mistakes in by, which finds keys. If by is nil, it is a mistake that s, which may
+// be nil too, has keys that are no addresses.
+func (s *Set) Check(by keyer.Keyer) []error {
+	switch {
+	case by != nil:
+		return keyer.Check(by)
+	case s == nil:
 		return nil
 	}
 	for k := range s.keys {
 		if key.KindOf(k) != key.Address {
-			return fmt.Errorf("nil, so that %v and others like it are never found: want for example ByUser", k)
+			return []error{fmt.Errorf("nil, so that %v is never found: want for example ByUser", k)}
 		}
 	}
 	return nil
