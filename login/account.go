@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/ratelimit-go/ratelimit"
 )
@@ -249,9 +250,9 @@ type readAgain struct {
 }
 
 // accountKey returns the key of an account as a client typed it, or the zero Key if the account has
-// an invisible character. Some programs end an account at a NUL, some databases ignore such
-// characters, and others tell the accounts apart. Some letters, such as a long s, are in lower case
-// already, and have the upper case of another letter: hence both.
+// an invisible character, or bytes that are no UTF-8. Some programs end an account there, some
+// databases ignore such characters, and others tell the accounts apart. Some letters, such as a
+// long s, are in lower case already, and have the upper case of another letter: hence both.
 func accountKey(account string) ratelimit.Key {
 	account = strings.TrimSpace(account)
 	if strings.ContainsFunc(account, isInvisible) {
@@ -260,6 +261,8 @@ func accountKey(account string) ratelimit.Key {
 	return ratelimit.UserKey(strings.ToLower(strings.ToUpper(account)))
 }
 
+// isInvisible reports whether r shows nothing, or stands for bytes that are no UTF-8.
 func isInvisible(r rune) bool {
-	return (r < ' ' || r > '~') && unicode.In(r, unicode.Cc, unicode.Cf)
+	return r == utf8.RuneError || (r < ' ' || r > '~') && unicode.In(r, unicode.Cc, unicode.Cf,
+		unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }

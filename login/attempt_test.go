@@ -212,6 +212,20 @@ func TestAccountsWithInvisibleCharacters(t *testing.T) {
 	})
 }
 
+// Databases ignore variation selectors and fillers too, and drop or cut what is no UTF-8.
+func TestAccountsWithIgnoredCharacters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newRoute(t, newLimiter(t, ratelimit.Config{Hooks: unreported()}), login.Config{})
+		for i, user := range []string{
+			"bill%EF%B8%8F", "bi%CD%8Fll", "bill%F3%A0%84%80", "bill%E3%85%A4", "b%E1%A0%8Bill", "bill%FF", "bill%C3", "bi%ED%A0%80ll",
+			"bill%EF%BF%BD",
+		} {
+			assert.Equal(t, i < 5, s.try("10.0.0.1", user, "x") == 401, "%q, which can be bill", user)
+		}
+		assert.Equal(t, 401, s.try("10.0.0.1", "b%C3%AFll%E7%95%AA%F0%9F%A6%86", "x"), "letters, and a duck")
+	})
+}
+
 // If the store has no room for pairs, no pair is known.
 func TestKnownPairWithoutRoom(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{Store: ratelimit.NewMemoryStore(ratelimit.MemoryConfig{MaxKeys: 1})})

@@ -41,8 +41,8 @@ func NewSet(prefixes []string, keys []key.Key) (*Set, error) {
 	return s, report.Join(errs...)
 }
 
-// Check returns the mistakes in by, which finds keys. If by is nil, it is a mistake that s, which may
-// be nil too, has keys that are no addresses.
+// Check returns the mistakes in by, which finds keys. If by is nil, keys in s that are no addresses
+// are a mistake. A nil s has none.
 func (s *Set) Check(by keyer.Keyer) []error {
 	switch {
 	case by != nil:
