@@ -50,6 +50,12 @@ func TestSpellingsOfAPath(t *testing.T) {
 		{"GET /login%20", 404, false, "all login"},
 		{"GET /login%00", 404, false, "all login"},
 		{"GET //login", 307, false, "all login"},
+		{"GET //x.example/login", 307, false, "all login"},
+		{"GET ///x.example:80/login", 307, false, "all login"},
+		{"GET /\\x.example/login", 404, false, "all login"},
+		{"GET /login/index.php", 404, false, "all login"},
+		{"GET /login/Default.aspx/", 404, false, "all login"},
+		{"GET /login/indexes", 404, false, "all"},
 		{"GET /./login", 307, false, "all login"},
 		{"GET /x/../login", 307, false, "all login"},
 		{"GET /tree/../login", 307, false, "all login"},
@@ -261,7 +267,9 @@ func TestOverriddenRequestsAreLimited(t *testing.T) {
 	}
 	assert.Equal(t, "", rules("/item"))
 	assert.Equal(t, "", rules("/free"))
-	for _, field := range []string{"X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"} {
+	for _, field := range []string{
+		"X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method", "X_HTTP_METHOD_OVERRIDE", "X-Http_method",
+	} {
 		assert.Equal(t, "by-method skipping item", rules("/item", field, " delete"), field)
 		assert.Equal(t, "by-method skipping", rules("/free", field, "Delete"), field)
 		assert.Equal(t, "", rules("/item", field, "POST"), field)
@@ -277,7 +285,7 @@ func TestOverriddenRequestsAreLimited(t *testing.T) {
 	for _, query := range []string{"x_method=DELETE", "__method=DELETE", "method=DELETE", "a=;_method", "_method=%zz", "%zz=DELETE"} {
 		assert.Equal(t, "", rules("/item?"+query), query)
 	}
-	for _, field := range []string{"X-Original-URL", "X-Rewrite-URL"} {
+	for _, field := range []string{"X-Original-URL", "X-Rewrite-URL", "X_Original_URL"} {
 		assert.Equal(t, "skipping", rules("/item", field, "/other"), field)
 		assert.Equal(t, "skipping", rules("/free", field, "https://a.example/x?y"), field)
 		assert.Equal(t, "", rules("/free", field, "/free"), field)

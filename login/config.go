@@ -33,9 +33,9 @@ type Config struct {
 	//
 	// If Account returns "", or text with an invisible character, such as a NUL or a space of no
 	// width, or bytes that are no UTF-8, or if it panics, the attempt counts against one extra
-	// account that all such attempts share. So hiding the account does not evade the limits. If such
-	// an attempt succeeds and no attempt with an account has, Account is wrong: then only the other
-	// limits apply, and Hooks.Error is told.
+	// account that all such attempts share. So hiding the account does not evade the limits. If
+	// such an attempt succeeds and no attempt with an account has, Account is wrong: then only the
+	// other limits apply, and Hooks.Error is told.
 	Account func(r *http.Request) string
 	// ClientIP says how the address of the client is found. The zero value means ClientIP of the
 	// limiter's Config.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
 // isAttempt reports whether a request may carry a password. A GET, HEAD or OPTIONS without a query
@@ -23,6 +25,7 @@ func isAttempt(r *http.Request) bool {
 // with status 200 without a password: they show a form, or end a session. So does the handler of
 // another method or path, if a framework takes these from a field or the query.
 func mayProve(r *http.Request) bool {
+	r = routes.Dashed(r)
 	for _, name := range [...]string{
 		"X-Http-Method-Override", "X-Method-Override", "X-Http-Method", "X-Original-Url", "X-Rewrite-Url",
 	} {

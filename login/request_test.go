@@ -131,6 +131,7 @@ func TestAnswersToOtherMethodsProveNothing(t *testing.T) {
 		"DELETE":        {post("DELETE", ""), false},
 		"another":       {post("PROPFIND", ""), false},
 		"a method":      {post("POST", "", "X-HTTP-Method-Override", "GET"), false},
+		"underscores":   {post("POST", "", "X_HTTP_Method_Override", "GET"), false},
 		"its old name":  {post("POST", "", "X-HTTP-Method", "GET"), false},
 		"another name":  {post("POST", "", "X-Method-Override", "GET"), false},
 		"a query":       {post("POST", "?_method=GET"), false},

@@ -19,12 +19,14 @@ func Every(r *http.Request, f func(*http.Request) bool) bool {
 	if !f(r) {
 		return false
 	}
-	form := pathFormOf(r)
-	named := hasUnusual(r.Host) || hasOtherMethod(r) || hasOtherHost(r)
-	if form.doubt == 0 && !form.other && !named && endOfScript(r.URL.Path) == 0 {
+	asked := r
+	r, named := dashed(r)
+	form := pathFormOf(r, named)
+	others := hasUnusual(r.Host) || hasOtherMethod(r, named) || hasOtherHost(r, named)
+	if form.doubt == 0 && !form.other && !others && endOfScript(r.URL.Path) == 0 {
 		for path := range spellings(r.URL.Path) {
 			p := &url.URL{Path: path}
-			if !ask(r, f, r.Method, r.Host, p) && ask(r, f, r.Method, r.Host, otherPath()) {
+			if !ask(asked, f, r.Method, r.Host, p) && ask(asked, f, r.Method, r.Host, otherPath()) {
 				return false
 			}
 		}
@@ -32,14 +34,14 @@ func Every(r *http.Request, f func(*http.Request) bool) bool {
 	}
 	form.slash = false
 	paths, ok := pathsOf(r, form)
-	scripts, few := extras(paths, func(string) (int, int) { return 0, 0 })
+	scripts, few := extras(paths, nil)
 	hosts := namedHosts(r)
 	moreHosts, sure := spellingsOfHosts(hosts)
 	if !ok || !few || !sure {
 		return false
 	}
 	paths = append(paths, scripts...)
-	return everywhere(r, f, &parts{methodsOf(r), paths, spellingsOf(paths), hosts, moreHosts})
+	return everywhere(asked, f, &parts{methodsOf(r), paths, spellingsOf(paths), hosts, moreHosts})
 }
 
 // parts are the parts of the readings of a request. A reading with a part of more counts as Every
@@ -92,8 +94,9 @@ func ask(r *http.Request, f func(*http.Request) bool, method, host string, path 
 	return f(&reading.Request)
 }
 
-// spellings yields other spellings of a path: in lower case, without a slash at its end, and
-// without the text from the first or the last dot of its last segment on.
+// spellings yields other spellings of a path: in lower case, without a slash at its end, without
+// the text from the first or the last dot of its last segment on, and without the name of a file
+// that stands for its directory.
 func spellings(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i, p := range [2]string{path, foldCase(path)} {
@@ -109,6 +112,9 @@ func spellings(path string) iter.Seq[string] {
 			}
 			first, last := dots(short)
 			if first > 0 && !yield(short[:first]) || last > first && !yield(short[:last]) {
+				return
+			}
+			if dir := directory(short); dir > 0 && (!yield(short[:dir]) || !yield(short[:max(dir-1, 1)])) {
 				return
 			}
 		}

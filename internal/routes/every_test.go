@@ -44,6 +44,12 @@ func TestEveryOfAnotherSpelling(t *testing.T) {
 		{"an extension of another path", notLogin, "", "/logins.json", true, "", ""},
 		{"a script", notLogin, "", "/index.php/login", false, "", ""},
 		{"a script with an extension", notLogin, "", "/index.php/login.xml", false, "", ""},
+		{"the file of a directory", notLogin, "", "/login/index.php", false, "", ""},
+		{"the default file of a directory", notLogin, "", "/LOGIN/Default.aspx", false, "", ""},
+		{"the file of another directory", notLogin, "", "/other/index.php", true, "", ""},
+		{"a name before the path", notLogin, "", "//www.example.com/login", false, "", ""},
+		{"a path in a field with underscores", notLogin, "", "/other", false, "X_Original-URL", "/login"},
+		{"a host in a field with underscores", notAPI, "www.example.com", "/", false, "X_forwarded_host", "api.example.com"},
 		{"too many scripts", notLogin, "", strings.Repeat("/a.php", 9) + "/x", false, "", ""},
 		{"a prefix in letter case", notAdmin, "", "/ADMIN/x", false, "", ""},
 		{"a prefix behind a script", notAdmin, "", "/a.cgi/admin/x", false, "", ""},
@@ -64,6 +70,7 @@ func TestEveryOfAnotherSpelling(t *testing.T) {
 		{"a script among files", static, "", "/static/a.php/login", false, "", ""},
 		{"files of another host", staticNotAPI, "API.example.com", "/static/App.js", false, "", ""},
 		{"files of this host", staticNotAPI, "www.example.com:80", "/static/App.js", true, "", ""},
+		{"the file of a directory among files", static, "", "/static/a/index.html", true, "", ""},
 		{"one file", robots, "", "/robots.txt", true, "", ""},
 		{"another file", robots, "", "/ROBOTS.txt", false, "", ""},
 		{"an extension that is free", styles, "", "/Site.css", true, "", ""},
@@ -76,7 +83,7 @@ func TestEveryOfAnotherSpelling(t *testing.T) {
 			r.Host = row.host
 		}
 		if row.field != "" {
-			r.Header.Set(row.field, row.text)
+			r.Header[http.CanonicalHeaderKey(row.field)] = []string{row.text}
 		}
 		assert.Equal(t, row.free, Every(r, row.f), "%s: %s%s", row.name, row.host, row.path)
 	}

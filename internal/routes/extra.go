@@ -32,31 +32,25 @@ func (t *Table[T]) hasExtra(path string) bool {
 	if dot < strings.LastIndexByte(path, '/') && endOfScript(path) > 0 {
 		return true
 	}
-	first, last := t.withoutFormat(strings.TrimSuffix(path, "/"))
-	return first > 0 || last > 0
+	return len(t.shorter(strings.TrimSuffix(path, "/"))) > 0
 }
 
 // maxScripts bounds the scripts that are read of one path.
 const maxScripts = 8
 
-// extras returns what paths are to a server that runs scripts, or that takes an extension for the
-// format of the response, as in /login.json: see withoutFormat. It returns false if there are too
-// many.
-func extras(
-	paths []*url.URL, withoutFormat func(path string) (first, last int),
-) (more []*url.URL, ok bool) {
+// extras returns what paths are to a server that runs scripts, or that takes shorter paths for the
+// same: ends, if it is not nil, returns their lengths. It returns false if there are too many.
+func extras(paths []*url.URL, ends func(path string) []int) (more []*url.URL, ok bool) {
 	add := func(path string) { more = append(more, &url.URL{Path: path}) }
-	format := func(path string) {
-		first, last := withoutFormat(path)
-		if first > 0 {
-			add(path[:first])
-		}
-		if last > first {
-			add(path[:last])
+	shorten := func(path string) {
+		if ends != nil {
+			for _, end := range ends(path) {
+				add(path[:end])
+			}
 		}
 	}
 	for _, u := range paths {
-		format(u.Path)
+		shorten(u.Path)
 		scripts, at := 0, 0
 		for end := endOfScript(u.Path); end > 0; end = endOfScript(u.Path[at:]) {
 			if scripts++; scripts > maxScripts {
@@ -65,11 +59,40 @@ func extras(
 			at += end
 			add(u.Path[:at])
 			add(u.Path[at:])
-			format(u.Path[:at])
-			format(u.Path[at:])
+			shorten(u.Path[:at])
+			shorten(u.Path[at:])
 		}
 	}
 	return more, true
+}
+
+// shorter returns the lengths of the shorter paths that a server takes for path: without an
+// extension that is the format of the response, as in /login.json, and without the name of the file
+// that stands for its directory, as in /login/index.php.
+func (t *Table[T]) shorter(path string) (ends []int) {
+	first, last := t.withoutFormat(path)
+	if first > 0 {
+		ends = append(ends, first)
+	}
+	if last > first {
+		ends = append(ends, last)
+	}
+	if dir := directory(path); dir > 0 {
+		ends = append(ends, dir, max(dir-1, 1))
+	}
+	return ends
+}
+
+// directory returns the length of path without its last segment, if that is the name of the file
+// that stands for its directory, and 0 otherwise.
+func directory(path string) int {
+	first, _ := dots(path)
+	begin := strings.LastIndexByte(path, '/') + 1
+	if first == 0 || !strings.EqualFold(path[begin:first], "index") &&
+		!strings.EqualFold(path[begin:first], "default") {
+		return 0
+	}
+	return begin
 }
 
 // withoutFormat returns the lengths of path without what follows the first and the last dot of its

@@ -45,28 +45,28 @@ func (f *form) plain() bool {
 // doubtful reports whether a request can have readings that this package does not know.
 func (f *form) doubtful() bool { return f.doubt != 0 || f.doubtfulHost }
 
-// formOf returns what is unusual about r.
-func (t *Table[T]) formOf(r *http.Request) form {
-	f := form{pathForm: pathFormOf(r), host: r.Host}
+// formOf returns what is unusual about r, where named says what dashed does.
+func (t *Table[T]) formOf(r *http.Request, named bool) form {
+	f := form{pathForm: pathFormOf(r, named), host: r.Host}
 	f.fold, f.extra, f.bare = f.fold || t.upper, t.hasExtra(r.URL.Path), t.ends.lacks(r.URL.Path)
 	if t.methods {
-		f.others = hasOtherMethod(r)
+		f.others = hasOtherMethod(r, named)
 	}
 	if len(t.hosts) > 0 {
 		host, sure := canonicalHost(r.Host)
 		f.host, f.doubtfulHost = host, !sure
-		f.others = f.others || r.Host == "" || hasOtherHost(r)
+		f.others = f.others || r.Host == "" || hasOtherHost(r, named)
 	}
 	return f
 }
 
-func pathFormOf(r *http.Request) pathForm {
+func pathFormOf(r *http.Request, named bool) pathForm {
 	f := formOfPath(r.URL.Path)
 	if r.URL.RawPath != "" && encodedWithoutNeed(r.URL.RawPath) {
 		f.doubt |= decodes
 	}
-	for _, name := range originals {
-		f.other = f.other || r.Header[name] != nil
+	for i := 0; named && i < len(originals); i++ {
+		f.other = f.other || r.Header[originals[i]] != nil
 	}
 	return f
 }

@@ -64,13 +64,13 @@ func withHost(r *http.Request, host string) *http.Request {
 }
 
 // hasOtherHost reports whether r can be read to be for another host than its Host says.
-func hasOtherHost(r *http.Request) bool {
-	for _, name := range forwardedHosts {
-		if r.Header[name] != nil {
+func hasOtherHost(r *http.Request, named bool) bool {
+	for i := 0; named && i < len(forwardedHosts); i++ {
+		if r.Header[forwardedHosts[i]] != nil {
 			return true
 		}
 	}
-	return r.URL.Host != "" && r.URL.Host != r.Host || len(hostsInForwarded(r)) > 0
+	return r.URL.Host != "" && r.URL.Host != r.Host || named && len(hostsInForwarded(r)) > 0
 }
 
 // hostsInForwarded returns the values of host in Forwarded (RFC 7239). What it does not read as a

@@ -16,7 +16,8 @@ func Allows(methods []string, r *http.Request) bool {
 	if hasMethod(methods, r.Method) {
 		return true
 	}
-	return hasOtherMethod(r) &&
+	r, named := dashed(r)
+	return hasOtherMethod(r, named) &&
 		slices.ContainsFunc(methodsOf(r), func(m string) bool { return hasMethod(methods, m) })
 }
 
@@ -26,14 +27,14 @@ func hasMethod(methods []string, method string) bool {
 }
 
 // hasOtherMethod reports whether the method of r can be read as another one.
-func hasOtherMethod(r *http.Request) bool {
+func hasOtherMethod(r *http.Request, named bool) bool {
 	for i := range len(r.Method) {
 		if c := r.Method[i]; c >= 'a' && c <= 'z' {
 			return true
 		}
 	}
-	for _, name := range overrides {
-		if r.Header[name] != nil {
+	for i := 0; named && i < len(overrides); i++ {
+		if r.Header[overrides[i]] != nil {
 			return true
 		}
 	}

@@ -9,9 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// originals are the header fields from which some servers take the path of a request.
-var originals = [...]string{"X-Original-Url", "X-Rewrite-Url"}
-
 // Bounds of the readings of one request. A client can combine doubtful forms as it likes. Beyond a
 // bound, it meets what belongs to every pattern.
 const (
@@ -126,6 +123,16 @@ func (rs *readings) combine(p string, i int) {
 		}
 	}
 	rs.add(p)
+	if strings.HasPrefix(p, "//") {
+		rs.add(withoutHost(p))
+	}
+}
+
+// withoutHost returns what parsers of URLs find in a path that begins with two slashes: these take
+// the first name for a host. Some take any number of slashes for two.
+func withoutHost(p string) string {
+	p = strings.TrimLeft(p, "/")
+	return "/" + p[min(segment(p)+1, len(p)):]
 }
 
 // appendURLs adds p to urls: cleaned, with its dots as they are, and without a slash at its end.

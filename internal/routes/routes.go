@@ -103,7 +103,8 @@ func (t *Table[T]) Find(r *http.Request) (m Match[T]) {
 	if t.mux == nil {
 		return m
 	}
-	f := t.formOf(r)
+	r, named := dashed(r)
+	f := t.formOf(r, named)
 	if f.host != r.Host {
 		r = withHost(r, f.host)
 	}
@@ -158,7 +159,7 @@ func (t *Table[T]) findOthers(r *http.Request, f form, c *collection) bool {
 	n, hosts := len(paths), t.hostsOf(r, f)
 	if ok && (f.extra || f.doubt != 0 || f.other) {
 		var more []*url.URL
-		more, ok = extras(paths, t.withoutFormat)
+		more, ok = extras(paths, t.shorter)
 		paths = append(paths, more...)
 	}
 	if f.bare || f.extra || f.doubt != 0 || f.other {

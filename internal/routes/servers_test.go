@@ -31,6 +31,20 @@ var beforeClean, afterClean = []func(string) string{
 	func(p string) string { return eachSegment(p, cutAt(";")) },
 	func(p string) string { return strings.ReplaceAll(p, `\`, "/") },
 	cutAt("\x00"), cutAt("?"), cutAt("#"),
+	func(p string) string { // as url.Parse, urlsplit and parse_url do
+		if strings.HasPrefix(p, "//") && strings.Trim(p, "/") != "" {
+			_, rest, _ := strings.Cut(p[2:], "/")
+			return "/" + rest
+		}
+		return p
+	},
+	func(p string) string { // as new URL does
+		if strings.HasPrefix(p, "//") {
+			_, rest, _ := strings.Cut(strings.TrimLeft(p, "/"), "/")
+			return "/" + rest
+		}
+		return p
+	},
 	func(p string) string { return strings.ReplaceAll(strings.ReplaceAll(p, "\t", ""), "\x00", "") },
 }, []func(string) string{
 	func(p string) string { // what stands behind a script
@@ -49,6 +63,13 @@ var beforeClean, afterClean = []func(string) string{
 	},
 	func(p string) string { return withoutLast(p, strings.IndexByte) },
 	func(p string) string { return withoutLast(p, strings.LastIndexByte) },
+	func(p string) string { // the file of a directory
+		dir, file := path.Split(p)
+		if file == "index.php" {
+			return dir
+		}
+		return p
+	},
 	strings.ToLower,
 	func(p string) string { return "/" + strings.Trim(p, "/") },
 }
@@ -69,7 +90,7 @@ func TestPathsAsAnyServerReadsThem(t *testing.T) {
 	for _, p := range []string{"POST /login", "/static/", "/{$}", "/{page}"} {
 		require.NoError(t, table.Add(p, p))
 	}
-	words := strings.Fields(`/ / / static .. . %2e %2f %5c \ ;x ; login login LOGIN log in .json x.php
+	words := strings.Fields(`/ / / static .. . %2e %2f %5c \ ;x ; login login LOGIN log in .json x.php index.php
 		%25 25 2e 2f %00 %20 %3b %3f %23 %09 %6c ogin`)
 	rng := rand.New(rand.NewPCG(1, 2))
 	some := func(list []func(string) string, p string) string {
