@@ -74,6 +74,17 @@ const sqlVersion = `INSERT INTO @SCHEMA@.version (version) SELECT @VERSION@
 WHERE NOT EXISTS (SELECT FROM @SCHEMA@.version WHERE version = @VERSION@);
 `
 
+// sqlComplete reports whether all is there that decisions and leases may need. A restore or a
+// person may have left out a part.
+const sqlComplete = `SELECT num_nulls(
+  to_regclass('@SCHEMA@.buckets'), to_regclass('@SCHEMA@.leases'),
+  to_regprocedure('@SCHEMA@.now_@VERSION@()'),
+  to_regprocedure('@SCHEMA@.sweep_@VERSION@(bigint, integer, bigint)'),
+  to_regprocedure('@SCHEMA@.convert_@VERSION@(bigint, bigint, bigint, bigint, bigint, bigint)'),
+  to_regprocedure('@SCHEMA@.apply_@VERSION@(bytea[], bigint[], bigint[], bigint[], bigint)'),
+  to_regprocedure('@SCHEMA@.lease_@VERSION@(integer, bytea[], bytea[], bigint[], bigint[], bigint[])')
+) = 0`
+
 // Schema returns the SQL that [Store.Migrate] executes, for a tool that manages migrations. Of cfg
 // it reads Schema and Logged. The SQL may be executed again and again. Execute it in one
 // transaction.
@@ -111,10 +122,10 @@ func (s *Store) Migrate(ctx context.Context) error {
 // another version than this package needs.
 var ErrVersion = errors.New("the schema has the wrong version")
 
-// Verify reports whether the schema in PostgreSQL has the version that this package needs. A schema
-// that is newer is all right if it kept the functions of this version. Call it at the start where
-// another tool than [Store.Migrate] makes the schema. Afterwards ratelimit.New reports the error
-// too, see [Store.Check].
+// Verify reports whether the schema in PostgreSQL has the version that this package needs, with all
+// functions and tables. A schema that is newer is all right if it kept the functions of this
+// version. Call it at the start where another tool than [Store.Migrate] makes the schema.
+// Afterwards ratelimit.New reports the error too, see [Store.Check].
 func (s *Store) Verify(ctx context.Context) error {
 	err := s.verify(ctx)
 	s.version.Store(nil)
@@ -128,9 +139,7 @@ func (s *Store) Verify(ctx context.Context) error {
 }
 
 func (s *Store) verify(ctx context.Context) error {
-	const has = "SELECT to_regproc('@SCHEMA@.apply_@VERSION@') IS NOT NULL " +
-		"AND to_regproc('@SCHEMA@.lease_@VERSION@') IS NOT NULL"
-	answer, err := s.server.query(ctx, s.schema.fill(has), nil, nil)
+	answer, err := s.server.query(ctx, s.schema.fill(sqlComplete), nil, nil)
 	if err != nil {
 		return err
 	}
@@ -157,7 +166,7 @@ func (s *Store) verify(ctx context.Context) error {
 		return s.wrongVersion(fmt.Sprintf("has version %d, which is newer", got),
 			"update the module postgresstore")
 	}
-	return s.wrongVersion("has lost functions", "call Store.Migrate, or apply the SQL of Schema")
+	return s.wrongVersion("has lost functions or tables", "call Store.Migrate, or apply the SQL of Schema")
 }
 
 func (s *Store) wrongVersion(what, todo string) error {

@@ -68,6 +68,32 @@ func TestWrongVersions(t *testing.T) {
 	require.NoError(t, s.Verify(t.Context()))
 }
 
+// A person or a restore may have left out a part of the schema. The error says to call Migrate, and
+// Migrate makes the part again.
+func TestLostParts(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Database(t)
+	s := newStore(t, server, postgresstore.Config{})
+	l := limit(t, "r", 0, "5 per hour")
+	leases := []store.Lease{{Rule: "r", Key: ratelimit.UserKey("a"), Max: 1, TTL: 1e9}}
+	for _, lost := range []string{
+		"TABLE ratelimit.buckets", "TABLE ratelimit.leases", "FUNCTION ratelimit.now_1", "FUNCTION ratelimit.sweep_1",
+		"FUNCTION ratelimit.convert_1", "FUNCTION ratelimit.apply_1", "FUNCTION ratelimit.lease_1",
+	} {
+		t.Run(lost, func(t *testing.T) {
+			server.Exec("DROP " + lost)
+			err := s.Verify(t.Context())
+			require.ErrorIs(t, err, postgresstore.ErrVersion)
+			assert.ErrorContains(t, err, "has lost functions or tables: want version 1: call Store.Migrate")
+			require.NoError(t, s.Migrate(t.Context()))
+			require.NoError(t, s.Apply(t.Context(), take(l, "a", 0)))
+			require.NoError(t, s.Lease(t.Context(), store.Acquire, leases))
+		})
+	}
+	server.Exec("CREATE FUNCTION ratelimit.apply_1(text) RETURNS text LANGUAGE sql AS 'SELECT $1'")
+	require.NoError(t, s.Verify(t.Context()), "another function of the name")
+}
+
 // All instances may migrate at once, and the printed SQL does the same, again and again.
 func TestMigrateIsRepeatable(t *testing.T) {
 	t.Parallel()
