@@ -98,7 +98,7 @@ var testsMayImport = map[string][]string{
 	".":               {"login", "shed", "storetest", "internal/apilist", "internal/storefake", "internal/testsize"},
 	"login":           {"storetest", "internal/storefake", "internal/testsize"},
 	"outbound":        {"internal/testsize"},
-	"ratelimittest":   {"."},
+	"ratelimittest":   {".", "storetest"},
 	"support":         {"ratelimittest"},
 	"dashboard":       {"ratelimittest"},
 	"tokenbudget":     {"tokenbudget/budgettest"},

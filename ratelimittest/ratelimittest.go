@@ -18,7 +18,6 @@
 package ratelimittest
 
 import (
-	"context"
 	"encoding/binary"
 	"net/http"
 	"net/http/httptest"
@@ -27,8 +26,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/ratelimit-go/ratelimit/store"
 )
 
 // A Client sends requests from an address of its own. Requests of [httptest.NewRequest] all come
@@ -100,40 +97,4 @@ func Denied(t testing.TB, res *http.Response) time.Duration {
 		return 0
 	}
 	return time.Duration(seconds) * time.Second
-}
-
-// A Store passes calls on to another Store, until it is told to fail. It is safe for concurrent
-// use. Give it to a limiter as Config.Store, to see what the service does when its store is away.
-type Store struct {
-	inner store.Store
-	err   atomic.Pointer[error]
-	delay atomic.Int64
-}
-
-// NewStore returns a Store that passes calls on to inner, such as a MemoryStore.
-func NewStore(inner store.Store) *Store { return &Store{inner: inner} }
-
-// Fail makes each call return err from now on. If err is nil, calls are passed on again. A limiter
-// stops calling a store that has failed five times in a row, and is back within two seconds.
-func (s *Store) Fail(err error) { s.err.Store(&err) }
-
-// Delay makes each call wait for d first, or until its context ends. A limiter gives up a call
-// after Config.StoreTimeout.
-func (s *Store) Delay(d time.Duration) { s.delay.Store(int64(d)) }
-
-// Apply implements [store.Store].
-func (s *Store) Apply(ctx context.Context, ops []store.Op) error {
-	if d := time.Duration(s.delay.Load()); d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if err := s.err.Load(); err != nil && *err != nil {
-		return *err
-	}
-	return s.inner.Apply(ctx, ops)
 }

@@ -1,7 +1,6 @@
 package ratelimittest_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/ratelimit-go/ratelimit"
 	"github.com/ratelimit-go/ratelimit/ratelimittest"
-	"github.com/ratelimit-go/ratelimit/store"
 )
 
 func newService(t testing.TB, cfg ratelimit.Config, limits string) http.Handler {
@@ -103,26 +101,3 @@ func TestAssertionsFail(t *testing.T) {
 		assert.Equal(t, tc.want, f.texts, tc.name)
 	}
 }
-
-func TestStoreThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := ratelimittest.NewStore(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}))
-		h := newService(t, ratelimit.Config{
-			Store: s, OnStoreFailure: ratelimit.FailClosed, Hooks: ratelimit.Hooks{StoreState: nil},
-		}, "1000 per minute")
-		c := ratelimittest.NewClient()
-		ratelimittest.Allowed(t, c.Do(h, "GET", "/"))
-		s.Fail(errors.New("connection refused"))
-		assert.Equal(t, 503, c.Do(h, "GET", "/").StatusCode)
-		s.Fail(nil)
-		ratelimittest.Allowed(t, c.Do(h, "GET", "/"))
-		s.Delay(time.Second)
-		began := time.Now()
-		assert.Equal(t, 503, c.Do(h, "GET", "/").StatusCode)
-		assert.Equal(t, 50*time.Millisecond, time.Since(began), "Config.StoreTimeout")
-		s.Delay(20 * time.Millisecond)
-		ratelimittest.Allowed(t, c.Do(h, "GET", "/"))
-	})
-}
-
-var _ store.Store = (*ratelimittest.Store)(nil)
