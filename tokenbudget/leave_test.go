@@ -26,6 +26,18 @@ func TestAClientThatLeaves(t *testing.T) {
 			`{"type":"message_start","message":{"usage":{"input_tokens":20,"output_tokens":1}}}`,
 			`{"type":"content_block_delta","delta":{"type":"text_delta","text":"123456789"}}`, 20 + 2*3,
 		},
+		"a proxy that tells the prompt at the end": {
+			`{"type":"message_start","message":{"usage":{"input_tokens":0,"output_tokens":0}}}`,
+			`{"type":"content_block_delta","delta":{"type":"text_delta","text":"123456789"}}`, 7 + 2*3,
+		},
+		"output is counted before the prompt": {
+			`{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":1}}`,
+			`{"choices":[{"delta":{"content":"123456789"}}]}`, 7 + 2*3,
+		},
+		"a usage before the output": {
+			`{"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":1}}`,
+			`{"choices":[{"delta":{"content":"123456789"}}]}`, 20 + 2*3,
+		},
 		"short chunks": {`{"choices":[]}`, `{"choices":[{"delta":{"content":"1"}}]}`, 7 + 2},
 	}
 	for name, test := range tests {

@@ -136,4 +136,11 @@ func TestAllOrNothing(t *testing.T) {
 	assert.Equal(t, int64(10000-90), level(t, g, "user per 24h0m0s", "a"))
 	assert.Equal(t, 200, call(h, ask(`{"model":"small","max_tokens":10}`, "a")).Code)
 	assert.Equal(t, 429, call(h, ask(`{"max_tokens":10}`, "a")).Code, "no model counts for all budgets")
+	assert.Equal(t, 200, call(h, ask(`{"model":"small","max_tokens":10,"models":null}`, "a")).Code)
+	for _, other := range []string{
+		`"models":["small","gpt-large"]`, `"fallbacks":[{"model":"gpt-large"}]`, `"Fallbacks":["gpt-large"]`,
+	} {
+		body := `{"model":"small","max_tokens":10,` + other + `}`
+		assert.Equal(t, 429, call(h, ask(body, "a")).Code, "%s counts for all budgets", body)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -56,7 +57,8 @@ func newBody(body []byte) io.ReadCloser {
 
 // read returns what r asks for.
 func (g *Guard) read(r *http.Request, body []byte) asked {
-	a, choices, prompts := asked{output: -1}, int64(1), int64(1)
+	a, choices, prompts, inText := asked{output: -1}, int64(1), int64(1), int64(0)
+	others := false
 	err := eachField(body, func(name string, value json.RawMessage) error {
 		is := func(names ...string) bool { // as encoding/json compares names, which a handler may use
 			return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
@@ -65,21 +67,26 @@ func (g *Guard) read(r *http.Request, body []byte) asked {
 		case is("model"):
 			return a.readModel(value)
 		case is("max_tokens", "max_completion_tokens", "max_output_tokens"):
-			return most(value, &a.output)
+			return most(value, &a.output, &inText)
 		case is("n", "best_of"):
-			return most(value, &choices)
+			return most(value, &choices, &choices)
+		case is("models", "fallbacks"):
+			others = others || string(value) != "null"
 		case is("prompt"):
 			prompts = max(prompts, promptsIn(value))
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || others { // OpenRouter and LiteLLM try other models if the first one fails
 		a.model = ""
+	}
+	if err != nil {
 		g.reporter.Report(r.Context(), fmt.Errorf("tokenbudget: request body: %w", err))
 	}
 	if a.output < 0 {
 		a.output = g.cfg.Output
 	}
+	a.output = max(a.output, inText)
 	a.output = min(a.output*choices, mostTokens)
 	a.output = min(a.output*prompts, mostTokens)
 	a.prompt = g.prompt(r, body)
@@ -99,16 +106,28 @@ func (a *asked) readModel(value json.RawMessage) error {
 	return nil
 }
 
-// most raises n to the number in value. Values that are no number are for the handler to deny.
-func most(value json.RawMessage, n *int64) error {
+// most raises n to the number in value, and inText to a number that is a text. A handler may deny
+// such a text, or take it for the number, as vLLM does. Other values are for the handler to deny.
+func most(value json.RawMessage, n, inText *int64) error {
 	var f *float64
-	if err := json.Unmarshal(value, &f); err != nil {
-		return errors.New("a number of tokens or choices is no number")
+	if err := json.Unmarshal(value, &f); err == nil {
+		raise(n, f)
+		return nil
 	}
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		text = strings.ReplaceAll(strings.TrimSpace(text), "_", "")
+		if number, err := strconv.ParseFloat(text, 64); err == nil {
+			raise(inText, &number)
+		}
+	}
+	return errors.New("a number of tokens or choices is no number")
+}
+
+func raise(n *int64, f *float64) {
 	if f != nil && *f >= 0 {
 		*n = max(*n, int64(min(*f, mostTokens>>1)))
 	}
-	return nil
 }
 
 // promptsIn returns how many prompts are in the value of prompt: a list of texts, or of lists of

@@ -75,7 +75,7 @@ func (g *Guard) charge(ask asked, s seen, o outcome) charged {
 	usage := s.counted.usage()
 	used := g.cost(usage)
 	sent := used + max(max(g.tokens(s.text), s.events)-usage.Output, 0)
-	if !s.counted.known {
+	if usage.Input+usage.CacheRead+usage.CacheWrite == 0 { // not told yet
 		sent += ask.prompt
 	}
 	c := charged{Charge: Charge{Model: ask.model, Reserved: ask.total(), Usage: usage}}

@@ -14,6 +14,7 @@ type seen struct {
 	counted  counted
 	complete bool  // the response came to its end
 	final    bool  // no other usage will come
+	stale    bool  // output came after the last usage
 	text     int64 // bytes of output
 	events   int64 // that had output: each is a token at least
 	err      error // the first thing that could not be read
@@ -66,7 +67,7 @@ func (s *stream) keep(p []byte) {
 	if !s.long && len(s.line)+len(s.data)+len(p) > maxEvent {
 		s.long = true
 		s.text += int64(len(s.line) + len(s.data))
-		s.events++
+		s.wrote()
 		s.line, s.data = nil, nil
 		s.failed(errors.New("an event is longer than 1 MiB"))
 	}
@@ -130,7 +131,7 @@ type streamed struct {
 
 func (s *stream) event(data []byte) {
 	if string(bytes.TrimSpace(data)) == "[DONE]" {
-		s.complete, s.final = true, s.counted.known
+		s.ended()
 		return
 	}
 	var e streamed
@@ -150,7 +151,7 @@ func (s *stream) event(data []byte) {
 		}
 	}
 	if s.text > before {
-		s.events++
+		s.wrote()
 	}
 	found := false
 	for _, usage := range []json.RawMessage{e.Usage, e.Message.Usage, e.Response.Usage} {
@@ -160,9 +161,10 @@ func (s *stream) event(data []byte) {
 		}
 		found = found || ok
 	}
+	s.stale = s.stale && !found
 	switch e.Type {
 	case "message_stop":
-		s.complete, s.final = true, s.counted.known
+		s.ended()
 	case "message_delta":
 		s.final = s.final || found && stopped
 	case "response.completed", "response.incomplete", "response.failed":
@@ -170,6 +172,19 @@ func (s *stream) event(data []byte) {
 	case "":
 		s.final = s.final || found && e.Choices != nil && len(*e.Choices) == 0
 	}
+}
+
+// wrote notes an event that had output: a usage before it is not the last one.
+func (s *stream) wrote() {
+	s.events++
+	s.final, s.stale = false, true
+}
+
+// ended notes the last event. The stream may have told the usage of its first tokens only. A usage
+// of zeros is right if no output came.
+func (s *stream) ended() {
+	s.complete = true
+	s.final = !s.stale && (s.counted.known || s.counted.zeros)
 }
 
 // output counts the texts in a delta. It reports whether the delta says why the output stops.

@@ -22,6 +22,7 @@ type Usage struct {
 // number of each field counts.
 type counted struct {
 	known bool
+	zeros bool  // a usage had nothing but zeros, so it does not make c known
 	input int64 // with cached, without read and write
 	// cached and written are parts of input for OpenAI. For Anthropic, read and write come on top.
 	// Gateways that turn one form into the other, such as LiteLLM, tell the same tokens as both.
@@ -51,7 +52,8 @@ type details struct {
 
 var errUsage = errors.New("its usage cannot be read")
 
-// add raises c to the usage in data. It reports whether data has one.
+// add raises c to the usage in data. It reports whether data has one. Zeros only are none: a server
+// sends them if it does not count, or not yet.
 func (c *counted) add(data json.RawMessage) (bool, error) {
 	if len(data) == 0 || string(data) == "null" {
 		return false, nil
@@ -66,16 +68,30 @@ func (c *counted) add(data json.RawMessage) (bool, error) {
 		}
 		f.Input = f.Total
 	}
-	c.known = true
-	c.input = max(c.input, tokenCount(f.Prompt), tokenCount(f.Input))
-	c.output = max(c.output, tokenCount(f.Completion), tokenCount(f.Output))
-	for _, d := range []details{f.PromptDetails, f.InputDetails} {
-		c.cached = max(c.cached, tokenCount(&d.Cached))
-		c.written = max(c.written, tokenCount(&d.Written), tokenCount(&d.Created))
+	one := counted{
+		known: true,
+		input: max(tokenCount(f.Prompt), tokenCount(f.Input)),
+		read:  tokenCount(&f.CacheRead), write: tokenCount(&f.CacheWrite),
+		output: max(tokenCount(f.Completion), tokenCount(f.Output)),
 	}
-	c.read = max(c.read, tokenCount(&f.CacheRead))
-	c.write = max(c.write, tokenCount(&f.CacheWrite))
+	for _, d := range []details{f.PromptDetails, f.InputDetails} {
+		one.cached = max(one.cached, tokenCount(&d.Cached))
+		one.written = max(one.written, tokenCount(&d.Written), tokenCount(&d.Created))
+	}
+	if one == (counted{known: true}) { // as LocalAI sends it in each chunk of a stream
+		c.zeros = true
+		return false, nil
+	}
+	c.raise(one)
 	return true, nil
+}
+
+// raise raises each number of c to the number of other.
+func (c *counted) raise(other counted) {
+	c.known = c.known || other.known
+	c.input, c.output = max(c.input, other.input), max(c.output, other.output)
+	c.cached, c.written = max(c.cached, other.cached), max(c.written, other.written)
+	c.read, c.write = max(c.read, other.read), max(c.write, other.write)
 }
 
 func (c *counted) usage() Usage {

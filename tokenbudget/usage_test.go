@@ -86,6 +86,27 @@ func TestChargesWhatTheResponseSays(t *testing.T) {
 				`{"type":"message_stop"}`), "\n", "\r\n"),
 			40, tokenbudget.ByUsage,
 		},
+		"LocalAI, streamed: zeros in each chunk": {
+			200, asStream, events(
+				`{"choices":[{"delta":{"role":"assistant","content":""}}],"usage":{"prompt_tokens":0,"completion_tokens":0}}`,
+				`{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`,
+				`{"choices":[{"delta":{"content":""}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`,
+				"[DONE]"), 211, tokenbudget.ByReservation,
+		},
+		"zeros, and no output": {
+			200, asStream, events(`{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}`, "[DONE]"),
+			0, tokenbudget.ByUsage,
+		},
+		"a usage of zeros": {
+			200, asJSON, `{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":0,"completion_tokens":0}}`, 211,
+			tokenbudget.ByReservation,
+		},
+		"a usage of the first tokens only": {
+			200, asStream, events(
+				`{"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1}}}`,
+				`{"type":"content_block_delta","delta":{"type":"text_delta","text":"`+strings.Repeat("a", 900)+`"}}`,
+				`{"type":"message_stop"}`), 25 + 300, tokenbudget.ByReservation,
+		},
 		"streamed without usage": {200, asStream, events(`{"choices":[]}`, "[DONE]"), 211, tokenbudget.ByReservation},
 		"a stream that sends more": {
 			200, asStream, events(`{"delta":"` + strings.Repeat("a", 900) + `"}`), 311, tokenbudget.ByReservation,
@@ -152,6 +173,9 @@ func TestReservation(t *testing.T) {
 		"no JSON":                      {`max_tokens=10`, 1024},
 		"JSON that ends too early":     {`{"max_tokens":10`, 10},
 		"a bound that is text":         {`{"max_tokens":"10"}`, 1024},
+		"a large bound that is text":   {`{"max_tokens":"40_000"}`, 40_000},
+		"two bounds, one of them text": {`{"max_tokens":"20","max_tokens":10}`, 20},
+		"choices that are text":        {`{"max_tokens":10,"n":" 3"}`, 30},
 		"an empty body":                {``, 1024},
 		"a bound that the limit lacks": {`{"max_tokens":1e300}`, 1 << 30},
 	}
