@@ -108,16 +108,23 @@ func (r *reader) mistake(field string, err error) {
 	r.Mistakes = append(r.Mistakes, fmt.Errorf("field %s: %w", field, err))
 }
 
+// add adds a quota. If a gateway and its backend name the same one, the stricter one counts.
 func (r *reader) add(q Quota) {
-	switch {
-	case len(r.Quotas) >= MaxQuotas:
-		r.mistake("of quota", fmt.Errorf("more than %d quotas", MaxQuotas))
-		return
-	case q.Left < 0:
-		q.Left = 0
-	}
+	q.Left = max(q.Left, 0)
 	if q.Limit >= 0 && q.Left > q.Limit {
 		q.Left = q.Limit // contradictory: the stricter value counts
+	}
+	for i := range r.Quotas {
+		if other := &r.Quotas[i]; other.ID == q.ID {
+			if q.Left < other.Left || q.Left == other.Left && q.Reset > other.Reset {
+				*other = q
+			}
+			return
+		}
+	}
+	if len(r.Quotas) >= MaxQuotas {
+		r.mistake("of quota", fmt.Errorf("more than %d quotas", MaxQuotas))
+		return
 	}
 	r.Quotas = append(r.Quotas, q)
 }

@@ -1,6 +1,7 @@
 package told
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -241,6 +242,14 @@ func TestQuotas(t *testing.T) {
 				{ID: "anthropic-output-tokens 8000", Limit: 8000, Reset: 59500 * time.Millisecond, Instant: true},
 			},
 		},
+		{
+			"a gateway and its backend, with one name", header("RateLimit", `"a";r=0;t=10`, "RateLimit", `"a";r=5;t=3`),
+			[]Quota{{ID: `draft "a" `, Requests: true, Limit: -1, Reset: 10 * time.Second}},
+		},
+		{
+			"the same in another order", header("RateLimit", `"a";r=5;t=3, "a";r=0;t=10, "a";r=0;t=3`),
+			[]Quota{{ID: `draft "a" `, Requests: true, Limit: -1, Reset: 10 * time.Second}},
+		},
 		{"from a cache", header("Age", "3", "X-RateLimit-Remaining", "40"), nil},
 		{
 			"not from a cache", header("Age", "0", "X-RateLimit-Remaining", "40"),
@@ -264,7 +273,11 @@ func TestQuotas(t *testing.T) {
 }
 
 func TestQuotasAreBounded(t *testing.T) {
-	got := Read(header("RateLimit", strings.Repeat(`"a";r=1, `, 50)+`"a";r=2`), now)
+	many := `"a";r=2`
+	for i := range 50 {
+		many += fmt.Sprintf(`, "a%d";r=1`, i)
+	}
+	got := Read(header("RateLimit", many), now)
 	assert.Len(t, got.Quotas, MaxQuotas)
 	assert.NotEmpty(t, got.Mistakes)
 	got = Read(header("RateLimit", `"`+strings.Repeat("n", 3000)+`";r=1`), now)
