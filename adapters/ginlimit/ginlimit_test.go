@@ -54,6 +54,32 @@ func TestNoRouteKeepsItsBody(t *testing.T) {
 	assert.Empty(t, reports)
 }
 
+// Engine.HandleContext gives the context a writer of its own. The limiter sees the status still.
+func TestHandleContext(t *testing.T) {
+	var reports []string
+	engine := gin.New()
+	inside := func(path string) gin.HandlerFunc {
+		return func(c *gin.Context) {
+			c.Request.URL.Path = path
+			engine.HandleContext(c)
+		}
+	}
+	limited := ginlimit.Handler(failures(t, "2 per minute", &reports))
+	engine.GET("/good", limited, inside("/ok"))
+	engine.GET("/bad", limited, inside("/denied"))
+	engine.GET("/ok", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
+	engine.GET("/denied", func(c *gin.Context) { c.String(http.StatusUnauthorized, "no") })
+	for range 5 {
+		w := get(engine, "/good")
+		assert.Equal(t, http.StatusOK, w.Code)
+		assert.Equal(t, "ok", w.Body.String())
+	}
+	for _, want := range []int{401, 401, 429} {
+		assert.Equal(t, want, get(engine, "/bad").Code)
+	}
+	assert.Empty(t, reports)
+}
+
 // A middleware before the limiter may render an error. The limiter must not send a status then.
 func TestErrorsRenderedOutside(t *testing.T) {
 	var reports []string

@@ -104,7 +104,9 @@ func (w *writer) Flush() {
 
 // Hijack implements [http.Hijacker].
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(w.w).Hijack()
+	conn, rw, err := http.NewResponseController(w.w).Hijack()
+	w.p.wrote = w.p.wrote || err == nil
+	return conn, rw, err
 }
 
 // Pusher implements [gin.ResponseWriter].
@@ -121,13 +123,20 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.w }
 // end shows the middleware the status that gin is going to send, if nothing has been sent.
 func (w *writer) end(errs bool) {
 	switch {
-	case w.Written():
+	case w.p.wrote:
+	case w.ResponseWriter.Written(): // by another writer: gin.Engine.HandleContext makes one
+		w.note()
 	case errs: // an outer middleware may render the errors with any status
 	case w.p.c.FullPath() == "": // gin writes the body of its 404 or 405 when all handlers have ended
-		w.p.noting = true
-		w.w.WriteHeader(w.Status())
-		w.p.noting = false
+		w.note()
 	default: // sent here, so that no outer middleware can change it
 		w.WriteHeaderNow()
 	}
+}
+
+// note shows the middleware the status without sending it.
+func (w *writer) note() {
+	w.p.noting = true
+	w.w.WriteHeader(w.Status())
+	w.p.noting = false
 }
