@@ -61,6 +61,32 @@ func requireDenial(t *testing.T, err error) {
 	assert.Contains(t, e.Meta().Get("Ratelimit"), `"calls";r=0;t=`, "%v", e.Meta())
 }
 
+// TestRouteOfCallsByGET is about methods without side effects, which clients may call by GET too.
+func TestRouteOfCallsByGET(t *testing.T) {
+	idempotent := connect.WithIdempotency(connect.IdempotencyNoSideEffects)
+	rules := []ratelimit.Rule{{Name: "calls", Limits: ratelimit.MustParse("1 per minute")}}
+	for name, options := range map[string][]connect.ClientOption{
+		"POST": nil, "GET": {connect.WithHTTPGet(), idempotent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := limiter(t, ratelimit.Config{
+				Routes: map[string][]ratelimit.Rule{empty: rules}, DenyHandler: connectlimit.DenyHandler(),
+			})
+			method := ""
+			mux := (&service{}).handler(idempotent)
+			addr := serve(t, l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				method = r.Method
+				mux.ServeHTTP(w, r)
+			})))
+			_, err := call(t, addr, options...)
+			require.NoError(t, err)
+			assert.Equal(t, name, method)
+			_, err = call(t, addr, options...)
+			requireDenial(t, err)
+		})
+	}
+}
+
 // TestDenialOnTheWire looks at what clients without an RPC library see.
 func TestDenialOnTheWire(t *testing.T) {
 	tests := []struct {

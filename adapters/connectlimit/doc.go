@@ -13,7 +13,9 @@
 //	...
 //	http.ListenAndServe(":8080", limiter.Handler(mux))
 //
-// Routes are patterns such as "POST /pkg.Service/Method". A denied call is not even read.
+// Routes are patterns such as "/pkg.Service/Method". A denied call is not even read. Write no
+// method of HTTP: clients of Connect may send a call without side effects by GET, which "POST" does
+// not match.
 //
 // [NewInterceptor] applies the rules of package rpclimit. It is for what only the inside of a call
 // shows: messages of streams, costs by message, and users that an interceptor has authenticated. A
