@@ -77,8 +77,8 @@ func (g *Guard) read(r *http.Request, body []byte) asked {
 		}
 		return nil
 	})
-	if err != nil || others { // OpenRouter and LiteLLM try other models if the first one fails
-		a.model = ""
+	if err != nil || others || otherModel(r.URL.Path, a.model) {
+		a.model = "" // others: OpenRouter and LiteLLM try them if the first one fails
 	}
 	if err != nil {
 		g.reporter.Report(r.Context(), fmt.Errorf("tokenbudget: request body: %w", err))
@@ -91,19 +91,6 @@ func (g *Guard) read(r *http.Request, body []byte) asked {
 	a.output = min(a.output*prompts, mostTokens)
 	a.prompt = g.prompt(r, body)
 	return a
-}
-
-// readModel sets the model. If the request has two, it is not known which one counts.
-func (a *asked) readModel(value json.RawMessage) error {
-	var model string
-	if err := json.Unmarshal(value, &model); err != nil || len(model) > 256 {
-		return errors.New("model: want a text of at most 256 bytes")
-	}
-	if a.model != "" && a.model != model {
-		return errors.New("model: it is there twice")
-	}
-	a.model = model
-	return nil
 }
 
 // most raises n to the number in value, and inText to a number that is a text. A handler may deny
