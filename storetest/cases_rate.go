@@ -39,8 +39,8 @@ func withinRate(c *check) {
 
 // A meter checks allowed takes against one limit, over all intervals at once: the excess over the
 // worst interval so far is the debt of a bucket that never denies. The clock of the store may have
-// shown any time from the beginning of a call to its end, so an interval lasts from the beginning of
-// its first call to the end of its last one.
+// shown any time from the beginning of a call to its end. So an interval lasts from the beginning
+// of its first call to the end of its last one.
 type meter struct {
 	c     *check
 	limit *store.Limit
