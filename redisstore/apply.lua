@@ -2,25 +2,31 @@
 -- all operations are applied, or none.
 --
 -- KEYS are the keys of all batches: one for each rule and identity, which holds the buckets
--- of all limits of the rule. ARGV[1] holds eight doubles for each operation: kind, cost, num,
--- den, fill, limit, key and bucket. What a bucket lacks, its debt, is counted in ticks of 1/den
--- microseconds. A token is num ticks, the cost is in ticks, and fill is the whole bucket. The
--- others are numbers from 1 on: of the limit in its rule, of the key in the batch, and of the first
--- operation of the batch on the same bucket. For the first operation key and bucket
--- are how many keys and operations the batch has. All numbers are whole and below 2^53, which
--- doubles hold exactly. A kind is 8 more if the operation charges a rule as a whole, of which other
--- versions may be in use: see Carry in package store.
+-- of all limits of the rule. ARGV[1] holds nine numbers for each operation. Five are short: kind,
+-- class, limit, key and bucket. Four are doubles, whole and below 2^53, which doubles hold exactly:
+-- cost, num, den and fill. What a bucket lacks, its debt, is counted in ticks of 1/den microseconds. A
+-- token is num ticks, the cost is in ticks, and fill is the whole bucket. Limit, key and bucket are
+-- numbers from 1 on: of the limit in its rule, of the key in the batch, and of the first operation of
+-- the batch on the same bucket. For the first operation key and bucket are how many keys and
+-- operations the batch has. A class says how many tokens a bucket holds at least: see BURSTS. A kind
+-- is 8 more if the operation charges a rule as a whole, of which other versions may be in use: see
+-- Carry in package store.
 --
 -- A key is kept as words, one for each limit, with a space between them. A word says when the bucket
 -- changed last, in microseconds, and how many tokens it lacked then. So it means the same under every
--- limit. It is one of
+-- limit. It also says the class of the limit that charged it last, which counts where another version
+-- of the rule has one more limit. It is one of
 --
---   0, for a full bucket.
+--   0, for a full bucket that nothing has charged.
+--   a minus, a digit for the class, which is at most 9, 16 digits for the instant, and 2 for up to 99
+--   whole tokens. As the only word of a key it is an integer for the server, which takes no memory of
+--   its own.
+--   12 bytes: a first byte b of 132 or more, 6 bytes for the instant, and 5 bytes for tokens * 2^(40 - 4f).
+--   The instant is 6 * 2^48 more, or 7 * 2^48 if b is above 191: from 2023 to 2041. b mod 64 is 4 + 12f
+--   + class, with an f from 0 to 4.
 --   text: 16 digits for the instant, and the tokens. If part of a token is missing too, a point
---   follows, and 7, 10 or 15 decimals. Up to 999 whole tokens of one limit are an integer for the
---   server, which takes no memory of its own.
---   12 bytes: a first byte of 128 or more, which holds a number f from 0 to 7 and the highest 4 bits
---   of the instant, 6 bytes for its other bits, and 5 bytes for tokens * 2^(40 - 4f).
+--   follows, and 7, 10 or 15 decimals. Then the class may follow, after !. Instead of all digits it may
+--   have a 0, for a full bucket that was charged before.
 --
 -- A word behind the first one also says how many microseconds a token takes, for versions of the
 -- rule without its limit: in text after @, or in 3 bytes more. They are the first of a float, which
@@ -38,52 +44,49 @@
 -- what is rare is in one function, called rest, which makes them when they are needed: that and the
 -- words of 12 bytes took a fifth off the time of a take.
 
-local TAKE, PEEK, CREDIT, RESET, DRAIN = 0, 1, 2, 3, 4 -- any other: more than the bucket can hold
-local NEVER_TAKE = -1
-local OP, SIZE = '>dddddddd', 64
-local MAX = 2 ^ 52 -- no debt that is decided on is more
+-- For the same reason few locals are shared by functions: each takes as long as an addition or ten.
+
+local OP, SIZE = '>BBBHHdddd', 39
 local WORD = '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d+%.?%d*$'
 local MARK = '^([^@]*)@(%d[%d.e+-]*)$'
-local SHORT, LENGTH, LONGER = '>BI6I5', 12, 15
-local LEADS = 8
--- The clock may go back by so many microseconds and no time passes for a bucket until it is where
--- it was. If it goes back further it has been corrected, and time goes on from there.
-local SWING = 10 * 1000000
 local all = unpack or table.unpack
 local input, call, unpack, pack = ARGV[1], redis.pcall, struct.unpack, struct.pack
 local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
-local byte, find, sub, format = string.byte, string.find, string.sub, string.format
+local byte, find, sub, match, format = string.byte, string.find, string.sub, string.match, string.format
 local timed, now = pcall(redis.call, 'TIME')
 if not timed then
   return { err = 'NOTIME ' .. tostring(type(now) == 'table' and now.err or now) }
 end
 now = now[1] * 1000000 + now[2]
 
--- short returns whether a word is of 12 or 15 bytes.
-local function short(word)
-  return (#word == LENGTH or #word == LONGER) and byte(word) >= 128
-end
-
 -- decode returns the debt that a word says, and nothing more if that is all. Otherwise it
 -- returns true, the instant from which on time counts, and whether the word must be written even
 -- if nothing changes. What cannot be read is an empty bucket. What is owed under a larger burst
 -- stays owed.
-local decode
-function decode(word, num, den, fill)
-  local since, tokens
-  if word == '0' then
-    return 0
-  elseif short(word) then
-    local first, low, m = unpack(SHORT, word)
-    since, tokens = first % 16 * 2 ^ 48 + low, m * 2 ^ (floor(first / 16) * 4 - 72)
-  elseif find(word, WORD) then
-    since, tokens = tonumber(sub(word, 1, 16)), tonumber(sub(word, 17))
-  else
-    local plain = string.match(word, MARK)
-    if plain and find(plain, WORD) then
-      return decode(plain, num, den, fill)
+local function decode(word, num, den, fill)
+  -- The clock may go back by so many microseconds and no time passes for a bucket until it is where
+  -- it was. If it goes back further it has been corrected, and time goes on from there.
+  local SWING = 10 * 1000000
+  local MAX = 2 ^ 52 -- no debt that is decided on is more
+  local first, since, tokens = byte(word) or 0, 0, 0
+  if first >= 132 and (#word == 12 or #word == 15) then
+    local _, low, m = unpack('>BI6I5', word)
+    since, tokens = low + (first < 192 and 6 or 7) * 2 ^ 48, m * 2 ^ (floor((first % 64 - 4) / 12) * 4 - 40)
+    if first % 64 < 4 then
+      tokens = 0
     end
-    return fill, true, now, true
+  elseif word == '0' then
+    return 0
+  elseif first == 45 and #word == 20 and find(word, '^%-%d+$') then
+    since, tokens = tonumber(sub(word, 3, 18)), tonumber(sub(word, 19))
+  else
+    local text = match(word, MARK) or word
+    text = match(text, '^(.*)!%d%d?$') or text
+    if text == '0' and #word > 1 then
+      return 0
+    elseif find(text, WORD) then
+      since, tokens = tonumber(sub(text, 1, 16)), tonumber(sub(text, 17))
+    end
   end
   local debt = fill < 2 ^ 50 and floor(tokens * num + 0.5) or ceil(tokens * num)
   if debt <= 0 and tokens > 0 then
@@ -108,17 +111,28 @@ end
 
 -- encode returns the word for a debt at an instant. By it decode finds the same number of ticks, or
 -- one more for a bucket of 2^50 ticks. If the word is the only one, and the server has it as an
--- integer, it is text. Otherwise it is of 12 bytes if that is exact. A word behind the first one
+-- integer, it is that. Otherwise it is of 12 bytes if that is exact. A word behind the first one
 -- is given the time of a token.
-local function encode(debt, num, since, only, token)
+local function encode(debt, num, since, class, only, token)
   local tokens = debt / num
   local whole = tokens == floor(tokens)
-  if tokens < 65536 and since < 2 ^ 52 and not (only and whole and tokens < 1000) then
-    local f = tokens < 1 and 0 or tokens < 16 and 1 or tokens < 256 and 2 or tokens < 4096 and 3 or 4
-    local m = floor(tokens * 2 ^ (40 - 4 * f) + 0.5)
-    if floor(m * 2 ^ (4 * f - 40) * num + 0.5) == debt then
-      local first, low = 128 + 16 * f + floor(since / 2 ^ 48), since % 2 ^ 48
-      local word = pack(SHORT, first, low, m)
+  if only and whole and tokens < 100 and class > 0 then
+    return format('%d%010d%06d%02d', -min(class, 9), floor(since / 1000000), since % 1000000, tokens)
+  elseif tokens < 65536 and since >= 6 * 2 ^ 48 and since < 8 * 2 ^ 48 then
+    local f, unit = 4, 2 ^ 24
+    if tokens < 1 then
+      f, unit = 0, 2 ^ 40
+    elseif tokens < 16 then
+      f, unit = 1, 2 ^ 36
+    elseif tokens < 256 then
+      f, unit = 2, 2 ^ 32
+    elseif tokens < 4096 then
+      f, unit = 3, 2 ^ 28
+    end
+    local m = floor(tokens * unit + 0.5)
+    if floor(m / unit * num + 0.5) == debt then
+      local first = (since < 7 * 2 ^ 48 and 132 or 196) + 12 * f + class
+      local word = pack('>BI6I5', first, since % 2 ^ 48, m)
       return token and word .. sub(pack('>f', token * (1 + 2 ^ -15)), 1, 3) or word
     end
   end
@@ -132,10 +146,13 @@ local function encode(debt, num, since, only, token)
   else
     text = format(whole and '%s%.0f' or '%s%.15f', text, tokens)
   end
+  if class > 0 then
+    text = format('%s!%d', text, class)
+  end
   return token and format('%s@%.9g', text, token) or text
 end
 
-local reply, errors, key, written, ofserver = {}, {}, 0, false, nil
+local reply, errors, key, written, ofserver = { 0, 0 }, nil, 0, false, nil
 
 -- save returns the answer of the server. Two milliseconds more are for rounding up, and for
 -- a clock that is read before the server's own for expiry.
@@ -148,6 +165,8 @@ end
 
 -- try returns whether an operation is allowed, and the debt that it leaves.
 local function try(kind, cost, debt, fill)
+  local TAKE, PEEK, CREDIT, RESET, DRAIN = 0, 1, 2, 3, 4 -- any other: more than the bucket can hold
+  local MAX = 2 ^ 52
   if kind == TAKE or kind == PEEK then
     if cost > 0 and debt + cost > fill then
       return false, debt
@@ -167,7 +186,7 @@ end
 local function cut(state, from)
   local to
   if (byte(state, from) or 0) >= 128 then
-    to = from + (from > 1 and LONGER or LENGTH)
+    to = from + (from > 1 and 15 or 12)
     if to > #state then
       return sub(state, from)
     elseif byte(state, to) == 32 then
@@ -186,14 +205,18 @@ local many, fail -- made by rest
 
 -- rest makes many and fail, which few calls of the script need.
 local function rest()
-  local WIDTH = SIZE / 8
-  local arg, concat, match = { unpack('>' .. string.rep('d', #input / 8), input) }, table.concat, string.match
+  local TAKE, PEEK, CREDIT, RESET, DRAIN, NEVER_TAKE = 0, 1, 2, 3, 4, 5
+  local MAX, LEADS, WIDTH = 2 ^ 52, 8, 9
+  -- By the class: how many tokens a bucket holds at least. Nothing is known of class 0.
+  local BURSTS = { 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20000, 100000 }
+  local arg, concat = { unpack('>' .. string.rep(sub(OP, 2), #input / SIZE), input) }, table.concat
 
   function fail(i, size, err)
     err = match(tostring(err), '^%-?(.*)$')
     if not find(err, '^WRONGTYPE') and not written then
       ofserver = ofserver or err -- any other error would be the same for other keys
     end
+    errors = errors or {}
     errors[#errors + 1] = err
     for j = 2 * i - 1, 2 * (i + size - 1) do
       reply[j] = 0
@@ -231,6 +254,22 @@ local function rest()
     words[k], count[k], stored[k], changed[k], known[k], time[k] = list, n, state, false, 0, 0
   end
 
+  -- short returns whether a word is of 12 or 15 bytes.
+  local function short(word)
+    return (#word == 12 or #word == 15) and byte(word) >= 132
+  end
+
+  -- readable returns whether a word has a form that is written.
+  local function readable(word)
+    local text = match(match(word, '^[^@]*'), '^[^!]*')
+    return short(word) or text == '0' or find(text, WORD) or #word == 20 and find(word, '^%-%d+$')
+  end
+
+  -- full returns the word for a full bucket that was charged before.
+  local function full(class, token)
+    return format('0!%d@%.9g', class, token)
+  end
+
   -- open returns what decode does for the n-th word of the k-th key. A word that is missing is a full
   -- bucket, unless what is there cannot be read.
   local function open(k, n, num, den, fill)
@@ -240,7 +279,7 @@ local function rest()
     end
     for i = 1, count[k] do
       local word = words[k][i]
-      if word ~= '0' and not find(match(word, '^[^@]*'), WORD) and not short(word) then
+      if word ~= '0' and not readable(word) then
         return fill, true, now, true
       end
     end
@@ -251,7 +290,7 @@ local function rest()
   local function leader(first, size, k)
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
-      if arg[a + 6] == 1 and arg[a + 7] == k and leads[i] then
+      if arg[a + 3] == 1 and arg[a + 4] == k and leads[i] then
         return a
       end
     end
@@ -262,8 +301,8 @@ local function rest()
     local own, others = {}, {}
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
-      if arg[a + 7] == k then
-        own[arg[a + 6]] = true
+      if arg[a + 4] == k then
+        own[arg[a + 3]] = true
       end
     end
     for n = 2, count[k] do
@@ -274,42 +313,30 @@ local function rest()
     return others
   end
 
-  -- recharged returns whether a limit of another rate than that of the operation at a has charged the
-  -- first bucket of the k-th key last: then the key lasts for another time. If the bucket is full
-  -- again within milliseconds that does not tell, and counts as another rate.
-  local function recharged(a, k, name)
-    local word, left = words[k][1] or '0', ttl(name)
-    if word == '0' or left == 0 then
-      return false
-    end
-    local since
+  -- classof returns the class that a word says.
+  local function classof(word)
     if short(word) then
-      local first, low = unpack(SHORT, word)
-      since = first % 16 * 2 ^ 48 + low
-    else
-      since = tonumber(sub(word, 1, 16))
+      return max(byte(word) % 64 - 4, 0) % 12
     end
-    local owed = decode(word, arg[a + 3], 0, 2 ^ 60) / arg[a + 4]
-    if not since then
-      return true
-    end
-    local longer = now + left - 2000 - since - owed -- but for up to a millisecond of each instant
-    return owed < 8000 or longer < -2500 or longer > 1500
+    return tonumber(match(word, '^%-(%d)') or match(word, '!(%d+)')) or 0
   end
 
   -- begun returns the debt with which a new bucket of the k-th key begins, and the instant from
-  -- which on time counts: see Carry in package store. What the batch has no operation for counts,
-  -- and the first bucket if another version has charged it.
-  local function begun(first, size, k, name, num, den, fill)
+  -- which on time counts: see Carry in package store. Of the larger burst, its own or that of the
+  -- limit that charged a bucket, there is left what that one did not lack then. All versions charge
+  -- the first bucket. The batch has no operation for the others that count.
+  local function begun(first, size, k, num, den, fill)
     local lead, debt, at = leader(first, size, k), 0, now
     local others = lead and kin(first, size, k) or {}
-    if lead and recharged(lead, k, name) then
+    if lead and words[k][1] ~= '0' then
       others[#others + 1] = 1
     end
     for _, n in ipairs(others) do
-      local lacks, _, since = decode(words[k][n], num, den, 2 ^ 60)
+      local word = words[k][n]
+      local spent, lacks, _, since = decode(word, num, 0, 2 ^ 60), decode(word, num, den, 2 ^ 60)
+      lacks = min(lacks, fill, fill + spent - (BURSTS[classof(word)] or 0) * num)
       if lacks > debt then
-        debt, at = min(lacks, fill), max(at, since or now)
+        debt, at = lacks, max(at, since or now)
       end
     end
     return debt, at
@@ -321,9 +348,9 @@ local function rest()
     local a = leader(first, size, k)
     for _, n in ipairs(a and kin(first, size, k) or {}) do
       local word = words[k][n]
-      local token = #word == LONGER and short(word) and unpack('>f', sub(word, LENGTH + 1) .. '\0')
+      local token = #word == 15 and short(word) and unpack('>f', sub(word, 13) .. '\0')
         or tonumber((select(2, match(word, MARK))))
-      local kind, tokens = arg[a + 1], ceil(arg[a + 2] / arg[a + 3])
+      local kind, tokens = arg[a + 1], ceil(arg[a + 6] / arg[a + 7])
       if token and token > 0 and kind ~= PEEK and (tokens > 0 or kind == RESET) then
         local num, den = 2 ^ 20, 2 ^ 20 / token
         local debt, _, at = decode(word, num, den, 2 ^ 60)
@@ -335,14 +362,15 @@ local function rest()
           debt = 0
         end
         at = at or now
-        words[k][n] = debt > 0 and encode(debt, num, at, false, token) or '0'
+        words[k][n] = debt > 0 and encode(debt, num, at, classof(word), false, token) or full(classof(word), token)
         changed[k], known[k] = true, known[k] + (debt > 0 and 1 or 0)
         time[k] = max(time[k], debt / den + at - now)
       end
     end
   end
 
-  -- write writes the words of the k-th key. It returns an error if there is one.
+  -- write writes the words of the k-th key, if any bucket is not full. It returns an error if there is
+  -- one.
   local function write(k, key)
     local list, last, owing, us, done = words[k], 0, 0, time[k]
     for n = 1, count[k] do
@@ -350,10 +378,10 @@ local function rest()
       if not word then
         list[n] = '0'
       elseif word ~= '0' then
-        last, owing = n, owing + 1
+        last, owing = n, owing + (find(word, '^0') and 0 or 1)
       end
     end
-    if last > 0 then
+    if owing > 0 then
       if owing > known[k] then
         us = max(us, ttl(key) - 2000) -- for those the batch does not ask for
       end
@@ -389,7 +417,7 @@ local function rest()
   -- many decides a batch of size operations, from the first-th on, on as many keys behind
   -- the key-th.
   function many(first, size, key, keys)
-    arg[WIDTH * (first - 1) + 7], arg[WIDTH * (first - 1) + 8] = 1, 1
+    arg[WIDTH * (first - 1) + 4], arg[WIDTH * (first - 1) + 5] = 1, 1
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
       leads[i] = arg[a + 1] >= LEADS
@@ -404,24 +432,24 @@ local function rest()
     local refused, oks = false, {}
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
-      local kind, num, fill, k, b = arg[a + 1], arg[a + 3], arg[a + 5], arg[a + 7], first - 1 + arg[a + 8]
+      local kind, num, fill, k, b = arg[a + 1], arg[a + 7], arg[a + 9], arg[a + 4], first - 1 + arg[a + 5]
       local debt, of = nil, num
       if b == i then
-        local n, den, odd = arg[a + 6], arg[a + 4], nil
+        local n, den, odd = arg[a + 3], arg[a + 8], nil
         debt, odd, at[i], fix[i] = open(k, n, num, den, fill)
         at[i], found[i] = at[i] or now, debt
         if n > 1 and (words[k][n] or '0') == '0' and count[k] > 0 then
-          local more, since = begun(first, size, k, KEYS[key + k], num, den, fill)
+          local more, since = begun(first, size, k, num, den, fill)
           debt, at[i] = max(debt, more), max(at[i], since)
         end
         before[i] = debt
       else
-        debt, of = after[b], arg[WIDTH * (b - 1) + 3]
+        debt, of = after[b], arg[WIDTH * (b - 1) + 7]
         if of ~= num then
           debt = convert(debt, of, num)
         end
       end
-      local ok, left = try(kind, arg[a + 2], debt, fill)
+      local ok, left = try(kind, arg[a + 6], debt, fill)
       if not ok and (kind == TAKE or kind == NEVER_TAKE) then
         refused = true
       end
@@ -436,14 +464,15 @@ local function rest()
     end
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
-      local num, den, k, b = arg[a + 3], arg[a + 4], arg[a + 7], first - 1 + arg[a + 8]
+      local num, den, k, b = arg[a + 7], arg[a + 8], arg[a + 4], first - 1 + arg[a + 5]
       local debt = debts[b]
       if b == i then
         if debt ~= kept[i] or fix[i] then
-          local n = arg[a + 6]
-          local word = '0'
+          local class, n, word = arg[a + 2], arg[a + 3], '0'
           if debt > 0 then
-            word = encode(debt, num, at[i], false, n > 1 and num / den)
+            word = encode(debt, num, at[i], class, false, n > 1 and num / den)
+          elseif n > 1 and leader(first, size, k) then
+            word = full(class, num / den)
           end
           words[k][n], changed[k] = word, true
           if count[k] < n then
@@ -454,11 +483,11 @@ local function rest()
           known[k] = known[k] + 1
           time[k] = max(time[k], debt / den + at[i] - now)
         end
-      elseif num ~= arg[WIDTH * (b - 1) + 3] then
-        debt = convert(debt, arg[WIDTH * (b - 1) + 3], num)
+      elseif num ~= arg[WIDTH * (b - 1) + 7] then
+        debt = convert(debt, arg[WIDTH * (b - 1) + 7], num)
       end
       reply[2 * i - 1], reply[2 * i] =
-        told(KEYS[key + k], oks[i], arg[a + 2], reply[2 * i - 1], debt, den, arg[a + 5], at[b])
+        told(KEYS[key + k], oks[i], arg[a + 6], reply[2 * i - 1], debt, den, arg[a + 9], at[b])
     end
     for k = 1, keys do
       if not refused then
@@ -475,7 +504,8 @@ end
 -- rule decides a batch of takes or other operations on the limits of one rule, each once and in
 -- their order, as most batches are: a shorter way to do what many does. Whatever is
 -- unusual it leaves to that.
-local function rule(first, size, kind, cost, num, den, fill, n)
+local function rule(first, size, kind, class, n, cost, num, den, fill)
+  local TAKE, NEVER_TAKE, LEADS = 0, 5, 8
   local name, refused, change, skipped = KEYS[key + 1], false, false, false
   local state, from = call('GET', name), 1
   if type(state) == 'table' then
@@ -485,7 +515,8 @@ local function rule(first, size, kind, cost, num, den, fill, n)
   local last, us, list, only = 0, 0, nil, nil
   for i = first, first + size - 1 do
     if i > first then
-      kind, cost, num, den, fill, n = unpack(OP, input, SIZE * (i - 1) + 1)
+      local _
+      kind, class, n, _, _, cost, num, den, fill = unpack(OP, input, SIZE * (i - 1) + 1)
     end
     if kind >= LEADS then
       kind = kind - LEADS
@@ -518,10 +549,10 @@ local function rule(first, size, kind, cost, num, den, fill, n)
     change = change or left ~= debt
     if refused then
       list = nil
-    elseif not change then
+    elseif not change or left == 0 then
       skipped = true
-    else
-      local word = left > 0 and encode(left, num, now, size == 1 and n == 1, n > 1 and num / den) or '0'
+    elseif not skipped then
+      local word = encode(left, num, now, class, size == 1 and n == 1, n > 1 and num / den)
       us = max(us, left / den)
       if size == 1 and n == 1 then
         only = word
@@ -542,9 +573,9 @@ local function rule(first, size, kind, cost, num, den, fill, n)
     return
   elseif not change then
     return
-  elseif skipped or state and from or reply[2 * (first + size - 1)] == 0 then
+  elseif skipped or state and from then
     rest()
-    return many(first, size, key, 1) -- there are words behind these, or none are left
+    return many(first, size, key, 1) -- there are words behind these, or some are of full buckets
   end
   local done = save(name, only or table.concat(list, ' '), us)
   if done.err then
@@ -555,9 +586,9 @@ end
 
 local i, n = 1, #input / SIZE
 while i <= n do
-  local kind, cost, num, den, fill, limit, keys, size = unpack(OP, input, SIZE * (i - 1) + 1)
+  local kind, class, limit, keys, size, cost, num, den, fill = unpack(OP, input, SIZE * (i - 1) + 1)
   if keys == 1 then
-    rule(i, size, kind, cost, num, den, fill, limit)
+    rule(i, size, kind, class, limit, cost, num, den, fill)
   else
     rest()
     many(i, size, key, keys)
@@ -567,7 +598,7 @@ while i <= n do
   end
   i, key = i + size, key + keys
 end
-if n == 1 and not errors[1] then
+if n == 1 and not errors then
   return pack('>dd', reply[1], reply[2])
 end
-return pack('>' .. string.rep('d', 2 * n), all(reply)) .. table.concat(errors)
+return pack('>' .. string.rep('d', 2 * n), all(reply)) .. table.concat(errors or {})

@@ -18,7 +18,7 @@ import (
 )
 
 // luaServer stands for a server: values, expiry, a clock, and the two functions of struct that the
-// script calls. Doubles are lists of numbers instead of bytes.
+// script calls. Arguments and replies are lists of numbers instead of bytes.
 const luaServer = `
 local values, expires, us = {}, {}, 1700000000000000
 local function run(name, key, value, _, ms)
@@ -56,8 +56,8 @@ struct = {
       local n = number(s, 1, 4)
       return n % 2 ^ 24 / 2 ^ 24 * 2 ^ (math.floor(n / 2 ^ 24) - 64)
     end
-    local first = (at or 1) / 8 + 0.875
-    assert(first % 1 == 0 and string.find(format, '^>d+$'), format)
+    local first = ((at or 1) - 1) / 39 * 9 + 1
+    assert(first % 1 == 0 and string.find(string.gsub(format, 'BBBHHdddd', '#'), '^>#+$'), format)
     return (unpack or table.unpack)(numbers, first, first + #format - 2)
   end,
   pack = function(format, ...)
@@ -75,7 +75,7 @@ struct = {
 }
 local function decide(advance, keys, ...)
   us, numbers, KEYS = us + advance, { ... }, keys
-  ARGV = { string.rep('x', 8 * #numbers) }
+  ARGV = { string.rep('x', 39 * #numbers / 9) }
   print(script())
   for i = 1, #keys do print((string.gsub(values[keys[i]] or 'nil', '.', function(c) return string.byte(c) .. ' ' end))) end
 end
@@ -115,8 +115,8 @@ func TestScriptUnderEachLua(t *testing.T) {
 			if i == 0 {
 				kind += leads * rnd.IntN(2)
 			}
-			fmt.Fprintf(&b, ",%d,%d.0,%d.0,%d.0,%d.0,%d,%d,%d",
-				kind, l.num*rnd.Int64N(4), l.num, l.den, l.fill(), i+1, key, bucket)
+			fmt.Fprintf(&b, ",%d,%d,%d,%d,%d,%d.0,%d.0,%d.0,%d.0",
+				kind, class(l.burst), i+1, key, bucket, l.num*rnd.Int64N(4), l.num, l.den, l.fill())
 		}
 		b.WriteString(")\n")
 	}
@@ -182,8 +182,8 @@ func TestSlowerLimitsMoreInScript(t *testing.T) {
 				if i == 0 {
 					kind, bucket = kind+leads, len(versions[c.version])
 				}
-				fmt.Fprintf(&b, ",%d,%d.0,%d.0,%d.0,%d.0,%d,1,%d",
-					kind, l.num*c.cost, l.num, l.den, l.fill(), places[c.version][i], bucket)
+				fmt.Fprintf(&b, ",%d,%d,%d,1,%d,%d.0,%d.0,%d.0,%d.0",
+					kind, class(l.burst), places[c.version][i], bucket, l.num*c.cost, l.num, l.den, l.fill())
 			}
 			b.WriteString(")\n")
 		}
@@ -212,9 +212,9 @@ func TestExpiryOfAFastLimit(t *testing.T) {
 	f, s := termsOf(fast), termsOf(slower)
 	for spent := range int64(40) {
 		out := runLua(t, "lua5.1", fmt.Sprintf("function script()\n%s\nend\n%s", applyScript, luaServer)+fmt.Sprintf(
-			"decide(0, {'k'},8,%d.0,%d.0,%d.0,%d.0,1,1,1)\n", spent*f.num, f.num, f.den, f.fill())+fmt.Sprintf(
-			"decide(0, {'k'},8,0,%d.0,%d.0,%d.0,1,1,2,0,0,%d.0,%d.0,%d.0,4,1,2)\n",
-			s.num, s.den, s.fill(), f.num, f.den, f.fill()))
+			"decide(0, {'k'},8,%d,1,1,1,%d.0,%d.0,%d.0,%d.0)\n", class(f.burst), spent*f.num, f.num, f.den, f.fill())+fmt.Sprintf(
+			"decide(0, {'k'},8,%d,1,1,2,0,%d.0,%d.0,%d.0,0,%d,4,1,2,0,%d.0,%d.0,%d.0)\n",
+			class(s.burst), s.num, s.den, s.fill(), class(f.burst), f.num, f.den, f.fill()))
 		assert.Equal(t, fmt.Sprint(spent*f.num), strings.Fields(strings.Split(out, "\n")[2])[2])
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,8 +64,8 @@ func (r *rule) state() string {
 	return r.client.Get(r.Context(), key).Val()
 }
 
-// words returns the state with all words as text: the instant, the tokens, and behind the first
-// word the time of a token.
+// words returns the state with all words as text, without their classes: the instant, the tokens,
+// and behind the first word the time of a token.
 func (r *rule) words() string {
 	state := r.state()
 	var words []string
@@ -76,17 +77,19 @@ func (r *rule) words() string {
 				length = 15
 			}
 			word, rest = state[:length], strings.TrimPrefix(state[length:], " ")
-			b := append([]byte{word[0] & 15}, word[1:]...)
-			high := binary.BigEndian.Uint32(append([]byte{0, 0}, b[:2]...))
-			at := uint64(high)<<40 | uint64(b[2])<<32 | uint64(binary.BigEndian.Uint32(b[3:7]))
-			tokens := float64(uint64(b[7])<<32|uint64(binary.BigEndian.Uint32(b[8:12]))) / math.Exp2(40-4*float64(word[0]>>4-8))
+			b := []byte(word)
+			at := binary.BigEndian.Uint64(append([]byte{0, 6 + b[0]>>6&1}, b[1:7]...))
+			tokens := float64(uint64(b[7])<<32|uint64(binary.BigEndian.Uint32(b[8:12]))) / math.Exp2(40-4*float64((b[0]&63-4)/12))
 			token := ""
 			if length == 15 {
 				us := float64(math.Float32frombits(binary.BigEndian.Uint32(append(b[12:], 0))))
 				token = fmt.Sprintf("@%.3g", us)
 			}
 			word = fmt.Sprintf("%d%s%s", at, strconv.FormatFloat(tokens, 'f', -1, 64), token)
+		} else if state[0] == '-' {
+			word = word[2:18] + strings.TrimLeft(word[18:], "0")
 		}
+		word = regexp.MustCompile(`!\d+`).ReplaceAllString(word, "")
 		words, state = append(words, word), rest
 	}
 	return strings.Join(words, " ")

@@ -67,22 +67,34 @@ func (t *terms) duration(ticks int64) time.Duration {
 
 // The kinds, for the script, of a Take and a Peek whose cost exceeds the burst.
 const (
-	exceedingTake = -1
-	exceedingPeek = -2
+	exceedingTake = 5
+	exceedingPeek = 6
 )
 
 // leads is added to the kind of an op that charges a rule as a whole: see [store.Carry].
 const leads = 8
 
+// bursts has, for the script, the least burst of each class of limits from 1 on. Versions of a rule
+// count each other by it. The script has the same list.
+var bursts = [...]int64{5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20_000, 100_000}
+
+// class returns the class of a burst, or 0 if it has none.
+func class(burst int64) (n int) {
+	for n < len(bursts) && burst >= bursts[n] {
+		n++
+	}
+	return n
+}
+
 // opSize is how many bytes the script reads per op.
-const opSize = 8 * 8
+const opSize = 3 + 2*2 + 4*8
 
 // place says which bucket an op is on. See apply.lua.
 type place struct{ limit, key, bucket int }
 
-// appendOp appends the eight numbers that the script reads of op.
+// appendOp appends the nine numbers that the script reads of op.
 func (t *terms) appendOp(b []byte, op *store.Op, p place) []byte {
-	kind, cost := float64(op.Kind), int64(0)
+	kind, cost := byte(op.Kind), int64(0)
 	switch {
 	case op.Kind == store.Reset:
 	case op.Cost <= t.burst:
@@ -94,14 +106,14 @@ func (t *terms) appendOp(b []byte, op *store.Op, p place) []byte {
 	default:
 		cost = t.fill() // no debt is more
 	}
-	if op.Limit.Index() == 0 && op.Limit.IsVersioned() && kind >= 0 {
+	if op.Limit.Index() == 0 && op.Limit.IsVersioned() {
 		kind += leads
 	}
-	for _, x := range [...]float64{
-		kind, float64(cost), float64(t.num), float64(t.den), float64(t.fill()),
-		float64(p.limit), float64(p.key), float64(p.bucket),
-	} {
-		b = binary.BigEndian.AppendUint64(b, math.Float64bits(x))
+	b = append(b, kind, byte(class(t.burst)), byte(p.limit))
+	b = binary.BigEndian.AppendUint16(b, uint16(p.key))
+	b = binary.BigEndian.AppendUint16(b, uint16(p.bucket))
+	for _, x := range [...]int64{cost, t.num, t.den, t.fill()} {
+		b = binary.BigEndian.AppendUint64(b, math.Float64bits(float64(x)))
 	}
 	return b
 }
