@@ -232,3 +232,15 @@ func takenIn(t *testing.T, reply string, limits []terms, kind store.Kind, cost i
 	}
 	return taken
 }
+
+// The script and its client have the same classes of bursts.
+func TestClassesOfBursts(t *testing.T) {
+	var list []string
+	for i, burst := range bursts {
+		list = append(list, fmt.Sprint(burst))
+		assert.Equal(t, i, class(burst-1))
+		assert.Equal(t, i+1, class(burst))
+	}
+	assert.Contains(t, applyScript, "local BURSTS = { "+strings.Join(list, ", ")+" }")
+	assert.Less(t, len(bursts), 12, "a word has room for no more")
+}

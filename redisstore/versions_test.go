@@ -123,7 +123,7 @@ func TestJunkMarks(t *testing.T) {
 	r := newRule(t, redistest.Start(t), "50 per day", "20 per minute")
 	r.op(store.Take, 1, 0, 1)
 	now := fmt.Sprint(time.Now().UnixMicro())
-	for _, mark := range []string{"@", "@nan", "@inf", "@-1", "@0x1", "@x", "@1@1", "@ 1"} {
+	for _, mark := range []string{"@", "@nan", "@inf", "@-1", "@0x1", "@x", "@1@1", "@ 1", "!", "!x", "!-1", "!123", "!1!1", "@1!1"} {
 		require.NoError(t, r.client.Set(t.Context(), r.key(), now+"5 "+now+"1"+mark, time.Hour).Err())
 		assert.Equal(t, []int64{45, 0}, r.op(store.Peek, 1, 0, 1), mark)
 	}
@@ -179,4 +179,66 @@ func TestVersionsCountEachOtherInWords(t *testing.T) {
 			assert.InDelta(t, row.left[3], left(store.Peek, 0, own), 1, "with five more, and rounded down")
 		})
 	}
+}
+
+// A fast limit that is added to a slow one is full, as long as the word of the slow one says that
+// more is left of its burst: in each form of a word.
+func TestFasterLimitMoreIsFull(t *testing.T) {
+	fast := limit(t, "r", 3, "5 per minute").Versioned()
+	for name, row := range map[string]struct {
+		slow  string
+		spent int64
+		state string // a regular expression
+	}{
+		"an integer":       {"100 per hour", 95, `^-5\d{16}95$`},
+		"another integer":  {"200_000 per hour", 99, `^-9\d{16}99$`},
+		"12 bytes":         {"300 per hour", 195, `^(?s:.{12})$`},
+		"12 bytes of many": {"100_000 per hour", 60_000, `^(?s:.{12})$`},
+		"text":             {"100_000 per hour", 80_000, `^\d{21}!11$`},
+		"text of years":    {"100 per 10 years", 90, `^\d{18}\.\d+!5$`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := redistest.Start(t).Client()
+			clock, s := newManual(t, client)
+			slow := limit(t, "r", 0, row.slow).Versioned()
+			if name == "text of years" {
+				apply(t, s, store.Take, slow, 3)
+				clock.step(time.Second)
+				row.spent -= 3
+			}
+			require.True(t, apply(t, s, store.Take, slow, row.spent).Allowed)
+			require.Regexp(t, row.state, latin1(client.Get(t.Context(), keysOf(t, client)[0]).Val()))
+			ops := append(take(slow, "a", 1), take(fast, "a", 5)...)
+			require.NoError(t, s.Apply(t.Context(), ops))
+			assert.EqualValues(t, 0, ops[1].Result.Remaining, "of 5, after a take of 5")
+			assert.True(t, ops[1].Result.Allowed)
+		})
+	}
+}
+
+// A bucket that is full after a refund or a reset is known to the versions of its rule, and counts
+// what they take.
+func TestFullBucketIsKnown(t *testing.T) {
+	r := newRule(t, redistest.Start(t), "90 per hour", "5 per minute")
+	clock, s := newManual(t, r.client)
+	slow, fast := r.limits[0].Versioned(), r.limits[1].Versioned()
+	both := func(kind store.Kind, cost int64) []store.Op {
+		ops := append(take(slow, "a", cost), take(fast, "a", cost)...)
+		ops[0].Kind, ops[1].Kind = kind, kind
+		require.NoError(t, s.Apply(t.Context(), ops))
+		require.True(t, ops[0].Result.Allowed && ops[1].Result.Allowed)
+		return ops
+	}
+	for range 18 {
+		both(store.Take, 5)
+		clock.step(time.Minute)
+	}
+	both(store.Take, 1)
+	both(store.Refund, 1)
+	assert.Equal(t, " 0!1@12000000", r.state()[12:])
+	assert.EqualValues(t, 5, both(store.Peek, 1)[1].Result.Remaining)
+	require.True(t, apply(t, s, store.Take, slow, 2).Allowed, "another version")
+	assert.EqualValues(t, 3, both(store.Peek, 1)[1].Result.Remaining)
+	both(store.Reset, 0)
+	assert.Empty(t, r.state(), "nothing is missing")
 }

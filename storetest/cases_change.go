@@ -33,6 +33,7 @@ func changeCases() []testCase {
 		{"a slower limit that is added lends no burst", count, slowerLimitAdded},
 		{"no op of a version forgets what another has charged", count, versionsForgetNothing},
 		{"a faster limit that is added is full", full, fasterLimitAdded},
+		{"a burst that changes beside a limit that is added lends nothing", count, otherBurstAdded},
 		{"versions of a rule count each other", count, versionsCountEachOther},
 		{"versions of a rule put back what they took", count, versionsPutBack},
 		{"limits that are not versioned do not count each other", apart, versionsOfOthers},

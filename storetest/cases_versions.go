@@ -117,6 +117,26 @@ func fasterLimitAdded(c *check) {
 	}
 }
 
+// otherBurstAdded has a version with one limit, and another one with a limit of the same rate and
+// another burst, and a faster one too. Together they allow what the larger of them allows.
+func otherBurstAdded(c *check) {
+	fast := c.versioned("r", 3, per(10, day).holding(300))
+	for _, bursts := range [][2]int64{{100, 6000}, {100, 350}, {250, 400}, {400, 1000}, {6000, 100}, {20, 301}} {
+		slow, other := c.versioned("r", 0, per(1, day).holding(bursts[0])), c.versioned("r", 0, per(1, day).holding(bursts[1]))
+		for _, spent := range []int64{1, bursts[0] / 2, bursts[0]} {
+			k := user(fmt.Sprint(bursts, spent))
+			c.apply(take(slow, k, spent))
+			larger := max(bursts[0], min(bursts[1], fast.Burst()))
+			if n := larger - spent + 1; n <= min(bursts[1], fast.Burst()) {
+				ops := []store.Op{take(other, k, n), take(fast, k, n)}
+				if r := c.apply(ops...); r[0].Allowed && r[1].Allowed {
+					c.fatalf("%d of %d were taken, then %s, which the larger version does not have", spent, bursts[0], show(ops))
+				}
+			}
+		}
+	}
+}
+
 // versionsCountEachOther has versions with some limits in common, and some of their own. All limits
 // have been charged before. Then a batch is allowed if it keeps the limits of its version, with all
 // that was allowed under any version.
