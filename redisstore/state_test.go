@@ -1,12 +1,8 @@
 package redisstore_test
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,37 +58,6 @@ func (r *rule) state() string {
 		return ""
 	}
 	return r.client.Get(r.Context(), key).Val()
-}
-
-// words returns the state with all words as text, without their classes: the instant, the tokens,
-// and behind the first word the time of a token.
-func (r *rule) words() string {
-	state := r.state()
-	var words []string
-	for state != "" {
-		word, rest, _ := strings.Cut(state, " ")
-		if state[0] >= 128 {
-			length := 12
-			if len(words) > 0 {
-				length = 15
-			}
-			word, rest = state[:length], strings.TrimPrefix(state[length:], " ")
-			b := []byte(word)
-			at := binary.BigEndian.Uint64(append([]byte{0, 6 + b[0]>>6&1}, b[1:7]...))
-			tokens := float64(uint64(b[7])<<32|uint64(binary.BigEndian.Uint32(b[8:12]))) / math.Exp2(40-4*float64((b[0]&63-4)/12))
-			token := ""
-			if length == 15 {
-				us := float64(math.Float32frombits(binary.BigEndian.Uint32(append(b[12:], 0))))
-				token = fmt.Sprintf("@%.3g", us)
-			}
-			word = fmt.Sprintf("%d%s%s", at, strconv.FormatFloat(tokens, 'f', -1, 64), token)
-		} else if state[0] == '-' {
-			word = word[2:18] + strings.TrimLeft(word[18:], "0")
-		}
-		word = regexp.MustCompile(`!\d+`).ReplaceAllString(word, "")
-		words, state = append(words, word), rest
-	}
-	return strings.Join(words, " ")
 }
 
 func (r *rule) key() string {

@@ -121,8 +121,11 @@ func fasterLimitAdded(c *check) {
 // another burst, and a faster one too. Together they allow what the larger of them allows.
 func otherBurstAdded(c *check) {
 	fast := c.versioned("r", 3, per(10, day).holding(300))
-	for _, bursts := range [][2]int64{{100, 6000}, {100, 350}, {250, 400}, {400, 1000}, {6000, 100}, {20, 301}} {
-		slow, other := c.versioned("r", 0, per(1, day).holding(bursts[0])), c.versioned("r", 0, per(1, day).holding(bursts[1]))
+	for _, bursts := range [][2]int64{
+		{100, 6000}, {100, 350}, {250, 400}, {400, 1000}, {6000, 100}, {20, 301},
+	} {
+		slow := c.versioned("r", 0, per(1, day).holding(bursts[0]))
+		other := c.versioned("r", 0, per(1, day).holding(bursts[1]))
 		for _, spent := range []int64{1, bursts[0] / 2, bursts[0]} {
 			k := user(fmt.Sprint(bursts, spent))
 			c.apply(take(slow, k, spent))
@@ -130,7 +133,8 @@ func otherBurstAdded(c *check) {
 			if n := larger - spent + 1; n <= min(bursts[1], fast.Burst()) {
 				ops := []store.Op{take(other, k, n), take(fast, k, n)}
 				if r := c.apply(ops...); r[0].Allowed && r[1].Allowed {
-					c.fatalf("%d of %d were taken, then %s, which the larger version does not have", spent, bursts[0], show(ops))
+					c.fatalf("%d of %d were taken, then %s, which is too much for either version",
+						spent, bursts[0], show(ops))
 				}
 			}
 		}
