@@ -324,20 +324,18 @@ local function rest()
 
   -- begun returns the debt with which a new bucket of the k-th key begins, and the instant from
   -- which on time counts: see Carry in package store. Of the larger burst, its own or that of the
-  -- limit that charged a bucket, there is left what that one did not lack then. All versions charge
-  -- the first bucket. The batch has no operation for the others that count.
+  -- limit that charged another bucket, there is left what that one did not lack then. All other
+  -- buckets count, because only versions without this one have charged them.
   local function begun(first, size, k, num, den, fill)
-    local lead, debt, at = leader(first, size, k), 0, now
-    local others = lead and kin(first, size, k) or {}
-    if lead and words[k][1] ~= '0' then
-      others[#others + 1] = 1
-    end
-    for _, n in ipairs(others) do
+    local debt, at = 0, now
+    for n = 1, leader(first, size, k) and count[k] or 0 do
       local word = words[k][n]
-      local spent, lacks, _, since = decode(word, num, 0, 2 ^ 60), decode(word, num, den, 2 ^ 60)
-      lacks = min(lacks, fill, fill + spent - (BURSTS[classof(word)] or 0) * num)
-      if lacks > debt then
-        debt, at = lacks, max(at, since or now)
+      if word and word ~= '0' then
+        local spent, lacks, _, since = decode(word, num, 0, 2 ^ 60), decode(word, num, den, 2 ^ 60)
+        lacks = min(lacks, fill, fill + spent - (BURSTS[classof(word)] or 0) * num)
+        if lacks > debt then
+          debt, at = lacks, max(at, since or now)
+        end
       end
     end
     return debt, at
@@ -460,21 +458,25 @@ local function rest()
       end
       reply[2 * i - 1], after[b], oks[i] = debt, left, ok
     end
-    local debts, kept = after, found
-    if refused then
-      debts, kept = before, before
+    local debts, moved = refused and before or after, {}
+    for i = first, first + size - 1 do
+      if before[i] and (debts[i] ~= before[i] or fix[i]) then
+        moved[arg[WIDTH * (i - 1) + 4]] = true
+      end
     end
     for i = first, first + size - 1 do
       local a = WIDTH * (i - 1)
       local num, den, k, b = arg[a + 7], arg[a + 8], arg[a + 4], first - 1 + arg[a + 5]
       local debt = debts[b]
       if b == i then
-        if debt ~= kept[i] or fix[i] then
-          local class, n, word = arg[a + 2], arg[a + 3], '0'
+        local class, n = arg[a + 2], arg[a + 3]
+        local new = moved[k] and n > 1 and (words[k][n] or '0') == '0' and leader(first, size, k)
+        if moved[k] and (debt ~= found[i] or fix[i] or new) then
+          local word = '0'
           if debt > 0 then
             word = encode(debt, num, at[i], class, false, n > 1 and num / den)
           elseif n > 1 and leader(first, size, k) then
-            word = full(class, num / den)
+            word = full(class, num / den) -- no new one from now on
           end
           words[k][n], changed[k] = word, true
           if count[k] < n then

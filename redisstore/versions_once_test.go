@@ -2,6 +2,8 @@ package redisstore_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,4 +121,43 @@ func TestVersionsInRedisAllowNoMoreAfterAPause(t *testing.T) {
 			assert.LessOrEqual(t, taken, max(a.burst, b.burst), "%s, and %s, after %v", a.text, b.text, pause)
 		}
 	})
+}
+
+// Nor do versions of up to four limits with random numbers, of which one often has one limit more.
+// Their limits may change places, because their periods are alike.
+func TestRandomVersionsInRedisAllowNoMoreAtOnce(t *testing.T) {
+	t.Parallel()
+	clock, s := newManual(t, redistest.Start(t).Client())
+	begin := clock.us
+	for seed := range uint64(testsize.Of(800, 300)) {
+		rnd := rand.New(rand.NewPCG(seed, 77))
+		texts := randomLimits(rnd)
+		a, b := newVersion(t, strings.Join(texts[1:], "; ")), newVersion(t, strings.Join(texts, "; "))
+		if rnd.IntN(2) == 0 {
+			b = newVersion(t, strings.Join(randomLimits(rnd), "; "))
+		}
+		clock.us = begin
+		for range 5 {
+			taken := int64(0)
+			for range 6 {
+				v := []version{a, b}[rnd.IntN(2)]
+				taken += v.takeOf(t, s, fmt.Sprint(seed), 1+rnd.Int64N(4))
+			}
+			assert.LessOrEqual(t, taken, max(a.burst, b.burst), "seed %d: %s, and %s", seed, a.text, b.text)
+			clock.step(time.Duration(rnd.Int64N(1 << (20 + rnd.IntN(27)))))
+		}
+	}
+}
+
+// randomLimits returns two to four different limits.
+func randomLimits(rnd *rand.Rand) (texts []string) {
+	for _, i := range rnd.Perm(60)[:2+rnd.IntN(3)] {
+		text := fmt.Sprintf("%d per %s", []int{1, 2, 5, 10, 60, 100, 600, 1000, 3000, 6000}[i/6],
+			[]string{"second", "10 seconds", "minute", "10 minutes", "hour", "day"}[i%6])
+		if rnd.IntN(2) == 0 {
+			text += fmt.Sprint(" burst ", 1+rnd.IntN(1<<rnd.IntN(11)))
+		}
+		texts = append(texts, text)
+	}
+	return texts
 }
