@@ -43,6 +43,8 @@ type call struct {
 	err   error
 	ready chan struct{} // receives when there is an answer, or when the call must lead
 
+	self [1]*call // room for lead, if it is only itself
+
 	left bool    // its caller has left; under the lock
 	lead []*call // what it must send, itself included; under the lock
 }
@@ -91,7 +93,8 @@ func (b *combiner) enter(c *call) bool {
 	defer b.mu.Unlock()
 	if b.lanes < maxLanes {
 		b.lanes++
-		c.lead = []*call{c}
+		c.self[0] = c
+		c.lead = c.self[:]
 		return true
 	}
 	c.ready = make(chan struct{}, 1)

@@ -40,9 +40,7 @@ func (n *naming) tag(k store.Key) tag {
 	id, _ := k.AppendBinary(buf[:0]) // the error is always nil
 	sum := sha256.Sum256(id)
 	if len(n.secret) > 0 {
-		mac := hmac.New(sha256.New, n.secret)
-		mac.Write(id)
-		mac.Sum(sum[:0])
+		sum = n.sign(string(id)) // a copy, so that buf stays on the stack
 	}
 	t := tag(sum[:tagBytes])
 	for i, c := range t {
@@ -53,14 +51,16 @@ func (n *naming) tag(k store.Key) tag {
 	return t
 }
 
+// sign returns the HMAC of id.
+func (n *naming) sign(id string) [sha256.Size]byte {
+	mac := hmac.New(sha256.New, n.secret)
+	mac.Write([]byte(id))
+	return [sha256.Size]byte(mac.Sum(nil))
+}
+
 // buckets returns the name of the key for the buckets of a rule.
 func (n *naming) buckets(t tag, rule string) string {
-	name := make([]byte, 0, len(n.prefix)+len("{}")+tagBytes+len(rule))
-	name = append(name, n.prefix...)
-	name = append(name, '{')
-	name = append(name, t[:]...)
-	name = append(name, '}')
-	return string(append(name, rule...))
+	return n.prefix + "{" + string(t[:]) + "}" + rule
 }
 
 // leases returns the name of the key for the leases of a rule.

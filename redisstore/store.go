@@ -242,7 +242,11 @@ func (s *Store) decide(ctx context.Context, ops []store.Op, all []terms) error {
 // call returns ops as the script reads them.
 func (s *Store) call(ctx context.Context, ops []store.Op, all []terms) *call {
 	c := &call{ctx: ctx, names: make([]string, 0, len(ops)), arg: make([]byte, 0, opSize*len(ops))}
-	places := make([]place, len(ops))
+	var few [4]place // without an allocation
+	places := few[:min(len(ops), len(few))]
+	if len(ops) > len(few) {
+		places = make([]place, len(ops))
+	}
 	var t tag
 	for i := range ops {
 		op := &ops[i]
