@@ -458,6 +458,7 @@ local function rest()
       end
       reply[2 * i - 1], after[b], oks[i] = debt, left, ok
     end
+    -- A key in which no bucket changes is left as it is: the next batch lets new buckets begin alike.
     local debts, moved = refused and before or after, {}
     for i = first, first + size - 1 do
       if before[i] and (debts[i] ~= before[i] or fix[i]) then
@@ -469,10 +470,8 @@ local function rest()
       local num, den, k, b = arg[a + 7], arg[a + 8], arg[a + 4], first - 1 + arg[a + 5]
       local debt = debts[b]
       if b == i then
-        local class, n = arg[a + 2], arg[a + 3]
-        local new = moved[k] and n > 1 and (words[k][n] or '0') == '0' and leader(first, size, k)
-        if moved[k] and (debt ~= found[i] or fix[i] or new) then
-          local word = '0'
+        if moved[k] and (debt ~= found[i] or fix[i]) then
+          local class, n, word = arg[a + 2], arg[a + 3], '0'
           if debt > 0 then
             word = encode(debt, num, at[i], class, false, n > 1 and num / den)
           elseif n > 1 and leader(first, size, k) then
