@@ -68,8 +68,8 @@ func TestAnyLimitMoreAllowsNoMore(t *testing.T) {
 	}
 }
 
-// moved reports whether one of limits has another bucket in other, because both have limits of
-// periods that are much alike.
+// moved reports whether one of limits has the bucket of another one in other, because both have
+// periods that are much alike. The faster of two rates fills a bucket that they share.
 func moved(limits, other []*store.Limit) bool {
 	for i, l := range limits {
 		if l.Index() > 0 && other[i].Index() > 0 && l.Index() != other[i].Index() {
@@ -77,6 +77,72 @@ func moved(limits, other []*store.Limit) bool {
 		}
 	}
 	return false
+}
+
+// Versions of up to four limits with random numbers, of which one often has one limit more, allow
+// at one instant at most as much as the larger one. Their limits may change places, because their
+// periods are alike.
+func TestRandomVersionsAllowNoMoreAtOnce(t *testing.T) {
+	for seed := range uint64(testsize.Of(4000, 400)) {
+		rnd := rand.New(rand.NewPCG(seed, 77))
+		limits := randomLimits(rnd)
+		versions := [][]pace.Limit{limits[1:], limits}
+		if rnd.IntN(2) == 0 {
+			versions[1] = randomLimits(rnd)
+		}
+		a, b := compiled(t, versions[0]), compiled(t, versions[1])
+		now := time.Unix(0, 0)
+		s := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{Clock: func() time.Time { return now }})
+		for range 5 {
+			taken := int64(0)
+			for range 6 {
+				taken += takePart(t, s, [][]*store.Limit{a, b}[rnd.IntN(2)], 1+rnd.Int64N(4))
+			}
+			require.LessOrEqual(t, taken, max(smallest(a), smallest(b)), "seed %d: %v", seed, versions)
+			now = now.Add(time.Duration(rnd.Int64N(1 << (30 + rnd.IntN(27)))))
+		}
+	}
+}
+
+// randomLimits returns two to four different limits.
+func randomLimits(rnd *rand.Rand) (limits []pace.Limit) {
+	counts := []int64{1, 2, 5, 10, 60, 100, 600, 1000, 3000, 6000}
+	periods := []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
+	for _, i := range rnd.Perm(60)[:2+rnd.IntN(3)] {
+		l := pace.Limit{Count: counts[i/6], Period: periods[i%6]}
+		if rnd.IntN(2) == 0 {
+			l.Burst = 1 + rnd.Int64N(1<<rnd.IntN(11))
+		}
+		limits = append(limits, l)
+	}
+	return limits
+}
+
+// smallest returns the smallest burst of limits: so many requests they allow at one instant.
+func smallest(limits []*store.Limit) int64 {
+	burst := limits[0].Burst()
+	for _, l := range limits {
+		burst = min(burst, l.Burst())
+	}
+	return burst
+}
+
+// takePart takes a part of what limits leave of user a, and returns how much that was.
+func takePart(t *testing.T, s store.Store, limits []*store.Limit, part int64) int64 {
+	ops, left := charged(limits), smallest(limits)
+	for i := range ops {
+		ops[i].Kind = store.Peek
+	}
+	require.NoError(t, s.Apply(t.Context(), ops))
+	for i := range ops {
+		left = min(left, ops[i].Result.Remaining)
+	}
+	for i := range ops {
+		ops[i].Kind, ops[i].Cost = store.Take, (left+part-1)/part
+	}
+	require.NoError(t, s.Apply(t.Context(), ops))
+	require.True(t, allowed(ops), "%d of %d left", ops[0].Cost, left)
+	return ops[0].Cost
 }
 
 func allowed(ops []store.Op) bool {

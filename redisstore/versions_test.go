@@ -42,6 +42,9 @@ func TestTwoVersionsOfAPolicyInRedis(t *testing.T) {
 		"a higher limit and a slower one more": {
 			[]string{"100 per day", "300 per day; 1000 per 7 days"}, 0, 300,
 		},
+		"a higher limit and one more of the same rate": {
+			[]string{"100 per day", "300 per day; 1000 per 10 days"}, 0, 300,
+		},
 		"a higher limit beside a slower one": {
 			[]string{"24 per day burst 20; 1 per hour", "40 per day; 1 per hour burst 60"}, 0, 40,
 		},

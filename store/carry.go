@@ -26,9 +26,9 @@ import (
 //
 // A bucket that was charged before has counted what other versions charged since: see [Spread]. A
 // bucket that is new, or that the store has forgotten, begins with what its kin leaves of the
-// larger burst: its own burst, or the burst of the limit that charged the kin last. Bucket 0 counts
-// as such kin if its limit had other numbers then. A store that does not know which burst charged
-// the kin may leave less.
+// larger burst: its own burst, or the burst of the limit that charged the kin last. A bucket of the
+// batch counts as such kin if its limit had other numbers then. A store that does not know which
+// burst charged the kin may leave less.
 func Carry(ops []Op, now time.Duration, bucket func(i int) *Bucket, family func(i int) []*Bucket) {
 	for z := range ops {
 		first := bucket(z)
@@ -50,8 +50,10 @@ func Carry(ops []Op, now time.Duration, bucket func(i int) *Bucket, family func(
 			for _, other := range kin {
 				b.begin(l, other, now)
 			}
-			if !first.chargedBy(ops[z].Limit) {
-				b.begin(l, first, now)
+			for j := range ops {
+				if o := bucket(j); ops[j].follows(&ops[z]) && o != nil && !o.chargedBy(ops[j].Limit) {
+					b.begin(l, o, now)
+				}
 			}
 		}
 		first.kin = uint32(own + len(kin))

@@ -34,6 +34,7 @@ func changeCases() []testCase {
 		{"no op of a version forgets what another has charged", count, versionsForgetNothing},
 		{"a faster limit that is added is full", full, fasterLimitAdded},
 		{"a burst that changes beside a limit that is added lends nothing", count, otherBurstAdded},
+		{"a limit that moves to another place is not full", count, limitsChangePlaces},
 		{"versions of a rule count each other", count, versionsCountEachOther},
 		{"versions of a rule put back what they took", count, versionsPutBack},
 		{"limits that are not versioned do not count each other", apart, versionsOfOthers},

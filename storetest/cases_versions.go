@@ -141,6 +141,21 @@ func otherBurstAdded(c *check) {
 	}
 }
 
+// limitsChangePlaces has a version with a fast limit, and a version where another limit has its index
+// and it has a new one.
+func limitsChangePlaces(c *check) {
+	slow, fast := c.versioned("r", 0, per(1000, year)), c.versioned("r", 3, per(10, day))
+	other, moved := c.versioned("r", 3, per(100, day)), c.versioned("r", 4, per(10, day))
+	for spent := int64(1); spent <= 10; spent += 3 {
+		k, n := user(fmt.Sprint("spent ", spent)), 11-spent
+		c.apply(take(slow, k, spent), take(fast, k, spent))
+		ops := []store.Op{take(slow, k, n), take(other, k, n), take(moved, k, n)}
+		if r := c.apply(ops...); r[2].Allowed {
+			c.fatalf("%d of 10 were taken, then %s, which no version has", spent, show(ops))
+		}
+	}
+}
+
 // versionsCountEachOther has versions with some limits in common, and some of their own. All limits
 // have been charged before. Then a batch is allowed if it keeps the limits of its version, with all
 // that was allowed under any version.

@@ -33,6 +33,7 @@ func changeMutants() []mutant {
 			cases: []string{
 				"a slower limit that is added lends no burst", "no op of a version forgets what another has charged",
 				"a burst that changes beside a limit that is added lends nothing",
+				"a limit that moves to another place is not full",
 			},
 		},
 		{

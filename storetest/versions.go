@@ -35,8 +35,11 @@ func (l *ledger) carry(ops []store.Op, accounts []account) error {
 			continue
 		}
 		kin := l.kin(&ops[z], ops)
-		if last := l.charged[idOf(&ops[z])]; last.count > 0 && last != numbersOf(ops[z].Limit) {
-			kin = append(kin, idOf(&ops[z]))
+		for i := range ops {
+			last := l.charged[idOf(&ops[i])]
+			if follows(&ops[z], &ops[i]) && last.count > 0 && last != numbersOf(ops[i].Limit) {
+				kin = append(kin, idOf(&ops[i]))
+			}
 		}
 		for i := range ops {
 			begun := l.charged[idOf(&ops[i])].count > 0

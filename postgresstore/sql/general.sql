@@ -4,20 +4,18 @@
       FOR z IN first .. last LOOP
         b := ops[width * z + 1]; u := ops[width * z + 14];
         CONTINUE WHEN u = 0;
-        row := rows[b]; lead := locs[b]; sources := '{}';
-        IF w[lead + 4] <> ops[width * z + 7] OR w[lead + 5] <> ops[width * z + 8]
-          OR w[lead + 1] <> ops[width * z + 13]
-        THEN
-          sources := ARRAY[lead];
-        END IF;
-        CONTINUE WHEN ends[row] - starts[row] = 5 * u AND (u = 1 OR sources = '{}');
-        mine := '{}';
+        row := rows[b]; lead := locs[b]; mine := '{}'; sources := '{}';
         FOR i IN first .. last LOOP
-          b := ops[width * i + 1];
-          IF rows[b] = row THEN
-            mine := mine || locs[b];
+          o := width * i; b := ops[o + 1]; l := locs[b];
+          CONTINUE WHEN rows[b] <> row;
+          mine := mine || l;
+          IF w[l + 4] > 0
+            AND (w[l + 4] <> ops[o + 7] OR w[l + 5] <> ops[o + 8] OR w[l + 1] <> ops[o + 13])
+          THEN
+            sources := sources || l;
           END IF;
         END LOOP;
+        CONTINUE WHEN ends[row] - starts[row] = 5 * u AND (u = 1 OR sources = '{}');
         busy := false;
         FOR l IN starts[row] .. ends[row] - 1 BY 5 LOOP
           busy := busy OR w[l + 2] > now OR w[l + 2] = now AND w[l + 3] > 0;
@@ -40,7 +38,8 @@
           FOREACH kin IN ARRAY sources LOOP
             d := w[kin + 2] - now; g := w[kin + 3]; c := w[kin + 4]; p := w[kin + 5]; a := w[kin + 1] >> 8;
             CONTINUE WHEN d < 0 OR d = 0 AND g = 0 OR a = 4294967295;
-            a := greatest(greatest(a, burst) - div(d::numeric * c + g + p - 1, p), 0); -- what is left
+            -- What is left of the larger burst. Of what cannot be read it is nothing.
+            a := CASE WHEN p > 0 THEN greatest(greatest(a, burst) - div(d::numeric * c + g + p - 1, p), 0) ELSE 0 END;
             CONTINUE WHEN a >= burst;
             x := @SCHEMA@.convert_@VERSION@(burst - a, 0, 1, 1, ops[o + 7], ops[o + 8]);
             d := w[l + 2] - now;
