@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
 // The bounds on what FormField and JSONField read, also of a request that is denied. A login form
@@ -116,6 +117,7 @@ func isForm(r *http.Request) bool {
 // isPlain reports whether the header fields of r say that its body is plain UTF-8. A handler, or
 // what it passes the body on to, may decode what they say, and then find another account.
 func isPlain(r *http.Request) bool {
+	r = routes.Dashed(r)
 	for _, line := range r.Header["Content-Encoding"] {
 		if line != "" && !strings.EqualFold(line, "identity") {
 			return false

@@ -178,6 +178,9 @@ func TestBodiesThatAreDecoded(t *testing.T) {
 			assert.Equal(t, tc.want, field.read(r), "%s%s, %s", field.mediaType, tc.params, tc.encoding)
 		}
 		r := posted("10.0.0.1", "", field.mediaType, field.body)
+		r.Header.Add("Content_Encoding", "gzip")
+		assert.Empty(t, field.read(r))
+		r = posted("10.0.0.1", "", field.mediaType, field.body)
 		r.Header.Add("Content-Type", "text/plain")
 		assert.Empty(t, field.read(r))
 		r = posted("10.0.0.1", "", field.mediaType, field.body)
