@@ -29,6 +29,11 @@ type Trace struct {
 	// Unread is a header field in which CDNs report one address, if a trusted peer has sent it
 	// beside Field, and its address is not Addr. It is empty otherwise.
 	Unread string
+	// Short reports that Field has fewer addresses than [TrustedHops] trusts hops. Then a client
+	// that sends the field too can choose its address.
+	Short bool
+	// Junk reports that the search for Addr ended at text in Field that is no address.
+	Junk bool
 	// Before is the address that stands before Addr in a Field with several. It is invalid if none
 	// does. The hop at Addr reported it, and Addr is not trusted.
 	Before netip.Addr
@@ -70,6 +75,7 @@ func (s Source) Trace(r *http.Request) (t Trace) {
 		}
 		if t.Trusted && t.Present == f.name {
 			t.Unread = unread(r, f.name, t.Addr)
+			t.Short, t.Junk = f.end(r.Header[f.name])
 		}
 	}
 	first := func(names []string) string {
@@ -98,6 +104,29 @@ func unread(r *http.Request, name string, addr netip.Addr) string {
 		}
 	}
 	return ""
+}
+
+// end returns why no address in lines is the client: there are fewer than trusted hops, or text
+// that is no address comes first.
+func (f *field) end(lines []string) (short, junk bool) {
+	if f.form == single {
+		_, ok := parseHost(strings.TrimSpace(lines[0]))
+		return false, !ok || len(lines) > 1
+	}
+	members := members{lines: lines, quotes: f.form == elements}
+	for hop := 1; hop <= maxHops; hop++ {
+		text, more := members.prev()
+		if !more {
+			return f.proxies.hops > 0, false
+		}
+		if f.form == elements {
+			text = forNode(text)
+		}
+		if addr, ok := parseHost(text); !ok || !f.proxies.trusts(addr, hop) {
+			return false, !ok
+		}
+	}
+	return false, false
 }
 
 // before returns the address before addr in lines, where addr is the first from the right that is

@@ -67,6 +67,31 @@ func TestTrace(t *testing.T) {
 			[]string{"for=203.0.113.1"},
 			Trace{Addr: peer, Peer: peer, Field: "X-Real-Ip", Trusted: true, Present: "Forwarded"},
 		},
+		{
+			"fewer addresses than hops", ForwardedFor(TrustedHops(3)), "10.0.0.1:1", "X-Forwarded-For",
+			[]string{"192.0.2.1, 10.0.0.2"},
+			Trace{Addr: peer, Peer: peer, Field: "X-Forwarded-For", Trusted: true, Present: "X-Forwarded-For", Short: true},
+		},
+		{
+			"trusted addresses only", ForwardedFor(trusted), "10.0.0.1:1", "X-Forwarded-For",
+			[]string{"10.0.0.2, 10.0.0.2"},
+			Trace{Addr: peer, Peer: peer, Field: "X-Forwarded-For", Trusted: true, Present: "X-Forwarded-For"},
+		},
+		{
+			"a name", ForwardedFor(TrustedHops(3)), "10.0.0.1:1", "X-Forwarded-For",
+			[]string{"192.0.2.1, proxy, 10.0.0.1"},
+			Trace{Addr: peer, Peer: peer, Field: "X-Forwarded-For", Trusted: true, Present: "X-Forwarded-For", Junk: true},
+		},
+		{
+			"a hidden node", Forwarded(trusted), "10.0.0.1:1", "Forwarded",
+			[]string{"for=192.0.2.1, for=_hidden"},
+			Trace{Addr: peer, Peer: peer, Field: "Forwarded", Trusted: true, Present: "Forwarded", Junk: true},
+		},
+		{
+			"two lines of one address", Header("X-Real-IP", trusted), "10.0.0.1:1", "X-Real-IP",
+			[]string{"192.0.2.1", "192.0.2.1"},
+			Trace{Addr: peer, Peer: peer, Field: "X-Real-Ip", Trusted: true, Present: "X-Real-Ip", Junk: true},
+		},
 		{"a source with a mistake", ForwardedFor(Proxies{}), "10.0.0.1:1", "", nil, Trace{Peer: peer}},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)

@@ -110,6 +110,8 @@ const (
 	appended
 	proxyIsSilent
 	onlyTrusted
+	tooManyHops
+	noAddressInField
 	onePrivatePeer
 	unreadField
 	addressIsMissing
@@ -168,6 +170,12 @@ const (
 		"all clients behind %[2]v share one bucket; configure %[2]v to send the field"
 	textOnlyTrusted = "%s trusts every address in %s of the first %d requests: " +
 		"all clients behind %v share one bucket; trust the addresses of proxies only"
+	textTooManyHops = "%s trusts more hops than %s of %d requests has addresses: " +
+		"all clients behind %v share one bucket, and a client that sends the field itself can choose its " +
+		"address; write clientip.TrustedHops with the number of your proxies"
+	textNoAddressInField = "%s of the first %d requests has text that is no address, where %s looks for " +
+		"the client: all clients behind %v share one bucket; " +
+		"let the proxy send one plain address for each hop, or read another field"
 	textUnread = "%s finds the client %v by %s, but %v has sent %s with another address: " +
 		"if a CDN sends it, all clients of the CDN's server %[2]v share one bucket; " +
 		"trust the addresses of the CDN too, in clientip.ForwardedFor, or read %[5]s " +

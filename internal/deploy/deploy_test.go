@@ -161,8 +161,33 @@ func TestProblems(t *testing.T) {
 		{
 			"several proxies that send no address", clientip.ForwardedFor(clientip.TrustedProxies("10.0.0.0/8")),
 			inTurn(from(most/2, "10.0.0.2:1", "X-Forwarded-For", "unknown"), from(most/2, lan, "X-Forwarded-For", "unknown")),
-			[]string{"ratelimit: Config.ClientIP trusts every address in X-Forwarded-For of the first 100 requests: all clients " +
-				"behind 10.0.0.1 share one bucket; trust the addresses of proxies only"},
+			[]string{"ratelimit: X-Forwarded-For of the first 100 requests has text that is no address, where Config.ClientIP looks " +
+				"for the client: all clients behind 10.0.0.1 share one bucket; let the proxy send one plain address for each hop, " +
+				"or read another field"},
+		},
+		{
+			"names of proxies behind the address of the client", trusting, from(most, lan, "X-Forwarded-For", "#, proxy1"),
+			[]string{"ratelimit: X-Forwarded-For of the first 100 requests has text that is no address, where Config.ClientIP looks " +
+				"for the client: all clients behind 10.0.0.1 share one bucket; let the proxy send one plain address for each hop, " +
+				"or read another field"},
+		},
+		{
+			"several addresses in a field for one", clientip.Header("X-Real-IP", clientip.TrustedHops(1)),
+			from(most, lan, "X-Real-IP", "#, 10.0.0.2"),
+			[]string{"ratelimit: X-Real-Ip of the first 100 requests has text that is no address, where Config.ClientIP looks " +
+				"for the client: all clients behind 10.0.0.1 share one bucket; let the proxy send one plain address for each hop, " +
+				"or read another field"},
+		},
+		{
+			"fewer proxies than trusted hops", clientip.ForwardedFor(clientip.TrustedHops(2)),
+			append(from(1, lan, "X-Forwarded-For", "192.0.2.1, #"), from(most, lan, "X-Forwarded-For", "#")...),
+			[]string{"ratelimit: Config.ClientIP trusts more hops than X-Forwarded-For of 10 requests has addresses: all clients " +
+				"behind 10.0.0.1 share one bucket, and a client that sends the field itself can choose its address; " +
+				"write clientip.TrustedHops with the number of your proxies"},
+		},
+		{
+			"a few requests with fewer proxies", clientip.ForwardedFor(clientip.TrustedHops(2)),
+			append(from(few-1, lan, "X-Forwarded-For", "#"), from(most, lan, "X-Forwarded-For", "#, 10.0.0.2")...), nil,
 		},
 		{
 			"several proxies that are not named and send no address",

@@ -17,6 +17,8 @@ type sample struct {
 	trusted  bool       // a request came from a trusted peer
 	found    bool       // a request had a client that is not its trusted peer
 	proxied  int        // requests with a field of proxies that has no address
+	short    int        // requests with fewer addresses than trusted hops
+	junk     bool       // a request had a field that is not read, because of text that is no address
 	present  bool       // a request had the field that the source reads
 	addrs    map[netip.Addr]bool
 	befores  map[netip.Addr]bool // the addresses before these
@@ -35,6 +37,10 @@ func (s *sample) add(t *clientip.Trace) {
 		s.proxied++
 	}
 	s.addrs[t.Addr] = true
+	s.junk = s.junk || t.Junk
+	if t.Short {
+		s.short++
+	}
 	s.present = s.present || t.Field != "" && t.Present == t.Field
 	if t.Before.IsValid() {
 		s.chains++
@@ -50,6 +56,9 @@ func (s *sample) judge(t *clientip.Trace, name string) (problem, bool) {
 		args := []any{name, t.Addr, t.Field, suggest(t.Field, t.Addr.String())}
 		return problem{appended, textAppended, args}, true
 	}
+	if s.short == few {
+		return problem{tooManyHops, textTooManyHops, []any{name, t.Field, few, t.Peer}}, true
+	}
 	if s.requests != sampled || s.chains > 0 {
 		return problem{}, false
 	}
@@ -57,6 +66,9 @@ func (s *sample) judge(t *clientip.Trace, name string) (problem, bool) {
 	case s.trusted && s.found:
 	case s.trusted && !s.present:
 		return problem{proxyIsSilent, textSilent, []any{sampled, t.Peer, t.Field, name}}, true
+	case s.trusted && s.short > 0:
+	case s.trusted && s.junk:
+		return problem{noAddressInField, textNoAddressInField, []any{t.Field, sampled, name, t.Peer}}, true
 	case s.trusted:
 		return problem{onlyTrusted, textOnlyTrusted, []any{name, t.Field, sampled, t.Peer}}, true
 	case s.proxied == sampled && len(s.addrs) <= few:
