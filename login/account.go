@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/ratelimit-go/ratelimit"
-	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
 // The bounds on what FormField and JSONField read, also of a request that is denied. A login form
@@ -117,15 +116,15 @@ func isForm(r *http.Request) bool {
 // isPlain reports whether the header fields of r say that its body is plain UTF-8. A handler, or
 // what it passes the body on to, may decode what they say, and then find another account.
 func isPlain(r *http.Request) bool {
-	r = routes.Dashed(r)
-	for _, line := range r.Header["Content-Encoding"] {
+	for _, line := range linesUnder(r.Header, "Content-Encoding") {
 		if line != "" && !strings.EqualFold(line, "identity") {
 			return false
 		}
 	}
 	text := r.Header.Get("Content-Type")
 	_, params, err := mime.ParseMediaType(text)
-	if len(r.Header["Content-Type"]) > 1 || strings.Contains(text, "*=") || strings.Contains(text, "*0") ||
+	if len(linesUnder(r.Header, "Content-Type")) > 1 ||
+		strings.Contains(text, "*=") || strings.Contains(text, "*0") ||
 		err != nil && strings.Contains(strings.ToLower(text), "charset") {
 		return false
 	}

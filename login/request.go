@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/ratelimit-go/ratelimit/internal/routes"
 )
 
 // isAttempt reports whether a request may carry a password. A GET, HEAD or OPTIONS without a query
@@ -25,11 +23,10 @@ func isAttempt(r *http.Request) bool {
 // with status 200 without a password: they show a form, or end a session. So does the handler of
 // another method or path, if a framework takes these from a field or the query.
 func mayProve(r *http.Request) bool {
-	r = routes.Dashed(r)
 	for _, name := range [...]string{
 		"X-Http-Method-Override", "X-Method-Override", "X-Http-Method", "X-Original-Url", "X-Rewrite-Url",
 	} {
-		if r.Header[name] != nil {
+		if linesUnder(r.Header, name) != nil {
 			return false
 		}
 	}
@@ -41,6 +38,18 @@ func mayProve(r *http.Request) bool {
 		return true
 	}
 	return r.Header["Authorization"] != nil
+}
+
+// linesUnder returns the lines of a field, also if its name is written with underscores. What runs
+// behind CGI, FastCGI, WSGI or Rack cannot tell both apart.
+func linesUnder(h http.Header, name string) []string {
+	lines := h[name]
+	for other := range h {
+		if strings.Contains(other, "_") && strings.EqualFold(strings.ReplaceAll(other, "_", "-"), name) {
+			lines = append(slices.Clip(lines), h[other]...)
+		}
+	}
+	return lines
 }
 
 // linesOf returns a copy of h, or nil if h has no lines.

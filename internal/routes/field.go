@@ -9,16 +9,10 @@ import (
 // originals are the header fields from which some servers take the path of a request.
 var originals = [...]string{"X-Original-Url", "X-Rewrite-Url"}
 
-// Dashed returns r, or a copy of r whose header fields have dashes for underscores, if one of them
+// dashed returns r, or a copy of r whose header fields have dashes for underscores, if one of them
 // has an underscore. What runs behind CGI, FastCGI, WSGI or Rack cannot tell both apart: there
-// X_HTTP_Method_Override is X-HTTP-Method-Override, too.
-func Dashed(r *http.Request) *http.Request {
-	r, _ = dashed(r)
-	return r
-}
-
-// dashed is Dashed, and reports whether a header field can name another path, method or host. Most
-// requests have no such field, and then nothing looks for each of them.
+// X_HTTP_Method_Override is X-HTTP-Method-Override, too. It reports whether a field can name
+// another path, method or host. Most requests have none, and then nothing looks for each of them.
 func dashed(r *http.Request) (_ *http.Request, named bool) {
 	for name := range r.Header {
 		if strings.IndexByte(name, '_') >= 0 {
