@@ -99,6 +99,7 @@ func (c *compiler) list(field string, spec *list) *ratelimit.List {
 	if len(keys) > 0 && l.Key == nil {
 		c.addf(c.values[field+".keys"], field+".keys",
 			"without by: want by, the key to look up, such as user")
+		good = false
 	}
 	for i, text := range spec.Addresses {
 		err := new(ratelimit.List).Replace([]string{text})
