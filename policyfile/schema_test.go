@@ -53,7 +53,7 @@ func TestGoodFiles(t *testing.T) {
 // beyond are the bad files whose mistakes no schema can see.
 var beyond = []string{
 	"anchor", "bad-cost", "bad-exempt-route", "bad-method", "bad-route", "block-global",
-	"block-range", "block-when-without-after", "client-ip-header", "decorator-routes",
+	"block-range", "block-when-without-after", "client-ip-header", "decorator-routes", "decorator-routes-of-other-routers",
 	"duplicate-name", "duplicate-name-decorator", "json-duplicate", "limits-in-list", "login-block",
 	"limits-twice", "limits-typo", "limits-unlimited", "line-separator-in-comment", "merge", "next-line-in-comment",
 	"options", "response-cost", "shedder", "tag",

@@ -129,7 +129,8 @@ func (c *compiler) addPatterns(mux *http.ServeMux, field string, patterns []stri
 	}
 }
 
-// register is ServeMux.Handle with an error instead of a panic.
+// register is ServeMux.Handle with an error instead of a panic, and with the mistakes that a limiter
+// finds in a pattern, such as wildcards of another router.
 func register(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -138,7 +139,13 @@ func register(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 		}
 	}()
 	mux.Handle(pattern, h)
-	return nil
+	rule := ratelimit.Rule{Name: "route", InFlight: 1}
+	_, err = ratelimit.New(ratelimit.Config{Routes: map[string][]ratelimit.Rule{pattern: {rule}}})
+	var mistake *ratelimit.ConfigError
+	if errors.As(err, &mistake) {
+		return mistake.Err
+	}
+	return err
 }
 
 func (c *compiler) shedder(spec *shedder) *shed.Config {
