@@ -50,9 +50,10 @@ func (q *quota) learn(o observation) {
 	if o.Window > 0 {
 		q.window = o.Window
 	}
-	if o.Limit >= 0 {
-		q.limit = float64(o.Limit)
+	if limit := float64(o.Limit); limit >= 0 && limit != q.limit {
+		q.limit, q.most = limit, 0
 	}
+	q.most = max(q.most, o.left()+1)
 	if paced := q.shape == bucket || q.shape == sliding; paced && (o.denied && q.known || q.limit < 1) {
 		q.shape, q.waiting = strict, false
 		if q.guessed {

@@ -32,6 +32,7 @@ type quota struct {
 	left  float64
 	at    time.Time // of left, in a bucket
 	low   float64   // the least that the server said in this window
+	most  float64   // the most that the server had before a request, under this limit
 
 	reset   time.Time     // or the zero Time
 	jitter  time.Duration // is added to the reset
@@ -91,13 +92,22 @@ func (q *quota) spare() int {
 // rate returns the requests per second of a bucket.
 func (q *quota) rate() float64 { return patience * q.limit / q.window.Seconds() }
 
+// holds returns how many requests the quota has room for, as far as is known. The limit in drafts 8
+// to 11 is the rate of a bucket, and its burst may be smaller.
+func (q *quota) holds() float64 {
+	if q.shape == bucket {
+		return min(q.limit, cmp.Or(q.most, q.limit))
+	}
+	return q.limit
+}
+
 // available returns how many requests may be sent now, if the server has not counted some that are
 // in flight.
 func (q *quota) available(now time.Time, uncounted int) float64 {
 	switch q.shape {
 	case bucket:
-		left := min(q.left+max(now.Sub(q.at).Seconds(), 0)*q.rate(), q.limit)
-		return min(left, q.limit-float64(uncounted))
+		left := min(q.left+max(now.Sub(q.at).Seconds(), 0)*q.rate(), q.holds())
+		return min(left, q.holds()-float64(uncounted))
 	case sliding:
 		old := q.reset.Sub(now).Seconds() / q.window.Seconds() // the part of prev that still counts
 		return q.limit - q.prev*min(max(old, 0), 1) - q.count
@@ -123,7 +133,11 @@ func (q *quota) next(now time.Time, others, uncounted int) time.Time {
 	}
 	switch q.shape {
 	case bucket:
-		return after(now, missing/q.rate())
+		wait := missing / q.rate()
+		if q.holds()-float64(uncounted) < need { // the next answer shows more, and wakes the request
+			wait = max(wait, 0.001)
+		}
+		return after(now, wait)
 	case sliding:
 		if q.prev > 0 {
 			from := latest(now, q.reset.Add(-q.window)) // before that, none of prev has grown old

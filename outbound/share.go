@@ -30,5 +30,5 @@ func (s *sharing) each() float64 { return max(s.cost, 1) }
 // each is the same, but not more than the limit of now has room for. The limit may have been larger
 // before, and a request that needs more than the limit would wait for ever.
 func (q *quota) each() float64 {
-	return max(min(q.sharing.each(), 1+q.limit/20, q.limit), 1)
+	return max(min(q.sharing.each(), 1+q.limit/20, q.holds()), 1)
 }
