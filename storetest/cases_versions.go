@@ -141,8 +141,8 @@ func otherBurstAdded(c *check) {
 	}
 }
 
-// limitsChangePlaces has a version with a fast limit, and a version where another limit has its index
-// and it has a new one.
+// limitsChangePlaces has a version with a fast limit, and a version where another limit has its
+// index, and it has a new one.
 func limitsChangePlaces(c *check) {
 	slow, fast := c.versioned("r", 0, per(1000, year)), c.versioned("r", 3, per(10, day))
 	other, moved := c.versioned("r", 3, per(100, day)), c.versioned("r", 4, per(10, day))
