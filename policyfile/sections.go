@@ -128,9 +128,9 @@ func (c *compiler) addPatterns(mux *http.ServeMux, field string, patterns []stri
 		c.addErr(fmt.Sprintf("%s[%d]", field, i), register(mux, pattern, h))
 	}
 }
+
 // register is ServeMux.Handle with an error instead of a panic, and with the mistakes that a
 // limiter finds in a pattern, such as wildcards of another router.
-// finds in a pattern, such as wildcards of another router.
 func register(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
