@@ -36,6 +36,9 @@ func (rec *Recorder) Answer() Answer { return rec.answer }
 // If an outer [http.TimeoutHandler] has answered instead of a success, that is status 503. A
 // failure stays what it is.
 func (rec *Recorder) Final(ctx context.Context) Answer {
+	if rec.informed() {
+		rec.answer.Status = 0
+	}
 	status, late := rec.answer.Status, errors.Is(ctx.Err(), context.DeadlineExceeded)
 	if late && status != 0 && status < 400 && !rec.answer.Hijacked {
 		if _, err := rec.w.Write(nil); errors.Is(err, http.ErrHandlerTimeout) {
@@ -112,10 +115,20 @@ func (rec *Recorder) keep() {
 	}
 }
 
-// wrote records the first final status. 101 is final, because no other status can follow it.
+// wrote records the first final status. 101 is final, because no other status can follow it, except
+// where nothing can be hijacked: with HTTP/2 it is informational.
 func (rec *Recorder) wrote(status int) {
 	final := status >= 200 || status == http.StatusSwitchingProtocols
-	if final && rec.answer.Status == 0 && !rec.answer.Hijacked {
-		rec.answer.Status = status
+	if final && !rec.answer.Hijacked && (rec.answer.Status == 0 || rec.informed()) {
+		rec.answer.Status, rec.sent = status, nil
 	}
+}
+
+// informed reports whether the status that was recorded is an informational one.
+func (rec *Recorder) informed() bool {
+	if rec.answer.Status != http.StatusSwitchingProtocols {
+		return false
+	}
+	_, hijacks := rec.w.(http.Hijacker)
+	return !hijacks
 }
