@@ -150,6 +150,9 @@ func namedHosts(r *http.Request) []string {
 	if r.URL.Host != "" {
 		add(r.URL.Host)
 	}
+	if host := hostInPath(r.URL.Path); host != "" {
+		add(host)
+	}
 	for _, host := range hostsInForwarded(r) {
 		add(host)
 	}

@@ -3,10 +3,12 @@ package routes
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // A function that names what is not free must be true for every spelling. A function that lists
@@ -48,6 +50,8 @@ func TestEveryOfAnotherSpelling(t *testing.T) {
 		{"the default file of a directory", notLogin, "", "/LOGIN/Default.aspx", false, "", ""},
 		{"the file of another directory", notLogin, "", "/other/index.php", true, "", ""},
 		{"a name before the path", notLogin, "", "//www.example.com/login", false, "", ""},
+		{"a host before the path", notAPILogin, "www.example.com", "//api.example.com/login", false, "", ""},
+		{"a host behind a backslash", notAPILogin, "www.example.com", "/%5capi.example.com/login", false, "", ""},
 		{"a path in a field with underscores", notLogin, "", "/other", false, "X_Original-URL", "/login"},
 		{"a host in a field with underscores", notAPI, "www.example.com", "/", false, "X_forwarded_host", "api.example.com"},
 		{"too many scripts", notLogin, "", strings.Repeat("/a.php", 9) + "/x", false, "", ""},
@@ -139,5 +143,26 @@ func TestSlashThatIsMissing(t *testing.T) {
 		m := table.Find(httptest.NewRequest(http.MethodPost, row.target, nil))
 		assert.Equal(t, row.value, m.Value, row.description)
 		assert.Equal(t, row.others, m.Others, row.description)
+	}
+}
+
+// A parser of URLs finds a host at the beginning of a path.
+func TestHostInPath(t *testing.T) {
+	var table Table[string]
+	for _, p := range []string{"api.example.com/login", "/static/"} {
+		require.NoError(t, table.Add(p, p))
+	}
+	for target, want := range map[string][]string{
+		"//api.example.com/login":      {"api.example.com/login"},
+		"///API.example.com:443/login": {"api.example.com/login"},
+		"/%5Capi.example.com/login":    {"api.example.com/login"},
+		"//u@api.example.com/login":    {"api.example.com/login"},
+		"//b.example.com/login":        nil,
+		"/api.example.com/login":       nil,
+	} {
+		u, err := url.ParseRequestURI(target)
+		require.NoError(t, err)
+		m := table.Find(&http.Request{Method: http.MethodGet, Host: "www.example.com", URL: u})
+		assert.Equal(t, want, m.Others, target)
 	}
 }

@@ -73,6 +73,19 @@ func hasOtherHost(r *http.Request, named bool) bool {
 	return r.URL.Host != "" && r.URL.Host != r.Host || named && len(hostsInForwarded(r)) > 0
 }
 
+// hostInPath returns the name that parsers of URLs take for a host at the beginning of a path, or
+// "": see withoutHost.
+func hostInPath(path string) string {
+	if len(path) < 2 || path[0] != '/' || path[1] != '/' && path[1] != '\\' {
+		return ""
+	}
+	name := strings.TrimLeft(path, `/\`)
+	if i := strings.IndexAny(name, `/\`); i >= 0 {
+		name = name[:i]
+	}
+	return name
+}
+
 // hostsInForwarded returns the values of host in Forwarded (RFC 7239). What it does not read as a
 // server does has a quote left, so it is no plain host.
 func hostsInForwarded(r *http.Request) (hosts []string) {
@@ -112,6 +125,9 @@ func (t *Table[T]) hostsOf(r *http.Request, f form) []string {
 	}
 	if r.URL.Host != "" {
 		add(r.URL.Host)
+	}
+	if host := hostInPath(r.URL.Path); host != "" {
+		add(host)
 	}
 	for _, host := range hostsInForwarded(r) {
 		if !every {
