@@ -80,7 +80,12 @@ func requireBatch(t *testing.T, s *Store, ops []store.Op, exactly bool) {
 		}
 	}
 	if denied && exactly {
-		require.Equal(t, before, levels(t, s, ops))
+		for i, after := range levels(t, s, ops) {
+			if before[i].Overflow && !after.Overflow {
+				continue // Apply has removed a full bucket, so there is room
+			}
+			require.Equal(t, before[i], after, "%+v", ops[i])
+		}
 	}
 	requireSound(t, s)
 }
