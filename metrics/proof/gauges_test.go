@@ -37,7 +37,7 @@ func inFlight(t *testing.T, p *prometheus, s *service, d *grafana) {
 	status, err := s.get(t.Context(), "/slow", "slow")
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusTooManyRequests, status)
-	p.await(2)
+	p.await()
 	assert.Equal(t, 3, p.value(`ratelimit_inflight{job="shop",rule="slow"}`))
 	assert.Equal(t, 1, p.value(`ratelimit_requests_total{job="shop",rule="slow",reason="in-flight"}`))
 	sameFromOpenTelemetry(t, p)
@@ -46,11 +46,11 @@ func inFlight(t *testing.T, p *prometheus, s *service, d *grafana) {
 	for range 3 {
 		assert.Equal(t, http.StatusOK, <-statuses)
 	}
-	p.await(2)
+	p.await()
 	assert.Equal(t, 0, p.value(`ratelimit_inflight{job="shop",rule="slow"}`))
 }
 
-// held has a request that waits while Prometheus scrapes, and a request that waits for a second.
+// held has a request that waits while Prometheus scrapes, and a request that waits for up to three seconds.
 func held(t *testing.T, p *prometheus, s *service, d *grafana) {
 	t.Helper()
 	get := func(ctx context.Context, path string) {
@@ -66,14 +66,16 @@ func held(t *testing.T, p *prometheus, s *service, d *grafana) {
 		done <- err
 	}()
 	get(t.Context(), "/held")
-	get(t.Context(), "/held") // a second later
-	p.await(2)
-	assert.Equal(t, 1, p.value(`ratelimit_waiting{job="shop",rule="waiting"}`))
+	get(t.Context(), "/held") // three seconds later
+	waiting := func() int { return p.value(`ratelimit_waiting{job="shop",rule="waiting"}`) }
+	until(t, func() bool { return waiting() == 1 })
+	p.await()
+	assert.Equal(t, 1, waiting())
 	assert.Equal(t, 0, p.value(`ratelimit_waiting{job="shop",rule="held"}`))
 	assert.Equal(t, 1, p.value(`ratelimit_held_total{job="shop",rule="held"}`))
 	sameFromOpenTelemetry(t, p)
 	d.ask(t, p)
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
-	until(t, func() bool { return p.value(`ratelimit_waiting{job="shop",rule="waiting"}`) == 0 })
+	until(t, func() bool { return waiting() == 0 })
 }

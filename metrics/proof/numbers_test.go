@@ -29,7 +29,7 @@ func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 		t.Parallel()
 		s := serve(t, policy(t))
 		p := startPrometheus(t, map[string]string{"shop": s.addr + "/metrics", "otel": s.addr + "/otel"})
-		p.await(2) // rates count from the first scrape on
+		p.await() // rates count from the first scrape on
 		compare(t, p, load(t, s.addr, perClient), perClient)
 		assert.Positive(t, p.value(`ratelimit_memory_keys{job="shop"}`))
 		assert.Equal(t, 1_000_000, p.value(`ratelimit_memory_max_keys{job="shop"}`))
@@ -51,7 +51,7 @@ func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 		cfg.StoreTimeout = 30 * time.Second // the machine is busy, and no call may be lost
 		s := serve(t, cfg)
 		p := startPrometheus(t, map[string]string{"shop": s.addr + "/metrics", "otel": s.addr + "/otel"})
-		p.await(2)
+		p.await()
 		saw := load(t, s.addr, perClient)
 		compare(t, p, saw, perClient)
 		storeAnswers(t, p, saw)
@@ -69,7 +69,7 @@ func TestNumbersEqualWhatTheClientsSaw(t *testing.T) {
 // compare compares what Prometheus says with what the clients saw.
 func compare(t *testing.T, p *prometheus, saw *seen, perClient int) {
 	t.Helper()
-	p.await(2)
+	p.await()
 	responses := 0
 	for path, by := range saw.status {
 		t.Logf("%-20s %v", path, by)
@@ -133,7 +133,7 @@ func storeIsDown(t *testing.T, p *prometheus, s *service) {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, status)
 	}
-	p.await(2)
+	p.await()
 	assert.Equal(t, 1, p.value(`ratelimit_store_state{job="shop",state="down"}`))
 	assert.Equal(t, 0, p.value(`ratelimit_store_state{job="shop",state="up"}`))
 	assert.Equal(t, 1, p.value(`ratelimit_store_state_changes_total{job="shop",state="down"}`))
@@ -147,7 +147,7 @@ func storeIsDown(t *testing.T, p *prometheus, s *service) {
 // values as the metrics of promlimit, where an exporter has translated them.
 func sameFromOpenTelemetry(t *testing.T, p *prometheus) {
 	t.Helper()
-	p.await(2)
+	p.await()
 	const selector = `{__name__=~"ratelimit_.*",job=%q}`
 	ours, theirs := p.query(fmt.Sprintf(selector, "shop")), p.query(fmt.Sprintf(selector, "otel"))
 	assert.Greater(t, len(ours), 100)

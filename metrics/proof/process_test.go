@@ -86,7 +86,7 @@ func start(
 			ended <- <-ended // so that stop can be called again
 		}
 		t.Cleanup(stop)
-		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(ended) == 0; {
+		for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline) && len(ended) == 0; {
 			if ready(addr) == nil {
 				return addr, stop
 			}

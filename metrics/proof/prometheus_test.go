@@ -30,6 +30,7 @@ func until(t *testing.T, done func() bool) {
 type prometheus struct {
 	t    *testing.T
 	addr string
+	jobs int
 }
 
 // alerts is the absolute path of the alert rules.
@@ -47,7 +48,8 @@ func startPrometheus(t *testing.T, targets map[string]string) *prometheus {
 	rules, err := os.ReadFile(alerts(t))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(d, "alerts.yaml"), rules, 0o644)) //nolint:gosec
-	config := "global: {scrape_interval: 250ms, evaluation_interval: 250ms}\n" +
+	// A scrape may take as long as the interval.
+	config := "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n" +
 		"rule_files: [alerts.yaml]\nscrape_configs:\n"
 	for job, target := range targets {
 		host, path, _ := strings.Cut(target, "/")
@@ -75,13 +77,13 @@ func startPrometheus(t *testing.T, targets map[string]string) *prometheus {
 		}
 		return nil
 	})
-	return &prometheus{t, addr}
+	return &prometheus{t, addr, len(targets)}
 }
 
 // get reads data from a page of the HTTP API.
 func (p *prometheus) get(path string, query url.Values, data any) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
 	u := "http://" + p.addr + "/api/v1/" + path + "?" + query.Encode()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
@@ -98,7 +100,31 @@ func (p *prometheus) get(path string, query url.Values, data any) {
 }
 
 // query returns the value of each series of an expression, by its labels without job and instance.
+//
+// A scrape that takes too long, as on a busy machine, marks every series of its target as gone until
+// the next scrape. So query asks for an instant at which the last scrape of each job had succeeded,
+// before as well as after the answer.
 func (p *prometheus) query(expr string) map[string]float64 {
+	p.t.Helper()
+	var series map[string]float64
+	until(p.t, func() bool {
+		at := time.Now()
+		if !p.scraped("up == 1", at) {
+			return false
+		}
+		series = p.queryAt(expr, at)
+		return p.scraped("up == 1", at)
+	})
+	return series
+}
+
+// scraped reports whether all jobs fulfil a condition at an instant.
+func (p *prometheus) scraped(condition string, at time.Time) bool {
+	p.t.Helper()
+	return p.queryAt("count("+condition+")", at)["{}"] == float64(p.jobs)
+}
+
+func (p *prometheus) queryAt(expr string, at time.Time) map[string]float64 {
 	p.t.Helper()
 	var data struct {
 		Result []struct {
@@ -106,7 +132,7 @@ func (p *prometheus) query(expr string) map[string]float64 {
 			Value  [2]any
 		}
 	}
-	p.get("query", url.Values{"query": {expr}}, &data)
+	p.get("query", url.Values{"query": {expr}, "time": {at.UTC().Format(time.RFC3339Nano)}}, &data)
 	series := map[string]float64{}
 	for _, r := range data.Result {
 		value, err := strconv.ParseFloat(r.Value[1].(string), 64)
@@ -136,14 +162,13 @@ func (p *prometheus) value(expr string, args ...any) int {
 	return 0
 }
 
-// await waits until each of the jobs was scraped at a time that is not before now.
-func (p *prometheus) await(jobs int) {
+// await waits until each of the jobs was scraped at a time that is not before now. The server moves
+// the time that it writes down by up to 2 ms.
+func (p *prometheus) await() {
 	p.t.Helper()
-	now := float64(time.Now().UnixMicro()) / 1e6
-	until(p.t, func() bool {
-		fresh := p.query(fmt.Sprintf("count(timestamp(up) > %f and up == 1)", now))
-		return fresh["{}"] == float64(jobs)
-	})
+	after := time.Now().Add(5 * time.Millisecond)
+	condition := fmt.Sprintf("timestamp(up) > %f and up == 1", float64(after.UnixMicro())/1e6)
+	until(p.t, func() bool { return p.scraped(condition, time.Now()) })
 }
 
 // startRedis starts a server that keeps nothing on disk, and a function that ends it.

@@ -64,7 +64,7 @@ func policy(t *testing.T) ratelimit.Config {
 			"/search": rule("search", "1000000 per day", func(r *ratelimit.Rule) {
 				r.CountOnly = ratelimit.StatusIn(http.StatusNotFound)
 			}),
-			"/held":    rule("held", "1 per second", func(r *ratelimit.Rule) { r.MaxWait = time.Minute }),
+			"/held":    rule("held", "20 per minute burst 1", func(r *ratelimit.Rule) { r.MaxWait = time.Minute }),
 			"/waiting": rule("waiting", "1 per 30 minutes", func(r *ratelimit.Rule) { r.MaxWait = time.Hour }),
 			"/slow":    rule("slow", "1000 per day", func(r *ratelimit.Rule) { r.InFlight = 3 }),
 		},
