@@ -294,7 +294,8 @@ func TestOneShardIsAway(t *testing.T) {
 				l.total(), l.closed, o.total()+th.total(), o.closed+th.closed, o.percentile(.99))
 			assert.Equal(t, l.total(), l.closed)
 			assert.Less(t, l.percentile(.5), 10*time.Millisecond, "the server that is away is not called")
-			assert.Less(t, float64(o.closed+th.closed), .02*float64(o.total()+th.total()), "a busy machine loses some")
+			// A busy machine loses some. If one server counted for all, all were lost.
+			assert.Less(t, float64(o.closed+th.closed), .1*float64(o.total()+th.total()))
 			servers[0].Resume()
 			begin := time.Now()
 			require.Eventually(t, func() bool { return i.take(on[0]).StoreErr == nil }, soon, time.Millisecond)
