@@ -145,15 +145,11 @@ func TestRoundTripNearTheDeadline(t *testing.T) {
 			route := redistest.NewRoute(t, server.Addr())
 			route.Delay(tc.trip / 2)
 			i := newInstance(t, usual(t, route.Addr(), tc.change), "", ratelimit.Config{})
-			took, policy := backUnderLoad(t, i)
-			t.Logf("in use after %v; %d decisions by the policy", took, policy)
-			assert.LessOrEqual(t, took, inUse)
+			m := watch(t, server, tc.trip)
+			m.backInTime(t, i, "start")
 			for what, hiccup := range map[string]func(){"cut": route.Cut, "forget": route.Forget} {
 				hiccup()
-				i.failures()
-				took, policy = backUnderLoad(t, i)
-				t.Logf("%s: in use after %v; %d decisions by the policy, reasons %v", what, took, policy, i.failures())
-				assert.LessOrEqual(t, took, inUse, what)
+				m.backInTime(t, i, what)
 			}
 		})
 	}

@@ -68,19 +68,15 @@ func TestRoundTripNearTheDeadlineByRueidis(t *testing.T) {
 			}
 			i := onRueidis(t, route.Addr(), newClient, tc.change)
 			others := startLoad(i, 1, "x", 5*time.Millisecond)
-			took, policy := backUnderLoad(t, i)
-			t.Logf("in use after %v; %d decisions by the policy", took, policy)
-			assert.LessOrEqual(t, took, inUse)
+			m := watch(t, server, tc.trip)
+			m.backInTime(t, i, "start")
 			for what, hiccup := range map[string]func(){"cut": route.Cut, "forget": route.Forget} {
 				if what == "forget" && tc.unknown {
 					continue // its client notices after ten seconds
 				}
-				i.failures()
 				hiccup()
 				require.Eventually(t, func() bool { return i.take("x").StoreErr != nil }, soon, time.Millisecond)
-				took, policy = backUnderLoad(t, i)
-				t.Logf("%s: in use after %v; %d decisions by the policy, reasons %v", what, took, policy, i.failures())
-				assert.LessOrEqual(t, took, inUse, what)
+				m.backInTime(t, i, what)
 			}
 			i.within(t, others.stop())
 		})
@@ -104,12 +100,13 @@ func TestClusterNearTheDeadlineByRueidis(t *testing.T) {
 			return d.DialContext(ctx, "tcp", routes[addr].Addr())
 		}
 	})
+	m := watch(t, nodes[0], 24*time.Millisecond)
 	users := testsize.Of(60, 24)
 	on := map[int][]string{} // users by server
 	for n := range users {
 		user, begin := strconv.Itoa(n), time.Now()
 		require.Eventually(t, func() bool { return i.take(user).StoreErr == nil }, soon, 5*time.Millisecond)
-		assert.Less(t, time.Since(begin), inUse)
+		assert.Less(t, m.fit(begin, time.Now()), inUse)
 		for at := range nodes {
 			if redistest.Do[int64](t, nodes[at], "dbsize") > 0 {
 				on[at] = append(on[at], user)
@@ -120,9 +117,7 @@ func TestClusterNearTheDeadlineByRueidis(t *testing.T) {
 	for _, r := range routes {
 		r.Cut()
 	}
-	took, policy := backUnderLoad(t, i)
-	t.Logf("cut: in use after %v; %d decisions by the policy, reasons %v", took, policy, i.failures())
-	assert.LessOrEqual(t, took, inUse)
+	m.backInTime(t, i, "cut")
 
 	start := func(at int) (all []*load) {
 		for n, user := range on[at] { // some call for the first time when others dial already
