@@ -54,8 +54,8 @@ func (a *attempts) watch(
 func (a *attempts) pause(i int) time.Duration { return a.all[i+1].began.Sub(a.all[i].ended) }
 
 // TestRetryPolicyWaitsAsLongAsRetryInfoSays has a client of grpc-go call a server that denies every
-// second attempt. Its retry policy must wait exactly the RetryInfo, and then be allowed. Beside it a
-// client without a limit sleeps between its calls: so late is any client on this machine.
+// second attempt. Its retry policy must wait exactly the RetryInfo, and then be allowed. Beside it
+// a client without a limit sleeps between its calls: so late is any client on this machine.
 func TestRetryPolicyWaitsAsLongAsRetryInfoSays(t *testing.T) {
 	var limited, free attempts
 	g := guard(t, rpclimit.Config{

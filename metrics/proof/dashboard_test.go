@@ -39,8 +39,8 @@ func readDashboard(t *testing.T) *grafana {
 	return d
 }
 
-// inGrafana replaces variables as Grafana does. The interval is longer than a run on a busy machine,
-// because a rate of zero is no data for some panels.
+// inGrafana replaces variables as Grafana does. The interval is longer than a run on a busy
+// machine, because a rate of zero is no data for some panels.
 var inGrafana = strings.NewReplacer(
 	"$__rate_interval", "10m", `"$job"`, `"shop"`, `"$limiter"`, `".*"`, `"$rule"`, `".*"`)
 

@@ -50,7 +50,8 @@ func inFlight(t *testing.T, p *prometheus, s *service, d *grafana) {
 	assert.Equal(t, 0, p.value(`ratelimit_inflight{job="shop",rule="slow"}`))
 }
 
-// held has a request that waits while Prometheus scrapes, and a request that waits for up to three seconds.
+// held has a request that waits while Prometheus scrapes, and a request that waits for up to three
+// seconds.
 func held(t *testing.T, p *prometheus, s *service, d *grafana) {
 	t.Helper()
 	get := func(ctx context.Context, path string) {

@@ -101,9 +101,9 @@ func (p *prometheus) get(path string, query url.Values, data any) {
 
 // query returns the value of each series of an expression, by its labels without job and instance.
 //
-// A scrape that takes too long, as on a busy machine, marks every series of its target as gone until
-// the next scrape. So query asks for an instant at which the last scrape of each job had succeeded,
-// before as well as after the answer.
+// A scrape that takes too long, as on a busy machine, marks every series of its target as gone
+// until the next scrape. So query asks for an instant at which the last scrape of each job had
+// succeeded, before as well as after the answer.
 func (p *prometheus) query(expr string) map[string]float64 {
 	p.t.Helper()
 	var series map[string]float64

@@ -13,7 +13,7 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
-// A machine tells when a busy machine could not have decided by the store, whatever the store does:
+// A machine tells when a busy machine could not have decided by the store, be it as good as it may:
 // a command on a connection of its own, which no fault reaches and which the same delay holds up,
 // took longer than its round trip by a third of what a decision has left.
 type machine struct {
