@@ -10,12 +10,14 @@ const maxUsage = 64 << 10
 type plain struct {
 	seen
 
+	event    bool // the object is an event of a stream: the usage of its response counts too
+	within   bool // this is in such a response
 	length   int64
 	depth    int
 	inString bool
 	escaped  bool
 	ended    bool   // nothing more is read: the object is complete, or it is none
-	wantName bool   // the next string at depth 1 is a name
+	wantName bool   // the next string at the level of usage is a name
 	inName   bool   // such a string has begun
 	name     []byte // its beginning
 	keeping  bool   // this is the value of usage
@@ -62,31 +64,33 @@ func (s *plain) outside(c byte) {
 	case '"':
 		s.keep(c)
 		s.inString = true
-		if s.depth == 1 && s.wantName {
+		if s.depth == s.level() && s.wantName {
 			s.inName, s.name = true, s.name[:0]
 		}
 	case '{', '[':
 		s.keep(c)
 		s.depth++
-		s.wantName = s.depth == 1
+		s.within = s.within || s.event && s.depth == 2 && c == '{' && string(s.name) == "response"
+		s.wantName = s.depth == s.level()
 		s.ended = s.depth == 1 && c == '['
 	case '}', ']':
-		if s.depth == 1 {
+		if s.depth == s.level() {
 			s.endValue()
+			s.within = false
 		}
 		s.keep(c)
 		s.depth--
 		s.complete = s.depth == 0
 		s.ended = s.depth <= 0
 	case ',':
-		if s.depth == 1 {
+		if s.depth == s.level() {
 			s.endValue()
 			s.wantName = true
 		}
 		s.keep(c)
 	case ':':
 		s.keep(c)
-		if s.depth == 1 && s.wantName {
+		if s.depth == s.level() && s.wantName {
 			s.wantName = false
 			s.keeping = string(s.name) == "usage"
 		}
@@ -96,6 +100,14 @@ func (s *plain) outside(c byte) {
 	if s.depth == 0 && !s.complete {
 		s.ended = true // it is no object
 	}
+}
+
+// level is how deep the names are among which usage counts.
+func (s *plain) level() int {
+	if s.within {
+		return 2
+	}
+	return 1
 }
 
 func (s *plain) keep(c byte) {

@@ -6,7 +6,8 @@ import (
 	"errors"
 )
 
-// maxEvent is how many bytes of an event of a stream are kept.
+// maxEvent is how many bytes of an event of a stream are kept. Of a longer event, such as the last
+// one with an image, only the usage is read.
 const maxEvent = 1 << 20
 
 // seen is what a reader has seen of a response.
@@ -32,13 +33,15 @@ type reader interface {
 	end() *seen
 }
 
+var dataName = []byte("data:")
+
 // stream reads server-sent events, as the HTML standard describes them (section 9.2).
 type stream struct {
 	seen
 
 	line, data []byte
-	long       bool // the event is longer than maxEvent
-	afterCR    bool // a line feed belongs to the last line
+	long       *plain // reads an event that is longer than maxEvent
+	afterCR    bool   // a line feed belongs to the last line
 }
 
 func (s *stream) feed(p []byte) {
@@ -62,18 +65,19 @@ func (s *stream) feed(p []byte) {
 	}
 }
 
-// keep adds p to the line. Bytes that are not kept count as output.
+// keep adds p to the line.
 func (s *stream) keep(p []byte) {
-	if !s.long && len(s.line)+len(s.data)+len(p) > maxEvent {
-		s.long = true
-		s.text += int64(len(s.line) + len(s.data))
-		s.wrote()
-		s.line, s.data = nil, nil
-		s.failed(errors.New("an event is longer than 1 MiB"))
+	if s.long == nil && len(s.line)+len(s.data)+len(p) > maxEvent {
+		n := min(max(len(dataName)-len(s.line), 0), len(p))
+		value, isData := bytes.CutPrefix(append(s.line, p[:n]...), dataName)
+		s.long = &plain{event: true, length: int64(len(s.data))}
+		s.long.ended = !isData || len(s.data) > 0 // no server breaks an event into such lines
+		s.long.feed(value)
+		s.line, s.data, p = []byte{'x'}, nil, p[n:] // the line is not empty
 	}
-	if s.long && len(p) > 0 {
-		s.text += int64(len(p))
-		s.line = append(s.line[:0], 'x') // the line is not empty
+	if s.long != nil && len(p) > 0 {
+		s.long.feed(p)
+		s.line = append(s.line[:0], 'x')
 		return
 	}
 	s.line = append(s.line, p...)
@@ -86,8 +90,12 @@ func (s *stream) endLine() {
 		s.endEvent()
 		return
 	}
-	value, ok := bytes.CutPrefix(line, []byte("data:"))
-	if !ok || s.long {
+	value, ok := bytes.CutPrefix(line, dataName)
+	if s.long != nil {
+		s.long.ended = true // its only line
+		return
+	}
+	if !ok {
 		return
 	}
 	if len(s.data) > 0 {
@@ -97,10 +105,26 @@ func (s *stream) endLine() {
 }
 
 func (s *stream) endEvent() {
-	if !s.long && len(s.data) > 0 {
+	switch {
+	case s.long != nil:
+		s.endLong(s.long.end())
+	case len(s.data) > 0:
 		s.event(s.data)
 	}
-	s.data, s.long = s.data[:0], false
+	s.data, s.long = s.data[:0], nil
+}
+
+// endLong notes an event that is longer than maxEvent. Only a last event is so long and has a
+// usage. Of any other event, all bytes count as output.
+func (s *stream) endLong(e *seen) {
+	if e.final {
+		s.counted.raise(e.counted)
+		s.final, s.stale = true, false
+		return
+	}
+	s.text += e.text
+	s.wrote()
+	s.failed(errors.New("an event is longer than 1 MiB"))
 }
 
 func (s *stream) end() *seen {
@@ -167,7 +191,8 @@ func (s *stream) event(data []byte) {
 		s.ended()
 	case "message_delta":
 		s.final = s.final || found && stopped
-	case "response.completed", "response.incomplete", "response.failed":
+	case "response.completed", "response.incomplete", "response.failed",
+		"image_generation.completed", "image_edit.completed", "transcript.text.done", "speech.audio.done":
 		s.final = s.final || found
 	case "":
 		s.final = s.final || found && e.Choices != nil && len(*e.Choices) == 0

@@ -80,3 +80,42 @@ func TestAPlainResponseOfAnyLength(t *testing.T) {
 	assert.Error(t, s.end().err)
 	assert.False(t, s.final)
 }
+
+// TestUsageOfAnEventThatIsTooLong reads the usage of a last event with an image, in two pieces
+// of any size, and nothing else of it.
+func TestUsageOfAnEventThatIsTooLong(t *testing.T) {
+	image := strings.Repeat("A", maxEvent)
+	tests := map[string]struct {
+		event string
+		final bool
+	}{
+		"an image":                {`data: {"type":"image_edit.completed","b64_json":"@","usage":{"output_tokens":7}}`, true},
+		"usage in front":          {`data:{"usage":{"output_tokens":7},"b64_json":"@"}`, true},
+		"a response with images":  {`data: {"response":{"output":[{"usage":1,"b":"@"}],"usage":{"output_tokens":7}},"n":[{}]}`, true},
+		"other lines":             {"id: 5\ndata: {\"b\":\"@\",\"usage\":{\"output_tokens\":7}}\nevent: x", true},
+		"deeper":                  {`data: {"response":{"output":{"b":"@","usage":{"output_tokens":7}}},"usage":null}`, false},
+		"in a list":               {`data: {"response":[{"b":"@","usage":{"output_tokens":7}}]}`, false},
+		"of another object":       {`data: {"item":{"b":"@","usage":{"output_tokens":7}}}`, false},
+		"a comment":               {`: {"b":"@","usage":{"output_tokens":7}}`, false},
+		"an object that is open":  {`data: {"b":"@","usage":{"output_tokens":7}`, false},
+		"an object in two lines":  {"data: {\"b\":\"@\",\ndata: \"usage\":{\"output_tokens\":7}}", false},
+		"an object on line two":   {"data: 1\ndata: {\"b\":\"@\",\"usage\":{\"output_tokens\":7}}", false},
+		"a name that is too long": {`data: {"response_with_x":{"b":"@","usage":{"output_tokens":7}}}`, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			text := []byte(strings.ReplaceAll(test.event, "@", image) + "\n\n")
+			for _, n := range []int{0, 3, 5, 6, 1000, maxEvent, len(text) - 5} {
+				s := &stream{}
+				s.feed(text[:n])
+				s.feed(text[n:])
+				got := s.end()
+				assert.Equal(t, test.final, got.final)
+				assert.Equal(t, test.final, got.counted.output == 7)
+				assert.Equal(t, test.final, got.text == 0)
+				assert.Equal(t, test.final, got.err == nil)
+				assert.LessOrEqual(t, got.text, int64(len(text)))
+			}
+		})
+	}
+}

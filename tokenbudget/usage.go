@@ -41,6 +41,27 @@ type usageFields struct {
 	CacheRead     float64  `json:"cache_read_input_tokens"`
 	CacheWrite    float64  `json:"cache_creation_input_tokens"`
 	Total         *float64 `json:"total_tokens"`
+
+	// Iterations are the calls of models that an answer of Anthropic took. Compactions and advisors
+	// are not in the numbers above.
+	Iterations []struct {
+		Input      float64 `json:"input_tokens"`
+		Output     float64 `json:"output_tokens"`
+		CacheRead  float64 `json:"cache_read_input_tokens"`
+		CacheWrite float64 `json:"cache_creation_input_tokens"`
+	} `json:"iterations"`
+}
+
+// iterated returns the sums of all iterations.
+func (f *usageFields) iterated() (sum counted) {
+	var in, out, read, write float64
+	for _, i := range f.Iterations {
+		in, out = in+max(i.Input, 0), out+max(i.Output, 0)
+		read, write = read+max(i.CacheRead, 0), write+max(i.CacheWrite, 0)
+	}
+	return counted{
+		input: tokenCount(&in), output: tokenCount(&out), read: tokenCount(&read), write: tokenCount(&write),
+	}
 }
 
 // details are parts of a prompt. OpenRouter tells what was written to a cache, and so does LiteLLM.
@@ -78,6 +99,7 @@ func (c *counted) add(data json.RawMessage) (bool, error) {
 		one.cached = max(one.cached, tokenCount(&d.Cached))
 		one.written = max(one.written, tokenCount(&d.Written), tokenCount(&d.Created))
 	}
+	one.raise(f.iterated())
 	if one == (counted{known: true}) { // as LocalAI sends it in each chunk of a stream
 		c.zeros = true
 		return false, nil

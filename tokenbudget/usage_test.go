@@ -42,6 +42,16 @@ func TestChargesWhatTheResponseSays(t *testing.T) {
 			200, asJSON, `{"content":[],"usage":{"input_tokens":9,"cache_creation_input_tokens":4,` +
 				`"cache_read_input_tokens":100,"output_tokens":3}}`, 9 + 8 + 50 + 3, tokenbudget.ByUsage,
 		},
+		"Anthropic messages with a compaction and an advisor, which the totals do not have": {
+			200, asJSON, `{"usage":{"input_tokens":9,"cache_read_input_tokens":100,"output_tokens":3,"iterations":[` +
+				`{"type":"compaction","input_tokens":180,"output_tokens":30},` +
+				`{"type":"message","input_tokens":9,"cache_read_input_tokens":100,"output_tokens":3},` +
+				`{"type":"advisor_message","input_tokens":70,"output_tokens":8}]}}`, 259 + 50 + 41, tokenbudget.ByUsage,
+		},
+		"iterations that are less than the totals": {
+			200, asJSON, `{"usage":{"input_tokens":9,"output_tokens":3,"iterations":[{"input_tokens":-9,"output_tokens":2}]}}`,
+			12, tokenbudget.ByUsage,
+		},
 		"LiteLLM: the cached tokens in both forms": {
 			200, asJSON, `{"usage":{"prompt_tokens":20,"completion_tokens":7,"total_tokens":27,` +
 				`"prompt_tokens_details":{"cached_tokens":8,"cache_creation_tokens":4},` +
@@ -77,6 +87,27 @@ func TestChargesWhatTheResponseSays(t *testing.T) {
 				`{"type":"response.output_text.delta","delta":"Hello"}`,
 				`{"type":"response.completed","response":{"usage":{"input_tokens":12,"output_tokens":5}}}`),
 			17, tokenbudget.ByUsage,
+		},
+		"OpenAI image, streamed": {
+			200, asStream, events(`{"type":"image_generation.partial_image","b64_json":"AAAA"}`,
+				`{"type":"image_generation.completed","b64_json":"AAAA","usage":{"input_tokens":8,"output_tokens":16}}`),
+			24, tokenbudget.ByUsage,
+		},
+		"OpenAI transcription, streamed": {
+			200, asStream, events(`{"type":"transcript.text.delta","delta":"Hello"}`,
+				`{"type":"transcript.text.done","text":"Hello","usage":{"input_tokens":14,"output_tokens":2}}`),
+			16, tokenbudget.ByUsage,
+		},
+		"OpenAI speech, streamed": {
+			200, asStream, events(`{"type":"speech.audio.delta","audio":"AAAA"}`,
+				`{"type":"speech.audio.done","usage":{"input_tokens":14,"output_tokens":90}}`), 104, tokenbudget.ByUsage,
+		},
+		"Anthropic messages with a compaction, streamed": {
+			200, asStream, events(
+				`{"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1}}}`,
+				`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":25,"output_tokens":15,`+
+					`"iterations":[{"input_tokens":80,"output_tokens":20},{"input_tokens":25,"output_tokens":15}]}}`,
+				`{"type":"message_stop"}`), 140, tokenbudget.ByUsage,
 		},
 		"Anthropic messages, streamed": {
 			200, asStream, strings.ReplaceAll("event: message_start\n"+events(
