@@ -115,7 +115,7 @@ type Budget struct {
 	OnMissingKey ratelimit.MissingKey
 	// Models are the models to which the budget applies. A "*" at the end stands for any rest.
 	// Letter case does not matter. Empty means all models. A request whose model is not known, such
-	// as one without a model or with fallbacks, counts for all budgets.
+	// as one without a model, with fallbacks or with an advisor, counts for all budgets.
 	Models []string
 	// MaxDebt is how many tokens a key can owe under each limit, if overruns are owed. More is
 	// forgiven. Zero means the burst of the limit. The tokens of a key seem to change if it does.

@@ -1,6 +1,7 @@
 package tokenbudget
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"regexp"
@@ -29,4 +30,29 @@ var inPath = regexp.MustCompile(`(?i)/(?:deployments|engines)/(.+?)` +
 func otherModel(path, model string) bool {
 	found := inPath.FindStringSubmatch(path)
 	return found != nil && !strings.EqualFold(found[1], model) && !strings.HasSuffix("/"+found[1], "/v1")
+}
+
+// hasModel reports whether one of the tools of a request has a model of its own, such as an advisor
+// of Anthropic or OpenRouter. In a function, the names of parameters are nested deeper.
+func hasModel(tools json.RawMessage) bool {
+	d := json.NewDecoder(bytes.NewReader(tools)) // a slice would be many times as long as tools
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return false
+	}
+	for d.More() {
+		var tool struct {
+			Model      string `json:"model"`
+			Parameters struct {
+				Model string `json:"model"`
+			} `json:"parameters"`
+		}
+		var other *json.UnmarshalTypeError // after which the decoder goes on
+		if err := d.Decode(&tool); err != nil && !errors.As(err, &other) {
+			return true
+		}
+		if tool.Model != "" || tool.Parameters.Model != "" {
+			return true
+		}
+	}
+	return false
 }

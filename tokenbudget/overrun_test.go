@@ -136,9 +136,17 @@ func TestAllOrNothing(t *testing.T) {
 	assert.Equal(t, int64(10000-90), level(t, g, "user per 24h0m0s", "a"))
 	assert.Equal(t, 200, call(h, ask(`{"model":"small","max_tokens":10}`, "a")).Code)
 	assert.Equal(t, 429, call(h, ask(`{"max_tokens":10}`, "a")).Code, "no model counts for all budgets")
-	assert.Equal(t, 200, call(h, ask(`{"model":"small","max_tokens":10,"models":null}`, "a")).Code)
+	for _, tools := range []string{
+		`null`, `{}`, `[]`, `[1,{"type":"f","parameters":{"properties":{"model":{}}}}]`,
+		`[{"function":{"parameters":{"properties":{"model":{"type":"string"}}}}}]`,
+	} {
+		body := `{"model":"small","max_tokens":10,"models":null,"tools":` + tools + `}`
+		assert.Equal(t, 200, call(h, ask(body, "a")).Code, "%s has one model", body)
+	}
 	for _, other := range []string{
 		`"models":["small","gpt-large"]`, `"fallbacks":[{"model":"gpt-large"}]`, `"Fallbacks":["gpt-large"]`,
+		`"tools":[{"type":"f","parameters":1},{"type":"advisor_20260301","name":"advisor","model":"gpt-large"}]`,
+		`"tools":[{"type":"openrouter:advisor","parameters":{"model":"gpt-large"}}]`, `"advisor":{"model":"gpt-large"}`,
 	} {
 		body := `{"model":"small","max_tokens":10,` + other + `}`
 		assert.Equal(t, 429, call(h, ask(body, "a")).Code, "%s counts for all budgets", body)

@@ -70,15 +70,17 @@ func (g *Guard) read(r *http.Request, body []byte) asked {
 			return most(value, &a.output, &inText)
 		case is("n", "best_of"):
 			return most(value, &choices, &choices)
-		case is("models", "fallbacks"):
+		case is("models", "fallbacks", "advisor"):
 			others = others || string(value) != "null"
+		case is("tools"):
+			others = others || hasModel(value)
 		case is("prompt"):
 			prompts = max(prompts, promptsIn(value))
 		}
 		return nil
 	})
 	if err != nil || others || otherModel(r.URL.Path, a.model) {
-		a.model = "" // others: OpenRouter and LiteLLM try them if the first one fails
+		a.model = "" // others: they are tried if the first one fails, or they advise it
 	}
 	if err != nil {
 		g.reporter.Report(r.Context(), fmt.Errorf("tokenbudget: request body: %w", err))
