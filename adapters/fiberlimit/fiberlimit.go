@@ -13,7 +13,8 @@
 // status that the client gets. If the rules of a request depend on the response, the ErrorHandler
 // of the app renders an error of a handler there, and outer middleware gets no error. If a handler
 // streams its body or hijacks the connection, the limiter settles when the stream or the connection
-// has ended. So it is in flight until then.
+// has ended. So it is in flight until then. If a handler drops the connection without a status, the
+// request has no response, and counts as a failure.
 //
 // A handler finds the decision in the context of c, not in c itself:
 //

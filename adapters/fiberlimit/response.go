@@ -98,8 +98,11 @@ func (p *passage) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn)), nil
 }
 
-// show shows the middleware the response of fiber's handlers.
+// show shows the middleware the response of fiber's handlers, if the client gets one.
 func (p *passage) show() {
+	if p.dropped() {
+		return
+	}
 	p.load(true)
 	p.noting = true
 	out, hijacked := &p.ctx.Response, p.ctx.Hijacked()
