@@ -60,6 +60,10 @@ func New(cfg Config) (*Guard, error) {
 	if len(cfg.Exempt) == 0 {
 		exempt = nil
 	}
+	if len(cfg.Rules)+len(cfg.InFlight) == 0 {
+		m.add("Rules", errors.New("none, and no InFlight, so that no call is limited: want at least one "+
+			"(Rules of a ratelimit.Config limit no calls by themselves)"))
+	}
 	rules, flights := g.compileRules(m), g.compileFlights(m)
 	g.compileStore(m)
 	if m.err == nil {

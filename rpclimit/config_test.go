@@ -50,6 +50,21 @@ func TestEveryMistakeIsReported(t *testing.T) {
 	assert.ErrorContains(t, err, "Limiter: nil: want the limiter")
 }
 
+// A Guard that limits nothing is a mistake, such as rules that stand in the Config of the limiter.
+func TestNoRulesAreAMistake(t *testing.T) {
+	l := limiter(t, ratelimit.Config{
+		Rules: []ratelimit.Rule{{Name: "per-client", Limits: ratelimit.MustParse("1 per hour")}},
+	})
+	_, err := rpclimit.New(rpclimit.Config{Limiter: l, Exempt: []string{"/a.A/*"}})
+	assert.EqualError(t, err, "ratelimit: Rules: none, and no InFlight, so that no call is limited: "+
+		"want at least one (Rules of a ratelimit.Config limit no calls by themselves)")
+
+	_, err = rpclimit.New(rpclimit.Config{Limiter: l, Rules: []rpclimit.Rule{{Name: "per-client"}}})
+	assert.NoError(t, err)
+	_, err = rpclimit.New(rpclimit.Config{Limiter: l, InFlight: []rpclimit.InFlight{{Name: "x", Max: 1}}})
+	assert.NoError(t, err)
+}
+
 // TestBudgetThatStandsAlone has a budget with a MaxWait meet another rule.
 func TestBudgetThatStandsAlone(t *testing.T) {
 	l := limiter(t, ratelimit.Config{Budgets: []ratelimit.Budget{

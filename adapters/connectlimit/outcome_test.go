@@ -69,6 +69,26 @@ func TestOnlyFailuresCount(t *testing.T) {
 	}
 }
 
+// The functions of package ratelimit see the status of HTTP, which a client of gRPC hides.
+func TestStatusOfHTTPTellsNothingOfGRPC(t *testing.T) {
+	for name, counts := range map[string]bool{"Connect": true, "gRPC": false, "gRPC-Web": false} {
+		l := limiter(t, ratelimit.Config{Rules: []ratelimit.Rule{{
+			Name: "failures", Limits: ratelimit.MustParse("9 per hour"), Key: ratelimit.Global("all"),
+			CountOnly: ratelimit.Failures,
+		}}})
+		svc := &service{empty: func(context.Context) error { return refuse() }}
+		settled := make(chan struct{})
+		inner := l.Handler(svc.handler())
+		_, err := call(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer close(settled)
+			inner.ServeHTTP(w, r)
+		})), protocols[name]...)
+		<-settled
+		assert.Equal(t, connect.CodeUnauthenticated, connect.CodeOf(err), name)
+		assert.Equal(t, counts, spent(t, l, "failures"), name)
+	}
+}
+
 // spent reports whether a token of the bucket for all clients is gone.
 func spent(t *testing.T, l *ratelimit.Limiter, rule string) bool {
 	t.Helper()

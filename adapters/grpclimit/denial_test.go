@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ratelimit-go/ratelimit"
+	"github.com/ratelimit-go/ratelimit/adapters/grpclimit"
 	"github.com/ratelimit-go/ratelimit/rpclimit"
 	"github.com/ratelimit-go/ratelimit/store"
 )
@@ -49,6 +50,14 @@ func TestDenialTellsTheClient(t *testing.T) {
 	assert.Equal(t, []string{`"calls";r=0;t=30`}, trailer["ratelimit"])
 	assert.Empty(t, header, "a header keeps grpc-go from trying again")
 	assert.EqualValues(t, 2, svc.calls.Load())
+}
+
+// A server whose Guard could not be made must not start without limits.
+func TestNilGuardPanicsAtStart(t *testing.T) {
+	const want = "grpclimit: a nil Guard: want the Guard of rpclimit.New"
+	assert.PanicsWithValue(t, want, func() { grpclimit.ServerOptions(nil) })
+	assert.PanicsWithValue(t, want, func() { grpclimit.Unary(nil) })
+	assert.PanicsWithValue(t, want, func() { grpclimit.Stream(nil) })
 }
 
 func TestDenialOfAStreamTellsTheClient(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 )
 
 // ServerOptions returns the options that apply guard to all calls of a server. The interceptors run
-// behind interceptors of earlier options. If keys depend on authentication, put it there.
+// behind interceptors of earlier options. If keys depend on authentication, put it there. It panics
+// if guard is nil, as [Unary] and [Stream] do.
 func ServerOptions(guard *rpclimit.Guard) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(Unary(guard)), grpc.ChainStreamInterceptor(Stream(guard)),
@@ -23,6 +24,7 @@ func ServerOptions(guard *rpclimit.Guard) []grpc.ServerOption {
 // Unary returns an interceptor that applies guard to unary calls. If an outer interceptor sends
 // header metadata, clients of grpc-go never try again after a denial: see the gRPC proposal A6.
 func Unary(guard *rpclimit.Guard) grpc.UnaryServerInterceptor {
+	mustHave(guard)
 	return func(
 		ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (resp any, err error) {
@@ -50,6 +52,7 @@ func Unary(guard *rpclimit.Guard) grpc.UnaryServerInterceptor {
 // is denied, the stream sends nothing more. It ends with the denial, even if its handler returns
 // another error or none.
 func Stream(guard *rpclimit.Guard) grpc.StreamServerInterceptor {
+	mustHave(guard)
 	return func(
 		srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
 	) (err error) {
@@ -113,6 +116,14 @@ func (l *limited) SendMsg(m any) error {
 		l.session.Broken()
 	}
 	return err
+}
+
+// mustHave panics without a guard, as after an error of [rpclimit.New] that the program has ignored:
+// the server would limit nothing.
+func mustHave(guard *rpclimit.Guard) {
+	if guard == nil {
+		panic("grpclimit: a nil Guard: want the Guard of rpclimit.New")
+	}
 }
 
 // codeOf returns the code that the server sends for the error of a handler.
