@@ -12,7 +12,8 @@ import (
 type Config struct {
 	// Limiter has the budgets. You must set it. Its ClientIP is where [ByClientIP] looks.
 	Limiter *ratelimit.Limiter
-	// Rules are the rules for calls and for messages. Without Rules and InFlight, New returns an error.
+	// Rules are the rules for calls and for messages. Without Rules and InFlight, New returns an
+	// error.
 	Rules []Rule
 	// InFlight are bounds on the calls that run at the same time.
 	InFlight []InFlight

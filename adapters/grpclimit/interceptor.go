@@ -118,8 +118,8 @@ func (l *limited) SendMsg(m any) error {
 	return err
 }
 
-// mustHave panics without a guard, as after an error of [rpclimit.New] that the program has ignored:
-// the server would limit nothing.
+// mustHave panics if guard is nil, such as after an ignored error of [rpclimit.New]: the server
+// would limit nothing.
 func mustHave(guard *rpclimit.Guard) {
 	if guard == nil {
 		panic("grpclimit: a nil Guard: want the Guard of rpclimit.New")
