@@ -41,7 +41,7 @@ type Config struct {
 	// the scheme and the host count.
 	ShareBy func(r *http.Request) string
 
-	// MaxWait is how long a call of RoundTrip waits in all, at most a year. Zero means a minute. If
+	// MaxWait is how long a call of RoundTrip waits in all, 1 ms to a year. Zero means a minute. If
 	// it would wait longer, it returns a *[WaitError] at once. Negative means that it never waits.
 	// The time that a server takes to deny the request counts too.
 	MaxWait time.Duration
@@ -92,8 +92,8 @@ func (c Config) filled() (Config, error) {
 	add := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("outbound: "+format, args...))
 	}
-	if c.MaxWait > year {
-		add("MaxWait: %v: want at most a year, or 0 for a minute", c.MaxWait)
+	if c.MaxWait > year || c.MaxWait > 0 && c.MaxWait < time.Millisecond {
+		add("MaxWait: %v: want 1ms to a year, 0 for a minute, or less than 0 for no wait", c.MaxWait)
 	}
 	if c.MaxPause != 0 && (c.MaxPause < time.Second || c.MaxPause > year) {
 		add("MaxPause: %v: want a second to a year, or 0 for 24 hours", c.MaxPause)

@@ -21,7 +21,7 @@ func TestMistakes(t *testing.T) {
 	})
 	require.Error(t, err)
 	assert.Equal(t, []string{
-		"outbound: MaxWait: 8784h0m0s: want at most a year, or 0 for a minute",
+		"outbound: MaxWait: 8784h0m0s: want 1ms to a year, 0 for a minute, or less than 0 for no wait",
 		"outbound: MaxPause: 1ms: want a second to a year, or 0 for 24 hours",
 		"outbound: MaxWaiting: -1: want a positive number, or 0 for 1000",
 		"outbound: MaxKeys: 1000001: want 1 to 1000000, or 0 for 10000",
@@ -30,6 +30,17 @@ func TestMistakes(t *testing.T) {
 	}, strings.Split(err.Error(), "\n")[:6])
 	assert.ErrorContains(t, err, `outbound: Rules[2].Budget: "other": want the name of a budget`)
 	assert.ErrorIs(t, err, ratelimit.ErrNoRule)
+}
+
+// A number without a unit is nanoseconds, so that no request would wait. Negative says that.
+func TestMaxWaitWithoutAUnit(t *testing.T) {
+	_, err := outbound.New(outbound.Config{MaxWait: 30})
+	assert.EqualError(t, err,
+		"outbound: MaxWait: 30ns: want 1ms to a year, 0 for a minute, or less than 0 for no wait")
+	for _, wait := range []time.Duration{-1, 0, time.Millisecond} {
+		_, err := outbound.New(outbound.Config{MaxWait: wait})
+		assert.NoError(t, err, wait)
+	}
 }
 
 // The zero Config is valid.
