@@ -25,7 +25,8 @@ var _ store.Checker = (*Store)(nil)
 func NewStore(inner store.Store) *Store { return &Store{inner: inner} }
 
 // Fail makes each call return err from now on. If err is nil, calls are passed on again. A limiter
-// stops calling a store that has failed five times in a row, and is back within two seconds.
+// stops calling a store that has failed five times in a row. Two seconds after Fail(nil), the next
+// request calls the store again as a probe. Half a second after the probe all requests do.
 func (s *Store) Fail(err error) { s.err.Store(&err) }
 
 // Delay makes each call wait for d first, or until its context ends. A limiter gives up a call

@@ -1,6 +1,7 @@
 package ratelimittest_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"testing"
@@ -34,6 +35,30 @@ func TestStoreThatFails(t *testing.T) {
 		assert.Equal(t, 50*time.Millisecond, time.Since(began), "Config.StoreTimeout")
 		s.Delay(20 * time.Millisecond)
 		ratelimittest.Allowed(t, c.Do(h, "GET", "/"))
+	})
+}
+
+// A store that is repaired without a request meanwhile is in full use half a second after a probe.
+func TestStoreThatIsRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := ratelimittest.NewStore(ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}))
+		h := newService(t, ratelimit.Config{
+			Store: s, OnStoreFailure: ratelimit.FailClosed,
+			Hooks: ratelimit.Hooks{StoreState: func(context.Context, store.State) {}},
+		}, "3 per minute")
+		c := ratelimittest.NewClient()
+		s.Fail(errors.New("connection refused"))
+		for range 7 {
+			assert.Equal(t, 503, c.Do(h, "GET", "/").StatusCode)
+		}
+		s.Fail(nil)
+		time.Sleep(2 * time.Second)
+		ratelimittest.Allowed(t, c.Do(h, "GET", "/"))
+		assert.Equal(t, 503, c.Do(h, "GET", "/").StatusCode, "only a share of requests yet")
+		time.Sleep(500 * time.Millisecond)
+		ratelimittest.Allowed(t, c.Do(h, "GET", "/"))
+		ratelimittest.Allowed(t, c.Do(h, "GET", "/"))
+		ratelimittest.Denied(t, c.Do(h, "GET", "/"))
 	})
 }
 
