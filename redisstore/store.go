@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -71,10 +72,11 @@ var errNoTimeouts = errors.New("redisstore: the client's option ContextTimeoutEn
 // New returns an error if cfg is invalid, or if ContextTimeoutEnabled of the client is not set: the
 // client would ignore the deadline of a decision, and a server that hangs would hang each request.
 func New(client redis.UniversalClient, cfg Config) (*Store, error) {
+	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, errors.New("redisstore: the client is nil")
+	}
 	timeouts := true
 	switch c := client.(type) {
-	case nil:
-		return nil, errors.New("redisstore: the client is nil")
 	case *redis.Client:
 		timeouts = c.Options().ContextTimeoutEnabled
 	case *redis.ClusterClient:

@@ -39,6 +39,9 @@ func TestMistakes(t *testing.T) {
 		want   []string
 	}{
 		"no client":          {want: []string{"the client is nil"}},
+		"nil client":         {client: (*redis.Client)(nil), want: []string{"the client is nil"}},
+		"nil cluster client": {client: (*redis.ClusterClient)(nil), want: []string{"the client is nil"}},
+		"nil ring":           {client: (*redis.Ring)(nil), want: []string{"the client is nil"}},
 		"no deadline":        {client: redis.NewClient(&redis.Options{}), want: []string{"ContextTimeoutEnabled is false: want true"}},
 		"no deadline (ring)": {client: redis.NewRing(&redis.RingOptions{}), want: []string{"ContextTimeoutEnabled is false: want true"}},
 		"no deadline (cluster)": {
