@@ -232,6 +232,9 @@ func (p *parser) number(what string) (int64, *Error) {
 		n = n*10 + int64(c-'0')
 	}
 	switch {
+	case p.pos == at && what == "burst":
+		return 0, fail(at, "the burst is missing: want a positive whole number",
+			`write for example "100 per minute burst 20"`)
 	case p.pos == at:
 		return 0, fail(at, "the "+what+" is missing: want a positive whole number",
 			`write for example "100 per minute"`)
