@@ -271,6 +271,7 @@ func TestOverriddenRequestsAreLimited(t *testing.T) {
 		"X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method", "X_HTTP_METHOD_OVERRIDE", "X-Http_method",
 	} {
 		assert.Equal(t, "by-method skipping item", rules("/item", field, " delete"), field)
+		assert.Equal(t, "by-method skipping item", rules("/item", field, "delete , POST"), field)
 		assert.Equal(t, "by-method skipping", rules("/free", field, "Delete"), field)
 		assert.Equal(t, "", rules("/item", field, "POST"), field)
 	}

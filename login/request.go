@@ -25,12 +25,13 @@ func isAttempt(r *http.Request) bool {
 func mayProve(r *http.Request) bool {
 	for _, name := range [...]string{
 		"X-Http-Method-Override", "X-Method-Override", "X-Http-Method", "X-Original-Url", "X-Rewrite-Url",
+		"Script-Name", "X-Script-Name",
 	} {
 		if linesUnder(r.Header, name) != nil {
 			return false
 		}
 	}
-	if r.URL != nil && inQuery(r.URL.RawQuery, []string{"_method"}) {
+	if r.URL != nil && (r.URL.Opaque != "" || inQuery(r.URL.RawQuery, []string{"_method"})) {
 		return false
 	}
 	switch r.Method {

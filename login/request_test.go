@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,6 +139,8 @@ func TestAnswersToOtherMethodsProveNothing(t *testing.T) {
 		"another query": {post("POST", "?a=1&%5Fmethod=GET"), false},
 		"a path":        {post("POST", "", "X-Original-URL", "/"), false},
 		"another path":  {post("POST", "", "X-Rewrite-URL", "/"), false},
+		"a beginning":   {post("POST", "", "SCRIPT_NAME", "/login"), false},
+		"no path":       {withoutPath(post("POST", "")), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := bare(t, login.Config{Account: login.JSONField("email"), Succeeded: ratelimit.StatusIn(200)}, unreported())
@@ -156,6 +159,12 @@ func TestAnswersToOtherMethodsProveNothing(t *testing.T) {
 	s.Handler = s.Guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }))
 	serve(s, attempt("192.0.2.1", "victim", "x&_method=get"))
 	assert.False(t, s.state(t, "victim", "192.0.2.1").Known, "a method in the form")
+}
+
+// withoutPath returns r with a target whose path only a server behind a proxy finds.
+func withoutPath(r *http.Request) *http.Request {
+	r.URL = &url.URL{Scheme: "x", Opaque: "http://a.example/other"}
+	return r
 }
 
 func TestSetsCookie(t *testing.T) {

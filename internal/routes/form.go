@@ -13,7 +13,7 @@ type form struct {
 	doubtfulHost bool
 	others       bool // of method or host
 	extra        bool // of a path with a script or an extension
-	bare         bool // of a path that lacks the slash of a pattern
+	bare         bool // of a path that lacks the slash of a pattern, or its file
 }
 
 // A pathForm is what is unusual about a path.
@@ -62,12 +62,13 @@ func (t *Table[T]) formOf(r *http.Request, named bool) form {
 
 func pathFormOf(r *http.Request, named bool) pathForm {
 	f := formOfPath(r.URL.Path)
+	if r.URL.Opaque != "" {
+		f.doubt |= cleans // it stands instead of the path: see pathsOf
+	}
 	if r.URL.RawPath != "" && encodedWithoutNeed(r.URL.RawPath) {
 		f.doubt |= decodes
 	}
-	for i := 0; named && i < len(originals); i++ {
-		f.other = f.other || r.Header[originals[i]] != nil
-	}
+	f.other = named && hasOtherPath(r)
 	return f
 }
 

@@ -86,6 +86,13 @@ func hostInPath(path string) string {
 	return name
 }
 
+// withoutHost returns what parsers of URLs find in a path that begins with two slashes: these take
+// the first name for a host. Some take any number of slashes for two.
+func withoutHost(p string) string {
+	p = strings.TrimLeft(p, "/")
+	return "/" + p[min(segment(p)+1, len(p)):]
+}
+
 // hostsInForwarded returns the values of host in Forwarded (RFC 7239). What it does not read as a
 // server does has a quote left, so it is no plain host.
 func hostsInForwarded(r *http.Request) (hosts []string) {

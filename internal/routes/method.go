@@ -47,7 +47,8 @@ func methodsOf(r *http.Request) []string {
 	methods := addNew([]string{r.Method}, strings.ToUpper(r.Method))
 	for _, name := range overrides {
 		for _, line := range r.Header[name] {
-			methods = addMethod(methods, line)
+			first, _, _ := strings.Cut(line, ",") // of a list, servers take the first
+			methods = addMethod(methods, first)
 		}
 	}
 	for _, value := range overridden(r.URL.RawQuery) {

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"unicode/utf8"
 )
 
 // Bounds of the readings of one request. A client can combine doubtful forms as it likes. Beyond a
@@ -61,7 +60,13 @@ func before(p, chars string) string {
 
 // pathsOf returns the paths that r can be read to have, and false if there are too many. The path
 // that r has, without anything unusual, is the first.
+//
+// A target such as x:http://name/login has no path for net/http. A proxy passes on what follows the
+// scheme, and a server finds any path there.
 func pathsOf(r *http.Request, f pathForm) (urls []*url.URL, ok bool) {
+	if r.URL.Opaque != "" {
+		return nil, false
+	}
 	if f.doubt == 0 && !f.other {
 		urls = append(urls, &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath})
 		if f.slash {
@@ -74,6 +79,7 @@ func pathsOf(r *http.Request, f pathForm) (urls []*url.URL, ok bool) {
 	}
 	rs := readings{seen: map[string]bool{}}
 	rs.read(cmp.Or(r.URL.RawPath, r.URL.EscapedPath()), r.URL.Path)
+	rs.readMounted(r)
 	for _, name := range originals {
 		for _, line := range r.Header[name] {
 			if _, rest, found := strings.Cut(line, "://"); found {
@@ -128,14 +134,8 @@ func (rs *readings) combine(p string, i int) {
 	}
 }
 
-// withoutHost returns what parsers of URLs find in a path that begins with two slashes: these take
-// the first name for a host. Some take any number of slashes for two.
-func withoutHost(p string) string {
-	p = strings.TrimLeft(p, "/")
-	return "/" + p[min(segment(p)+1, len(p)):]
-}
-
-// appendURLs adds p to urls: cleaned, with its dots as they are, and without a slash at its end.
+// appendURLs adds p to urls: cleaned, with its dots as they are, without a slash at its end, and
+// with one if it ends in dots, which a ServeMux cleans away with the slash before them.
 func appendURLs(urls []*url.URL, p string, slash bool) []*url.URL {
 	clean := path.Clean("/" + p)
 	if clean != "/" && strings.HasSuffix(p, "/") {
@@ -145,6 +145,9 @@ func appendURLs(urls []*url.URL, p string, slash bool) []*url.URL {
 		clean += "/"
 	}
 	urls = append(urls, &url.URL{Path: clean})
+	if clean != "/" && (strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..")) {
+		urls = append(urls, &url.URL{Path: clean + "/"})
+	}
 	if raw := literalDots(p); raw != "" {
 		urls = append(urls, &url.URL{Path: p, RawPath: raw})
 	}
@@ -252,48 +255,4 @@ func decoded(p string) string {
 		}
 	}
 	return b.String()
-}
-
-// asASCII replaces what some servers take for ASCII: UTF-8 that is longer than it has to be, and
-// characters that look like ASCII.
-func asASCII(p string) string {
-	if strings.IndexFunc(p, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
-		return p
-	}
-	var b strings.Builder
-	for i := 0; i < len(p); {
-		r, size := utf8.DecodeRuneInString(p[i:])
-		switch {
-		case r == utf8.RuneError && size == 1 && p[i]&0xfe == 0xc0 && i+1 < len(p) && p[i+1]&0xc0 == 0x80:
-			b.WriteByte(p[i]<<6 | p[i+1]&0x3f)
-			size = 2
-		case mapped(r) != "":
-			b.WriteString(mapped(r))
-		default:
-			b.WriteString(p[i : i+size])
-		}
-		i += size
-	}
-	return b.String()
-}
-
-// mapped returns the ASCII that r looks like and that servers make of it, or "".
-func mapped(r rune) string {
-	switch {
-	case r >= 0xff01 && r <= 0xff5e: // full width
-		return string(r - 0xfee0)
-	case r == 0x2044 || r == 0x2215 || r == 0x29f8:
-		return "/"
-	case r == 0x2216 || r == 0x29f5 || r == 0xfe68:
-		return `\`
-	case r == 0x2024 || r == 0x3002 || r == 0xff61 || r == 0xfe52:
-		return "."
-	case r == 0x2025:
-		return ".."
-	case r == 0x017f:
-		return "s"
-	case r == 0x212a:
-		return "k"
-	}
-	return ""
 }

@@ -12,6 +12,7 @@ type endings struct {
 	with, without [][]string          // segments of patterns, in lower case
 	names         map[string]struct{} // last segments of patterns with a slash that lack no other
 	any           bool                // such a segment is a wildcard
+	files         []string            // of patterns for the file of a directory, as index.php
 }
 
 // cutSlash returns the path of a pattern without the slash at its end, and whether it has one.
@@ -27,6 +28,9 @@ func (s *endings) add(path string) {
 		return
 	}
 	if !slash {
+		if begin := directory(short); begin > 0 {
+			s.files = addNew(s.files, short[begin:])
+		}
 		s.without = append(s.without, segments)
 		for _, other := range s.with {
 			s.note(other, segments)
@@ -58,20 +62,30 @@ func (s *endings) note(with, without []string) {
 
 func isWildcard(segment string) bool { return strings.HasPrefix(segment, "{") }
 
-// lacks reports whether path can lack the slash of such a pattern.
+// lacks reports whether path can lack the slash of such a pattern, or the file of a directory.
 func (s *endings) lacks(path string) bool {
-	if s.names == nil || strings.HasSuffix(path, "/") {
+	if strings.HasSuffix(path, "/") {
+		return s.files != nil
+	}
+	if s.names == nil {
 		return false
 	}
 	_, known := s.names[strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])]
 	return known || s.any
 }
 
-// of returns the paths that lack a slash, with it.
+// of returns the paths that lack a slash or a file, with it.
 func (s *endings) of(paths []*url.URL) (more []*url.URL) {
+	add := func(path string) { more = append(more, &url.URL{Path: path}) }
 	for _, u := range paths {
-		if s.lacks(u.Path) {
-			more = append(more, &url.URL{Path: u.Path + "/"})
+		switch {
+		case !s.lacks(u.Path):
+		case strings.HasSuffix(u.Path, "/"):
+			for _, file := range s.files {
+				add(u.Path + file)
+			}
+		default:
+			add(u.Path + "/")
 		}
 	}
 	return slices.Clip(more)
