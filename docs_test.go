@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -30,5 +31,18 @@ func TestPromisesNameTheirTests(t *testing.T) {
 				assert.True(t, strings.Contains(string(source), "\nfunc "+n[1]+"("), "%s has no %s", e[1], n[1])
 			}
 		}
+	}
+}
+
+// The field Authorization has several spellings for one account, so no document counts by it.
+func TestNoDocumentCountsByAuthorization(t *testing.T) {
+	files, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	docs, err := filepath.Glob("*/doc.go")
+	require.NoError(t, err)
+	for _, file := range append(append(files, docs...), "README.md", "tokenbudget/example_test.go") {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.False(t, strings.Contains(string(text), `ByHeader("Authorization")`), file)
 	}
 }

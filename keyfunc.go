@@ -91,7 +91,8 @@ func ByValue(name string, value func(r *http.Request) string) Keyer {
 // ByHeader counts by the value of a header field, such as an API key that an outer handler has
 // checked. The value is hashed, so LimitsFor cannot look it up: to choose a plan, use [ByValue]
 // with the id of the key. A missing field, an empty field and several lines are no key. If no
-// handler checks the field, each client can have as many keys as it likes.
+// handler checks the field, or if it has several spellings, as "Bearer K" and "bearer K", a client
+// can have as many keys as it likes: see [ByUser].
 func ByHeader(name string) Keyer { return keyer.Header(http.CanonicalHeaderKey(name)) }
 
 // ByCookie counts by the value of a cookie, such as a session that an outer handler has checked.

@@ -19,7 +19,7 @@
 //			Budgets: []tokenbudget.Budget{{
 //				Name:   "key",
 //				Limits: ratelimit.MustParse("10000 per minute; 1000000 per day"),
-//				Key:    ratelimit.ByHeader("Authorization"), // checked by an outer handler
+//				Key:    ratelimit.ByUser(accountOf),
 //			}},
 //		})
 //		if err != nil {
@@ -29,6 +29,17 @@
 //		proxy := httputil.NewSingleHostReverseProxy(upstream)
 //		log.Fatal(http.ListenAndServe(":8080", guard.Handler(proxy)))
 //	}
+//
+//	type accountKey struct{}
+//
+//	// accountOf returns the account that an outer handler has found by the API key of r, or "".
+//	func accountOf(r *http.Request) string {
+//		account, _ := r.Context().Value(accountKey{}).(string)
+//		return account
+//	}
+//
+// Count by what the handler that checks API keys has found, and not by the field Authorization: a
+// client can write "Bearer K" and "bearer K", and each would have budgets of its own.
 //
 // # What a request costs
 //

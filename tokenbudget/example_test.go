@@ -23,7 +23,7 @@ func Example() {
 		Budgets: []tokenbudget.Budget{{
 			Name:   "key",
 			Limits: ratelimit.MustParse("1000 per day"),
-			Key:    ratelimit.ByHeader("Authorization"), // checked by an outer handler
+			Key:    ratelimit.ByHeader("X-Api-Key"), // checked by an outer handler
 		}},
 		Settled: func(_ *http.Request, c tokenbudget.Charge) {
 			fmt.Println("reserved", c.Reserved, "charged", c.Tokens, "by", c.Basis)
@@ -41,7 +41,7 @@ func Example() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer a")
+		req.Header.Set("X-Api-Key", "a")
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			log.Fatal(err)
