@@ -3,7 +3,10 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +36,33 @@ func TestStoreThatRejectsValidOps(t *testing.T) {
 		d, err = l.Take(t.Context(), "r", ratelimit.UserKey("a"), -1)
 		require.ErrorIs(t, err, store.ErrInvalidOp)
 		assert.Zero(t, d)
+	}
+}
+
+// A client can make a request that meets the rules of all routes. If these are more than a store
+// decides at once, the request is not allowed for that.
+func TestRequestWithTooManyRules(t *testing.T) {
+	for policy, want := range map[ratelimit.FailurePolicy]int{
+		ratelimit.FailOpen: 503, ratelimit.FailClosed: 503, ratelimit.UseMemory: 429,
+	} {
+		few, routes := ratelimit.NewMemoryStore(ratelimit.MemoryConfig{}), map[string][]ratelimit.Rule{}
+		for i := range 513 {
+			routes[fmt.Sprintf("/%d", i)] = []ratelimit.Rule{rule(fmt.Sprint("r", i), "1 per hour")}
+		}
+		h := newLimiter(t, ratelimit.Config{
+			Routes: routes, OnStoreFailure: policy, Hooks: unreported(),
+			Store: storefake.Func(func(ctx context.Context, ops []store.Op) error {
+				if len(ops) > 512 {
+					return store.ErrInvalidOp
+				}
+				return few.Apply(ctx, ops)
+			}),
+		}).Handler(ok)
+		code := func(path string) int { return serve(h, httptest.NewRequest(http.MethodGet, path, nil)).Code }
+		all := "/5;" + strings.Repeat("a", 1100)
+		code(all) // with UseMemory the first is allowed
+		assert.Equal(t, want, code(all), policy)
+		assert.Equal(t, []int{200, 429}, []int{code("/5"), code("/5")}, policy)
 	}
 }
 

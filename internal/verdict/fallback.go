@@ -6,8 +6,13 @@ import (
 	"github.com/ratelimit-go/ratelimit/store"
 )
 
+// manyOps is how many ops the stores of this repository decide at once. No route of a valid
+// configuration has more.
+const manyOps = 512
+
 // Choice returns what decides v while the store fails. If any rule is Closed, that is Closed, and
-// else Memory if any rule is Memory.
+// else Memory if any rule is Memory. No rule is Open if there are many ops: a client can make a
+// request that meets the rules of all routes, and a store that rejects so many has not failed.
 func (v *Verdict) Choice() Fallback {
 	chosen := Open
 	for _, p := range v.From {
@@ -16,6 +21,10 @@ func (v *Verdict) Choice() Fallback {
 			return Closed
 		case Memory:
 			chosen = Memory
+		default:
+			if len(v.Ops) > manyOps {
+				return Closed
+			}
 		}
 	}
 	return chosen

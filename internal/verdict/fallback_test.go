@@ -37,6 +37,13 @@ func TestChoice(t *testing.T) {
 		}
 		assert.Equal(t, test.want, v.Choice(), test.name)
 	}
+	for policy, want := range map[Fallback]Fallback{Open: Closed, Memory: Memory, Closed: Closed} {
+		v := Verdict{Outcome: new(Outcome), Ops: make([]store.Op, manyOps)}
+		v.From = []*Policy{fallbackOf("api", policy)}
+		assert.Equal(t, policy, v.Choice(), "as many as a store decides")
+		v.Ops, v.From = make([]store.Op, manyOps+1), append(v.From, fallbackOf("api", Memory))
+		assert.Equal(t, want, v.Choice(), "more than a store decides")
+	}
 }
 
 func TestDecideHere(t *testing.T) {
