@@ -133,7 +133,9 @@ func TestMistakes(t *testing.T) {
 		{"10 per minute é", limittext.Error{14, `unexpected "é"`, split}},
 		{"10 per minute\xff", limittext.Error{13, `unexpected "�"`, split}},
 		{"10 per minute bust 3", limittext.Error{14, `unexpected "bust"`, `only "strict", and "burst" and a number, may follow the unit`}},
-		{"10 per minute burst", limittext.Error{19, "the burst is missing: want a positive whole number", `write for example "100 per minute burst 20"`}},
+		{"10 per minute burst", limittext.Error{
+			19, "the burst is missing: want a positive whole number", `write for example "100 per minute burst 20"`,
+		}},
 		{"100/min burst=20", limittext.Error{13, `unexpected "="`, `write the burst as in "100 per minute burst 20"`}},
 		{"100/min burst: 20", limittext.Error{13, `unexpected ":"`, `write the burst as in "100 per minute burst 20"`}},
 		{"10 per minute burst 0", limittext.Error{20, "the burst is zero", least}},
