@@ -28,9 +28,11 @@ type instance struct {
 	reasons                       map[store.Reason]int
 }
 
-// patience is how much later than its deadline a decision may come on a busy machine.
+// deadline is longer than by default, because a busy machine takes 50 ms and more for a probe, and
+// each probe that fails delays the next one. patience is how much later than its deadline a
+// decision may come on a busy machine.
 const (
-	deadline = 50 * time.Millisecond
+	deadline = 250 * time.Millisecond
 	patience = 500 * time.Millisecond
 )
 

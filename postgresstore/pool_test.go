@@ -52,7 +52,7 @@ func TestStatementTimeoutKeepsConnections(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	newStore(t, server, postgresstore.Config{})
-	s := connect(t, server.URL("application_name=patient", "statement_timeout=50"), postgresstore.Config{})
+	s := connect(t, server.URL("application_name=patient", "statement_timeout=500"), postgresstore.Config{})
 	l := limit(t, "r", 0, "100 per day")
 	require.NoError(t, s.Apply(t.Context(), take(l, "a", 1)))
 	const pid = "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'patient'"
