@@ -112,12 +112,14 @@ func (i *instance) report(t *testing.T, what string, back time.Duration) {
 	t.Logf("%s: in use again after %v; %d denied, %d late; reasons %v", what, back, i.denied.Load(), i.late.Load(), i.reasons)
 	assert.Zero(t, i.denied.Load(), "denied by accident")
 	assert.Zero(t, i.late.Load(), "decided later than the deadline")
-	assert.Less(t, back, 2*time.Second)
+	// A machine that is not busy takes less than two seconds. On a busy one the server is too slow
+	// for the first probe, and the next one comes a second or two later.
+	assert.Less(t, back, 6*time.Second)
 	clear(i.reasons)
 }
 
 // While the server is stopped or killed, no client is denied, and no decision comes later than its
-// deadline. Within two seconds after its return the server is in use again.
+// deadline. Soon after its return the server is in use again.
 func TestServerStoppedAndKilled(t *testing.T) {
 	server := pgtest.Start(t)
 	i := load(t, newStore(t, server, postgresstore.Config{}))
