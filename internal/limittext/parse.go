@@ -232,12 +232,13 @@ func (p *parser) number(what string) (int64, *Error) {
 		n = n*10 + int64(c-'0')
 	}
 	switch {
-	case p.pos == at && what == "burst":
-		return 0, fail(at, "the burst is missing: want a positive whole number",
-			`write for example "100 per minute burst 20"`)
 	case p.pos == at:
+		example := "100 per minute"
+		if what == "burst" {
+			example += " burst 20"
+		}
 		return 0, fail(at, "the "+what+" is missing: want a positive whole number",
-			`write for example "100 per minute"`)
+			`write for example "`+example+`"`)
 	case strings.HasPrefix(p.text[p.pos:], "."):
 		return 0, fail(p.pos, "the "+what+" has a fraction",
 			`write whole numbers: "3 per 2 seconds" for 1.5 per second`)

@@ -13,9 +13,9 @@ import (
 	"github.com/ratelimit-go/ratelimit/redisstore/internal/redistest"
 )
 
-// A machine tells when a busy machine could not have decided by the store, be it as good as it may:
-// a command on a connection of its own, which no fault reaches and which the same delay holds up,
-// took longer than its round trip by a third of what a decision has left.
+// A machine tells when it was too busy for any decision by the store. It sends commands on a
+// connection of its own, which no fault reaches and which the same delay holds up. The machine was
+// too busy if a command took longer than its round trip by a third of what a decision has left.
 type machine struct {
 	mu   sync.Mutex
 	late []time.Time // when such a command ended
